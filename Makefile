@@ -1,0 +1,41 @@
+# Mirrorscope. `make help` lists the targets.
+
+# Go alone makes the binary: no C compiler, no C library, no path of this
+# machine in it. VCS stamping is off so that a source archive builds the same.
+GO       ?= go
+GOBUILD   = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false
+FUZZTIME ?= 30s
+BENCH    ?= .
+
+.DEFAULT_GOAL := help
+.PHONY: help demo build test check bench fuzz docs clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+demo: build ## build, then replay the demo capture
+	@echo
+	bin/sensor replay testdata/pcaps/shop.pcap
+
+build: ## build the static binary bin/sensor
+	$(GOBUILD) -o bin/sensor ./cmd/sensor
+
+test: ## vet and test everything; names what is skipped and why
+	@scripts/test-deps
+	$(GO) vet ./...
+	@$(GO) run -buildvcs=false ./internal/testreport $(GO) ./...
+
+check: ## format, vet, staticcheck, race detector, static build, generated files
+	@scripts/check $(GO)
+
+bench: ## run every benchmark (BENCH=regexp narrows)
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+fuzz: ## run every fuzz target for FUZZTIME (30s)
+	@scripts/fuzz $(GO) $(FUZZTIME)
+
+docs: build ## refresh generated pages and the sample output in README.md
+	@scripts/docs
+
+clean: ## remove what was built
+	rm -rf bin
