@@ -1,0 +1,288 @@
+package tcp
+
+import "mirrorscope/packet"
+
+// maxCopies of a SYN or SYN-ACK are kept with their times: the first and the
+// latest. Linux sends a SYN seven times at most.
+const maxCopies = 6
+
+// stamp is the record time of one packet of the handshake, its TSval and
+// TSecr, and the place on the path where it was recorded.
+type stamp struct {
+	t            int64
+	tsval, tsecr uint32
+	place        uint32
+	hasTS        bool
+}
+
+// Opening holds the packets of a handshake until it is decided: the copies of
+// the SYN and the SYN-ACK, and the ACK. It is needed only while that is open,
+// so it lives apart from Conn.
+type Opening struct {
+	syn, synack   [maxCopies]stamp
+	ack           stamp
+	peerSYN       stamp // simultaneous open: the other side's SYN …
+	peerSYNACK    stamp // … and the client's SYN-ACK
+	nsyn, nsynack uint8
+	ackData       bool   // the first packet that covers the SYN-ACK carries data
+	ackPlain      bool   // it is an ACK of the next octet after the SYN, without data
+	Next          uint32 // free for the owner: index of the next free Opening
+}
+
+func newStamp(p *packet.Packet) stamp {
+	return stamp{t: p.Time, tsval: p.TCP.TSval, tsecr: p.TCP.TSecr, place: place(p), hasTS: p.TCP.Has&packet.HasTimestamps != 0}
+}
+
+// place tells recording positions on one path apart: the link addresses and
+// the TTL.
+func place(p *packet.Packet) uint32 { return p.Position*31 + uint32(p.TTL) }
+
+// push keeps the first and the latest copies.
+func push(s *[maxCopies]stamp, n *uint8, v stamp) {
+	if int(*n) == maxCopies {
+		copy(s[1:], s[2:])
+		s[maxCopies-1] = v
+		return
+	}
+	s[*n] = v
+	*n++
+}
+
+func (o *Opening) sawSYN(c *Conn, p *packet.Packet, dir int) {
+	if int(c.client) != dir {
+		if o.peerSYN.t == 0 {
+			o.peerSYN = newStamp(p)
+		}
+		return
+	}
+	push(&o.syn, &o.nsyn, newStamp(p))
+}
+
+func (o *Opening) sawSYNACK(c *Conn, p *packet.Packet, dir int) {
+	if int(c.client) == dir {
+		if o.peerSYNACK.t == 0 {
+			o.peerSYNACK = newStamp(p)
+		}
+		return
+	}
+	if o.ack.t != 0 {
+		return // repeated although the ACK was recorded: the ACK was lost behind us, or the server waits for data
+	}
+	push(&o.synack, &o.nsynack, newStamp(p))
+}
+
+// answered takes a packet of the client with ACK, if it is the first that can
+// end the handshake.
+func (o *Opening) answered(c *Conn, p *packet.Packet, dir int) {
+	s, cl := &c.Dirs[1-dir], &c.Dirs[dir]
+	switch {
+	case s.has&hasISN != 0:
+		if !After(p.TCP.Ack, s.isn) {
+			return
+		}
+	case cl.has&hasISN == 0 || p.TCP.Seq != cl.isn+1 || p.PayloadLen > 0:
+		return // no SYN-ACK recorded: only the plain ACK behind the SYN is proof
+	}
+	o.ack = newStamp(p)
+	o.ackData = p.PayloadLen > 0 && p.TCP.Flags&packet.SYN == 0
+	o.ackPlain = cl.has&hasISN != 0 && p.TCP.Seq == cl.isn+1 && p.PayloadLen == 0
+}
+
+// Answered is the record time of the packet that ended the handshake, or 0.
+func (o *Opening) Answered() int64 { return o.ack.t }
+
+// Copy takes a mirror copy of a packet that was counted already. Times of one
+// handshake must come from one place of the path; the place of a direction is
+// where its first packet was recorded first. A copy from there replaces the
+// time of one recorded elsewhere.
+func (o *Opening) Copy(c *Conn, p *packet.Packet, dir int) {
+	if c.client < 0 {
+		return
+	}
+	t := &p.TCP
+	v := newStamp(p)
+	fromClient := dir == int(c.client)
+	switch {
+	case t.Flags&(packet.SYN|packet.ACK) == packet.SYN && fromClient:
+		replace(o.syn[:o.nsyn], v, o.syn[0].place)
+	case t.Flags&(packet.SYN|packet.ACK) == packet.SYN|packet.ACK && !fromClient:
+		replace(o.synack[:o.nsynack], v, o.synack[0].place)
+	case fromClient && o.ack.t != 0 && o.nsyn > 0 && o.ack.place != o.syn[0].place && v.place == o.syn[0].place &&
+		o.ack.tsval == v.tsval && t.Flags&packet.ACK != 0 && (p.PayloadLen > 0) == o.ackData:
+		o.ack = v
+	}
+}
+
+func replace(s []stamp, v stamp, pinned uint32) {
+	if v.place != pinned {
+		return
+	}
+	for i := len(s) - 1; i >= 0; i-- {
+		if s[i].tsval == v.tsval && s[i].t <= v.t {
+			if s[i].place != pinned {
+				s[i] = v
+			}
+			return
+		}
+	}
+}
+
+// initialRTO is just below the smallest first retransmission timeout of a SYN
+// in use (RFC 6298 section 2.1: 1 s). A half as long as that may have hidden
+// a repeat whose original was lost before the observation point.
+const initialRTO = 900e6
+
+// Decided tells whether Result can be final before the end of the connection:
+// nothing was repeated, or both halves have a base to judge repeats by.
+func (o *Opening) Decided(c *Conn) bool {
+	if o.ack.t == 0 {
+		return false
+	}
+	if o.nsyn <= 1 && o.nsynack <= 1 {
+		slow := o.ack.t-o.first() >= initialRTO
+		return !slow || c.bases()
+	}
+	return c.bases()
+}
+
+func (o *Opening) first() int64 {
+	if o.nsyn > 0 {
+		return o.syn[0].t
+	}
+	return o.synack[0].t
+}
+
+// bases: both halves have a clean sample.
+func (c *Conn) bases() bool {
+	return c.Dirs[0].rtt.state&c.Dirs[1].rtt.state&cleanBase != 0
+}
+
+// Result computes the handshake's figures from what was recorded so far.
+func (o *Opening) Result(c *Conn) Handshake {
+	h := Handshake{RTT: Absent, Client: Absent, Server: Absent, Setup: Absent, Connect: Absent, SYNs: c.SYNs(), SYNACKs: c.SYNACKs()}
+	if c.client < 0 {
+		h.Reasons = Midstream
+		return h
+	}
+	if o.nsyn == 0 {
+		h.Reasons |= Midstream
+	}
+	if o.ack.t != 0 && o.nsyn > 0 && o.ack.t >= o.syn[0].t {
+		h.Setup = o.ack.t - o.syn[0].t
+	}
+	if c.flags&simultaneous != 0 {
+		o.simultaneous(&h)
+		return h
+	}
+
+	server := c.Dirs[c.client].rtt   // client data until the server's ACK
+	client := c.Dirs[1-c.client].rtt // server data until the client's ACK
+	accepted, cst := o.pair(o.synack[:o.nsynack], o.ack, &client, &h.Reasons)
+	if accepted >= 0 {
+		h.Client = o.ack.t - o.synack[accepted].t
+		if cst == Measured && o.ackData {
+			cst = Bounded // data may have waited for the application
+		}
+	}
+	sst := Unknown
+	if o.nsynack > 0 && o.nsyn > 0 {
+		// Any copy of the SYN-ACK serves; the first that has a proven SYN is taken.
+		var why Reasons
+		for i := range o.nsynack {
+			why = 0
+			var syn int
+			if syn, sst = o.pair(o.syn[:o.nsyn], o.synack[i], &server, &why); syn >= 0 {
+				h.Server = o.synack[i].t - o.syn[syn].t
+				break
+			}
+		}
+		h.Reasons |= why
+	}
+	switch {
+	case h.Client >= 0 && h.Server >= 0:
+		h.RTT = h.Client + h.Server
+		h.State = max(cst, sst) // Measured, or Bounded by the client's half
+		h.Reasons = 0
+	case o.nsynack == 0 && o.nsyn == 1 && o.ackPlain && h.Setup >= 0:
+		h.RTT, h.State, h.Reasons = h.Setup, Measured, 0 // one-sided: the sum is still whole
+	case o.nsynack == 0 && o.nsyn > 0 && o.ack.t != 0:
+		h.Reasons |= OneSided
+		if o.nsyn > 1 {
+			h.Reasons |= SYNRetransmitted
+		}
+	}
+	if h.Client >= 0 && o.nsyn > 0 {
+		if d := o.synack[accepted].t - o.syn[0].t; d >= 0 {
+			h.Connect = d + h.Client
+		}
+	}
+	return h
+}
+
+// pair finds the copy that the answer answers. One copy before it needs no
+// proof. Of several, TSecr names the one whose TSval the peer stored, which
+// need not be the one it answers (Linux answers a repeated SYN with the first
+// one's), so a copy counts only if TSecr names it or it is the nearest before,
+// and if the half that follows fits the base that later data showed.
+func (o *Opening) pair(copies []stamp, answer stamp, base *sampler, why *Reasons) (int, State) {
+	n := 0
+	for n < len(copies) && copies[n].t <= answer.t {
+		n++
+	}
+	if answer.t == 0 || len(copies) == 0 {
+		return -1, Unknown
+	}
+	if n == 0 {
+		*why |= ClockStep // recorded behind its own answer
+		return -1, Unknown
+	}
+	if n == 1 {
+		if d := answer.t - copies[0].t; d >= initialRTO && base.base > 0 && !base.fits(d) {
+			*why |= LostBeforeOP
+			return -1, Unknown
+		}
+		return 0, Measured
+	}
+	nearest, found := n-1, -1
+	if base.base > 0 {
+		for i := n - 1; i >= 0; i-- {
+			named := answer.hasTS && copies[i].hasTS && copies[i].tsval == answer.tsecr
+			if (named || i == nearest) && base.fits(answer.t-copies[i].t) {
+				if found >= 0 {
+					found = -1 // two explanations
+					break
+				}
+				found = i
+			}
+		}
+	}
+	if found < 0 {
+		*why |= SYNRetransmitted
+		return -1, Unknown
+	}
+	return found, Measured
+}
+
+// fits: a half is within [0.5, 2] of the base of later samples, and may always
+// be as long as 1 ms.
+func (s *sampler) fits(d int64) bool {
+	return d >= s.base/2 && d <= max(2*s.base, 1e6)
+}
+
+// simultaneous fills in the halves of a simultaneous open (RFC 9293 section
+// 3.5): each SYN is answered by the other side's SYN-ACK.
+func (o *Opening) simultaneous(h *Handshake) {
+	h.State = Ambiguous
+	h.Reasons |= SimultaneousOpen
+	if o.nsyn > 0 && o.nsynack > 0 && o.synack[0].t >= o.syn[0].t {
+		h.Server = o.synack[0].t - o.syn[0].t
+	}
+	if o.peerSYN.t != 0 && o.peerSYNACK.t >= o.peerSYN.t {
+		h.Client = o.peerSYNACK.t - o.peerSYN.t
+	}
+	if h.Server >= 0 && h.Client >= 0 {
+		h.RTT = h.Server + h.Client
+	} else {
+		h.State = Unknown
+	}
+}
