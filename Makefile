@@ -25,7 +25,7 @@ test: ## vet and test everything; names what is skipped and why
 	$(GO) vet ./...
 	@$(GO) run -buildvcs=false ./internal/testreport $(GO) ./...
 
-check: ## format, vet, staticcheck, race detector, static build, generated files
+check: ## format, vet, linters, static build, generated files, race detector
 	@scripts/check $(GO)
 
 bench: ## run every benchmark (BENCH=regexp narrows)

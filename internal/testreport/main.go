@@ -61,7 +61,7 @@ func report(r io.Reader, w io.Writer) (failed bool) {
 		}
 		var e event
 		if json.Unmarshal(line, &e) != nil {
-			w.Write(line) // not an event: the go command itself has something to say
+			fmt.Fprintf(w, "%s", line) // not an event: the go command itself has something to say
 			continue
 		}
 		key := [2]string{e.Package, e.Test}
