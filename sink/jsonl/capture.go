@@ -1,0 +1,76 @@
+package jsonl
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+
+	"mirrorscope/flow"
+	"mirrorscope/packet"
+	"mirrorscope/sink"
+)
+
+// AppendCapture adds the capture object and the end of the line.
+func (e *Encoder) AppendCapture(dst []byte, c *flow.Capture) []byte {
+	dst = appendUint(dst, `{"type":"capture","packets":`, c.Packets)
+	dst = appendUint(dst, `,"bytes":`, c.Bytes)
+	dst = appendUint(dst, `,"decoded_packets":`, c.Decoded)
+	dst = append(dst, `,"skipped":{`...)
+	for s := packet.Held + 1; s < packet.NumSkips; s++ { // Held is not final, so never a reason
+		if s > packet.Held+1 {
+			dst = append(dst, ',')
+		}
+		dst = append(append(append(dst, '"'), s.String()...), `":`...)
+		dst = strconv.AppendUint(dst, c.Skipped[s], 10)
+	}
+	dst = append(dst, `},"unknown_link_types":{`...)
+	for i, name := range slices.Sorted(maps.Keys(c.UnknownLinks)) {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendUint(appendString(dst, name), `:`, c.UnknownLinks[name])
+	}
+	dst = appendUint(dst, `},"mirror_duplicates":`, c.MirrorDuplicates)
+	dst = appendUint(dst, `,"truncated_packets":`, c.Truncated)
+	dst = appendUint(dst, `,"malformed_packets":`, c.Malformed)
+	dst = appendUint(dst, `,"clock_steps":`, c.ClockSteps)
+	dst = appendUint(dst, `,"connections":`, c.Connections)
+	dst = appendUint(dst, `,"evicted_connections":`, c.Evicted)
+	if c.Packets > 0 {
+		dst = appendTime(dst, `,"first":`, c.First)
+		dst = appendTime(dst, `,"last":`, c.Last)
+	}
+	dst = append(dst, `,"observation_points":[`...)
+	for i := range c.Points {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = e.pointCapture(dst, &c.Points[i])
+	}
+	dst = append(dst, `],"errors":[`...)
+	for i, err := range c.Errors {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendString(dst, err.Error())
+	}
+	return append(dst, "]}\n"...)
+}
+
+// pointCapture adds one observation point. Its outer addresses are a pair: an
+// overlay that is tapped between two tunnel endpoints sends both ways.
+func (e *Encoder) pointCapture(dst []byte, pc *flow.PointCapture) []byte {
+	p := sink.PointOf(e.names, pc.ID)
+	dst = appendPoint(append(dst, '{'), &p)
+	if p.Tunnel != packet.NoTunnel {
+		dst = appendAddr(dst, `,"outer_addresses":[`, p.A)
+		dst = append(appendAddr(dst, `,`, p.B), ']')
+		dst = appendCookies(dst, &p.Cookies)
+	}
+	dst = appendUint(dst, `,"packets":`, pc.Packets)
+	dst = appendUint(dst, `,"bytes":`, pc.Bytes)
+	dst = appendUint(dst, `,"mirror_duplicates":`, pc.MirrorDuplicates)
+	dst = strconv.AppendBool(append(dst, `,"duplicating_mirror":`...), pc.DupMirror)
+	dst = strconv.AppendBool(append(dst, `,"both_directions":`...), pc.BothDirections)
+	return append(dst, '}')
+}

@@ -1,0 +1,217 @@
+package jsonl
+
+import (
+	"strconv"
+
+	"mirrorscope/flow"
+	"mirrorscope/packet"
+	"mirrorscope/sink"
+	"mirrorscope/tcp"
+)
+
+// Encoder turns records into lines. It keeps the text of every observation
+// point and path, which Names bounds.
+type Encoder struct {
+	names   sink.Names
+	points  [][]byte // by PointID and OuterSwapped: the value of observation_point
+	paths   [][]byte // by PathID: the fields tunnels and vlan
+	reasons []string
+}
+
+// NewEncoder gives an Encoder for records with numbers out of names.
+func NewEncoder(names sink.Names) *Encoder { return &Encoder{names: names} }
+
+// AppendRecord adds a connection or interval object and the end of the line.
+func (e *Encoder) AppendRecord(dst []byte, r *flow.Record) []byte {
+	if r.Kind == flow.Interval {
+		dst = append(dst, `{"type":"interval","id":`...)
+		dst = appendID(dst, r.ID)
+		dst = appendTime(dst, `,"interval_start":`, r.IntervalStart)
+		dst = appendTime(dst, `,"interval_end":`, r.IntervalEnd)
+	} else {
+		dst = append(dst, `{"type":"connection","id":`...)
+		dst = appendID(dst, r.ID)
+		dst = appendTime(dst, `,"start":`, r.Start)
+		dst = appendTime(dst, `,"end":`, r.End)
+		if r.End >= r.Start { // a clock that stepped back gives no duration
+			dst = append(dst, `,"duration_us":`...)
+			dst = sink.AppendMicros(dst, uint64(r.End)-uint64(r.Start))
+		}
+	}
+	dst = append(append(dst, `,"observation_point":`...), e.point(r.Point, r.OuterSwapped)...)
+	dst = append(dst, e.path(r.Path)...)
+	dst = append(dst, `,"network":`...)
+	dst = appendString(dst, e.names.NetworkName(r.Network))
+
+	dst = append(dst, `,"protocol":"`...)
+	dst = sink.AppendProtocol(dst, r.Proto)
+	dst = appendUint(dst, `","ip_version":`, uint64(r.Version))
+	dst = appendEnd(dst, `,"client":{"ip":"`, &r.Ends[flow.Client])
+	dst = appendEnd(dst, `,"server":{"ip":"`, &r.Ends[flow.Server])
+	if r.Proto == packet.ProtoICMP || r.Proto == packet.ProtoICMPv6 {
+		dst = appendUint(dst, `,"icmp":{"type":`, uint64(r.ICMP.Type))
+		dst = appendUint(dst, `,"code":`, uint64(r.ICMP.Code))
+		dst = append(dst, '}')
+	}
+	dst = append(append(append(dst, `,"direction":{"source":"`...), r.Direction.String()...), `",`...)
+	dst = append(e.state(dst, r.DirectionState, 0), '}')
+	dst = appendEnding(dst, r)
+
+	dst = appendVolume(dst, `,"client_sent":`, &r.Sent[flow.Client])
+	dst = appendVolume(dst, `,"server_sent":`, &r.Sent[flow.Server])
+	if r.HasHandshake {
+		dst = e.handshake(dst, &r.Handshake)
+	}
+	if r.Proto == packet.ProtoTCP {
+		dst = appendSides(dst, `,"resets":`, r.Resets)
+		dst = appendSides(dst, `,"fins":`, r.FINs)
+		dst = append(dst, `,"ecn":{`...)
+		if r.ECN.Known {
+			dst = append(strconv.AppendBool(append(dst, `"negotiated":`...), r.ECN.Negotiated), ',')
+		}
+		dst = appendInt(dst, `"ce_client":`, r.CE[flow.Client])
+		dst = appendInt(dst, `,"ce_server":`, r.CE[flow.Server])
+		dst = append(dst, '}')
+		if r.Kind == flow.Connection {
+			dst = appendOptions(dst, &r.Options)
+		}
+	}
+	dst = appendInt(dst, `,"capture":{"mirror_duplicates":`, r.MirrorDuplicates)
+	dst = appendInt(dst, `,"truncated_packets":`, r.TruncatedPackets)
+	dst = appendInt(dst, `,"fragments_incomplete":`, r.FragmentsIncomplete)
+	dst = appendInt(dst, `,"malformed_packets":`, r.Malformed)
+	dst = appendInt(dst, `,"stray_packets":`, r.StrayPackets)
+	return append(dst, "}}\n"...)
+}
+
+// appendEnding adds how the flow ended.
+func appendEnding(dst []byte, r *flow.Record) []byte {
+	if r.Outcome != flow.OutcomeNone {
+		dst = append(append(append(dst, `,"outcome":"`...), r.Outcome.String()...), '"')
+	}
+	// A RST after both FINs leaves the outcome closed, and is told all the same.
+	if r.Outcome == flow.Reset || r.Outcome == flow.Refused || r.ResetAfterFIN {
+		dst = append(append(append(dst, `,"reset":{"by":"`...), r.ResetBy.String()...), `","unacknowledged_data":`...)
+		dst = strconv.AppendBool(dst, r.ResetUnacked)
+		dst = strconv.AppendBool(append(dst, `,"after_fin":`...), r.ResetAfterFIN)
+		dst = append(dst, '}')
+	}
+	if r.Proto == packet.ProtoTCP {
+		dst = strconv.AppendBool(append(dst, `,"rst_foreign":`...), r.RSTForeign)
+	}
+	if r.Outcome == flow.Unreachable {
+		dst = appendUint(dst, `,"unreachable":{"code":`, uint64(r.Unreachable.Code))
+		dst = append(r.Unreachable.By.IP().AppendTo(append(dst, `,"by":"`...)), `"}`...)
+	}
+	if r.EndReason != flow.EndNone {
+		dst = append(append(append(dst, `,"end_reason":"`...), r.EndReason.String()...), '"')
+	}
+	return dst
+}
+
+func (e *Encoder) handshake(dst []byte, h *tcp.Handshake) []byte {
+	dst = e.state(append(dst, `,"handshake":{`...), h.State, h.Reasons)
+	dst = appendDuration(dst, `,"rtt_us":`, h.RTT)
+	dst = appendDuration(dst, `,"client_us":`, h.Client)
+	dst = appendDuration(dst, `,"server_us":`, h.Server)
+	dst = appendDuration(dst, `,"setup_us":`, h.Setup)
+	dst = appendDuration(dst, `,"connect_us":`, h.Connect)
+	dst = appendUint(dst, `,"syn_packets":`, uint64(h.SYNs))
+	dst = appendUint(dst, `,"synack_packets":`, uint64(h.SYNACKs))
+	return append(dst, '}')
+}
+
+// state adds the fields state and, for all but measured, reasons.
+func (e *Encoder) state(dst []byte, s tcp.State, r tcp.Reasons) []byte {
+	dst = append(append(append(dst, `"state":"`...), s.String()...), '"')
+	if s == tcp.Measured {
+		return dst
+	}
+	dst = append(dst, `,"reasons":[`...)
+	e.reasons = r.Append(e.reasons[:0])
+	for i, name := range e.reasons {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(append(append(dst, '"'), name...), '"')
+	}
+	return append(dst, ']')
+}
+
+// appendOptions adds what each side offered in its SYN or SYN-ACK. A side
+// whose packet was not recorded is absent.
+func appendOptions(dst []byte, o *[2]tcp.Options) []byte {
+	if !o[flow.Client].Known && !o[flow.Server].Known {
+		return dst
+	}
+	dst = append(dst, `,"tcp_options":{`...)
+	for side := flow.Client; side <= flow.Server; side++ {
+		o := &o[side]
+		if !o.Known {
+			continue
+		}
+		if dst[len(dst)-1] == '}' {
+			dst = append(dst, ',')
+		}
+		dst = append(append(append(dst, '"'), side.String()...), `":{`...)
+		if o.HasMSS {
+			dst = append(appendUint(dst, `"mss":`, uint64(o.MSS)), ',')
+		}
+		if o.HasWScale {
+			dst = append(appendUint(dst, `"wscale":`, uint64(o.WScale)), ',')
+		}
+		dst = strconv.AppendBool(append(dst, `"sack":`...), o.SACK)
+		dst = append(strconv.AppendBool(append(dst, `,"timestamps":`...), o.Timestamps), '}')
+	}
+	return append(dst, '}')
+}
+
+func appendEnd(dst []byte, key string, end *flow.Endpoint) []byte {
+	dst = append(end.Addr.IP().AppendTo(append(dst, key...)), '"')
+	if end.HasPort {
+		dst = appendUint(dst, `,"port":`, uint64(end.Port))
+	}
+	return append(dst, '}')
+}
+
+func appendVolume(dst []byte, key string, v *flow.Volume) []byte {
+	dst = appendInt(append(dst, key...), `{"packets":`, v.Packets)
+	dst = appendInt(dst, `,"bytes":`, v.Bytes)
+	dst = appendInt(dst, `,"payload_bytes":`, v.PayloadBytes)
+	return append(dst, '}')
+}
+
+func appendSides(dst []byte, key string, n [2]int64) []byte {
+	dst = appendInt(append(dst, key...), `{"client":`, n[flow.Client])
+	dst = appendInt(dst, `,"server":`, n[flow.Server])
+	return append(dst, '}')
+}
+
+// appendDuration adds a duration that may be absent.
+func appendDuration(dst []byte, key string, ns int64) []byte {
+	if ns < 0 {
+		return dst
+	}
+	return sink.AppendMicros(append(dst, key...), uint64(ns))
+}
+
+func appendTime(dst []byte, key string, ns int64) []byte {
+	dst = append(append(dst, key...), '"')
+	return append(sink.AppendTime(dst, ns), '"')
+}
+
+func appendID(dst []byte, id uint64) []byte {
+	dst = append(dst, '"')
+	for shift := 60; shift >= 0; shift -= 4 {
+		dst = append(dst, hex[id>>shift&15])
+	}
+	return append(dst, '"')
+}
+
+func appendInt(dst []byte, key string, n int64) []byte {
+	return strconv.AppendInt(append(dst, key...), n, 10)
+}
+
+func appendUint(dst []byte, key string, n uint64) []byte {
+	return strconv.AppendUint(append(dst, key...), n, 10)
+}

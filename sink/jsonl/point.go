@@ -1,0 +1,115 @@
+package jsonl
+
+import (
+	"net/netip"
+	"strconv"
+
+	"mirrorscope/packet"
+	"mirrorscope/sink"
+)
+
+// point gives the value of observation_point for a flow whose first packet
+// came from one or the other outer address.
+func (e *Encoder) point(id packet.PointID, swapped bool) []byte {
+	at := 2 * int(id)
+	if swapped {
+		at++
+	}
+	for len(e.points) <= at {
+		e.points = append(e.points, nil)
+	}
+	if e.points[at] == nil {
+		p := sink.PointOf(e.names, id)
+		dst := appendPoint([]byte{'{'}, &p)
+		if p.Tunnel != packet.NoTunnel {
+			src, dest := p.A, p.B
+			if swapped {
+				src, dest = dest, src
+			}
+			dst = appendAddr(dst, `,"outer_src":`, src)
+			dst = appendAddr(dst, `,"outer_dst":`, dest)
+			dst = appendCookies(dst, &p.Cookies)
+		}
+		e.points[at] = append(dst, '}')
+	}
+	return e.points[at]
+}
+
+// appendPoint adds the fields that name a point, without its addresses.
+func appendPoint(dst []byte, p *sink.Point) []byte {
+	dst = appendString(append(dst, `"name":`...), p.Name)
+	if p.Interface != "" {
+		dst = appendString(append(dst, `,"interface":`...), p.Interface)
+	}
+	if p.Tunnel != packet.NoTunnel {
+		dst = append(append(append(dst, `,"tunnel":"`...), p.Tunnel.String()...), '"')
+	}
+	if p.HasID {
+		dst = appendUint(dst, `,"tunnel_id":`, uint64(p.ID))
+	}
+	return dst
+}
+
+func appendAddr(dst []byte, key string, a netip.Addr) []byte {
+	return append(a.AppendTo(append(append(dst, key...), '"')), '"')
+}
+
+// appendCookies adds the GENEVE options that are part of the point. They are
+// opaque, so they are written as the hexadecimal digits of their octets.
+func appendCookies(dst []byte, c *packet.Cookies) []byte {
+	switch c.Class {
+	case 0:
+		return dst
+	case sink.ClassAWS:
+		dst = appendHex(append(dst, `,"tunnel_cookies":{"aws_endpoint":`...), c.ID[:8])
+		dst = appendHex(append(dst, `,"aws_attachment":`...), c.ID[8:])
+	case sink.ClassGoogle:
+		dst = appendUint(dst, `,"tunnel_cookies":{"google_network":`, uint64(c.Net))
+		dst = appendHex(append(dst, `,"google_endpoint":`...), c.ID[:])
+	default:
+		dst = appendUint(dst, `,"tunnel_cookies":{"class":`, uint64(c.Class))
+		dst = appendHex(append(dst, `,"id":`...), c.ID[:])
+	}
+	return append(dst, '}')
+}
+
+func appendHex(dst, b []byte) []byte {
+	dst = append(dst, '"')
+	for _, c := range b {
+		dst = append(dst, hex[c>>4], hex[c&15])
+	}
+	return append(dst, '"')
+}
+
+// path gives the fields tunnels and vlan, with the comma before each.
+func (e *Encoder) path(id packet.PathID) []byte {
+	for len(e.paths) <= int(id) {
+		e.paths = append(e.paths, nil)
+	}
+	if e.paths[id] == nil {
+		p := e.names.Path(id)
+		dst := []byte{} // not nil: a path without anything is known too
+		for i := range p.NTunnels {
+			sep := `","`
+			if i == 0 {
+				sep = `,"tunnels":["`
+			}
+			dst = append(append(dst, sep...), p.Tunnels[i].String()...)
+		}
+		if p.NTunnels > 0 {
+			dst = append(dst, `"]`...)
+		}
+		for i := range p.NVLANs {
+			sep := `,`
+			if i == 0 {
+				sep = `,"vlan":[`
+			}
+			dst = strconv.AppendUint(append(dst, sep...), uint64(p.VLANs[i]), 10)
+		}
+		if p.NVLANs > 0 {
+			dst = append(dst, ']')
+		}
+		e.paths[id] = dst
+	}
+	return e.paths[id]
+}
