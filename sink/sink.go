@@ -112,3 +112,12 @@ func AppendTime(dst []byte, ns int64) []byte {
 
 // append2 adds two digits.
 func append2(dst []byte, n int) []byte { return append(dst, '0'+byte(n/10), '0'+byte(n%10)) }
+
+// AppendID adds the id of a record, 16 hexadecimal digits.
+func AppendID(dst []byte, id uint64) []byte {
+	const digits = "0123456789abcdef"
+	for shift := 60; shift >= 0; shift -= 4 {
+		dst = append(dst, digits[id>>shift&15])
+	}
+	return dst
+}

@@ -201,11 +201,7 @@ func appendTime(dst []byte, key string, ns int64) []byte {
 }
 
 func appendID(dst []byte, id uint64) []byte {
-	dst = append(dst, '"')
-	for shift := 60; shift >= 0; shift -= 4 {
-		dst = append(dst, hex[id>>shift&15])
-	}
-	return append(dst, '"')
+	return append(sink.AppendID(append(dst, '"'), id), '"')
 }
 
 func appendInt(dst []byte, key string, n int64) []byte {

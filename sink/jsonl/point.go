@@ -1,6 +1,7 @@
 package jsonl
 
 import (
+	"encoding/hex"
 	"net/netip"
 	"strconv"
 
@@ -58,8 +59,6 @@ func appendAddr(dst []byte, key string, a netip.Addr) []byte {
 // opaque, so they are written as the hexadecimal digits of their octets.
 func appendCookies(dst []byte, c *packet.Cookies) []byte {
 	switch c.Class {
-	case 0:
-		return dst
 	case sink.ClassAWS:
 		dst = appendHex(append(dst, `,"tunnel_cookies":{"aws_endpoint":`...), c.ID[:8])
 		dst = appendHex(append(dst, `,"aws_attachment":`...), c.ID[8:])
@@ -67,18 +66,13 @@ func appendCookies(dst []byte, c *packet.Cookies) []byte {
 		dst = appendUint(dst, `,"tunnel_cookies":{"google_network":`, uint64(c.Net))
 		dst = appendHex(append(dst, `,"google_endpoint":`...), c.ID[:])
 	default:
-		dst = appendUint(dst, `,"tunnel_cookies":{"class":`, uint64(c.Class))
-		dst = appendHex(append(dst, `,"id":`...), c.ID[:])
+		return dst
 	}
 	return append(dst, '}')
 }
 
 func appendHex(dst, b []byte) []byte {
-	dst = append(dst, '"')
-	for _, c := range b {
-		dst = append(dst, hex[c>>4], hex[c&15])
-	}
-	return append(dst, '"')
+	return append(hex.AppendEncode(append(dst, '"'), b), '"')
 }
 
 // path gives the fields tunnels and vlan, with the comma before each.

@@ -2,7 +2,7 @@ package jsonl
 
 import "unicode/utf8"
 
-const hex = "0123456789abcdef"
+const hexDigits = "0123456789abcdef"
 
 // appendString adds s as a JSON string (RFC 8259 section 7). Names come from
 // capture files and are hostile: invalid UTF-8 becomes U+FFFD, and all control
@@ -21,7 +21,7 @@ func appendString(dst []byte, s string) []byte {
 			if c == '"' || c == '\\' {
 				dst = append(dst, '\\', c)
 			} else {
-				dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+				dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
 			}
 			i++
 			start = i
@@ -33,7 +33,7 @@ func appendString(dst []byte, s string) []byte {
 			dst = append(append(dst, s[start:i]...), "\uFFFD"...)
 			start = i + n
 		case r <= 0x9f: // C1
-			dst = append(append(dst, s[start:i]...), '\\', 'u', '0', '0', hex[r>>4], hex[r&15])
+			dst = append(append(dst, s[start:i]...), '\\', 'u', '0', '0', hexDigits[r>>4], hexDigits[r&15])
 			start = i + n
 		}
 		i += n

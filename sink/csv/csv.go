@@ -1,0 +1,125 @@
+// Package csv writes connection records as comma-separated values: a header
+// line, then one line a connection, with the fields of
+// docs/reference/record.md flattened. "_" joins nested names, ";" joins lists,
+// an absent value is an empty cell, and the columns are always the same.
+//
+// Quoting is that of RFC 4180. Lines end in a line feed alone, not CR LF: cut,
+// sort and awk would take the CR for a part of the last column, and every
+// reader of RFC 4180 takes both.
+package csv
+
+import (
+	"io"
+	"unicode"
+	"unicode/utf8"
+
+	"mirrorscope/flow"
+	"mirrorscope/packet"
+	"mirrorscope/sink"
+)
+
+// flushAt is the number of octets after which a Writer writes.
+const flushAt = 64 << 10
+
+// Writer writes records. It is owned by one goroutine.
+type Writer struct {
+	w      io.Writer
+	names  sink.Names
+	points map[packet.PointID]sink.Point // as looked up; Names bounds it
+	row    row
+	header bool // was written
+	buf    []byte
+}
+
+// New gives a Writer to w. names must know every number in the records.
+func New(w io.Writer, names sink.Names) *Writer {
+	return &Writer{w: w, names: names, points: map[packet.PointID]sink.Point{}}
+}
+
+// Write writes the connections among the records, in order, and holds none of
+// them back. Intervals are left out: summed with the connections they would
+// count everything twice.
+func (w *Writer) Write(records []flow.Record) error {
+	w.start()
+	for i := range records {
+		if records[i].Kind != flow.Connection {
+			continue
+		}
+		w.append(&records[i])
+		if len(w.buf) >= flushAt {
+			if err := w.flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return w.flush()
+}
+
+// Close writes the header if nothing was written yet; there is no place for
+// the capture in this format. It does not close the writer below.
+func (w *Writer) Close(*flow.Capture) error {
+	w.start()
+	return w.flush()
+}
+
+func (w *Writer) start() {
+	if w.header {
+		return
+	}
+	w.header = true
+	for i := range columns {
+		if i > 0 {
+			w.buf = append(w.buf, ',')
+		}
+		w.buf = append(w.buf, columns[i].name...)
+	}
+	w.buf = append(w.buf, '\n')
+}
+
+func (w *Writer) append(r *flow.Record) {
+	point, ok := w.points[r.Point]
+	if !ok {
+		point = sink.PointOf(w.names, r.Point)
+		w.points[r.Point] = point
+	}
+	w.row = row{Record: r, point: point, path: w.names.Path(r.Path), network: w.names.NetworkName(r.Network)}
+	for i := range columns {
+		if i > 0 {
+			w.buf = append(w.buf, ',')
+		}
+		w.buf = columns[i].append(w.buf, &w.row)
+	}
+	w.buf = append(w.buf, '\n')
+}
+
+func (w *Writer) flush() error {
+	if len(w.buf) == 0 {
+		return nil
+	}
+	_, err := w.w.Write(w.buf)
+	w.buf = w.buf[:0]
+	return err
+}
+
+// appendText adds a name as a cell. Invalid UTF-8 and control characters become
+// U+FFFD, so that a record is one line and a terminal is safe from it.
+func appendText(dst []byte, s string) []byte {
+	start, quote := len(dst), false
+	dst = append(dst, '"')
+	for _, r := range s {
+		switch {
+		case r == '"':
+			quote = true
+			dst = append(dst, '"')
+		case r == ',':
+			quote = true
+		case unicode.IsControl(r):
+			r = utf8.RuneError
+		}
+		dst = utf8.AppendRune(dst, r)
+	}
+	if quote {
+		return append(dst, '"')
+	}
+	return append(dst[:start], dst[start+1:]...)
+}
