@@ -16,12 +16,13 @@ const (
 	DirPort
 	DirListener
 	DirApp
+	DirTLS
 	DirSYNACK
 	DirSYN
 )
 
 func (d DirectionSource) String() string {
-	return [...]string{"unknown", "order", "port", "listener", "app", "synack", "syn"}[d]
+	return [...]string{"unknown", "order", "port", "listener", "app", "tls", "synack", "syn"}[d]
 }
 
 // EndReason is IPFIX flowEndReason (information element 136), by name.
@@ -114,6 +115,8 @@ type Record struct {
 	OuterSwapped bool          // the first packet's outer source is PointKey.B
 
 	IntervalStart, IntervalEnd int64 // Interval only
+
+	key Key
 
 	Proto   uint8
 	Version uint8                      // IP version, 4 or 6

@@ -111,6 +111,17 @@ func (c *Conn) Opening() bool {
 	return c.client >= 0 && c.flags&(established|reset|refused) == 0
 }
 
+// Acknowledges tells whether a direction acknowledged data of the other that
+// was not recorded.
+func (c *Conn) Acknowledges() bool {
+	for i := range c.Dirs {
+		if d := &c.Dirs[i]; d.has&(hasUna|hasSeq) == hasUna {
+			return true
+		}
+	}
+	return false
+}
+
 // SYNs and SYNACKs that were recorded of the client's and server's opening.
 func (c *Conn) SYNs() uint32 {
 	if c.client < 0 {

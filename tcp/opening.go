@@ -24,9 +24,9 @@ type Opening struct {
 	peerSYN       stamp // simultaneous open: the other side's SYN …
 	peerSYNACK    stamp // … and the client's SYN-ACK
 	nsyn, nsynack uint8
-	ackData       bool   // the first packet that covers the SYN-ACK carries data
-	ackPlain      bool   // it is an ACK of the next octet after the SYN, without data
-	Next          uint32 // free for the owner: index of the next free Opening
+	ackData       bool // the first packet that covers the SYN-ACK carries data
+	ackPlain      bool // it is an ACK of the next octet after the SYN, without data
+
 }
 
 func newStamp(p *packet.Packet) stamp {

@@ -1,0 +1,36 @@
+package flow
+
+import "mirrorscope/packet"
+
+// Capture tells the health of the input: what came in, what of it was
+// decoded, and why the rest was not. Packets = Decoded + Σ Skipped.
+type Capture struct {
+	Packets uint64 // frames read
+	Bytes   uint64 // octets of those frames on the wire, link header included
+	Decoded uint64 // frames that gave a packet, alone or as one of its fragments
+	Skipped [packet.NumSkips]uint64
+
+	UnknownLinks map[string]uint64 // frames by link type that the decoder does not read (within Skipped)
+
+	MirrorDuplicates uint64 // decoded, and in no connection's volume
+	Truncated        uint64 // decoded, captured only in part
+	Malformed        uint64 // decoded, with a transport header that contradicts itself
+	ClockSteps       uint64 // record times that went backwards by more than CLOCK_STEP
+
+	Connections uint64 // Connection records written
+	Evicted     uint64 // of those, ended for lack of resources
+
+	First, Last int64 // record time of the earliest and the latest frame, ns; 0, 0 when there is none
+	Points      []PointCapture
+	Errors      []error // what could not be read, with file and offset
+}
+
+// PointCapture is the part of one observation point.
+type PointCapture struct {
+	ID               packet.PointID
+	Packets          uint64
+	Bytes            uint64 // IP octets
+	MirrorDuplicates uint64
+	DupMirror        bool // tagged: more than a fifth of a minute's packets were copies
+	BothDirections   bool // at least one flow was recorded in both directions
+}

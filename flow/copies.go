@@ -1,0 +1,213 @@
+package flow
+
+import (
+	"encoding/binary"
+	"math/bits"
+
+	"mirrorscope/packet"
+)
+
+// copies remembers the packets of the latest moments by fingerprint, to tell
+// a mirror's second copy of a packet from a packet. It is a table of sets of
+// four, in which the oldest gives way; it grows while what gives way is still
+// young enough to matter, up to its bound.
+type copies struct {
+	sets    [][copySet]seenCopy
+	max     int // sets
+	n       int // entries in use, roughly
+	evicted uint64
+}
+
+const copySet = 4
+
+// seenCopy is one remembered packet.
+type seenCopy struct {
+	print    uint64 // fingerprint
+	at       int64  // record time of the latest copy, ns
+	position uint32 // packet.Packet.Position
+	checksum uint16
+	ttl      uint8
+	partial  bool // the checksum is no evidence
+}
+
+func (c *copies) init(octets int64) {
+	const size = copySet * 24
+	c.max = 1
+	for c.max*2 <= int(octets/size) {
+		c.max *= 2
+	}
+	c.sets = make([][copySet]seenCopy, min(c.max, 64))
+}
+
+// isCopy tells whether p is a mirror copy: a packet whose like was recorded
+// at the same observation point just before, from another hop or link, or too
+// soon for any host to have sent it again. f is its flow, or nil.
+func (t *Table) isCopy(f *Flow, p *packet.Packet, dir int) bool {
+	print, weak := t.fingerprint(f, p, dir)
+	set := t.copies.set(print)
+	var e *seenCopy
+	for i := range set {
+		if set[i].print == print && set[i].at != 0 {
+			e = &set[i]
+			break
+		}
+	}
+	if e == nil {
+		t.copies.add(print, p, int64(t.cfg.DupWindow))
+		return false
+	}
+	age := p.Time - e.at
+	ttl, position := e.ttl, e.position
+	sameSum := e.checksum == sum(p) || e.partial || partial(p)
+	e.at, e.ttl, e.position = max(e.at, p.Time), p.TTL, p.Position
+	if age < 0 {
+		age = -age
+	}
+	if !sameSum {
+		e.checksum, e.partial = sum(p), partial(p)
+		return false
+	}
+	hop := ttl != p.TTL && absDiff(ttl, p.TTL) <= 8
+	window := int64(t.cfg.DupWindow)
+	if hop && !weak {
+		window = int64(t.cfg.DupWindowHop)
+	}
+	if age >= window {
+		return false
+	}
+	if hop || position != p.Position {
+		return true
+	}
+	if t.learned.dupMirror(p.Point) {
+		return true
+	}
+	return !weak && age < t.dupFast(f)
+}
+
+// dupFast is the age below which no host can have repeated a packet byte for
+// byte: half the smallest round trip, if that is known to be short.
+func (t *Table) dupFast(f *Flow) int64 {
+	fast := int64(t.cfg.DupFast)
+	if f != nil && f.key.Proto == packet.ProtoTCP {
+		if rtt := f.tcp.MinRTT(); rtt > 0 {
+			return min(fast, rtt/2)
+		}
+	}
+	return fast
+}
+
+// fingerprint of what a copy shares with its original: everything but link
+// header, TTL, DSCP/ECN and the checksums. A fingerprint is weak when hosts
+// may repeat such a packet byte for byte: nothing in it counts up.
+func (t *Table) fingerprint(f *Flow, p *packet.Packet, dir int) (print uint64, weak bool) {
+	src, dst := &p.Src, &p.Dst
+	h := mix64(binary.LittleEndian.Uint64(src[:8])^0x2d358dccaa6c78a5, binary.LittleEndian.Uint64(src[8:])^uint64(p.Point))
+	h = mix64(h^binary.LittleEndian.Uint64(dst[:8]), binary.LittleEndian.Uint64(dst[8:])^0x8bb84b93962eacc9^uint64(p.Network))
+	h = mix64(h^uint64(p.SrcPort)<<48^uint64(p.DstPort)<<32^uint64(p.IPID)<<16^uint64(p.Proto)<<8^uint64(p.Kind), uint64(p.PayloadLen)<<32^uint64(p.IPLen)^0x4b33a62ed433d4a3)
+	noID := p.IPID == 0 || f != nil && f.flags&(idsChange0<<dir) == 0 && f.sent[dir].packets > 1
+	weak = noID
+	if p.Proto == packet.ProtoTCP {
+		s := &p.TCP
+		h = mix64(h^uint64(s.Seq)<<32^uint64(s.Ack), uint64(s.Flags)<<16^uint64(s.Window)^0x4d5a2da51de1aa47)
+		h = mix64(h^uint64(s.TSval)<<32^uint64(s.TSecr), 0x9e3779b97f4a7c15)
+		weak = noID && s.Has&packet.HasTimestamps == 0 && (p.PayloadLen <= 1 || s.Flags&packet.RST != 0) && s.Flags&packet.SYN == 0
+	} else {
+		h = mix64(h^uint64(p.Checksum), uint64(p.ICMPType)<<8^uint64(p.ICMPCode)^0x9e3779b97f4a7c15)
+	}
+	if p.IPID == 0 && len(p.Payload) > 0 {
+		h = hashPayload(h, p.Payload)
+	}
+	return h | 1, weak
+}
+
+// hashPayload mixes in the first and the last 64 octets: enough to tell
+// packets apart that agree in all header fields.
+func hashPayload(h uint64, b []byte) uint64 {
+	if len(b) > 128 {
+		h = hashPayload(h, b[:64])
+		b = b[len(b)-64:]
+	}
+	for len(b) >= 8 {
+		h = mix64(h^binary.LittleEndian.Uint64(b), 0xe7037ed1a0b428db)
+		b = b[8:]
+	}
+	var last [8]byte
+	copy(last[:], b)
+	return mix64(h^binary.LittleEndian.Uint64(last[:]), uint64(len(b))^0x8ebc6af09c88c6e3)
+}
+
+func mix64(a, b uint64) uint64 {
+	hi, lo := bits.Mul64(a^0xa0761d6478bd642f, b)
+	return hi ^ lo
+}
+
+func sum(p *packet.Packet) uint16 {
+	if p.Proto == packet.ProtoTCP {
+		return p.TCP.Checksum
+	}
+	return p.Checksum
+}
+
+func partial(p *packet.Packet) bool {
+	return p.Flags&(packet.ChecksumPartial|packet.HeaderCut) != 0
+}
+
+func (c *copies) set(print uint64) *[copySet]seenCopy {
+	return &c.sets[(print>>20)&uint64(len(c.sets)-1)]
+}
+
+func (c *copies) add(print uint64, p *packet.Packet, window int64) {
+	set := c.set(print)
+	oldest := 0
+	for i := range set {
+		if set[i].at < set[oldest].at {
+			oldest = i
+		}
+	}
+	e := &set[oldest]
+	if e.at != 0 && p.Time-e.at < window {
+		if len(c.sets) < c.max {
+			c.grow()
+			c.add(print, p, window)
+			return
+		}
+		c.evicted++
+	}
+	*e = seenCopy{print: print, at: p.Time, position: p.Position, checksum: sum(p), ttl: p.TTL, partial: partial(p)}
+}
+
+// grow doubles the table. A set splits in two by one more bit.
+func (c *copies) grow() {
+	old := c.sets
+	c.sets = make([][copySet]seenCopy, 2*len(old))
+	for i := range old {
+		for _, e := range old[i] {
+			if e.at == 0 {
+				continue
+			}
+			set := c.set(e.print)
+			for j := range set {
+				if set[j].at == 0 {
+					set[j] = e
+					break
+				}
+			}
+		}
+	}
+}
+
+func absDiff(a, b uint8) uint8 {
+	if a > b {
+		return a - b
+	}
+	return b - a
+}
+
+// noteID remembers whether the IPv4 identifications of a direction change:
+// only then does an equal one mean anything (RFC 6864).
+func (t *Table) noteID(f *Flow, p *packet.Packet, dir int) {
+	if f.sent[dir].packets > 1 && p.IPID != f.ipid[dir] && p.IPID != 0 {
+		f.flags |= idsChange0 << dir
+	}
+	f.ipid[dir] = p.IPID
+}

@@ -1,0 +1,156 @@
+package flow
+
+import (
+	"cmp"
+	"hash/fnv"
+
+	"mirrorscope/packet"
+	"mirrorscope/tcp"
+)
+
+// record fills r with the whole life of a flow.
+func (t *Table) record(f *Flow, r *Record, release int64, reason EndReason) {
+	t.identify(f, r)
+	r.Release = release
+	r.Sent = [2]Volume{f.volume(Client), f.volume(Server)}
+	r.MirrorDuplicates = int64(f.mirrorDups)
+	r.TruncatedPackets = int64(f.truncated)
+	r.FragmentsIncomplete = int64(f.incomplete)
+	r.Malformed = int64(f.malformed)
+	r.StrayPackets = int64(f.stray)
+	for _, side := range [...]Side{Client, Server} {
+		d := f.dir(side)
+		r.Resets[side] = int64(f.rsts[d])
+		r.FINs[side] = int64(f.fins[d])
+		r.CE[side] = int64(f.ce[d])
+		if f.key.Proto == packet.ProtoTCP {
+			r.Options[side] = f.tcp.Options(d)
+		}
+	}
+	r.EndReason = reason
+	if f.unreachable.ok {
+		r.Unreachable.OK = true
+		r.Unreachable.Type, r.Unreachable.Code, r.Unreachable.By = f.unreachable.typ, f.unreachable.code, f.unreachable.by
+	}
+	if f.key.Proto == packet.ProtoTCP {
+		r.Handshake, r.HasHandshake = f.handshake, true
+		if f.flags&decided == 0 {
+			r.Handshake = noHandshake
+		}
+		r.ECN.Known, r.ECN.Negotiated = f.tcp.ECN()
+		t.outcome(f, r)
+	}
+	if r.EndReason == EndIdleTimeout || r.EndReason == EndForced {
+		if f.key.Proto == packet.ProtoTCP && f.tcp.Ended() {
+			r.EndReason = EndOfFlow
+		}
+	}
+	if f.key.Proto == packet.ProtoTCP && f.oneSided() {
+		t.report.pairs = append(t.report.pairs, struct {
+			pair
+			oneSided bool
+		}{pairOf(f), true})
+	}
+}
+
+// noHandshake is that of a flow without SYN and SYN-ACK.
+var noHandshake = tcp.Handshake{
+	Reasons: tcp.Midstream, RTT: tcp.Absent, Client: tcp.Absent, Server: tcp.Absent, Setup: tcp.Absent, Connect: tcp.Absent,
+}
+
+// oneSided: one direction alone was recorded of a connection that had two.
+func (f *Flow) oneSided() bool {
+	return !f.bothDirections() && (f.tcp.Established() || f.tcp.Acknowledges())
+}
+
+// identify fills in what all records of a flow share.
+func (t *Table) identify(f *Flow, r *Record) {
+	r.ID = t.id(f)
+	r.Start, r.End = f.start, f.last
+	r.Point, r.Network, r.Path = f.key.Point, f.key.Network, f.path
+	r.OuterSwapped = f.flags&outerSwapped != 0
+	r.Proto, r.Version = f.key.Proto, f.version
+	r.ICMP.Type, r.ICMP.Code = f.icmpType, f.icmpCode
+	r.key = f.key
+	for _, side := range [...]Side{Client, Server} {
+		e := f.endpoint(f.dir(side))
+		r.Ends[side] = Endpoint{Addr: e.addr, Port: e.port, HasPort: f.flags&portsKnown != 0 && f.key.Kind == 0}
+	}
+	r.Direction = f.role.source
+	r.DirectionState = tcp.Measured
+	if f.role.ambiguous {
+		r.DirectionState = tcp.Ambiguous
+	}
+}
+
+// dir is the direction that a side sends in.
+func (f *Flow) dir(s Side) int { return int(f.role.client) ^ int(s) }
+
+func (f *Flow) volume(s Side) Volume {
+	v := &f.sent[f.dir(s)]
+	return Volume{Packets: int64(v.packets), Bytes: int64(v.bytes), PayloadBytes: int64(v.payload)}
+}
+
+// id is the same in every run: it depends on names, not on the numbers that
+// one run gave them.
+func (t *Table) id(f *Flow) uint64 {
+	point, ok := t.idHash[f.key.Point]
+	if !ok {
+		point = hashString(t.names.PointName(f.key.Point))
+		t.idHash[f.key.Point] = point
+	}
+	network, ok := t.netHash[f.key.Network]
+	if !ok {
+		network = hashString(t.names.NetworkName(f.key.Network))
+		t.netHash[f.key.Network] = network
+	}
+	k := &f.key
+	tuple := packet.SymmetricHash(&k.A, &k.B, k.PortA, k.PortB, k.Proto, k.Kind)
+	return mix64(mix64(point^network<<1, tuple^0xe7037ed1a0b428db), uint64(f.start)^0x589965cc75374cc3)
+}
+
+func hashString(s string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(s))
+	return h.Sum64()
+}
+
+// outcome tells how a TCP connection went, and why it ended.
+func (t *Table) outcome(f *Flow, r *Record) {
+	c := &f.tcp
+	ok, by, afterFIN, unacked := c.Reset()
+	elapsed := r.EndReason == EndIdleTimeout || r.EndReason == EndLackOfResources
+	switch {
+	case c.Closed():
+		r.Outcome = Closed
+	case ok:
+		r.Outcome = Reset
+		r.ResetBy, r.ResetAfterFIN, r.ResetUnacked = f.side(by), afterFIN, unacked
+	case c.Refused():
+		r.Outcome = Refused
+	case f.unreachable.ok && !c.Established():
+		r.Outcome = Unreachable
+	case c.Established() && r.EndReason == EndIdleTimeout && c.TimerRun() >= t.cfg.AbortRTO:
+		r.Outcome = AbortedTimeout
+	case c.Established() && (c.SYNs() > 0 || c.SYNACKs() > 0):
+		r.Outcome = Established
+	case c.SYNACKs() > 1 && elapsed && !c.Established():
+		r.Outcome = HalfOpenTimeout
+	case c.SYNs() > 0 && c.SYNACKs() == 0 && elapsed && !f.bothDirections() && t.learned.recordsBoth(pairOf(f)):
+		r.Outcome = Timeout
+	case c.SYNs() > 0 && c.SYNACKs() == 0 && elapsed && !f.bothDirections():
+		r.Handshake.Reasons |= tcp.OneSided
+	}
+	r.RSTForeign = c.RSTForeign()
+}
+
+// side is the side that sends in a direction.
+func (f *Flow) side(dir int) Side { return Side(dir ^ int(f.role.client)) }
+
+// Compare orders records for the output: by release, start and key; the
+// intervals of a moment follow its connections.
+func Compare(a, b *Record) int {
+	return cmp.Or(
+		cmp.Compare(a.Release, b.Release), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Start, b.Start), a.key.compare(&b.key), cmp.Compare(a.ID, b.ID),
+	)
+}

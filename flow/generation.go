@@ -1,0 +1,73 @@
+package flow
+
+import (
+	"mirrorscope/packet"
+	"mirrorscope/tcp"
+)
+
+// earlier is what is kept of the generation before.
+type earlier struct {
+	space tcp.Space
+	ended int64 // on the input's clock
+}
+
+// generation gives the flow that a TCP packet belongs to: n, which its key
+// names, or a new one that begins with it, when n is ended. ok is false for a
+// straggler of the generation before, which is counted into neither.
+func (t *Table) generation(n uint32, p *packet.Packet, dir int) (m uint32, ok bool) {
+	f := t.flows.at(n)
+	if p.TCP.Flags&packet.SYN == 0 {
+		if len(t.earlier) == 0 {
+			return n, true
+		}
+		e, known := t.earlier[n]
+		switch {
+		case !known:
+		case t.now-e.ended > int64(t.cfg.TupleIdle):
+			delete(t.earlier, n)
+		case f.tcp.Straggles(p, dir, &e.space):
+			f.stray++
+			t.report.stray++
+			return n, false
+		}
+		return n, true
+	}
+	var candidate *uint32
+	syn, waits := t.candidates[n]
+	if waits && syn.Src == p.Dst && syn.SrcPort == p.DstPort {
+		candidate = &syn.TCP.Seq
+	}
+	switch f.tcp.Continues(p, dir, t.now-f.seen > int64(t.cfg.TupleIdle), candidate) {
+	case tcp.New:
+		return t.supersede(n, p, dir), true
+	case tcp.Candidate:
+		// It may be answered by a challenge ACK (RFC 5961 section 4): the SYN-ACK decides.
+		if len(t.candidates) < maxRare {
+			c := *p
+			c.Payload = nil
+			t.candidates[n] = c
+		}
+	case tcp.Switch:
+		v := &f.sent[1-dir]
+		v.packets--
+		v.bytes -= uint64(syn.IPLen)
+		v.payload -= uint64(syn.PayloadLen)
+		m := t.supersede(n, &syn, 1-dir)
+		t.update(m, t.flows.at(m), &syn, 1-dir)
+		return m, true
+	}
+	return n, true
+}
+
+// supersede ends flow n, for p begins another connection of its 5-tuple, and
+// opens that.
+func (t *Table) supersede(n uint32, p *packet.Packet, dir int) uint32 {
+	f := t.flows.at(n)
+	key, h, space := f.key, f.hash, f.tcp.Space()
+	t.end(n, t.now, EndOfFlow)
+	m := t.open(&key, h, p, dir)
+	if len(t.earlier) < maxRare {
+		t.earlier[m] = earlier{space: space, ended: t.now}
+	}
+	return m
+}

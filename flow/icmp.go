@@ -1,0 +1,40 @@
+package flow
+
+import "mirrorscope/packet"
+
+// Quote takes an ICMP error for the flow that it quotes, which is in this
+// table; the error itself is a packet of a flow of its own, which may be in
+// another. Only an error that stopped a connection from being opened changes
+// an outcome: for TCP the quoted packet must be its SYN.
+func (t *Table) Quote(p *packet.Packet, q *packet.Quote) {
+	t.now = max(t.now, p.Now)
+	if !stopsOpening(p) {
+		return
+	}
+	key, dir := quoteKey(p, q)
+	n, ok := t.index.find(key.hash(q.Hash), &key, &t.flows)
+	if !ok {
+		return
+	}
+	f := t.flows.at(n)
+	if t.now > t.due(f) || f.unreachable.ok || f.sent[1-dir].packets > 0 {
+		return
+	}
+	if key.Proto == packet.ProtoTCP {
+		isn, known := f.tcp.ISN(dir)
+		if !known || !q.HasSeq || q.Seq != isn || f.tcp.Established() {
+			return
+		}
+	}
+	f.unreachable.ok = true
+	f.unreachable.by, f.unreachable.typ, f.unreachable.code = p.Src, p.ICMPType, p.ICMPCode
+}
+
+// stopsOpening: destination unreachable, but not "fragmentation needed", and
+// time exceeded in transit (RFC 792, RFC 4443 section 3).
+func stopsOpening(p *packet.Packet) bool {
+	if p.Proto == packet.ProtoICMPv6 {
+		return p.ICMPType == 1 || p.ICMPType == 3 && p.ICMPCode == 0
+	}
+	return p.ICMPType == 3 && p.ICMPCode != 4 || p.ICMPType == 11 && p.ICMPCode == 0
+}

@@ -1,0 +1,99 @@
+package flow
+
+// snapshot is what a flow's interval records have told so far. A delta is the
+// difference to it, by roles: if the roles change, the next delta corrects
+// what was told before, so that the sum of all deltas is the whole.
+type snapshot struct {
+	sent                  [2]Volume
+	resets, fins, ce      [2]int64
+	syns, synacks         uint32
+	mirrorDups, truncated int64
+	incomplete, malformed int64
+	stray                 int64
+	handshake             bool // told
+	active                bool // in Table.active
+}
+
+// activate lists a flow for the running interval.
+func (t *Table) activate(n uint32, f *Flow) {
+	if s := t.snapshots.at(f.snapshot); !s.active {
+		s.active = true
+		t.active = append(t.active, n)
+	}
+}
+
+// closeInterval adds the record of the running interval if the flow changed
+// in it.
+func (t *Table) closeInterval(f *Flow) {
+	if f.snapshot == 0 {
+		return
+	}
+	s := t.snapshots.at(f.snapshot)
+	if !s.active {
+		return
+	}
+	s.active = false
+	if o := t.opening(f); o != nil && o.Decided(&f.tcp) {
+		t.decide(f)
+	}
+	t.intervals = append(t.intervals, Record{})
+	r := &t.intervals[len(t.intervals)-1]
+	t.record(f, r, 0, EndNone)
+	r.Kind = Interval
+	r.Outcome = OutcomeNone
+	for i := range r.Sent {
+		r.Sent[i], s.sent[i] = r.Sent[i].minus(s.sent[i]), r.Sent[i]
+		r.Resets[i], s.resets[i] = r.Resets[i]-s.resets[i], r.Resets[i]
+		r.FINs[i], s.fins[i] = r.FINs[i]-s.fins[i], r.FINs[i]
+		r.CE[i], s.ce[i] = r.CE[i]-s.ce[i], r.CE[i]
+	}
+	r.MirrorDuplicates, s.mirrorDups = r.MirrorDuplicates-s.mirrorDups, r.MirrorDuplicates
+	r.TruncatedPackets, s.truncated = r.TruncatedPackets-s.truncated, r.TruncatedPackets
+	r.FragmentsIncomplete, s.incomplete = r.FragmentsIncomplete-s.incomplete, r.FragmentsIncomplete
+	r.Malformed, s.malformed = r.Malformed-s.malformed, r.Malformed
+	r.StrayPackets, s.stray = r.StrayPackets-s.stray, r.StrayPackets
+	if r.HasHandshake {
+		syns, synacks := f.tcp.SYNs(), f.tcp.SYNACKs()
+		if s.handshake || f.flags&decided == 0 {
+			r.Handshake = noHandshake
+			r.Handshake.Reasons = 0
+			r.HasHandshake = syns > s.syns || synacks > s.synacks
+		} else {
+			s.handshake = true
+		}
+		r.Handshake.SYNs, s.syns = syns-s.syns, syns
+		r.Handshake.SYNACKs, s.synacks = synacks-s.synacks, synacks
+	}
+}
+
+func (v Volume) minus(w Volume) Volume {
+	return Volume{v.Packets - w.Packets, v.Bytes - w.Bytes, v.PayloadBytes - w.PayloadBytes}
+}
+
+// closeIntervals ends the running interval if now lies beyond it.
+func (t *Table) closeIntervals(now int64) {
+	length := int64(t.cfg.Interval)
+	if length == 0 || t.second == 0 {
+		return
+	}
+	start := t.second - t.second%length
+	if now < start+length {
+		return
+	}
+	for _, n := range t.active {
+		if f := t.flows.at(n); f.snapshot != 0 {
+			t.closeInterval(f)
+		}
+	}
+	t.active = t.active[:0]
+	for i := range t.intervals {
+		r := &t.intervals[i]
+		r.IntervalStart, r.IntervalEnd = start, start+length
+		r.Release = start + length
+		if now == endOfInput {
+			r.Release = endOfInput
+		}
+	}
+	t.out = append(t.out, t.intervals...)
+	t.intervals = t.intervals[:0]
+}

@@ -1,0 +1,279 @@
+package flow
+
+import (
+	"bytes"
+
+	"mirrorscope/packet"
+)
+
+// Learned is what flows know of each other across partitions. It is written
+// only at the barrier of each whole second of packet time, when no table is at
+// work, from the reports of the tables in their order; between barriers all
+// tables read it. So it does not depend on how tables share goroutines.
+type Learned struct {
+	cfg       Config
+	version   uint32 // rises when a listener is added
+	listeners map[endpoint]int64
+	pairs     map[pair]pairSeen
+	points    map[packet.PointID]*pointSeen
+	swept     int64
+
+	Forgotten uint64 // listeners and pairs not learned because the bound was reached
+}
+
+// maxLearned bounds listeners and pairs each.
+const maxLearned = 1 << 18
+
+// refresh is how old, in ns, what is learned may become before it is told
+// again.
+const refresh = 60e9
+
+type endpoint struct {
+	addr    packet.Addr
+	network packet.NetworkID
+	port    uint16
+	proto   uint8
+}
+
+type pair struct {
+	a, b    packet.Addr // a ≤ b
+	point   packet.PointID
+	network packet.NetworkID
+}
+
+// pairSeen holds when a pair of hosts was last seen in both directions by one
+// flow, and when a flow of theirs was seen from one side although it had two.
+type pairSeen struct{ both, oneSided int64 }
+
+type pointSeen struct {
+	PointCapture
+	minute     [60]struct{ packets, copies uint32 } // per second of the latest minute
+	sumP, sumC uint64
+	second     int64 // of the latest entry
+}
+
+// NewLearned makes the common knowledge of a set of tables.
+func NewLearned(cfg Config) *Learned {
+	return &Learned{
+		cfg: cfg, listeners: make(map[endpoint]int64), pairs: make(map[pair]pairSeen), points: make(map[packet.PointID]*pointSeen),
+	}
+}
+
+// dupMirror tells whether the point delivers copies of most packets.
+func (l *Learned) dupMirror(p packet.PointID) bool {
+	s := l.points[p]
+	return s != nil && s.DupMirror
+}
+
+func (l *Learned) listens(e endpoint, now int64) bool {
+	at, ok := l.listeners[e]
+	return ok && now-at <= int64(l.cfg.ListenerMemory)
+}
+
+// recordsBoth tells whether an answer from the other side would have been
+// recorded: flows of this pair of hosts were seen in both directions, or, if
+// nothing is known of the pair, some flow of the observation point was.
+func (l *Learned) recordsBoth(p pair) bool {
+	s, ok := l.pairs[p]
+	if ok && (s.both != 0 || s.oneSided != 0) {
+		return s.both >= s.oneSided
+	}
+	point := l.points[p.point]
+	return point != nil && point.BothDirections
+}
+
+// Point gives the sums of one observation point.
+func (l *Learned) Points() []PointCapture {
+	out := make([]PointCapture, 0, len(l.points))
+	for _, s := range l.points {
+		out = append(out, s.PointCapture)
+	}
+	return out
+}
+
+// report is what one table tells at the next barrier.
+type report struct {
+	listeners []endpoint
+	pairs     []struct {
+		pair
+		oneSided bool
+	}
+	points map[packet.PointID]*PointCapture
+	lastID packet.PointID
+	last   *PointCapture
+	ids    []packet.PointID // keys of points, in order of first appearance
+
+	truncated, malformed, stray, orphanCopies uint64
+}
+
+func (r *report) init() { r.points = make(map[packet.PointID]*PointCapture) }
+
+// point gives the counters of an observation point for this second.
+func (r *report) point(id packet.PointID) *PointCapture {
+	if r.last != nil && r.lastID == id {
+		return r.last
+	}
+	p := r.points[id]
+	if p == nil {
+		p = &PointCapture{ID: id}
+		r.points[id] = p
+		r.ids = append(r.ids, id)
+	}
+	r.lastID, r.last = id, p
+	return p
+}
+
+// Merge takes the reports of all tables, in partition order, at the barrier
+// before the packets of second now (ns).
+func (l *Learned) Merge(tables []*Table, now int64) {
+	for _, t := range tables {
+		r := &t.report
+		for _, e := range r.listeners {
+			l.addListener(e, t.now)
+		}
+		for _, p := range r.pairs {
+			l.addPair(p.pair, p.oneSided, t.now)
+		}
+		r.listeners, r.pairs = r.listeners[:0], r.pairs[:0]
+		for _, id := range r.ids {
+			c := r.points[id]
+			l.addPoint(c, now)
+			*c = PointCapture{ID: id}
+		}
+	}
+	for _, s := range l.points {
+		s.advance(now / 1e9)
+		// A handful of packets proves nothing.
+		s.DupMirror = s.sumP >= 20 && 5*s.sumC > s.sumP
+	}
+	if now-l.swept > refresh {
+		l.sweep(now)
+	}
+}
+
+func (l *Learned) addListener(e endpoint, now int64) {
+	if _, ok := l.listeners[e]; !ok {
+		if len(l.listeners) >= maxLearned {
+			l.Forgotten++
+			return
+		}
+		l.version++
+	}
+	l.listeners[e] = now
+}
+
+func (l *Learned) addPair(p pair, oneSided bool, now int64) {
+	s, ok := l.pairs[p]
+	if !ok && len(l.pairs) >= maxLearned {
+		l.Forgotten++
+		return
+	}
+	if oneSided {
+		s.oneSided = now
+	} else {
+		s.both = now
+	}
+	l.pairs[p] = s
+}
+
+func (l *Learned) addPoint(c *PointCapture, now int64) {
+	s := l.points[c.ID]
+	if s == nil {
+		s = &pointSeen{PointCapture: PointCapture{ID: c.ID}, second: now/1e9 - 1}
+		l.points[c.ID] = s
+	}
+	s.Packets += c.Packets
+	s.Bytes += c.Bytes
+	s.MirrorDuplicates += c.MirrorDuplicates
+	s.BothDirections = s.BothDirections || c.BothDirections
+	s.advance(now/1e9 - 1)
+	m := &s.minute[uint64(s.second)%60]
+	m.packets += uint32(c.Packets)
+	m.copies += uint32(c.MirrorDuplicates)
+	s.sumP += c.Packets
+	s.sumC += c.MirrorDuplicates
+}
+
+// advance forgets the seconds that leave the latest minute.
+func (s *pointSeen) advance(second int64) {
+	for n := 0; s.second < second && n < 60; n++ {
+		s.second++
+		m := &s.minute[uint64(s.second)%60]
+		s.sumP -= uint64(m.packets)
+		s.sumC -= uint64(m.copies)
+		*m = struct{ packets, copies uint32 }{}
+	}
+	s.second = max(s.second, second)
+}
+
+func (l *Learned) sweep(now int64) {
+	l.swept = now
+	old := now - int64(l.cfg.ListenerMemory)
+	for e, at := range l.listeners {
+		if at < old {
+			delete(l.listeners, e)
+		}
+	}
+	for p, s := range l.pairs {
+		if s.both < old && s.oneSided < old {
+			delete(l.pairs, p)
+		}
+	}
+}
+
+// Counts of all tables since their start.
+type Counts struct {
+	Truncated, Malformed, Stray, OrphanCopies, CopiesForgotten uint64
+}
+
+// Counts gives what this table has counted of single packets.
+func (t *Table) Counts() Counts {
+	return Counts{
+		Truncated: t.report.truncated, Malformed: t.report.malformed, Stray: t.report.stray, OrphanCopies: t.report.orphanCopies,
+		CopiesForgotten: t.copies.evicted,
+	}
+}
+
+func pairOf(f *Flow) pair {
+	p := pair{a: f.key.A, b: f.key.B, point: f.key.Point, network: f.key.Network}
+	if bytes.Compare(p.a[:], p.b[:]) > 0 {
+		p.a, p.b = p.b, p.a
+	}
+	return p
+}
+
+// teach reports what a flow has proved: that both directions are recorded, and
+// who listens.
+func (t *Table) teach(f *Flow) {
+	if f.flags&toldBoth == 0 && f.bothDirections() {
+		f.flags |= toldBoth
+		t.report.point(f.key.Point).BothDirections = true
+		p := pairOf(f)
+		if s := t.learned.pairs[p]; s.both == 0 || t.now-s.both > refresh {
+			t.report.pairs = append(t.report.pairs, struct {
+				pair
+				oneSided bool
+			}{p, false})
+		}
+	}
+	if f.flags&toldListener != 0 || f.role.source < DirApp || f.flags&portsKnown == 0 {
+		return
+	}
+	if f.key.Proto == packet.ProtoTCP && f.role.source == DirSYN && f.tcp.SYNACKs() == 0 {
+		return // nobody has answered yet
+	}
+	f.flags |= toldListener
+	e := f.endpoint(1 - int(f.role.client))
+	if at, ok := t.learned.listeners[e]; !ok || t.now-at > refresh {
+		t.report.listeners = append(t.report.listeners, e)
+	}
+}
+
+// endpoint is the end that sends in a direction.
+func (f *Flow) endpoint(dir int) endpoint {
+	e := endpoint{addr: f.key.A, port: f.key.PortA, network: f.key.Network, proto: f.key.Proto}
+	if dir == 1 {
+		e.addr, e.port = f.key.B, f.key.PortB
+	}
+	return e
+}

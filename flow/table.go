@@ -1,0 +1,305 @@
+package flow
+
+import (
+	"math"
+	"unsafe"
+
+	"mirrorscope/packet"
+	"mirrorscope/tcp"
+)
+
+// Partitions is how many tables there always are, whatever the number of
+// goroutines: what one table does depends only on its own packets and on what
+// all of them have learned by the last whole second.
+const Partitions = 64
+
+// Partition is the table that a packet, or a quoted tuple, belongs to.
+func Partition(hash uint64) int { return int(hash >> 58) }
+
+// Table is the flow table of one partition. One goroutine owns it between two
+// barriers.
+type Table struct {
+	cfg     Config
+	names   *packet.Names
+	learned *Learned // shared; written only at a barrier
+	report  report   // what this table has to tell at the next barrier
+
+	flows    slab
+	index    index
+	wheels   [numClasses]wheel
+	maxFlows int
+
+	copies     copies
+	openings   pool[tcp.Opening]
+	candidates map[uint32]packet.Packet // by flow: a SYN that may open a new generation
+	earlier    map[uint32]earlier       // by flow: the sequence space of the generation before
+	snapshots  pool[snapshot]
+
+	now    int64 // highest record time of the input at the latest packet
+	second int64 // the latest barrier, ns
+	out    []Record
+
+	active    []uint32 // flows with packets in the running interval; may name one twice
+	intervals []Record // of the running interval, of flows that ended in it
+	idHash    map[packet.PointID]uint64
+	netHash   map[packet.NetworkID]uint64
+}
+
+// NewTable makes the table of one of the Partitions, with its share of
+// cfg.Memory.
+func NewTable(cfg Config, learned *Learned, names *packet.Names) *Table {
+	t := &Table{cfg: cfg, names: names, learned: learned, flows: slab{free: noFlow}}
+	for c, timeout := range cfg.timeouts() {
+		t.wheels[c].timeout = timeout
+	}
+	share := cfg.Memory / Partitions
+	t.copies.init(share / 8)
+	perFlow := int64(unsafe.Sizeof(Flow{})) + 24 // and its slot in the index while that grows
+	if cfg.Interval > 0 {
+		perFlow += int64(unsafe.Sizeof(snapshot{}))
+	}
+	t.maxFlows = int(max((share-share/4)/perFlow, 16))
+	t.idHash = make(map[packet.PointID]uint64)
+	t.netHash = make(map[packet.NetworkID]uint64)
+	t.candidates = make(map[uint32]packet.Packet)
+	t.earlier = make(map[uint32]earlier)
+	t.report.init()
+	return t
+}
+
+// maxRare bounds each map of rare per-flow state.
+const maxRare = 4096
+
+// Add takes one packet, in record order. It keeps nothing that aliases it.
+func (t *Table) Add(p *packet.Packet) {
+	t.now = max(t.now, p.Now)
+	key, dir := keyOf(p)
+	h := key.hash(p.Hash)
+	n, found := t.index.find(h, &key, &t.flows)
+
+	point := t.report.point(p.Point)
+	point.Packets++
+	point.Bytes += uint64(p.IPLen)
+	if p.Flags&packet.Truncated != 0 {
+		t.report.truncated++
+	}
+	if p.Flags&packet.BadHeader != 0 {
+		t.report.malformed++
+	}
+
+	var f *Flow
+	if found {
+		f = t.flows.at(n)
+	}
+	if t.isCopy(f, p, dir) {
+		point.MirrorDuplicates++
+		if f != nil {
+			f.mirrorDups++
+			if o := t.opening(f); o != nil {
+				o.Copy(&f.tcp, p, dir)
+			}
+		} else {
+			t.report.orphanCopies++
+		}
+		return
+	}
+	if found && t.now > t.due(f) {
+		t.end(n, t.due(f), EndIdleTimeout)
+		found = false
+	}
+	if found && p.Proto == packet.ProtoTCP && p.Flags&(packet.HeaderCut|packet.BadHeader) == 0 {
+		var ok bool
+		if n, ok = t.generation(n, p, dir); !ok {
+			return
+		}
+	}
+	if !found {
+		n = t.open(&key, h, p, dir)
+	}
+	t.update(n, t.flows.at(n), p, dir)
+}
+
+// open starts a flow with its first packet, which is not counted yet.
+func (t *Table) open(key *Key, h uint64, p *packet.Packet, dir int) uint32 {
+	if t.flows.live >= t.maxFlows {
+		t.evict()
+	}
+	n := t.flows.get()
+	f := t.flows.at(n)
+	*f = Flow{
+		key: *key, hash: h, start: p.Time, last: p.Time, seen: t.now, path: p.Path, version: p.Version,
+		icmpType: p.ICMPType, icmpCode: p.ICMPCode,
+	}
+	f.tcp.Init()
+	f.class = numClasses
+	if p.Flags&packet.OuterSwapped != 0 {
+		f.flags |= outerSwapped
+	}
+	if p.Flags&packet.PortsUnknown == 0 {
+		f.flags |= portsKnown
+	}
+	if dir == 0 {
+		f.flags |= gaveOrder0
+	}
+	if t.cfg.Interval > 0 {
+		f.snapshot = t.snapshots.get()
+	}
+	t.index.insert(h, n, &t.flows)
+	return n
+}
+
+// update counts a packet into its flow.
+func (t *Table) update(n uint32, f *Flow, p *packet.Packet, dir int) {
+	if f.snapshot != 0 {
+		t.activate(n, f)
+	}
+	v := &f.sent[dir]
+	v.packets++
+	v.bytes += uint64(p.IPLen)
+	v.payload += uint64(p.PayloadLen)
+	f.start = min(f.start, p.Time)
+	f.last = max(f.last, p.Time)
+	f.seen = t.now
+	if p.Flags&packet.Truncated != 0 {
+		f.truncated++
+	}
+	if p.Flags&packet.BadHeader != 0 {
+		f.malformed++
+	}
+	if p.TOS&3 == 3 {
+		f.ce[dir]++
+	}
+	t.noteID(f, p, dir)
+	if v.packets == 1 {
+		f.pinned[dir] = p.Position*31 + uint32(p.TTL)
+	}
+	if f.key.Proto == packet.ProtoTCP {
+		t.updateTCP(f, p, dir)
+	}
+	t.direct(f, p, dir)
+	t.teach(f)
+
+	if c := f.classOf(); c != f.class {
+		if f.class != numClasses {
+			t.wheels[f.class].remove(n, &t.flows)
+		}
+		f.class = c
+		t.wheels[c].add(n, &t.flows)
+	}
+}
+
+func (t *Table) updateTCP(f *Flow, p *packet.Packet, dir int) {
+	if p.Flags&(packet.HeaderCut|packet.BadHeader) == 0 {
+		if p.TCP.Flags&packet.RST != 0 {
+			f.rsts[dir]++
+		}
+		if p.TCP.Flags&packet.FIN != 0 {
+			f.fins[dir]++
+		}
+		if p.TCP.Flags&packet.SYN != 0 && f.flags&decided == 0 && f.opening == 0 {
+			f.opening = t.openings.get()
+		}
+	}
+	o := t.opening(f)
+	f.tcp.Add(p, dir, o)
+	// A mirror's copy of the last packet may still correct the times.
+	if o != nil && o.Answered() != 0 && p.Time-o.Answered() > int64(t.cfg.DupWindow) && o.Decided(&f.tcp) {
+		t.decide(f)
+	}
+}
+
+// decide ends the handshake's own state and keeps its figures.
+func (t *Table) decide(f *Flow) {
+	o := t.opening(f)
+	if o == nil {
+		return
+	}
+	f.handshake = o.Result(&f.tcp)
+	f.flags |= decided
+	t.openings.put(f.opening)
+	f.opening = 0
+}
+
+func (t *Table) opening(f *Flow) *tcp.Opening {
+	if f.opening == 0 {
+		return nil
+	}
+	return t.openings.at(f.opening)
+}
+
+// due is when a flow is released, unless a packet comes before.
+func (t *Table) due(f *Flow) int64 { return t.wheels[f.class].due(f) }
+
+// Expire ends every flow that was due before now, a whole second of the
+// input's clock.
+func (t *Table) Expire(now int64) {
+	for c := range t.wheels {
+		for {
+			n := t.wheels[c].earliest(now/1e9, &t.flows)
+			if n == noFlow {
+				break
+			}
+			t.end(n, t.due(t.flows.at(n)), EndIdleTimeout)
+		}
+	}
+	t.closeIntervals(now)
+	t.now, t.second = max(t.now, now), now
+}
+
+// Flush ends all flows at the end of the input.
+func (t *Table) Flush() {
+	for c := range t.wheels {
+		for {
+			n := t.wheels[c].earliest(anySecond, &t.flows)
+			if n == noFlow {
+				break
+			}
+			t.end(n, endOfInput, EndForced)
+		}
+	}
+	t.closeIntervals(endOfInput)
+}
+
+// endOfInput as a release time: the flow was open when the input ended.
+const endOfInput = math.MaxInt64
+
+// evict makes room: half-open flows leave first, then the one that has been
+// silent for longest.
+func (t *Table) evict() {
+	n := t.wheels[halfOpen].earliest(anySecond, &t.flows)
+	if n == noFlow {
+		for c := halfOpen + 1; c < numClasses; c++ {
+			if m := t.wheels[c].earliest(anySecond, &t.flows); m != noFlow && (n == noFlow || t.flows.at(m).seen < t.flows.at(n).seen) {
+				n = m
+			}
+		}
+	}
+	t.end(n, t.now, EndLackOfResources)
+}
+
+// end makes the record of a flow and forgets it.
+func (t *Table) end(n uint32, release int64, reason EndReason) {
+	f := t.flows.at(n)
+	t.decide(f)
+	t.closeInterval(f)
+	t.out = append(t.out, Record{})
+	t.record(f, &t.out[len(t.out)-1], release, reason)
+	t.wheels[f.class].remove(n, &t.flows)
+	t.index.remove(f.hash, n, &t.flows)
+	if f.snapshot != 0 {
+		t.snapshots.put(f.snapshot)
+	}
+	if len(t.candidates)+len(t.earlier) > 0 {
+		delete(t.candidates, n)
+		delete(t.earlier, n)
+	}
+	t.flows.put(n)
+}
+
+// Take hands over the records that are ready, in no order, and starts anew
+// with buf.
+func (t *Table) Take(buf []Record) []Record {
+	out := t.out
+	t.out = buf[:0]
+	return out
+}

@@ -1,0 +1,114 @@
+package flow
+
+import (
+	"math"
+	"math/bits"
+)
+
+// wheel keeps the flows of one timeout class by the second in which they will
+// be released. A flow is entered once and stays while packets postpone its
+// release; only when the wheel comes to its slot is it moved on. So a packet
+// costs the wheel nothing, and the order of release stays exact to the second.
+//
+// It covers wheelSlots seconds from the one that was turned to last; what is
+// due later waits in the farthest slot.
+type wheel struct {
+	head [wheelSlots]uint32 // first flow of the slot + 1, 0 none; a slot's flows are a ring through next and prev
+	used [wheelSlots / 64]uint64
+	base int64 // every flow is due at or after this second
+	n    int
+
+	timeout int64 // of the class, ns: a flow is due when it was silent for so long
+}
+
+// due is the packet time at which a flow of this wheel is released unless a
+// packet comes before: it follows from the packets alone.
+func (w *wheel) due(f *Flow) int64 { return f.seen + w.timeout }
+
+const wheelSlots = 1024
+
+func (w *wheel) slot(second int64) int {
+	second = min(max(second, w.base), w.base+wheelSlots-1)
+	return int(uint64(second) % wheelSlots)
+}
+
+// add enters flow n.
+func (w *wheel) add(n uint32, flows *slab) {
+	f := flows.at(n)
+	i := w.slot(w.due(f) / 1e9)
+	f.slot = uint16(i)
+	w.n++
+	if w.head[i] == 0 {
+		f.next, f.prev = n, n
+		w.head[i] = n + 1
+		w.used[i/64] |= 1 << (i % 64)
+		return
+	}
+	first := flows.at(w.head[i] - 1)
+	last := flows.at(first.prev)
+	f.next, f.prev = w.head[i]-1, first.prev
+	last.next, first.prev = n, n
+}
+
+// remove takes flow n out.
+func (w *wheel) remove(n uint32, flows *slab) {
+	f := flows.at(n)
+	i := int(f.slot)
+	w.n--
+	if f.next == n {
+		w.head[i] = 0
+		w.used[i/64] &^= 1 << (i % 64)
+		return
+	}
+	flows.at(f.prev).next, flows.at(f.next).prev = f.next, f.prev
+	if w.head[i] == n+1 {
+		w.head[i] = f.next + 1
+	}
+}
+
+// earliest gives the flow that is due first, to the second, moving flows that
+// were postponed on the way. It is noFlow when there is none due before limit
+// (a second).
+func (w *wheel) earliest(limit int64, flows *slab) uint32 {
+	for w.n > 0 {
+		ahead := w.nextUsed()
+		second := w.base + int64(ahead)
+		if second >= limit {
+			w.base = max(w.base, limit)
+			return noFlow
+		}
+		w.base = second
+		i := int(uint64(second) % wheelSlots)
+		n := w.head[i] - 1
+		f := flows.at(n)
+		if w.due(f)/1e9 <= second {
+			return n
+		}
+		w.remove(n, flows)
+		w.add(n, flows)
+	}
+	if limit != anySecond {
+		w.base = max(w.base, limit)
+	}
+	return noFlow
+}
+
+// anySecond as a limit: the earliest, whenever it is due.
+const anySecond = math.MaxInt64
+
+// nextUsed is the distance in slots from base to the next slot in use.
+func (w *wheel) nextUsed() int {
+	start := int(uint64(w.base) % wheelSlots)
+	word, bit := start/64, start%64
+	if u := w.used[word] >> bit; u != 0 {
+		return bits.TrailingZeros64(u)
+	}
+	for k := 1; k <= len(w.used); k++ {
+		i := (word + k) % len(w.used)
+		if u := w.used[i]; u != 0 {
+			at := i*64 + bits.TrailingZeros64(u)
+			return (at - start + wheelSlots) % wheelSlots
+		}
+	}
+	return 0
+}
