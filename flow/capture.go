@@ -15,6 +15,8 @@ type Capture struct {
 	MirrorDuplicates uint64 // decoded, and in no connection's volume
 	Truncated        uint64 // decoded, captured only in part
 	Malformed        uint64 // decoded, with a transport header that contradicts itself
+	Stray            uint64 // decoded, of an older connection of the same 5-tuple: in no connection's volume
+	CopiesForgotten  uint64 // packets forgotten so early that a later copy of them could not be recognised
 	ClockSteps       uint64 // record times that went backwards by more than CLOCK_STEP
 
 	Connections uint64 // Connection records written

@@ -38,3 +38,16 @@ func stopsOpening(p *packet.Packet) bool {
 	}
 	return p.ICMPType == 3 && p.ICMPCode != 4 || p.ICMPType == 11 && p.ICMPCode == 0
 }
+
+// Lost takes a packet of which some fragments did not come: its flow, if
+// there is one, remembers that.
+func (t *Table) Lost(p *packet.Packet) {
+	key, _ := keyOf(p)
+	if n, ok := t.index.find(key.hash(p.Hash), &key, &t.flows); ok {
+		f := t.flows.at(n)
+		f.incomplete++
+		if f.snapshot != 0 {
+			t.activate(n, f)
+		}
+	}
+}

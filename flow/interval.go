@@ -73,7 +73,7 @@ func (v Volume) minus(w Volume) Volume {
 // closeIntervals ends the running interval if now lies beyond it.
 func (t *Table) closeIntervals(now int64) {
 	length := int64(t.cfg.Interval)
-	if length == 0 || t.second == 0 {
+	if length == 0 || t.second == noSecond {
 		return
 	}
 	start := t.second - t.second%length

@@ -36,7 +36,7 @@ type Table struct {
 	snapshots  pool[snapshot]
 
 	now    int64 // highest record time of the input at the latest packet
-	second int64 // the latest barrier, ns
+	second int64 // the latest barrier, ns; noSecond before the first
 	out    []Record
 
 	active    []uint32 // flows with packets in the running interval; may name one twice
@@ -48,7 +48,7 @@ type Table struct {
 // NewTable makes the table of one of the Partitions, with its share of
 // cfg.Memory.
 func NewTable(cfg Config, learned *Learned, names *packet.Names) *Table {
-	t := &Table{cfg: cfg, names: names, learned: learned, flows: slab{free: noFlow}}
+	t := &Table{cfg: cfg, names: names, learned: learned, flows: slab{free: noFlow}, second: noSecond}
 	for c, timeout := range cfg.timeouts() {
 		t.wheels[c].timeout = timeout
 	}
@@ -246,19 +246,26 @@ func (t *Table) Expire(now int64) {
 	t.now, t.second = max(t.now, now), now
 }
 
-// Flush ends all flows at the end of the input.
-func (t *Table) Flush() {
+// Flush ends all flows at the end of the input, whose clock stands at now.
+func (t *Table) Flush(now int64) {
 	for c := range t.wheels {
 		for {
 			n := t.wheels[c].earliest(anySecond, &t.flows)
 			if n == noFlow {
 				break
 			}
-			t.end(n, endOfInput, EndForced)
+			if due := t.due(t.flows.at(n)); due < now {
+				t.end(n, due, EndIdleTimeout)
+			} else {
+				t.end(n, endOfInput, EndForced)
+			}
 		}
 	}
 	t.closeIntervals(endOfInput)
 }
+
+// noSecond stands for the time before the first barrier.
+const noSecond = math.MinInt64
 
 // endOfInput as a release time: the flow was open when the input ended.
 const endOfInput = math.MaxInt64

@@ -35,6 +35,9 @@ func (w *wheel) slot(second int64) int {
 // add enters flow n.
 func (w *wheel) add(n uint32, flows *slab) {
 	f := flows.at(n)
+	if w.n == 0 {
+		w.base = max(w.base, w.due(f)/1e9)
+	}
 	i := w.slot(w.due(f) / 1e9)
 	f.slot = uint16(i)
 	w.n++

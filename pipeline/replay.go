@@ -1,0 +1,312 @@
+// Package pipeline wires the stages together: source, decoder, flow tables,
+// records. All goroutines start here.
+//
+//	reader ──batches──► shard ×N ──records of a second──► collector ──► out
+//
+// The reader decodes and hands batches to the shards by the innermost 5-tuple.
+// A shard owns several of the flow.Partitions. At each whole second of packet
+// time that has packets the reader waits until the shards have drained, lets
+// the tables learn from each other, and asks them for the records that are
+// due; so the result depends on the packets alone, and not on the number of
+// shards. A stage ends when its input closes.
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"mirrorscope/capture"
+	"mirrorscope/flow"
+	"mirrorscope/packet"
+)
+
+// Config of a run.
+type Config struct {
+	Shards int // goroutines for the flow tables; 0: one a core
+	Decode packet.Config
+	Flow   flow.Config
+	Match  func(*packet.Packet) bool // nil: every packet
+	Names  *packet.Names             // filled by the run, and needed to read its records
+}
+
+// Replay reads src to its end and gives out the records in the order of the
+// output contract, some at a time; a slice is valid during the call only. The
+// Capture tells the health of the input even when the error is not nil: the
+// context's, or out's. What could not be read of the input is in
+// Capture.Errors.
+func Replay(ctx context.Context, src capture.Source, cfg Config, out func([]flow.Record) error) (flow.Capture, error) {
+	if cfg.Shards <= 0 {
+		cfg.Shards = runtime.GOMAXPROCS(0)
+	}
+	cfg.Shards = min(cfg.Shards, flow.Partitions)
+	g, ctx := errgroup.WithContext(ctx)
+
+	learned := flow.NewLearned(cfg.Flow)
+	tables := make([]*flow.Table, flow.Partitions)
+	for i := range tables {
+		tables[i] = flow.NewTable(cfg.Flow, learned, cfg.Names)
+	}
+	seconds := make(chan *second, 2)
+	r := newReader(src, cfg, tables, learned, seconds)
+	for _, s := range r.shards {
+		g.Go(func() error { s.run(tables); return nil })
+	}
+	g.Go(func() error { defer r.close(); return r.run(ctx) })
+	var connections, evicted uint64
+	g.Go(func() error {
+		return collect(seconds, func(recs []flow.Record) error {
+			for i := range recs {
+				if recs[i].Kind == flow.Connection {
+					connections++
+					if recs[i].EndReason == flow.EndLackOfResources {
+						evicted++
+					}
+				}
+			}
+			return out(recs)
+		})
+	})
+	err := g.Wait()
+
+	c := r.capture()
+	c.Connections, c.Evicted = connections, evicted
+	return c, err
+}
+
+// collect gives out the records of each second in order. After an error it
+// only drains, so that nobody waits for it.
+func collect(seconds <-chan *second, out func([]flow.Record) error) error {
+	var err error
+	var all []flow.Record
+	for s := range seconds {
+		s.wait.Wait()
+		if err == nil {
+			all = all[:0]
+			for _, recs := range s.records {
+				all = append(all, recs...)
+			}
+			slices.SortFunc(all, func(a, b flow.Record) int { return flow.Compare(&a, &b) })
+			if len(all) > 0 {
+				err = out(all)
+				if err != nil && s.failed != nil {
+					s.failed()
+				}
+			}
+		}
+	}
+	return err
+}
+
+// reader is the goroutine that reads, decodes and distributes.
+type reader struct {
+	src     capture.Source
+	cfg     Config
+	decoder *packet.Decoder
+	tables  []*flow.Table
+	learned *flow.Learned
+	shards  []*shard
+	seconds chan<- *second
+	cancel  context.CancelFunc
+
+	now    int64 // highest record time so far
+	second int64 // the running second, ns; -1 before the first packet
+	seen   flow.Capture
+	faces  int // interfaces named so far
+}
+
+func newReader(src capture.Source, cfg Config, tables []*flow.Table, learned *flow.Learned, seconds chan<- *second) *reader {
+	r := &reader{
+		src: src, cfg: cfg, decoder: packet.NewDecoder(cfg.Decode, cfg.Names), tables: tables, learned: learned, seconds: seconds,
+		second: -1,
+	}
+	r.decoder.Lost = r.lost
+	for i := range cfg.Shards {
+		r.shards = append(r.shards, newShard(i, cfg.Shards))
+	}
+	return r
+}
+
+// close ends the stages behind the reader.
+func (r *reader) close() {
+	for _, s := range r.shards {
+		close(s.in)
+	}
+	close(r.seconds)
+}
+
+// run reads to the end of the source, or until the context is done; then all
+// flows end.
+func (r *reader) run(ctx context.Context) error {
+	ctx, r.cancel = context.WithCancel(ctx)
+	defer r.cancel()
+	var f capture.Frame
+	var p packet.Packet
+	var err error
+	for n := 0; ; n++ {
+		if n%1024 == 0 && ctx.Err() != nil {
+			err = context.Cause(ctx)
+			break
+		}
+		if err = r.src.Next(&f); err != nil {
+			break
+		}
+		r.frame(&f, &p)
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	r.decoder.Flush()
+	r.flush()
+	return err
+}
+
+// frame takes one frame from the source.
+func (r *reader) frame(f *capture.Frame, p *packet.Packet) {
+	if int(f.Interface) >= r.faces {
+		r.nameInterfaces()
+	}
+	c := &r.seen
+	if c.Packets == 0 {
+		c.First, c.Last = f.Time, f.Time
+		r.now = f.Time
+	}
+	c.Packets++
+	c.Bytes += uint64(f.WireLen)
+	c.First, c.Last = min(c.First, f.Time), max(c.Last, f.Time)
+	if f.Time < r.now-int64(r.cfg.Flow.ClockStep) {
+		c.ClockSteps++
+	}
+	r.now = max(r.now, f.Time)
+
+	skip := r.decoder.Decode(f.Data, uint16(f.Link), f.Interface, f.WireLen, f.Time, p)
+	switch skip {
+	case packet.OK:
+	case packet.Held:
+		return
+	default:
+		c.Skipped[skip]++
+		if skip == packet.UnknownLink {
+			if c.UnknownLinks == nil {
+				c.UnknownLinks = make(map[string]uint64)
+			}
+			c.UnknownLinks[f.Link.String()]++
+		}
+		return
+	}
+	if r.cfg.Match != nil && !r.cfg.Match(p) {
+		c.Skipped[packet.Filtered]++
+		return
+	}
+	c.Decoded++
+	p.Now = r.now
+	if s := r.now - r.now%1e9; s != r.second {
+		r.barrier(s)
+	}
+	r.send(p, flow.Partition(p.Hash), isPacket)
+	if p.Kind == packet.ICMPOther {
+		var q packet.Quote
+		if packet.ParseQuote(p, &q) {
+			r.send(p, flow.Partition(q.Hash), isQuote)
+		}
+	}
+}
+
+// lost takes a packet whose fragments did not all come.
+func (r *reader) lost(p *packet.Packet) {
+	p.Now = r.now
+	r.send(p, flow.Partition(p.Hash), isLost)
+}
+
+func (r *reader) send(p *packet.Packet, partition int, kind itemKind) {
+	r.shards[partition%len(r.shards)].add(p, partition, kind)
+}
+
+func (r *reader) nameInterfaces() {
+	names := r.src.Interfaces()
+	for ; r.faces < len(names); r.faces++ {
+		r.cfg.Names.SetInterface(uint32(r.faces), names[r.faces])
+	}
+}
+
+// barrier begins second s (ns): the tables learn from each other, and give
+// the records that are due before s.
+func (r *reader) barrier(s int64) {
+	r.drain()
+	r.learned.Merge(r.tables, s)
+	r.second = s
+	r.ask(func(t *flow.Table) { t.Expire(s) })
+}
+
+// flush ends all flows. What the last second has taught counts for those that
+// are open.
+func (r *reader) flush() {
+	r.drain()
+	r.learned.Merge(r.tables, r.second+1e9)
+	r.ask(func(t *flow.Table) { t.Flush(r.now) })
+	r.drain()
+}
+
+// drain waits until every shard has done what it was sent.
+func (r *reader) drain() {
+	for _, s := range r.shards {
+		s.flush()
+	}
+	for _, s := range r.shards {
+		s.pending.Wait()
+	}
+}
+
+// ask lets every table do something and collects the records it has then.
+func (r *reader) ask(do func(*flow.Table)) {
+	sec := newSecond(len(r.shards))
+	sec.failed = r.cancel
+	for _, s := range r.shards {
+		s.ask(sec, do)
+	}
+	r.seconds <- sec
+}
+
+// capture tells the health of the input after the run.
+func (r *reader) capture() flow.Capture {
+	c := r.seen
+	for s, n := range r.decoder.Settled {
+		if packet.Skip(s) == packet.OK {
+			c.Decoded += n
+		} else {
+			c.Skipped[s] += n
+		}
+	}
+	for _, t := range r.tables {
+		n := t.Counts()
+		c.Truncated += n.Truncated
+		c.Malformed += n.Malformed
+		c.Stray += n.Stray
+		c.CopiesForgotten += n.CopiesForgotten
+	}
+	c.Points = r.learned.Points()
+	slices.SortFunc(c.Points, func(a, b flow.PointCapture) int { return int(a.ID) - int(b.ID) })
+	for _, p := range c.Points {
+		c.MirrorDuplicates += p.MirrorDuplicates
+	}
+	c.Errors = r.src.Errors()
+	return c
+}
+
+// Identity tells whether the counts of a capture add up: every frame is either
+// decoded or skipped for a reason.
+func Identity(c *flow.Capture) error {
+	sum := c.Decoded
+	for _, n := range c.Skipped {
+		sum += n
+	}
+	if sum != c.Packets {
+		return fmt.Errorf("%d frames read, but %d decoded or skipped", c.Packets, sum)
+	}
+	return nil
+}
