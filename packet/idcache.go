@@ -1,0 +1,169 @@
+package packet
+
+import "encoding/binary"
+
+// idCache keeps the ids that a Decoder met of late, so that keys that repeat
+// cost no lock and no map. Keys are placed by hash, the latest one stays.
+type idCache struct {
+	points   [256]pointSlot
+	networks [64]networkSlot
+	paths    [64]pathSlot
+	bare     NetworkID // of the zero NetworkKey, 0 before it was asked for
+	direct   PathID    // of the zero Path, likewise
+	vnis     map[uint32]uint32
+}
+
+type pointSlot struct {
+	key PointKey
+	id  PointID
+	vni uint32 // NetworkKey.VNI
+}
+
+type networkSlot struct {
+	key NetworkKey
+	id  NetworkID
+}
+
+type pathSlot struct {
+	key Path
+	id  PathID
+}
+
+// init works out which VNI stands for a configured network: the lowest of
+// those with its name.
+func (c *idCache) init(cfg *Config) {
+	c.vnis = make(map[uint32]uint32, len(cfg.Networks))
+	lowest := make(map[string]uint32, len(cfg.Networks))
+	for vni, name := range cfg.Networks {
+		if low, ok := lowest[name]; !ok || vni < low {
+			lowest[name] = vni
+		}
+	}
+	for vni, name := range cfg.Networks {
+		c.vnis[vni] = lowest[name]
+	}
+}
+
+// pointKey is the key of the observation point known so far.
+func (w *walk) pointKey() PointKey {
+	if w.kind == NoTunnel {
+		return PointKey{Interface: w.iface}
+	}
+	return w.point
+}
+
+// mappedVNI is NetworkKey.VNI for an observation point.
+func (d *Decoder) mappedVNI(k *PointKey) uint32 {
+	if k.Kind == VXLAN || k.Kind == VXLANGPE || k.Kind == Geneve {
+		return d.ids.vnis[k.ID]
+	}
+	return 0
+}
+
+// networkKey is the key of the network known so far.
+func (d *Decoder) networkKey(w *walk) NetworkKey {
+	k := NetworkKey{Inner: w.inner}
+	if w.kind != NoTunnel && len(d.ids.vnis) > 0 {
+		k.VNI = d.mappedVNI(&w.point)
+	}
+	if d.cfg.VLANInKey {
+		k.setVLANs(&w.path)
+	}
+	return k
+}
+
+// setVLANs puts a path's tags into the key, plus 1 so that an id of 0 counts.
+func (k *NetworkKey) setVLANs(path *Path) {
+	for i := range path.NVLANs {
+		k.VLANs[i] = path.VLANs[i] + 1
+	}
+}
+
+// identify gives p its observation point, network and path.
+func (d *Decoder) identify(w *walk, p *Packet) {
+	c := &d.ids
+	var key PointKey
+	key.Interface = w.iface
+	slot := &c.points[w.iface&255]
+	if w.kind != NoTunnel {
+		key = w.point
+		slot = &c.points[key.hash()&255]
+	}
+	if slot.id == 0 || slot.key != key {
+		d.lookUpPoint(slot, &key)
+	}
+	p.Point = slot.id
+
+	if slot.vni == 0 && w.nInner == 0 && !d.cfg.VLANInKey {
+		if c.bare == 0 {
+			c.bare = d.names.networkID(&NetworkKey{})
+		}
+		p.Network = c.bare
+	} else {
+		network := NetworkKey{VNI: slot.vni, Inner: w.inner}
+		if d.cfg.VLANInKey {
+			network.setVLANs(&w.path)
+		}
+		slot := &c.networks[network.hash()&63]
+		if slot.id == 0 || slot.key != network {
+			*slot = networkSlot{network, d.names.networkID(&network)}
+		}
+		p.Network = slot.id
+	}
+
+	if w.path.NTunnels|w.path.NVLANs == 0 {
+		if c.direct == 0 {
+			c.direct = d.names.pathID(&Path{})
+		}
+		p.Path = c.direct
+	} else {
+		slot := &c.paths[w.path.hash()&63]
+		if slot.id == 0 || slot.key != w.path {
+			*slot = pathSlot{w.path, d.names.pathID(&w.path)}
+		}
+		p.Path = slot.id
+	}
+}
+
+func (d *Decoder) lookUpPoint(slot *pointSlot, key *PointKey) {
+	slot.key = *key
+	slot.vni = d.mappedVNI(key)
+	merged := *key
+	if d.cfg.Merge != nil {
+		merged = d.cfg.Merge(*key)
+	}
+	slot.id = d.names.pointID(&merged)
+}
+
+func (k *PointKey) hash() uint64 {
+	h := uint64(k.ID)<<32 | uint64(k.Interface)<<8 | uint64(k.Kind)
+	h = h*positionPrime ^ binary.LittleEndian.Uint64(k.A[8:])
+	h = h*positionPrime ^ binary.LittleEndian.Uint64(k.B[8:])
+	if k.Cookies.Class != 0 {
+		h = h*positionPrime ^ binary.LittleEndian.Uint64(k.Cookies.ID[:8])
+		h = h*positionPrime ^ binary.LittleEndian.Uint64(k.Cookies.ID[8:]) ^ uint64(k.Cookies.Net)
+	}
+	return h * positionPrime >> 32
+}
+
+func (k *NetworkKey) hash() uint64 {
+	h := uint64(k.VNI)
+	for _, vni := range k.Inner {
+		h = h*positionPrime ^ uint64(vni)
+	}
+	for _, vlan := range k.VLANs {
+		h = h*positionPrime ^ uint64(vlan)
+	}
+	return h * positionPrime >> 32
+}
+
+func (k *Path) hash() uint64 {
+	h := uint64(k.NTunnels)<<8 | uint64(k.NVLANs)
+	for _, t := range k.Tunnels {
+		h = h<<8 ^ uint64(t)
+	}
+	for _, vlan := range k.VLANs {
+		h = h*positionPrime ^ uint64(vlan)
+	}
+	return h * positionPrime >> 32
+}
