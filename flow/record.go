@@ -131,9 +131,10 @@ type Record struct {
 	ResetUnacked  bool // … unacknowledged data existed
 	ResetAfterFIN bool
 	RSTForeign    bool     // an RST whose TTL or IP-ID does not fit the host's others
-	Unreachable   struct { // when Outcome is Unreachable
-		Code uint8
-		By   packet.Addr
+	Unreachable   struct { // an ICMP error quotes the packet that opened the flow
+		OK         bool
+		Type, Code uint8
+		By         packet.Addr
 	}
 	EndReason EndReason
 
