@@ -58,7 +58,7 @@ type output struct {
 	exit        int
 	connections []connection
 	intervals   [][]byte // one line each
-	capture     capture
+	capture     captureRecord
 }
 
 // replay runs `sensor replay --format json` with further arguments. It fails
@@ -165,8 +165,8 @@ func (v *volume) add(w volume) {
 	v.PayloadBytes += w.PayloadBytes
 }
 
-// capture is what these tests read of the capture record.
-type capture struct {
+// captureRecord is what these tests read of the capture record.
+type captureRecord struct {
 	Type             string
 	Packets          int64
 	Decoded          int64 `json:"decoded_packets"`
@@ -181,7 +181,7 @@ func files(t testing.TB, dir string) []string {
 	t.Helper()
 	var names []string
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() {
+		if err == nil && !d.IsDir() && strings.Contains(d.Name(), ".pcap") {
 			name, _ := filepath.Rel(dir, path)
 			names = append(names, filepath.ToSlash(name))
 		}
@@ -193,21 +193,36 @@ func files(t testing.TB, dir string) []string {
 	return names
 }
 
-// each runs f as a subtest for every capture with ground truth, a few at a
-// time: each runs a process of its own.
+// each runs f as a subtest for every capture with ground truth.
 func each(t *testing.T, f func(t *testing.T, name, path string)) {
-	root := needs.Captures(t)
+	all(t, filepath.Join(needs.Captures(t), "dev"), f)
+}
+
+// everywhere runs f as a subtest for every capture of the repository and every
+// capture with ground truth, where those are there: a law needs no truth.
+func everywhere(t *testing.T, f func(t *testing.T, name, path string)) {
+	t.Run("testdata", func(t *testing.T) {
+		all(t, filepath.Join(needs.Repository(t), "testdata", "pcaps"), f)
+	})
+	t.Run("captures", func(t *testing.T) {
+		each(t, f)
+	})
+}
+
+// all runs f for every capture in dir, a few at a time: each runs a process of
+// its own. It returns when all have ended.
+func all(t *testing.T, dir string, f func(t *testing.T, name, path string)) {
 	if _, err := build(); err != nil {
 		t.Fatal(err)
 	}
 	limit := make(chan struct{}, runtime.GOMAXPROCS(0))
-	t.Run("captures", func(t *testing.T) {
-		for _, name := range files(t, filepath.Join(root, "dev")) {
+	t.Run("all", func(t *testing.T) {
+		for _, name := range files(t, dir) {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				limit <- struct{}{}
 				defer func() { <-limit }()
-				f(t, name, filepath.Join(root, "dev", name))
+				f(t, name, filepath.Join(dir, name))
 			})
 		}
 	})
