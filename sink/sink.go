@@ -45,8 +45,7 @@ func PointOf(n Names, id packet.PointID) Point {
 	if key.Kind == packet.NoTunnel {
 		return p
 	}
-	switch key.Kind {
-	case packet.VXLAN, packet.VXLANGPE, packet.Geneve, packet.ERSPAN2, packet.ERSPAN3:
+	if key.HasID() {
 		p.HasID, p.ID = true, key.ID
 	}
 	p.A, p.B = key.A.IP(), key.B.IP()

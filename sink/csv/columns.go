@@ -70,6 +70,7 @@ var columns = slices.Concat(
 		when(hasReset, boolean("reset_unacknowledged_data", func(r *row) bool { return r.ResetUnacked })),
 		when(hasReset, boolean("reset_after_fin", func(r *row) bool { return r.ResetAfterFIN })),
 		when(isTCP, boolean("rst_foreign", func(r *row) bool { return r.RSTForeign })),
+		when(isUnreachable, number("unreachable_type", func(r *row) int64 { return int64(r.Unreachable.Type) })),
 		when(isUnreachable, number("unreachable_code", func(r *row) int64 { return int64(r.Unreachable.Code) })),
 		when(isUnreachable, column{"unreachable_by", func(dst []byte, r *row) []byte { return r.Unreachable.By.IP().AppendTo(dst) }}),
 		{"end_reason", func(dst []byte, r *row) []byte { return append(dst, r.EndReason.String()...) }},
@@ -89,9 +90,9 @@ var columns = slices.Concat(
 		when(isTCP, number("resets_server", func(r *row) int64 { return r.Resets[flow.Server] })),
 		when(isTCP, number("fins_client", func(r *row) int64 { return r.FINs[flow.Client] })),
 		when(isTCP, number("fins_server", func(r *row) int64 { return r.FINs[flow.Server] })),
-		when(func(r *row) bool { return isTCP(r) && r.ECN.Known }, boolean("ecn_negotiated", func(r *row) bool { return r.ECN.Negotiated })),
-		when(isTCP, number("ecn_ce_client", func(r *row) int64 { return r.CE[flow.Client] })),
-		when(isTCP, number("ecn_ce_server", func(r *row) int64 { return r.CE[flow.Server] })),
+		when(func(r *row) bool { return r.ECN.Known }, boolean("ecn_negotiated", func(r *row) bool { return r.ECN.Negotiated })),
+		number("ecn_ce_client", func(r *row) int64 { return r.CE[flow.Client] }),
+		number("ecn_ce_server", func(r *row) int64 { return r.CE[flow.Server] }),
 	},
 	optionColumns(flow.Client), optionColumns(flow.Server),
 	[]column{
@@ -105,11 +106,9 @@ var columns = slices.Concat(
 
 func isTCP(r *row) bool         { return r.Proto == packet.ProtoTCP }
 func isICMP(r *row) bool        { return r.Proto == packet.ProtoICMP || r.Proto == packet.ProtoICMPv6 }
-func isUnreachable(r *row) bool { return r.Outcome == flow.Unreachable }
+func isUnreachable(r *row) bool { return r.Unreachable.OK }
 func hasHandshake(r *row) bool  { return r.HasHandshake }
-func hasReset(r *row) bool {
-	return r.Outcome == flow.Reset || r.Outcome == flow.Refused || r.ResetAfterFIN
-}
+func hasReset(r *row) bool      { return r.Outcome == flow.Reset }
 
 // pointColumns are the observation point.
 var pointColumns = []column{

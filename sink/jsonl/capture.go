@@ -33,6 +33,8 @@ func (e *Encoder) AppendCapture(dst []byte, c *flow.Capture) []byte {
 	dst = appendUint(dst, `},"mirror_duplicates":`, c.MirrorDuplicates)
 	dst = appendUint(dst, `,"truncated_packets":`, c.Truncated)
 	dst = appendUint(dst, `,"malformed_packets":`, c.Malformed)
+	dst = appendUint(dst, `,"stray_packets":`, c.Stray)
+	dst = appendUint(dst, `,"forgotten_packets":`, c.CopiesForgotten)
 	dst = appendUint(dst, `,"clock_steps":`, c.ClockSteps)
 	dst = appendUint(dst, `,"connections":`, c.Connections)
 	dst = appendUint(dst, `,"evicted_connections":`, c.Evicted)

@@ -55,7 +55,9 @@ func (e *Encoder) AppendRecord(dst []byte, r *flow.Record) []byte {
 	}
 	dst = append(append(append(dst, `,"direction":{"source":"`...), r.Direction.String()...), `",`...)
 	dst = append(e.state(dst, r.DirectionState, 0), '}')
-	dst = appendEnding(dst, r)
+	if r.Kind == flow.Connection {
+		dst = appendEnding(dst, r)
+	}
 
 	dst = appendVolume(dst, `,"client_sent":`, &r.Sent[flow.Client])
 	dst = appendVolume(dst, `,"server_sent":`, &r.Sent[flow.Server])
@@ -65,16 +67,16 @@ func (e *Encoder) AppendRecord(dst []byte, r *flow.Record) []byte {
 	if r.Proto == packet.ProtoTCP {
 		dst = appendSides(dst, `,"resets":`, r.Resets)
 		dst = appendSides(dst, `,"fins":`, r.FINs)
-		dst = append(dst, `,"ecn":{`...)
-		if r.ECN.Known {
-			dst = append(strconv.AppendBool(append(dst, `"negotiated":`...), r.ECN.Negotiated), ',')
-		}
-		dst = appendInt(dst, `"ce_client":`, r.CE[flow.Client])
-		dst = appendInt(dst, `,"ce_server":`, r.CE[flow.Server])
-		dst = append(dst, '}')
-		if r.Kind == flow.Connection {
-			dst = appendOptions(dst, &r.Options)
-		}
+	}
+	dst = append(dst, `,"ecn":{`...)
+	if r.ECN.Known && r.Kind == flow.Connection {
+		dst = append(strconv.AppendBool(append(dst, `"negotiated":`...), r.ECN.Negotiated), ',')
+	}
+	dst = appendInt(dst, `"ce_client":`, r.CE[flow.Client])
+	dst = appendInt(dst, `,"ce_server":`, r.CE[flow.Server])
+	dst = append(dst, '}')
+	if r.Kind == flow.Connection {
+		dst = appendOptions(dst, &r.Options)
 	}
 	dst = appendInt(dst, `,"capture":{"mirror_duplicates":`, r.MirrorDuplicates)
 	dst = appendInt(dst, `,"truncated_packets":`, r.TruncatedPackets)
@@ -89,8 +91,7 @@ func appendEnding(dst []byte, r *flow.Record) []byte {
 	if r.Outcome != flow.OutcomeNone {
 		dst = append(append(append(dst, `,"outcome":"`...), r.Outcome.String()...), '"')
 	}
-	// A RST after both FINs leaves the outcome closed, and is told all the same.
-	if r.Outcome == flow.Reset || r.Outcome == flow.Refused || r.ResetAfterFIN {
+	if r.Outcome == flow.Reset {
 		dst = append(append(append(dst, `,"reset":{"by":"`...), r.ResetBy.String()...), `","unacknowledged_data":`...)
 		dst = strconv.AppendBool(dst, r.ResetUnacked)
 		dst = strconv.AppendBool(append(dst, `,"after_fin":`...), r.ResetAfterFIN)
@@ -99,8 +100,9 @@ func appendEnding(dst []byte, r *flow.Record) []byte {
 	if r.Proto == packet.ProtoTCP {
 		dst = strconv.AppendBool(append(dst, `,"rst_foreign":`...), r.RSTForeign)
 	}
-	if r.Outcome == flow.Unreachable {
-		dst = appendUint(dst, `,"unreachable":{"code":`, uint64(r.Unreachable.Code))
+	if r.Unreachable.OK {
+		dst = appendUint(dst, `,"unreachable":{"type":`, uint64(r.Unreachable.Type))
+		dst = appendUint(dst, `,"code":`, uint64(r.Unreachable.Code))
 		dst = append(r.Unreachable.By.IP().AppendTo(append(dst, `,"by":"`...)), `"}`...)
 	}
 	if r.EndReason != flow.EndNone {

@@ -119,9 +119,14 @@ func expected(n *sinktest.Names, r *flow.Record) map[string]any {
 		"direction.state":              r.DirectionState.String(),
 		"outcome":                      absentIf(r.Outcome == flow.OutcomeNone, r.Outcome.String()),
 		"end_reason":                   absentIf(r.EndReason == flow.EndNone, r.EndReason.String()),
+		"reset.by":                     absentIf(r.Outcome != flow.Reset, r.ResetBy.String()),
+		"reset.unacknowledged_data":    absentIf(r.Outcome != flow.Reset, r.ResetUnacked),
+		"reset.after_fin":              absentIf(r.Outcome != flow.Reset, r.ResetAfterFIN),
 		"rst_foreign":                  absentIf(!isTCP, r.RSTForeign),
 		"ecn.negotiated":               absentIf(!r.ECN.Known, r.ECN.Negotiated),
-		"unreachable.code":             absentIf(r.Outcome != flow.Unreachable, r.Unreachable.Code),
+		"unreachable.type":             absentIf(!r.Unreachable.OK, r.Unreachable.Type),
+		"unreachable.code":             absentIf(!r.Unreachable.OK, r.Unreachable.Code),
+		"unreachable.by":               absentIf(!r.Unreachable.OK, r.Unreachable.By.IP().String()),
 		"capture.mirror_duplicates":    r.MirrorDuplicates,
 		"capture.truncated_packets":    r.TruncatedPackets,
 		"capture.fragments_incomplete": r.FragmentsIncomplete,
@@ -147,7 +152,9 @@ func expected(n *sinktest.Names, r *flow.Record) map[string]any {
 	}
 	if r.Kind == flow.Interval {
 		want["type"], want["interval_start"], want["interval_end"] = "interval", when(r.IntervalStart), when(r.IntervalEnd)
-		want["start"], want["end"], want["duration_us"], want["tcp_options"] = nil, nil, nil, nil
+		for _, life := range []string{"start", "end", "duration_us", "tcp_options", "outcome", "end_reason", "rst_foreign", "ecn.negotiated"} {
+			want[life] = nil
+		}
 	} else {
 		want["type"], want["start"], want["end"], want["duration_us"] = "connection", when(r.Start), when(r.End), us(r.End-r.Start)
 	}
@@ -160,7 +167,7 @@ func expected(n *sinktest.Names, r *flow.Record) map[string]any {
 		want[s+"_sent.payload_bytes"] = r.Sent[side].PayloadBytes
 		want["resets."+s] = absentIf(!isTCP, r.Resets[side])
 		want["fins."+s] = absentIf(!isTCP, r.FINs[side])
-		want["ecn.ce_"+s] = absentIf(!isTCP, r.CE[side])
+		want["ecn.ce_"+s] = r.CE[side]
 		if r.Kind == flow.Connection {
 			want["tcp_options."+s+".mss"] = absentIf(!o.HasMSS, o.MSS)
 			want["tcp_options."+s+".wscale"] = absentIf(!o.HasWScale, o.WScale)

@@ -97,7 +97,7 @@ func TCP() flow.Record {
 // Records gives one record of every sort, with every outcome in it.
 func Records() []flow.Record {
 	refused := TCP()
-	refused.Outcome, refused.ResetBy, refused.Resets = flow.Refused, flow.Server, [2]int64{0, 1}
+	refused.Outcome, refused.Resets = flow.Refused, [2]int64{0, 1}
 	refused.FINs = [2]int64{}
 	refused.Handshake = tcp.Handshake{State: tcp.Unknown, RTT: tcp.Absent, Client: tcp.Absent, Server: 90_000, Setup: tcp.Absent, Connect: tcp.Absent, SYNs: 1}
 	refused.Options[flow.Server] = tcp.Options{}
@@ -111,10 +111,11 @@ func Records() []flow.Record {
 	repeated.Outcome, repeated.ResetBy, repeated.ResetUnacked, repeated.RSTForeign = flow.Reset, flow.Client, true, true
 
 	lateReset := TCP()
-	lateReset.ResetBy, lateReset.ResetAfterFIN = flow.Server, true
+	lateReset.Outcome, lateReset.ResetBy, lateReset.ResetAfterFIN = flow.Reset, flow.Server, true
 
 	unreachable := TCP()
-	unreachable.Outcome, unreachable.Unreachable.Code, unreachable.Unreachable.By = flow.Unreachable, 1, Addr("10.1.0.1")
+	unreachable.Outcome = flow.Unreachable
+	unreachable.Unreachable.OK, unreachable.Unreachable.Type, unreachable.Unreachable.Code, unreachable.Unreachable.By = true, 3, 1, Addr("10.1.0.1")
 
 	silent := TCP()
 	silent.Outcome, silent.EndReason = flow.Timeout, flow.EndIdleTimeout
@@ -171,7 +172,7 @@ func Capture() flow.Capture {
 	c := flow.Capture{
 		Packets: 100, Bytes: 123456, Decoded: 100,
 		UnknownLinks:     map[string]uint64{"linktype_147": 3, "linktype_12\n": 1},
-		MirrorDuplicates: 5, Truncated: 6, Malformed: 7, ClockSteps: 1,
+		MirrorDuplicates: 5, Truncated: 6, Malformed: 7, Stray: 8, CopiesForgotten: 9, ClockSteps: 1,
 		Connections: 14, Evicted: 2,
 		First: Start, Last: Start + 60e9,
 		Points: []flow.PointCapture{

@@ -1,0 +1,107 @@
+package table
+
+import (
+	"strings"
+
+	"github.com/mattn/go-runewidth"
+)
+
+// width counts the cells of a terminal, the same on every machine: characters
+// of ambiguous width (→, µ) are one cell.
+var width = &runewidth.Condition{EastAsianWidth: false, StrictEmojiNeutral: true}
+
+// column is the head of a column and how it takes part in the layout.
+type column struct {
+	title string
+	right bool // aligned to the right
+	least int  // cells to which it may be cut; 0: never
+}
+
+// grid is lines of cells under columns.
+type grid struct {
+	columns []column
+	rows    [][]string
+	alert   []bool // rows that are shown in the colour of failure
+}
+
+func (g *grid) add(alert bool, cells ...string) {
+	g.rows = append(g.rows, cells)
+	g.alert = append(g.alert, alert)
+}
+
+const gap = 2 // cells between columns
+
+// render adds the grid to b. limit is the width of the terminal, 0 none: then
+// nothing is cut.
+func (g *grid) render(b *strings.Builder, limit int, paint palette) {
+	widths := g.widths(limit)
+	titles := make([]string, len(g.columns))
+	for i := range g.columns {
+		titles[i] = g.columns[i].title
+	}
+	b.WriteString(paint.bold(g.line(titles, widths)))
+	b.WriteByte('\n')
+	for i, cells := range g.rows {
+		line := g.line(cells, widths)
+		if g.alert[i] {
+			line = paint.red(line)
+		}
+		b.WriteString(line)
+		b.WriteByte('\n')
+	}
+}
+
+// widths fits the columns into limit: those that may be cut give way, the last
+// one first.
+func (g *grid) widths(limit int) []int {
+	widths := make([]int, len(g.columns))
+	total := gap * (len(g.columns) - 1)
+	for i := range g.columns {
+		widths[i] = width.StringWidth(g.columns[i].title)
+		for _, cells := range g.rows {
+			widths[i] = max(widths[i], width.StringWidth(cells[i]))
+		}
+		total += widths[i]
+	}
+	if limit <= 0 {
+		return widths
+	}
+	for i := len(widths) - 1; i >= 0 && total > limit; i-- {
+		if least := g.columns[i].least; least > 0 && widths[i] > least {
+			cut := min(widths[i]-least, total-limit)
+			widths[i] -= cut
+			total -= cut
+		}
+	}
+	return widths
+}
+
+func (g *grid) line(cells []string, widths []int) string {
+	var b strings.Builder
+	for i, cell := range cells {
+		if i > 0 {
+			b.WriteString(strings.Repeat(" ", gap))
+		}
+		cell = width.Truncate(cell, widths[i], "…")
+		fill := strings.Repeat(" ", max(0, widths[i]-width.StringWidth(cell)))
+		if g.columns[i].right {
+			b.WriteString(fill + cell)
+		} else {
+			b.WriteString(cell + fill)
+		}
+	}
+	return strings.TrimRight(b.String(), " ")
+}
+
+// palette paints where a terminal shows it.
+type palette bool
+
+func (p palette) bold(s string) string { return p.wrap("1", s) }
+func (p palette) red(s string) string  { return p.wrap("31", s) }
+
+func (p palette) wrap(code, s string) string {
+	if !p {
+		return s
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}

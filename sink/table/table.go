@@ -1,0 +1,58 @@
+// Package table shows conversations to people: the top ones, a line each, and
+// below them the health of the capture on one screen.
+//
+// Sizes are in KiB, MiB … (1024), rates and counts in thousands. Names out of
+// capture files are made safe for the terminal. Nothing is cut where the output
+// is not a terminal.
+package table
+
+import (
+	"io"
+	"strings"
+
+	"mirrorscope/edge"
+	"mirrorscope/flow"
+	"mirrorscope/sink"
+)
+
+// Config says what to show and how.
+type Config struct {
+	Sort   Order
+	Limit  int  // the most conversations shown; 0: all
+	Width  int  // cells of the terminal; 0: not a terminal, nothing is cut
+	Colour bool // failures in red
+	Edge   edge.Config
+}
+
+// Writer folds records and shows them in the end. It is owned by one goroutine.
+type Writer struct {
+	config Config
+	w      io.Writer
+	names  sink.Names
+	edges  *edge.Table
+}
+
+// New gives a Writer to w. names must know every number in the records.
+func New(w io.Writer, names sink.Names, c Config) *Writer {
+	return &Writer{config: c, w: w, names: names, edges: edge.New(c.Edge)}
+}
+
+// Write takes the records. Nothing is shown yet.
+func (t *Writer) Write(records []flow.Record) error {
+	for i := range records {
+		t.edges.Add(&records[i])
+	}
+	return nil
+}
+
+// Close shows the conversations and the health of the capture. It does not
+// close the writer below.
+func (t *Writer) Close(c *flow.Capture) error {
+	s := t.edges.Summary()
+	var b strings.Builder
+	t.conversations(&b, s)
+	b.WriteByte('\n')
+	t.health(&b, s, c)
+	_, err := io.WriteString(t.w, b.String())
+	return err
+}
