@@ -197,6 +197,9 @@ func (o *Opening) Result(c *Conn) Handshake {
 			}
 		}
 		h.Reasons |= why
+		if why&ClockStep != 0 {
+			h.Setup = Absent // the SYN was recorded late: what follows it is too short
+		}
 	}
 	switch {
 	case h.Client >= 0 && h.Server >= 0:

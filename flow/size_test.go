@@ -1,0 +1,29 @@
+package flow
+
+import (
+	"testing"
+	"unsafe"
+
+	"mirrorscope/packet"
+	"mirrorscope/tcp"
+)
+
+// What one flow costs is a promise to those who size machines.
+func TestSizes(t *testing.T) {
+	for _, s := range []struct {
+		name      string
+		got, most uintptr
+	}{
+		{"Flow", unsafe.Sizeof(Flow{}), 576},
+		{"tcp.Conn", unsafe.Sizeof(tcp.Conn{}), 200},
+		{"tcp.Opening", unsafe.Sizeof(tcp.Opening{}), 512},
+		{"seenCopy", unsafe.Sizeof(seenCopy{}), 24},
+		{"packet.Packet", unsafe.Sizeof(packet.Packet{}), 256},
+		{"snapshot", unsafe.Sizeof(snapshot{}), 192},
+	} {
+		t.Logf("%-14s %4d octets", s.name, s.got)
+		if s.got > s.most {
+			t.Errorf("%s takes %d octets, want at most %d", s.name, s.got, s.most)
+		}
+	}
+}
