@@ -17,7 +17,7 @@ func (t *Table) direct(f *Flow, p *packet.Packet, dir int) {
 			if bySYN {
 				source = DirSYN
 			}
-			f.assign(c, source, f.tcp.SimultaneousOpen())
+			f.assign(c, source, false)
 		}
 	}
 	if f.role.source < DirApp {
@@ -50,8 +50,6 @@ func (t *Table) direct(f *Flow, p *packet.Packet, dir int) {
 func (f *Flow) assign(client int, source DirectionSource, ambiguous bool) {
 	if source > f.role.source {
 		f.role = role{client: uint8(client), source: source, ambiguous: ambiguous}
-	} else if source == f.role.source && ambiguous {
-		f.role.ambiguous = true
 	}
 }
 

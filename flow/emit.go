@@ -78,7 +78,7 @@ func (t *Table) identify(f *Flow, r *Record) {
 	}
 	r.Direction = f.role.source
 	r.DirectionState = tcp.Measured
-	if f.role.ambiguous {
+	if f.role.ambiguous || f.tcp.SimultaneousOpen() {
 		r.DirectionState = tcp.Ambiguous
 	}
 }

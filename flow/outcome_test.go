@@ -63,12 +63,12 @@ func TestOutcome(t *testing.T) {
 		}, Established, EndForced},
 		{"timeout at a point that records answers", func(s *scene) {
 			s.open(0, host{"10.0.0.7", 40000}, host{"10.0.0.8", 80}, 1, 2)
-			s.at(2*time.Second).add(s.tcp(cli, srv, "S", 100, 0, ""))
-			s.at(3*time.Second).add(s.tcp(cli, srv, "S", 100, 0, ""))
+			s.at(2 * time.Second).add(s.tcp(cli, srv, "S", 100, 0, ""))
+			s.at(3 * time.Second).add(s.tcp(cli, srv, "S", 100, 0, ""))
 			s.at(60 * time.Second).add(s.tcp(host{"10.0.0.7", 40000}, host{"10.0.0.8", 80}, "A", 2, 3, ""))
 		}, Timeout, EndIdleTimeout},
 		{"silence at a point that records one side only is not a timeout", func(s *scene) {
-			s.at(2*time.Second).add(s.tcp(cli, srv, "S", 100, 0, ""))
+			s.at(2 * time.Second).add(s.tcp(cli, srv, "S", 100, 0, ""))
 			s.at(60 * time.Second).add(s.tcp(host{"10.0.0.7", 40000}, host{"10.0.0.8", 80}, "A", 2, 3, ""))
 		}, OutcomeNone, EndIdleTimeout},
 		{"half-open timeout", func(s *scene) {

@@ -144,7 +144,7 @@ func (s *scene) ip(from, to host, proto uint8, n int) packet.Packet {
 // open plays a handshake: SYN at d, SYN-ACK 10 ms and ACK 11 ms later.
 func (s *scene) open(d time.Duration, c, v host, isnC, isnV uint32) *scene {
 	s.at(d).add(s.tcp(c, v, "S", isnC, 0, ""))
-	s.at(d+10*time.Millisecond).add(s.tcp(v, c, "SA", isnV, isnC+1, ""))
-	s.at(d+11*time.Millisecond).add(s.tcp(c, v, "A", isnC+1, isnV+1, ""))
+	s.at(d + 10*time.Millisecond).add(s.tcp(v, c, "SA", isnV, isnC+1, ""))
+	s.at(d + 11*time.Millisecond).add(s.tcp(c, v, "A", isnC+1, isnV+1, ""))
 	return s
 }
