@@ -7,27 +7,23 @@ import (
 	"unicode"
 )
 
-// count groups the digits of a number by thousands.
+// count groups the digits of a number ≥ 0 by thousands.
 func count[N int | int64 | uint64](n N) string {
 	s := strconv.FormatInt(int64(n), 10)
-	sign := ""
-	if s[0] == '-' {
-		sign, s = "-", s[1:]
-	}
 	for i := len(s) - 3; i > 0; i -= 3 {
 		s = s[:i] + "," + s[i:]
 	}
-	return sign + s
+	return s
 }
 
 // octets gives a size in powers of 1024, as IEC names them, with two or three
 // digits.
 func octets[N int64 | uint64](n N) string {
-	if n > -1024 && n < 1024 {
+	if n < 1024 {
 		return strconv.FormatInt(int64(n), 10) + " B"
 	}
 	v, unit := float64(n), -1
-	for v >= 1023.5 || v <= -1023.5 { // what rounds to 1024 is one of the next unit
+	for v >= 1023.5 { // what rounds to 1024 is one of the next unit
 		v /= 1024
 		unit++
 	}

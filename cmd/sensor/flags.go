@@ -1,0 +1,183 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"mirrorscope/capture/pcapfile"
+	"mirrorscope/filter"
+	"mirrorscope/flow"
+	"mirrorscope/packet"
+	"mirrorscope/pipeline"
+	"mirrorscope/sink/table"
+)
+
+// Formats of the output.
+const (
+	formatTable = "table"
+	formatJSON  = "json"
+	formatCSV   = "csv"
+)
+
+var formats = []string{formatTable, formatJSON, formatCSV}
+
+// replayFlags are the flags of `sensor replay` as given.
+type replayFlags struct {
+	format, sort, filter   string
+	limit, shards          int
+	points, networks       []string
+	memory                 size
+	interval               time.Duration
+	vlanInKey, noProgress  bool
+	vxlanPorts             []uint
+	genevePorts            []uint
+	cpuProfile, memProfile string
+}
+
+// replayOptions are the flags as understood.
+type replayOptions struct {
+	format   string
+	input    pcapfile.Config
+	pipeline pipeline.Config
+	table    table.Config
+}
+
+func (f *replayFlags) register(cmd *cobra.Command) {
+	fs := cmd.Flags()
+	fs.StringVar(&f.format, "format", formatTable, "what to print: `"+strings.Join(formats, "|")+"`")
+	fs.StringVar(&f.sort, "sort", table.ByBytes.String(), "order of the table: `"+strings.Join(table.Orders(), "|")+"`")
+	fs.IntVar(&f.limit, "limit", 20, "show the first `N` conversations of the table, 0 for all")
+	fs.StringVar(&f.filter, "filter", "", "count only packets that match `EXPR`, in the words of tcpdump; looks at the innermost packet")
+	fs.DurationVar(&f.interval, "interval", 0, "with json: also a record for each `DURATION` of each connection, e.g. 10s")
+	fs.StringArrayVar(&f.points, "point", nil, "read FILE as an observation point of its own: `NAME=FILE`; repeatable")
+	fs.StringArrayVar(&f.networks, "network", nil, "packets with this VNI are of network NAME: `VNI=NAME`; repeatable")
+	fs.BoolVar(&f.vlanInKey, "vlan-in-key", false, "tell connections apart by VLAN; off, because a mirror port may tag each direction differently")
+	fs.UintSliceVar(&f.vxlanPorts, "vxlan-port", nil, "UDP `PORT` of VXLAN beside 4789 and 8472; repeatable")
+	fs.UintSliceVar(&f.genevePorts, "geneve-port", nil, "UDP `PORT` of GENEVE beside 6081; repeatable")
+	fs.Var(&f.memory, "memory", "memory for connections, `SIZE` as 512MiB; when it is full the least useful one ends early (default 60 % of what the process may use)")
+	fs.IntVar(&f.shards, "shards", 0, "work on `N` threads beside the reader; changes nothing in the output (default one a core)")
+	fs.BoolVar(&f.noProgress, "no-progress", false, "no progress bar")
+	fs.StringVar(&f.cpuProfile, "cpuprofile", "", "write a CPU profile to `FILE`")
+	fs.StringVar(&f.memProfile, "memprofile", "", "write a heap profile to `FILE`")
+	for _, name := range []string{"cpuprofile", "memprofile"} {
+		if err := fs.MarkHidden(name); err != nil {
+			panic(err) // the flag is defined above
+		}
+	}
+	for name, words := range map[string][]string{"format": formats, "sort": table.Orders()} {
+		if err := cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+			panic(err)
+		}
+	}
+}
+
+// options checks the flags. All its errors are of usage.
+func (f *replayFlags) options(files []string) (*replayOptions, error) {
+	o := &replayOptions{format: f.format, input: pcapfile.Config{Paths: files}}
+	if !slices.Contains(formats, f.format) {
+		return nil, usagef("--format: %q is no format; take one of %s", f.format, strings.Join(formats, ", "))
+	}
+	order, err := table.ParseOrder(f.sort)
+	if err != nil {
+		return nil, usagef("--sort: %w", err)
+	}
+	if f.limit < 0 {
+		return nil, usagef("--limit: %d is negative; take 0 to show all", f.limit)
+	}
+	o.table = table.Config{Sort: order, Limit: f.limit}
+	if f.interval != 0 && f.format != formatJSON {
+		return nil, usagef("--interval: %s has no intervals; add --format json", f.format)
+	}
+
+	if o.input.Points, err = parsePoints(f.points); err != nil {
+		return nil, usagef("--point: %w", err)
+	}
+	if err := o.input.Validate(); err != nil {
+		return nil, usageError{err}
+	}
+	if o.pipeline, err = f.pipelineConfig(); err != nil {
+		return nil, usageError{err}
+	}
+	return o, nil
+}
+
+func (f *replayFlags) pipelineConfig() (pipeline.Config, error) {
+	c := pipeline.Config{Shards: f.shards, Decode: packet.DefaultConfig(), Flow: flow.DefaultConfig(), Names: &packet.Names{}}
+	if f.shards < 0 {
+		return c, fmt.Errorf("--shards: %d is negative", f.shards)
+	}
+	if f.filter != "" {
+		match, err := filter.Parse(f.filter)
+		if err != nil {
+			return c, fmt.Errorf("--%w", err)
+		}
+		c.Match = match.Match
+	}
+	var err error
+	if c.Decode.VXLANPorts, err = ports(f.vxlanPorts); err != nil {
+		return c, fmt.Errorf("--vxlan-port: %w", err)
+	}
+	if c.Decode.GenevePorts, err = ports(f.genevePorts); err != nil {
+		return c, fmt.Errorf("--geneve-port: %w", err)
+	}
+	if c.Decode.Networks, err = parseNetworks(f.networks); err != nil {
+		return c, fmt.Errorf("--network: %w", err)
+	}
+	c.Decode.VLANInKey = f.vlanInKey
+	if err := c.Decode.Validate(); err != nil {
+		return c, err
+	}
+	c.Flow.Interval = f.interval
+	if c.Flow.Memory = int64(f.memory); c.Flow.Memory == 0 {
+		c.Flow.Memory = defaultMemory()
+	}
+	return c, c.Flow.Validate()
+}
+
+// parsePoints reads NAME=FILE. A name has no "=", a file may.
+func parsePoints(list []string) (map[string]string, error) {
+	points := map[string]string{}
+	for _, s := range list {
+		name, file, ok := strings.Cut(s, "=")
+		if !ok || name == "" || file == "" {
+			return nil, fmt.Errorf("%q is not of the form NAME=FILE", s)
+		}
+		if other, twice := points[file]; twice {
+			return nil, fmt.Errorf("%s is point %q already; a file is one point", file, other)
+		}
+		points[file] = name
+	}
+	return points, nil
+}
+
+func parseNetworks(list []string) (map[uint32]string, error) {
+	networks := map[uint32]string{}
+	for _, s := range list {
+		number, name, ok := strings.Cut(s, "=")
+		vni, err := strconv.ParseUint(number, 0, 32)
+		if !ok || err != nil || name == "" {
+			return nil, fmt.Errorf("%q is not of the form VNI=NAME", s)
+		}
+		if other, twice := networks[uint32(vni)]; twice && other != name {
+			return nil, fmt.Errorf("VNI %d is of network %q already", vni, other)
+		}
+		networks[uint32(vni)] = name
+	}
+	return networks, nil
+}
+
+func ports(list []uint) ([]uint16, error) {
+	var ports []uint16
+	for _, n := range list {
+		if n == 0 || n > 65535 {
+			return nil, fmt.Errorf("%d is no port", n)
+		}
+		ports = append(ports, uint16(n))
+	}
+	return ports, nil
+}

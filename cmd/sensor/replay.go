@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"mirrorscope/capture/pcapfile"
+	"mirrorscope/edge"
+	"mirrorscope/flow"
+	"mirrorscope/pipeline"
+	"mirrorscope/sink"
+	"mirrorscope/sink/csv"
+	"mirrorscope/sink/jsonl"
+	"mirrorscope/sink/table"
+)
+
+func newReplay(s *streams) *cobra.Command {
+	var f replayFlags
+	cmd := &cobra.Command{
+		Use:   "replay [flags] FILE…",
+		Short: "Read capture files and tell who talked to whom",
+		Long: `Read capture files (pcap or pcapng, plain, gzip or zstd) and print who talked to whom: a
+table of conversations, or a record for each connection as JSON or CSV. Needs no root
+and no configuration.
+
+FILE is a file, a directory, or - for standard input. Several files are merged by time and
+read as one capture, as rotated files are; a file that was captured elsewhere is given with
+--point. All tunnels are looked through (VXLAN, GENEVE, ERSPAN, GRE, …); addresses and ports
+are those of the innermost packet.
+
+Exit status: 0 all input was read; 1 some was not, or was damaged: what could be read is
+printed all the same; 2 wrong usage.`,
+		Example: `  sensor replay capture.pcap
+  sensor replay --sort handshake --limit 50 monday.pcap.gz tuesday.pcap.gz
+  sensor replay --format json --interval 10s capture.pcapng | jq .
+  sensor replay --filter 'tcp port 443 and net 10.1.0.0/16' captures/
+  sensor replay --point client=a.pcap --point server=b.pcap
+  tcpdump -i eth1 -s 200 -w - | sensor replay -`,
+		Args: func(*cobra.Command, []string) error { return nil }, // options checks them: --point names files, too
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o, err := f.options(args)
+			if err != nil {
+				return err
+			}
+			stop, err := profile(f.cpuProfile, f.memProfile)
+			if err != nil {
+				return err
+			}
+			return errors.Join(replay(cmd.Context(), s, o, !f.noProgress), stop())
+		},
+	}
+	f.register(cmd)
+	return cmd
+}
+
+// recordSink is an output of replay.
+type recordSink interface {
+	Write([]flow.Record) error
+	Close(*flow.Capture) error
+}
+
+func newSink(w io.Writer, o *replayOptions) recordSink {
+	var names sink.Names = o.pipeline.Names
+	switch o.format {
+	case formatJSON:
+		return jsonl.New(w, names)
+	case formatCSV:
+		return csv.New(w, names)
+	}
+	c := o.table
+	c.Width, c.Colour, c.Edge = terminalWidth(w), colour(w), edge.DefaultConfig()
+	return table.New(w, names, c)
+}
+
+// replay reads all input and prints it. An interrupt ends the input, and what
+// was read until then is printed; a second one ends the process.
+func replay(ctx context.Context, s *streams, o *replayOptions, progress bool) error {
+	ctx, uncatch := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer uncatch()
+	context.AfterFunc(ctx, uncatch)
+
+	if slices.Contains(o.input.Paths, "-") {
+		if _, ok := terminal(s.in); ok {
+			return usagef("standard input is a terminal; give it a capture: tcpdump -w - | sensor replay -")
+		}
+		o.input.Stdin = interruptible(ctx, s.in)
+	}
+	limitHeap(o.pipeline.Flow.Memory)
+	source, err := pcapfile.Open(o.input)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	stopProgress := func() {}
+	if progress && progressFits(s, o.format) {
+		stopProgress = showProgress(s.err, source.Progress)
+	}
+
+	out := newSink(s.out, o)
+	var writeErr error
+	c, err := pipeline.Replay(ctx, source, o.pipeline, func(records []flow.Record) error {
+		writeErr = out.Write(records)
+		return writeErr
+	})
+	interrupted := ctx.Err() != nil
+	stopProgress()
+	if err != nil && (writeErr != nil || !interrupted) {
+		return outputError(err)
+	}
+	if interrupted {
+		c.Errors = append(c.Errors, errors.New("interrupted: the input was not read to its end"))
+	}
+	if err := out.Close(&c); err != nil {
+		return outputError(err)
+	}
+	for _, note := range source.Notes() {
+		s.complain("note: %s", note)
+	}
+	for _, err := range c.Errors {
+		s.complain("%v", err)
+	}
+	if len(c.Errors) > 0 {
+		return errReported
+	}
+	return nil
+}
+
+// outputError tells what went wrong with the output. A reader that has left
+// (`| head`) has what it wants: that is said by the exit status alone. On
+// standard output the Go runtime ends the process by SIGPIPE before.
+func outputError(err error) error {
+	if errors.Is(err, syscall.EPIPE) {
+		return errReported
+	}
+	return fmt.Errorf("standard output: %w", err)
+}
+
+// progressFits tells whether a bar on standard error disturbs nobody: it is a
+// terminal, and no records are written to that terminal at the same time.
+func progressFits(s *streams, format string) bool {
+	if _, ok := terminal(s.err); !ok {
+		return false
+	}
+	_, shared := terminal(s.out)
+	return !shared || format == formatTable
+}
