@@ -63,10 +63,10 @@ func TestEviction(t *testing.T) {
 		s.at(time.Duration(i) * time.Microsecond).add(p)
 	}
 	s.at(ms(900)).add(s.tcp(cli, srv, "S", 1, 0, ""))
-	s.at(ms(901)).add(s.udp(host{"10.1.0.1", 20000}, host{"10.0.0.9", 9999}, "the first is active again"))
+	s.at(ms(2901)).add(s.udp(host{"10.1.0.1", 20000}, host{"10.0.0.9", 9999}, "the first is active again"))
 	var gone []string
 	for i := range 4 {
-		s.at(ms(950 + i)).add(s.udp(host{"10.2.0.1", uint16(30000 + i)}, host{"10.0.0.9", 9999}, "x"))
+		s.at(ms(2950 + i)).add(s.udp(host{"10.2.0.1", uint16(30000 + i)}, host{"10.0.0.9", 9999}, "x"))
 		s.take()
 		for _, r := range s.recs[len(gone):] {
 			if r.EndReason != EndLackOfResources || r.Release != s.now {
