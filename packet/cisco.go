@@ -21,3 +21,26 @@ func (w *walk) ciscoMetadata() step {
 	w.advance(n + 2)
 	return w.ether(etherType)
 }
+
+// greCiscoMetadata reads the same behind n octets of GRE, where the EtherType
+// comes first. GRE is listed as well: it is a tunnel of its own here.
+func (w *walk) greCiscoMetadata(n int) step {
+	if n+4 > w.wire {
+		return declined
+	}
+	if len(w.b) < n+4 {
+		return w.fail(SkipTruncated)
+	}
+	h := w.b[n:]
+	head := n + 4 + 4*int(h[3])
+	if h[2] != 1 || head > w.wire {
+		return declined
+	}
+	if len(w.b) < head {
+		return w.fail(SkipTruncated)
+	}
+	w.enter(GRE)
+	w.enter(CiscoMetadata)
+	w.advance(head)
+	return w.ether(be16(h))
+}

@@ -61,7 +61,7 @@ func (w *walk) ether(etherType uint16) step {
 		return atNSH
 	}
 	if etherType < minEtherType {
-		w.clip(int(etherType))
+		w.trim(int(etherType))
 		return w.llc()
 	}
 	return w.fail(NotIP)

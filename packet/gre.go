@@ -63,7 +63,9 @@ func (d *Decoder) gre(w *walk, p *Packet) step {
 		w.enter(GRE)
 		w.advance(n)
 		return atPPP
-	case etherIPv4, etherIPv6, etherVLAN, etherQinQ, etherMPLS, etherMPLSMulticast, etherNSH, etherCiscoMetadata:
+	case etherCiscoMetadata:
+		return w.greCiscoMetadata(n)
+	case etherIPv4, etherIPv6, etherVLAN, etherQinQ, etherMPLS, etherMPLSMulticast, etherNSH:
 		w.enter(GRE)
 		w.advance(n)
 		return w.ether(protocol)

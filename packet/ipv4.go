@@ -21,12 +21,15 @@ func (d *Decoder) ipv4(w *walk, p *Packet) step {
 	}
 	total := int(be16(b[2:]))
 	flags := p.Flags &^ (Truncated | LengthUnknown)
-	if total == 0 || w.wire > maxIPv4 {
+	if total == 0 || w.wire > maxIPv4 && isOversize(w, total) {
 		// Offloaded: the sender's card would have filled the field in, or the
 		// packet is larger than it can tell (BIG TCP). The frame's length is
 		// what there is.
 		total = w.wire
 		flags |= LengthUnknown
+	}
+	if total > w.wire && w.trimmed {
+		total = w.wire // see walk.trim
 	}
 	if total < head {
 		return w.fail(BadIP)
@@ -41,6 +44,7 @@ func (d *Decoder) ipv4(w *walk, p *Packet) step {
 	}
 	w.b, w.wire = b[head:], total-head
 	w.proto = b[9]
+	w.trimmed = false
 
 	p.Flags = flags
 	p.IPLen = uint32(total)
@@ -57,6 +61,13 @@ func (d *Decoder) ipv4(w *walk, p *Packet) step {
 		return d.fragment(w, p, uint32(p.IPID), int(frag&0x1fff)<<3, frag&0x2000 != 0)
 	}
 	return atProto
+}
+
+// isOversize tells whether a frame that is longer than IP's 16-bit length can
+// tell really is: its octets are captured, or the length is cut to 16 bits.
+// Otherwise it is the capture file that claims too much.
+func isOversize(w *walk, length int) bool {
+	return len(w.b) > maxIPv4 || length == w.wire&0xffff
 }
 
 // mappedAddr reads an IPv4 address into its IPv6-mapped form.

@@ -13,12 +13,17 @@ func (d *Decoder) ipv6(w *walk, p *Packet) step {
 		return w.fail(BadIP)
 	}
 	next := b[6]
-	total := ipv6Header + int(be16(b[4:]))
+	length := int(be16(b[4:]))
+	total := ipv6Header + length
 	flags := p.Flags &^ (Truncated | LengthUnknown)
-	if w.wire > maxIPv4+ipv6Header || total == ipv6Header && (next == ProtoTCP || next == extHopByHop) && w.wire > total {
+	if length == 0 && (next == ProtoTCP || next == extHopByHop) && w.wire > total ||
+		w.wire > maxIPv4+ipv6Header && (length == 0 || isOversize(w, total)) {
 		// A jumbogram (RFC 2675), or an offloaded packet: see ipv4.
 		total = w.wire
 		flags |= LengthUnknown
+	}
+	if total > w.wire && w.trimmed {
+		total = w.wire // see walk.trim
 	}
 	if len(b) >= total {
 		b = b[:total]
@@ -27,6 +32,7 @@ func (d *Decoder) ipv6(w *walk, p *Packet) step {
 	}
 	w.b, w.wire = b[ipv6Header:], total-ipv6Header
 	w.proto = next
+	w.trimmed = false
 
 	p.Flags = flags
 	p.IPLen = uint32(total)

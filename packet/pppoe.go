@@ -16,7 +16,7 @@ func (w *walk) pppoe() step {
 	w.enter(PPPoE)
 	w.advance(6)
 	if w.wire <= maxIPv4 { // else an offloaded packet that the field cannot tell
-		w.clip(n)
+		w.trim(n)
 	}
 	return atPPP
 }

@@ -49,6 +49,7 @@ type walk struct {
 	point   PointKey
 
 	released uint64 // frames held so far whose packets completed within this frame
+	trimmed  bool   // see trim; since the last IP header
 	lost     bool   // walking the rest of a packet that did not complete: no reassembly
 }
 
@@ -74,6 +75,14 @@ func (w *walk) clip(n int) {
 			w.b = w.b[:n]
 		}
 	}
+}
+
+// trim is clip for a length that the packet's own link header states, and that
+// leaves octets of the frame over. An IP header inside that claims more is
+// wrong: hosts cut the packet there.
+func (w *walk) trim(n int) {
+	w.trimmed = w.trimmed || n < w.wire
+	w.clip(n)
 }
 
 // enter lists a tunnel.
