@@ -50,7 +50,7 @@ type decompressor struct{ io.ReadCloser }
 
 func (d decompressor) Read(b []byte) (int, error) {
 	n, err := d.ReadCloser.Read(b)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = compressionError(err)
 	}
 	return n, err
@@ -84,12 +84,15 @@ var foreign = []struct{ magic, name, mend string }{
 }
 
 // notCapture names the first octets of what is no capture, and the mend.
-func notCapture(b []byte) error {
+func notCapture(w *window) error {
+	b, err := w.peek(8)
+	if err != nil {
+		b = w.buf[w.lo:w.hi] // all that is there
+	}
 	for _, f := range foreign {
 		if bytes.HasPrefix(b, []byte(f.magic)) {
 			return fmt.Errorf("%w but %s; %s", ErrNotCapture, f.name, f.mend)
 		}
 	}
-	b = b[:min(len(b), 8)]
 	return fmt.Errorf("%w: it begins with % x (%q), neither pcap nor pcapng (plain, gzip or zstd)", ErrNotCapture, b, b)
 }

@@ -3,7 +3,6 @@ package pcapfile
 import (
 	"errors"
 	"fmt"
-	"io"
 )
 
 // What can be wrong with a file. FileError wraps one of them, or what the
@@ -47,7 +46,7 @@ func corrupt(w *window, format string, args ...any) error {
 // short describes a window that could not give the n octets of what starts at
 // its position: the input ends there, or its reader failed.
 func short(w *window, n int64, what string, err error) error {
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
+	if isEOF(err) {
 		err = fmt.Errorf("%w: inside %s of %d octets, %d of which are there", ErrCut, what, n, w.buffered())
 	}
 	return &FileError{Offset: w.off, Err: err}

@@ -74,11 +74,11 @@ func (in *input) start(src io.Reader, block []byte, intern func(string) uint32, 
 func newDecoder(w *window, intern func(string) uint32, untimed *uint64) (decoder, error) {
 	magic, err := w.peek(4)
 	if err != nil {
-		if err == io.EOF {
+		switch {
+		case errors.Is(err, io.EOF):
 			err = ErrEmpty
-		}
-		if err == io.ErrUnexpectedEOF {
-			err = notCapture(w.buf[w.lo:w.hi])
+		case errors.Is(err, io.ErrUnexpectedEOF):
+			err = notCapture(w)
 		}
 		return nil, &FileError{Offset: 0, Err: err}
 	}
@@ -87,7 +87,7 @@ func newDecoder(w *window, intern func(string) uint32, untimed *uint64) (decoder
 	}
 	bigEndian, ok := isPcap(magic)
 	if !ok {
-		return nil, &FileError{Offset: 0, Err: notCapture(w.buf[w.lo:w.hi])}
+		return nil, &FileError{Offset: 0, Err: notCapture(w)}
 	}
 	d, err := newPcap(w, bigEndian)
 	if err == nil {
@@ -107,10 +107,10 @@ func (in *input) next() error {
 // close ends reading and returns the block. It leaves standard input open.
 func (in *input) close() []byte {
 	if in.file != nil {
-		in.file.Close() // only read: there is nothing to lose
+		_ = in.file.Close() // only read: there is nothing to lose
 	}
 	if c, ok := in.w.src.(io.Closer); ok {
-		c.Close()
+		_ = c.Close()
 	}
 	b := in.w.buf
 	in.file, in.dec, in.w, in.frame = nil, nil, window{}, capture.Frame{}

@@ -30,7 +30,7 @@ func (t *interfaces) intern(name string) uint32 {
 	if ok {
 		return i
 	}
-	if len(t.names) == maxInterfaces-1 && name != otherName {
+	if len(t.names) >= maxInterfaces-1 && name != otherName {
 		return t.intern(otherName)
 	}
 	if t.index == nil {

@@ -2,6 +2,7 @@ package pcapfile
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -126,7 +127,7 @@ func (d *pcapDecoder) next(f *capture.Frame) error {
 
 // end tells the end of the file from a record header that is cut.
 func (d *pcapDecoder) end(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.EOF
 	}
 	return short(d.w, int64(d.recordLen), "a packet header", err)

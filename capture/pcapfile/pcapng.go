@@ -2,6 +2,7 @@ package pcapfile
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 
@@ -72,7 +73,7 @@ func (d *pcapngDecoder) next(f *capture.Frame) error {
 	for {
 		h, err := d.w.peek(blockHeadLen)
 		if err != nil {
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return io.EOF
 			}
 			return short(d.w, blockHeadLen, "a block header", err)
@@ -264,4 +265,4 @@ func (d *pcapngDecoder) packet(f *capture.Frame, typ, n uint32) error {
 	return nil
 }
 
-func isEOF(err error) bool { return err == io.EOF || err == io.ErrUnexpectedEOF }
+func isEOF(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }

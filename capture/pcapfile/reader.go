@@ -108,7 +108,7 @@ func Open(c Config) (*Reader, error) {
 		case err == nil:
 			in.time = t
 			r.queue.push(in)
-		case err == io.EOF: // a capture without packets
+		case errors.Is(err, io.EOF): // a capture without packets
 			r.read.Add(in.size)
 		default:
 			r.errs = append(r.errs, err)
@@ -131,7 +131,7 @@ func (r *Reader) Next(f *capture.Frame) error {
 		// The head of the queue is not open yet, or its frame is with the
 		// caller since the last call and may be overwritten now.
 		if err := r.advance(in); err != nil {
-			if err != io.EOF {
+			if !errors.Is(err, io.EOF) {
 				r.errs = append(r.errs, err)
 			}
 			r.end(in)

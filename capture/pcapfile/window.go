@@ -1,6 +1,9 @@
 package pcapfile
 
-import "io"
+import (
+	"errors"
+	"io"
+)
 
 // window is a block of a stream: octets are looked at in place and the block
 // slides on when they have been consumed. It reads as much as the block holds
@@ -59,7 +62,7 @@ func (w *window) fill(n int) error {
 	}
 	for idle := 0; w.hi < n; {
 		if w.err != nil {
-			if w.err == io.EOF && w.hi > 0 {
+			if errors.Is(w.err, io.EOF) && w.hi > 0 {
 				return io.ErrUnexpectedEOF
 			}
 			return w.err
