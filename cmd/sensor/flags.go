@@ -89,7 +89,7 @@ func (f *replayFlags) options(files []string) (*replayOptions, error) {
 	if f.limit < 0 {
 		return nil, usagef("--limit: %d is negative; take 0 to show all", f.limit)
 	}
-	o.table = table.Config{Sort: order, Limit: f.limit}
+	o.table = table.Config{Sort: order, Limit: f.limit, Input: slices.Concat(files, f.points)}
 	if f.interval != 0 && f.format != formatJSON {
 		return nil, usagef("--interval: %s has no intervals; add --format json", f.format)
 	}

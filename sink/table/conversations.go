@@ -65,16 +65,16 @@ func (t *Writer) conversations(b *strings.Builder, s *edge.Summary) {
 		points = points || !slices.Equal(c.Points, all[0].Points) || len(c.Points) > 1
 	}
 
-	g := grid{columns: []column{{title: "CLIENT → SERVER", least: 24}}}
+	g := grid{columns: []column{{title: "CLIENT → SERVER", least: 24, tail: true}}}
 	if networks {
-		g.columns = append(g.columns, column{title: "NETWORK", least: 8})
+		g.columns = append(g.columns, column{title: "NETWORK", least: 8, drop: 2})
 	}
 	g.columns = append(g.columns,
-		column{title: "CONNS", right: true}, column{title: "CLIENT SENT", right: true}, column{title: "SERVER SENT", right: true},
-		column{title: "HANDSHAKE P50", right: true}, column{title: "P95", right: true},
+		column{title: "CONNS", right: true}, column{title: "BYTES →", right: true}, column{title: "← BYTES", right: true},
+		column{title: "HANDSHAKE P50", right: true}, column{title: "P95", right: true, drop: 3},
 	)
 	if points {
-		g.columns = append(g.columns, column{title: "POINTS", right: true})
+		g.columns = append(g.columns, column{title: "POINTS", right: true, drop: 1})
 	}
 	g.columns = append(g.columns, column{title: "OUTCOMES", least: 12})
 
@@ -99,7 +99,7 @@ func (t *Writer) conversations(b *strings.Builder, s *edge.Summary) {
 		for _, c := range hidden {
 			total += c.Bytes()
 		}
-		t.note(b, "… %s more with %s: --limit 0 shows all", plural(len(hidden), "conversation"), octets(total))
+		t.note(b, "… %s with %s are not shown: --limit 0 shows all", plural(len(hidden), "more conversation"), octets(total))
 	}
 	if o := &s.Other; o.Connections > 0 {
 		t.note(b, "… %s of conversations beyond the first %s, with %s, in no line above",

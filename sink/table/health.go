@@ -34,12 +34,15 @@ func (t *Writer) health(b *strings.Builder, s *edge.Summary, c *flow.Capture) {
 		b.WriteString(paint.red(strings.TrimSuffix(line.String(), "\n")) + "\n")
 	}
 
+	if len(t.config.Input) > 0 {
+		fact("input", "%s", input(t.config.Input))
+	}
 	if c.Packets > 0 {
 		length := float64(c.Last) - float64(c.First) // hostile times are further apart than an int64 can tell
-		fact("time", "%s to %s (%s)", day(c.First), day(c.Last), span(length))
+		fact("time", "%s (%s)", period(c.First, c.Last), span(length))
 		speed := ""
 		if length >= 1e9 {
-			speed = fmt.Sprintf(", %s packets/s, %sbit/s", rate(float64(c.Packets)/length*1e9), rate(float64(c.Bytes)*8/length*1e9))
+			speed = fmt.Sprintf(", %s, %s", perSecond(float64(c.Packets)/length*1e9, "packets"), perSecond(float64(c.Bytes)*8/length*1e9, "bit"))
 		}
 		fact("packets", "%s, %s%s", count(c.Packets), octets(c.Bytes), speed)
 	} else {
@@ -54,6 +57,13 @@ func (t *Writer) health(b *strings.Builder, s *edge.Summary, c *flow.Capture) {
 		fact("", "%s seen at a further observation point, counted once", count(s.Joined))
 	}
 
+	if c.Packets > 0 && c.Decoded == 0 {
+		if c.Skipped[packet.Filtered] > 0 {
+			warn("filter", "no packet matches --filter")
+		} else {
+			warn("decoded", "no packet could be read: see the reasons above")
+		}
+	}
 	if len(c.UnknownLinks) > 0 {
 		warn("link types", "not read: %s", links(c.UnknownLinks))
 	}
@@ -149,4 +159,26 @@ func links(links map[string]uint64) string {
 	return strings.Join(words, ", ")
 }
 
-func day(ns int64) string { return time.Unix(0, ns).UTC().Format("2006-01-02 15:04:05 UTC") }
+// input names what was read, on one line.
+func input(names []string) string {
+	const most = 3
+	list := make([]string, min(len(names), most))
+	for i := range list {
+		list[i] = clean(names[i])
+	}
+	line := strings.Join(list, ", ")
+	if more := len(names) - most; more > 0 {
+		line += fmt.Sprintf(" and %s more", count(more))
+	}
+	return line
+}
+
+// period names two moments, and the day of the second one only if it is another.
+func period(first, last int64) string {
+	from, to := time.Unix(0, first).UTC(), time.Unix(0, last).UTC()
+	end := "15:04:05 UTC"
+	if from.Format(time.DateOnly) != to.Format(time.DateOnly) {
+		end = "2006-01-02 " + end
+	}
+	return from.Format("2006-01-02 15:04:05") + " to " + to.Format(end)
+}

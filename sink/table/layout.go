@@ -1,6 +1,7 @@
 package table
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/mattn/go-runewidth"
@@ -15,6 +16,8 @@ type column struct {
 	title string
 	right bool // aligned to the right
 	least int  // cells to which it may be cut; 0: never
+	tail  bool // what is cut is the middle: the end tells most
+	drop  int  // on a terminal that is too narrow for all, columns leave by rising drop; 0: never
 }
 
 // grid is lines of cells under columns.
@@ -35,14 +38,17 @@ const gap = 2 // cells between columns
 // nothing is cut.
 func (g *grid) render(b *strings.Builder, limit int, paint palette) {
 	widths := g.widths(limit)
+	for g.tooWide(widths, limit) && g.dropOne() {
+		widths = g.widths(limit)
+	}
 	titles := make([]string, len(g.columns))
 	for i := range g.columns {
 		titles[i] = g.columns[i].title
 	}
-	b.WriteString(paint.bold(g.line(titles, widths)))
+	b.WriteString(paint.bold(g.line(titles, widths, limit)))
 	b.WriteByte('\n')
 	for i, cells := range g.rows {
-		line := g.line(cells, widths)
+		line := g.line(cells, widths, limit)
 		if g.alert[i] {
 			line = paint.red(line)
 		}
@@ -76,13 +82,43 @@ func (g *grid) widths(limit int) []int {
 	return widths
 }
 
-func (g *grid) line(cells []string, widths []int) string {
+func (g *grid) tooWide(widths []int, limit int) bool {
+	total := gap * (len(widths) - 1)
+	for _, w := range widths {
+		total += w
+	}
+	return limit > 0 && total > limit
+}
+
+// dropOne takes the least needed column away, if any may go.
+func (g *grid) dropOne() bool {
+	at := -1
+	for i, c := range g.columns {
+		if c.drop > 0 && (at < 0 || c.drop < g.columns[at].drop) {
+			at = i
+		}
+	}
+	if at < 0 {
+		return false
+	}
+	g.columns = slices.Delete(g.columns, at, at+1)
+	for i := range g.rows {
+		g.rows[i] = slices.Delete(g.rows[i], at, at+1)
+	}
+	return true
+}
+
+func (g *grid) line(cells []string, widths []int, limit int) string {
 	var b strings.Builder
 	for i, cell := range cells {
 		if i > 0 {
 			b.WriteString(strings.Repeat(" ", gap))
 		}
-		cell = width.Truncate(cell, widths[i], "…")
+		if g.columns[i].tail {
+			cell = cutMiddle(cell, widths[i])
+		} else {
+			cell = width.Truncate(cell, widths[i], "…")
+		}
 		fill := strings.Repeat(" ", max(0, widths[i]-width.StringWidth(cell)))
 		if g.columns[i].right {
 			b.WriteString(fill + cell)
@@ -90,7 +126,21 @@ func (g *grid) line(cells []string, widths []int) string {
 			b.WriteString(cell + fill)
 		}
 	}
-	return strings.TrimRight(b.String(), " ")
+	line := strings.TrimRight(b.String(), " ")
+	if limit > 0 {
+		line = width.Truncate(line, limit, "…")
+	}
+	return line
+}
+
+// cutMiddle leaves a third of the cells to the beginning, the rest to the end.
+func cutMiddle(s string, cells int) string {
+	total := width.StringWidth(s)
+	if total <= cells {
+		return s
+	}
+	head := width.Truncate(s, cells/3, "")
+	return head + width.TruncateLeft(s, total-cells+width.StringWidth(head)+1, "…")
 }
 
 // palette paints where a terminal shows it.

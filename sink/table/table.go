@@ -17,6 +17,7 @@ import (
 
 // Config says what to show and how.
 type Config struct {
+	Input  []string // what was read, as the user named it
 	Sort   Order
 	Limit  int  // the most conversations shown; 0: all
 	Width  int  // cells of the terminal; 0: not a terminal, nothing is cut

@@ -53,15 +53,21 @@ func span(ns float64) string {
 	}
 }
 
-// rate gives a number per second.
-func rate(v float64) string {
-	units := []string{"", "k", "M", "G", "T"}
-	i := 0
-	for v >= 999.5 && i < len(units)-1 {
-		v /= 1000
-		i++
+// perSecond gives a rate: counted things as they are, bits in thousands.
+func perSecond(v float64, unit string) string {
+	prefix := ""
+	if unit == "bit" {
+		for _, p := range []string{"k", "M", "G", "T"} {
+			if v < 999.5 {
+				break
+			}
+			v, prefix = v/1000, p
+		}
 	}
-	return strings.TrimSuffix(three(v)+" "+units[i], " ")
+	if v >= 999.5 {
+		return count(uint64(v+0.5)) + " " + prefix + unit + "/s"
+	}
+	return three(v) + " " + prefix + unit + "/s"
 }
 
 // three gives at most three digits: 1.23, 12.3, 123.

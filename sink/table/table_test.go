@@ -1,0 +1,210 @@
+package table
+
+import (
+	"bytes"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"mirrorscope/edge"
+	"mirrorscope/flow"
+	"mirrorscope/internal/golden"
+	"mirrorscope/packet"
+	"mirrorscope/sink/sinktest"
+	"mirrorscope/tcp"
+)
+
+func render(t *testing.T, c Config, records []flow.Record, capture flow.Capture) string {
+	t.Helper()
+	var out bytes.Buffer
+	c.Edge = edge.DefaultConfig()
+	w := New(&out, sinktest.Sample(), c)
+	if err := w.Write(records); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(&capture); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+// shop is a busy and mostly healthy capture: one web server, one that refuses,
+// a database that is slow to connect to, DNS and a ping.
+func shop() []flow.Record {
+	var records []flow.Record
+	add := func(n int, change func(i int, r *flow.Record)) {
+		for i := range n {
+			r := sinktest.TCP()
+			r.Network = 0
+			r.Start += int64(i) * 1e8
+			r.End = r.Start + 5e7
+			r.Ends[flow.Client].Port += uint16(i)
+			change(i, &r)
+			records = append(records, r)
+		}
+	}
+	add(1500, func(i int, r *flow.Record) {
+		r.Handshake.RTT = 300_000 + int64(i)*1000
+		if i%100 == 0 {
+			r.Outcome = flow.Reset
+		}
+	})
+	add(3, func(i int, r *flow.Record) {
+		r.Ends[flow.Server] = flow.Endpoint{Addr: sinktest.Addr("2001:db8::10"), Port: 5432, HasPort: true}
+		r.Ends[flow.Client].Addr = sinktest.Addr("2001:db8::7")
+		r.Handshake.RTT = 1_003_000_000 + int64(i)*1e6
+		r.Sent[flow.Server].Bytes = 80 << 20
+		r.Outcome = flow.Established
+	})
+	add(12, func(i int, r *flow.Record) {
+		r.Ends[flow.Server].Port = 8080
+		r.Sent = [2]flow.Volume{{Packets: 1, Bytes: 60}, {Packets: 1, Bytes: 40}}
+		r.Outcome = [...]flow.Outcome{flow.Refused, flow.Timeout, flow.HalfOpenTimeout, flow.Unreachable, flow.AbortedTimeout, flow.OutcomeNone}[i%6]
+		r.Handshake = tcp.Handshake{State: tcp.Unknown, RTT: tcp.Absent}
+	})
+	add(40, func(i int, r *flow.Record) {
+		r.Proto, r.Ends[flow.Server].Port = packet.ProtoUDP, 53
+		r.Outcome, r.HasHandshake, r.Handshake = flow.OutcomeNone, false, tcp.Handshake{}
+	})
+	add(1, func(_ int, r *flow.Record) {
+		r.Proto, r.Ends[0].HasPort, r.Ends[1].HasPort = packet.ProtoICMP, false, false
+		r.Outcome, r.HasHandshake, r.Handshake = flow.OutcomeNone, false, tcp.Handshake{}
+	})
+	return records
+}
+
+func healthy() flow.Capture {
+	return flow.Capture{
+		Packets: 40_000, Bytes: 300 << 20, Decoded: 40_000, Connections: 1556, First: sinktest.Start, Last: sinktest.Start + 150e9,
+		Points: []flow.PointCapture{{ID: sinktest.BarePoint, Packets: 40_000, Bytes: 299 << 20, BothDirections: true}},
+	}
+}
+
+func TestGolden(t *testing.T) {
+	everything := append(sinktest.Records(), shop()...)
+	for name, test := range map[string]struct {
+		config  Config
+		records []flow.Record
+		capture flow.Capture
+	}{
+		"healthy":     {Config{Input: []string{"shop.pcap"}}, shop(), healthy()},
+		"limit":       {Config{Limit: 2}, shop(), healthy()},
+		"errors":      {Config{Sort: ByErrors, Colour: true}, shop(), healthy()},
+		"handshake":   {Config{Sort: ByHandshake}, shop(), healthy()},
+		"ill":         {Config{}, everything, sinktest.Capture()},
+		"narrow":      {Config{Width: 80, Input: []string{"a.pcap", "b\n.pcap", "captures/", "d.pcap"}}, everything, sinktest.Capture()},
+		"no-packets":  {Config{}, nil, flow.Capture{}},
+		"all-skipped": {Config{}, nil, flow.Capture{Packets: 9, Bytes: 540, Skipped: [packet.NumSkips]uint64{packet.NotIP: 2, packet.Filtered: 7}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			golden.Equal(t, filepath.Join("testdata", name+".txt"), []byte(render(t, test.config, test.records, test.capture)))
+		})
+	}
+}
+
+func TestNothingIsWiderThanTheTerminal(t *testing.T) {
+	records := append(sinktest.Records(), shop()...)
+	for limit := 10; limit < 200; limit += 3 {
+		for line := range strings.Lines(render(t, Config{Width: limit}, records, sinktest.Capture())) {
+			if w := width.StringWidth(strings.TrimSuffix(line, "\n")); w > limit {
+				t.Errorf("%d cells in a terminal of %d: %s", w, limit, line)
+			}
+		}
+	}
+}
+
+var escapes = regexp.MustCompile("\x1b\\[[0-9]*m")
+
+func TestColourChangesNoText(t *testing.T) {
+	plain := render(t, Config{}, shop(), sinktest.Capture())
+	painted := render(t, Config{Colour: true}, shop(), sinktest.Capture())
+	if plain == painted {
+		t.Error("no colour")
+	}
+	if got := escapes.ReplaceAllString(painted, ""); got != plain {
+		t.Errorf("without colour:\n%s\nwant:\n%s", got, plain)
+	}
+}
+
+func TestHostileNamesStayText(t *testing.T) {
+	out := render(t, Config{}, sinktest.Records(), sinktest.Capture())
+	if i := strings.IndexFunc(out, func(r rune) bool { return r != '\n' && (r < ' ' || r >= 0x7f && r <= 0x9f || r == '\u202e') }); i >= 0 {
+		t.Errorf("control character in %q", out[max(0, i-20):i+10])
+	}
+}
+
+// The table is the same whatever the order of equal conversations.
+func TestOrder(t *testing.T) {
+	for _, name := range Orders() {
+		order, err := ParseOrder(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		forth := shop()
+		back := slices.Clone(forth)
+		slices.Reverse(back)
+		if a, b := render(t, Config{Sort: order}, forth, healthy()), render(t, Config{Sort: order}, back, healthy()); a != b {
+			t.Errorf("%s: the order of records shows:\n%s\n%s", name, a, b)
+		}
+	}
+	if _, err := ParseOrder("size"); err == nil || !strings.Contains(err.Error(), "bytes, packets, connections") {
+		t.Errorf("a wrong order gives %v", err)
+	}
+}
+
+func TestSorted(t *testing.T) {
+	conversations := make([]edge.Conversation, 3)
+	for i := range conversations {
+		c := &conversations[i]
+		c.Port = uint16(i)
+		c.Connections = int64(10 - i)
+		c.Sent[flow.Client] = flow.Volume{Packets: int64(i), Bytes: int64(100 * i)}
+		c.First = int64(i * i)
+		c.Outcomes[flow.Refused] = int64(i % 2)
+		if i > 0 { // a conversation without a measured handshake comes last
+			c.Handshake.Add(int64(5-i) * 1e6)
+		}
+	}
+	for order, want := range map[Order]string{
+		ByBytes: "[2 1 0]", ByPackets: "[2 1 0]", ByConnections: "[0 1 2]", ByHandshake: "[1 2 0]", ByErrors: "[1 2 0]", ByStart: "[0 1 2]",
+	} {
+		var got []uint16
+		for _, c := range sorted(conversations, order) {
+			got = append(got, c.Port)
+		}
+		if fmt.Sprint(got) != want {
+			t.Errorf("by %v: %v, want %s", order, got, want)
+		}
+	}
+}
+
+func TestCutMiddle(t *testing.T) {
+	for _, test := range []struct {
+		in    string
+		cells int
+		want  string
+	}{
+		{"10.1.0.7 → 10.1.0.9:443 tcp", 27, "10.1.0.7 → 10.1.0.9:443 tcp"},
+		{"10.1.0.7 → 10.1.0.9:443 tcp", 24, "10.1.0.7….1.0.9:443 tcp"},
+		{"10.1.0.7 → 10.1.0.9:443 tcp", 1, "…"},
+	} {
+		got := cutMiddle(test.in, test.cells)
+		if width.StringWidth(got) > test.cells || got != test.want {
+			t.Errorf("%q in %d cells: %q, want %q", test.in, test.cells, got, test.want)
+		}
+	}
+}
+
+// Every outcome but "not known" has a word.
+func TestOutcomeWords(t *testing.T) {
+	for o := flow.OutcomeNone + 1; o < flow.NumOutcomes; o++ {
+		c := edge.Conversation{Key: edge.Key{Proto: packet.ProtoTCP}}
+		c.Outcomes[o] = 1
+		if outcomes(&c) == "-" {
+			t.Errorf("%v has no word", o)
+		}
+	}
+}
