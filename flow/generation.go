@@ -16,10 +16,7 @@ type earlier struct {
 // straggler of the generation before, which is counted into neither.
 func (t *Table) generation(n uint32, p *packet.Packet, dir int) (m uint32, ok bool) {
 	f := t.flows.at(n)
-	if p.TCP.Flags&packet.SYN == 0 {
-		if len(t.earlier) == 0 {
-			return n, true
-		}
+	if len(t.earlier) > 0 {
 		e, known := t.earlier[n]
 		switch {
 		case !known:
@@ -30,6 +27,8 @@ func (t *Table) generation(n uint32, p *packet.Packet, dir int) (m uint32, ok bo
 			t.report.stray++
 			return n, false
 		}
+	}
+	if p.TCP.Flags&packet.SYN == 0 {
 		return n, true
 	}
 	var candidate *uint32

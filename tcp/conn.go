@@ -311,12 +311,19 @@ func (c *Conn) acknowledged(p *packet.Packet, dir int, o *Opening) {
 		o.answered(c, p, dir)
 	}
 	s := &c.Dirs[1-dir]
-	if s.has&hasISN != 0 && s.has&sentSYNACK != 0 && After(p.TCP.Ack, s.isn) && !After(p.TCP.Ack, s.hi) {
+	if s.has&hasISN != 0 && s.has&sentSYNACK != 0 && s.plausible(p.TCP.Ack) {
 		c.flags |= established
 	}
 	if c.flags&simultaneous != 0 && c.Dirs[0].has&c.Dirs[1].has&hasUna != 0 && c.synacks[0]+c.synacks[1] > 0 {
 		c.flags |= established
 	}
+}
+
+// plausible tells whether an ACK can be one of the SYN, and perhaps of data
+// that was sent behind it: recorded, or missed, up to what an initial window
+// can hold.
+func (d *Dir) plausible(ack uint32) bool {
+	return After(ack, d.isn) && ack-d.isn <= max(d.hi-d.isn, 1<<16)
 }
 
 func (c *Conn) syn(p *packet.Packet, dir int, o *Opening) {

@@ -90,8 +90,8 @@ func near(a, b uint32) bool { return a-b < maxEarlyData }
 // Space is the sequence space that a connection has used, kept to recognise
 // its stragglers after the next connection of the same 5-tuple has begun.
 type Space struct {
-	lo, hi [2]uint32
-	known  [2]bool
+	lo, hi, isn [2]uint32
+	known       [2]bool
 }
 
 // Space gives the sequence space that c has used.
@@ -99,7 +99,7 @@ func (c *Conn) Space() Space {
 	var s Space
 	for i := range c.Dirs {
 		d := &c.Dirs[i]
-		s.lo[i], s.hi[i], s.known[i] = d.lo, d.hi, d.has&hasSeq != 0
+		s.lo[i], s.hi[i], s.isn[i], s.known[i] = d.lo, d.hi, d.isn, d.has&hasSeq != 0
 	}
 	return s
 }
@@ -107,13 +107,17 @@ func (c *Conn) Space() Space {
 // maxWindow is the largest window (RFC 7323 section 2.3).
 const maxWindow = 1 << 30
 
-// Straggles tells whether a packet without SYN belongs to the connection that
-// used old, and not to c.
+// Straggles tells whether a packet belongs to the connection that used old,
+// and not to c. Of packets with SYN only a repeated SYN-ACK does.
 func (c *Conn) Straggles(p *packet.Packet, dir int, old *Space) bool {
+	t := &p.TCP
 	if !old.known[dir] {
 		return false
 	}
-	t := &p.TCP
+	if t.Flags&packet.SYN != 0 {
+		return t.Flags&packet.ACK != 0 && old.known[1-dir] && t.Seq == old.isn[dir] && t.Ack-1 == old.isn[1-dir] &&
+			!(c.Dirs[1-dir].has&hasISN != 0 && c.Dirs[1-dir].isn == t.Ack-1)
+	}
 	oldGap := gap(t.Seq, old.lo[dir], old.hi[dir])
 	d, r := &c.Dirs[dir], &c.Dirs[1-dir]
 	if d.has&hasSeq != 0 {

@@ -77,7 +77,7 @@ func (o *Opening) answered(c *Conn, p *packet.Packet, dir int) {
 	s, cl := &c.Dirs[1-dir], &c.Dirs[dir]
 	switch {
 	case s.has&hasISN != 0:
-		if !After(p.TCP.Ack, s.isn) {
+		if !s.plausible(p.TCP.Ack) {
 			return
 		}
 	case cl.has&hasISN == 0 || p.TCP.Seq != cl.isn+1 || p.PayloadLen > 0:
