@@ -17,7 +17,7 @@ func (t *Table) Quote(p *packet.Packet, q *packet.Quote) {
 		return
 	}
 	f := t.flows.at(n)
-	if t.now > t.due(f) || f.unreachable.ok || f.sent[1-dir].packets > 0 {
+	if t.now >= t.due(f) || f.unreachable.ok || f.sent[1-dir].packets > 0 {
 		return
 	}
 	if key.Proto == packet.ProtoTCP {

@@ -60,7 +60,7 @@ func TestWheelModel(t *testing.T) {
 				if n == noFlow {
 					break
 				}
-				if due := w.due(flows.at(n)); due/1e9 >= now/1e9 {
+				if due := w.due(flows.at(n)); due > now/1e9*1e9 {
 					t.Fatalf("a flow due at %d left at %d", due, now)
 				}
 				w.remove(n, flows)
@@ -68,7 +68,7 @@ func TestWheelModel(t *testing.T) {
 				delete(live, n)
 			}
 			for n := range live {
-				if w.due(flows.at(n))/1e9 < now/1e9 {
+				if w.due(flows.at(n)) <= now/1e9*1e9 {
 					t.Fatalf("a flow due at %d is still there at %d", w.due(flows.at(n)), now)
 				}
 			}

@@ -103,7 +103,7 @@ func (t *Table) Add(p *packet.Packet) {
 		}
 		return
 	}
-	if found && t.now > t.due(f) {
+	if found && t.now >= t.due(f) {
 		t.end(n, t.due(f), EndIdleTimeout)
 		found = false
 	}
@@ -230,7 +230,7 @@ func (t *Table) opening(f *Flow) *tcp.Opening {
 // due is when a flow is released, unless a packet comes before.
 func (t *Table) due(f *Flow) int64 { return t.wheels[f.class].due(f) }
 
-// Expire ends every flow that was due before now, a whole second of the
+// Expire ends every flow that is due by now, a whole second of the
 // input's clock.
 func (t *Table) Expire(now int64) {
 	for c := range t.wheels {
@@ -254,7 +254,7 @@ func (t *Table) Flush(now int64) {
 			if n == noFlow {
 				break
 			}
-			if due := t.due(t.flows.at(n)); due < now {
+			if due := t.due(t.flows.at(n)); due <= now {
 				t.end(n, due, EndIdleTimeout)
 			} else {
 				t.end(n, endOfInput, EndForced)

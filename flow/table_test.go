@@ -27,8 +27,8 @@ func TestTimeouts(t *testing.T) {
 			t.Run(fmt.Sprintf("%s swept=%v", tt.name, swept), func(t *testing.T) {
 				s := newScene(t, nil)
 				s.at(ms(300)).add(tt.first(s))
-				s.at(ms(300) + tt.timeout).add(tt.first(s)) // just in time
-				last := ms(300) + tt.timeout
+				last := ms(300) + tt.timeout - 1 // just in time
+				s.at(last).add(tt.first(s))
 				if swept {
 					s.at(last + tt.timeout + 1500*time.Millisecond).add(clock(s))
 				}

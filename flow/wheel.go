@@ -25,6 +25,9 @@ type wheel struct {
 // packet comes before: it follows from the packets alone.
 func (w *wheel) due(f *Flow) int64 { return f.seen + w.timeout }
 
+// dueSecond is the first whole second at which a flow is due.
+func (w *wheel) dueSecond(f *Flow) int64 { return (w.due(f) + 1e9 - 1) / 1e9 }
+
 const wheelSlots = 1024
 
 func (w *wheel) slot(second int64) int {
@@ -36,9 +39,9 @@ func (w *wheel) slot(second int64) int {
 func (w *wheel) add(n uint32, flows *slab) {
 	f := flows.at(n)
 	if w.n == 0 {
-		w.base = max(w.base, w.due(f)/1e9)
+		w.base = max(w.base, w.dueSecond(f))
 	}
-	i := w.slot(w.due(f) / 1e9)
+	i := w.slot(w.dueSecond(f))
 	f.slot = uint16(i)
 	w.n++
 	if w.head[i] == 0 {
@@ -70,13 +73,13 @@ func (w *wheel) remove(n uint32, flows *slab) {
 }
 
 // earliest gives the flow that is due first, to the second, moving flows that
-// were postponed on the way. It is noFlow when there is none due before limit
-// (a second).
+// were postponed on the way. It is noFlow when there is none due by limit (a
+// second).
 func (w *wheel) earliest(limit int64, flows *slab) uint32 {
 	for w.n > 0 {
 		ahead := w.nextUsed()
 		second := w.base + int64(ahead)
-		if second >= limit {
+		if second > limit {
 			w.base = max(w.base, limit)
 			return noFlow
 		}
@@ -84,7 +87,7 @@ func (w *wheel) earliest(limit int64, flows *slab) uint32 {
 		i := int(uint64(second) % wheelSlots)
 		n := w.head[i] - 1
 		f := flows.at(n)
-		if w.due(f)/1e9 <= second {
+		if w.dueSecond(f) <= second {
 			return n
 		}
 		w.remove(n, flows)

@@ -1,0 +1,231 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"mirrorscope/capture"
+	"mirrorscope/capture/pcapfile"
+	"mirrorscope/flow"
+	"mirrorscope/internal/needs"
+	"mirrorscope/internal/pcapgen"
+	"mirrorscope/packet"
+)
+
+// frames is a Source of frames in memory.
+type frames struct {
+	list []capture.Frame
+	next int
+	stop func(n int) // called before frame n is given out
+}
+
+func (f *frames) Next(to *capture.Frame) error {
+	if f.stop != nil {
+		f.stop(f.next)
+	}
+	if f.next == len(f.list) {
+		return io.EOF
+	}
+	*to = f.list[f.next]
+	f.next++
+	return nil
+}
+
+func (f *frames) Interfaces() []string { return []string{"test0"} }
+func (f *frames) Errors() []error      { return nil }
+func (f *frames) Close() error         { return nil }
+
+// traffic makes n UDP packets of 100 flows, one a millisecond.
+func traffic(n int) *frames {
+	f := new(frames)
+	for i := range n {
+		b := pcapgen.Build(
+			pcapgen.Ethernet{},
+			pcapgen.IPv4{Src: netip.MustParseAddr("10.0.0.7"), Dst: netip.MustParseAddr("10.0.0.9"), ID: uint16(i)},
+			pcapgen.UDP{SrcPort: uint16(40000 + i%100), DstPort: 8125},
+			pcapgen.Payload("counter:1|c"),
+		)
+		f.list = append(f.list, capture.Frame{Data: b, Time: 1_700_000_000e9 + int64(i)*1e6, WireLen: len(b), Link: capture.LinkEthernet})
+	}
+	return f
+}
+
+func config(shards int) Config {
+	return Config{Shards: shards, Decode: packet.DefaultConfig(), Flow: flow.DefaultConfig(), Names: new(packet.Names)}
+}
+
+// run replays src, and gives its records as they came, as text.
+func run(t *testing.T, src capture.Source, cfg Config) ([]flow.Record, flow.Capture) {
+	t.Helper()
+	var all []flow.Record
+	c, err := Replay(context.Background(), src, cfg, func(recs []flow.Record) error {
+		all = append(all, recs...)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all, c
+}
+
+func captures(t *testing.T) []string {
+	var files []string
+	err := filepath.WalkDir(filepath.Join(needs.Captures(t), "dev"), func(path string, d fs.DirEntry, err error) error {
+		if err == nil && strings.Contains(path, ".pcap") {
+			files = append(files, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// On every real capture: all frames are accounted for, the records are in
+// order and hold all packets, and the number of shards changes nothing.
+func TestCaptures(t *testing.T) {
+	for _, file := range captures(t) {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			var first string
+			for _, shards := range []int{1, 3, 8, 64} {
+				src, err := pcapfile.Open(pcapfile.Config{Paths: []string{file}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				cfg := config(shards)
+				cfg.Flow.Interval = time.Second
+				recs, c := run(t, src, cfg)
+				src.Close()
+				if err := Identity(&c); err != nil {
+					t.Error(err)
+				}
+				checkOrder(t, recs)
+				checkVolume(t, recs, &c)
+				text := fmt.Sprintf("%+v\n%+v", recs, c)
+				if first == "" {
+					first = text
+				} else if text != first {
+					t.Errorf("%d shards give other records than 1", shards)
+				}
+			}
+		})
+	}
+}
+
+func checkOrder(t *testing.T, recs []flow.Record) {
+	t.Helper()
+	for i := 1; i < len(recs); i++ {
+		if a, b := &recs[i-1], &recs[i]; flow.Compare(a, b) > 0 {
+			t.Fatalf("records %d and %d are not in order: released %d and %d, kinds %d and %d, start %d and %d", i-1, i, a.Release, b.Release, a.Kind, b.Kind, a.Start, b.Start)
+		}
+	}
+}
+
+// checkVolume: every decoded packet is in one connection, or a mirror copy, or
+// a straggler; and intervals sum to the whole.
+func checkVolume(t *testing.T, recs []flow.Record, c *flow.Capture) {
+	t.Helper()
+	whole, parts := map[uint64][2]flow.Volume{}, map[uint64][2]flow.Volume{}
+	var packets int64
+	for _, r := range recs {
+		m := whole
+		if r.Kind == flow.Interval {
+			m = parts
+		} else {
+			packets += r.Sent[0].Packets + r.Sent[1].Packets
+		}
+		sum := m[r.ID]
+		for i, v := range r.Sent {
+			sum[i].Packets += v.Packets
+			sum[i].Bytes += v.Bytes
+			sum[i].PayloadBytes += v.PayloadBytes
+		}
+		m[r.ID] = sum
+	}
+	if got := uint64(packets) + c.MirrorDuplicates + c.Stray; got > c.Decoded || got < c.Decoded && got == 0 {
+		t.Errorf("%d packets in connections, %d copies, %d stragglers, but %d frames decoded", packets, c.MirrorDuplicates, c.Stray, c.Decoded)
+	}
+	for id, v := range whole {
+		if parts[id] != v {
+			t.Errorf("%016x: intervals sum to %+v, the connection has %+v", id, parts[id], v)
+		}
+	}
+}
+
+// An interrupted run still gives the records of all that was read.
+func TestInterrupted(t *testing.T) {
+	src := traffic(20_000)
+	ctx, cancel := context.WithCancel(context.Background())
+	src.stop = func(n int) {
+		if n == 10_000 {
+			cancel()
+		}
+	}
+	var packets int64
+	c, err := Replay(ctx, src, config(2), func(recs []flow.Record) error {
+		for _, r := range recs {
+			packets += r.Sent[0].Packets + r.Sent[1].Packets
+		}
+		return nil
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want context.Canceled", err)
+	}
+	if c.Packets < 10_000 || c.Packets == 20_000 || uint64(packets) != c.Decoded {
+		t.Errorf("%d read, %d in records", c.Packets, packets)
+	}
+}
+
+// A failed output ends the run, with that error.
+func TestOutputFails(t *testing.T) {
+	full := errors.New("disk full")
+	src := traffic(200_000)
+	c, err := Replay(context.Background(), src, config(2), func(recs []flow.Record) error { return full })
+	if !errors.Is(err, full) {
+		t.Errorf("error %v, want %v", err, full)
+	}
+	if c.Packets == 200_000 {
+		t.Log("all was read before the output failed") // the flows live until the end: then this is right
+	}
+}
+
+// A filter counts what it leaves out.
+func TestMatch(t *testing.T) {
+	cfg := config(2)
+	cfg.Match = func(p *packet.Packet) bool { return p.SrcPort == 40001 }
+	recs, c := run(t, traffic(1000), cfg)
+	if len(recs) != 1 || c.Decoded != 10 || c.Skipped[packet.Filtered] != 990 {
+		t.Errorf("%d records, %d decoded, %d filtered", len(recs), c.Decoded, c.Skipped[packet.Filtered])
+	}
+}
+
+// An ICMP error reaches the flow that it quotes, wherever that is.
+func TestQuotedFlow(t *testing.T) {
+	a, b, r := netip.MustParseAddr("10.0.0.7"), netip.MustParseAddr("10.0.0.9"), netip.MustParseAddr("10.0.0.1")
+	for port := range uint16(200) {
+		syn := []pcapgen.Layer{pcapgen.IPv4{Src: a, Dst: b, ID: 7}, pcapgen.TCP{SrcPort: 40000 + port, DstPort: 443, Seq: 99, Flags: uint16(packet.SYN)}}
+		f1 := pcapgen.Build(append([]pcapgen.Layer{pcapgen.Ethernet{}}, syn...)...)
+		f2 := pcapgen.Build(pcapgen.Ethernet{}, pcapgen.IPv4{Src: r, Dst: a}, pcapgen.ICMP{Type: 3, Code: 1}, pcapgen.Payload(pcapgen.Build(syn...)))
+		src := &frames{list: []capture.Frame{
+			{Data: f1, Time: 1e18, WireLen: len(f1), Link: capture.LinkEthernet}, {Data: f2, Time: 1e18 + 1e6, WireLen: len(f2), Link: capture.LinkEthernet},
+		}}
+		recs, _ := run(t, src, config(3))
+		for _, rec := range recs {
+			if rec.Proto == packet.ProtoTCP && (rec.Outcome != flow.Unreachable || rec.Unreachable.By.IP() != r) {
+				t.Fatalf("port %d: %v by %v", rec.Ends[0].Port, rec.Outcome, rec.Unreachable.By.IP())
+			}
+		}
+		if len(recs) != 2 {
+			t.Fatalf("%d records, want the connection and the ICMP flow", len(recs))
+		}
+	}
+}
