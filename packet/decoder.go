@@ -69,8 +69,12 @@ func (d *Decoder) Decode(data []byte, link uint16, iface uint32, wireLen int, ti
 		wireLen = len(data)
 	}
 	w := &d.walk
-	*w = walk{b: data, wire: wireLen, iface: iface, time: time}
-	*p = Packet{Time: time}
+	// Cleared, then set: a literal with values would be built elsewhere and
+	// copied.
+	w.progress = progress{}
+	w.b, w.wire, w.iface, w.time = data, wireLen, iface, time
+	*p = Packet{}
+	p.Time = time
 	s := d.run(w, w.link(link), p)
 	if w.released != 0 {
 		d.Settled[s] += w.released

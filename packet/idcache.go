@@ -5,12 +5,19 @@ import "encoding/binary"
 // idCache keeps the ids that a Decoder met of late, so that keys that repeat
 // cost no lock and no map. Keys are placed by hash, the latest one stays.
 type idCache struct {
+	ifaces   [64]ifaceSlot
 	points   [256]pointSlot
 	networks [64]networkSlot
 	paths    [64]pathSlot
 	bare     NetworkID // of the zero NetworkKey, 0 before it was asked for
 	direct   PathID    // of the zero Path, likewise
 	vnis     map[uint32]uint32
+}
+
+// ifaceSlot is the point of an interface without a tunnel.
+type ifaceSlot struct {
+	iface uint32
+	id    PointID
 }
 
 type pointSlot struct {
@@ -81,58 +88,64 @@ func (k *NetworkKey) setVLANs(path *Path) {
 
 // identify gives p its observation point, network and path.
 func (d *Decoder) identify(w *walk, p *Packet) {
-	c := &d.ids
-	var key PointKey
-	key.Interface = w.iface
-	slot := &c.points[w.iface&255]
-	if w.kind != NoTunnel {
-		key = w.point
-		slot = &c.points[key.hash()&255]
+	var vni uint32
+	if w.kind == NoTunnel {
+		slot := &d.ids.ifaces[w.iface&63]
+		if slot.id == 0 || slot.iface != w.iface {
+			*slot = ifaceSlot{w.iface, d.pointID(PointKey{Interface: w.iface})}
+		}
+		p.Point = slot.id
+	} else {
+		slot := &d.ids.points[w.point.hash()&255]
+		if slot.id == 0 || slot.key != w.point {
+			*slot = pointSlot{w.point, d.pointID(w.point), d.mappedVNI(&w.point)}
+		}
+		p.Point, vni = slot.id, slot.vni
 	}
-	if slot.id == 0 || slot.key != key {
-		d.lookUpPoint(slot, &key)
-	}
-	p.Point = slot.id
+	p.Network = d.networkID(w, vni)
+	p.Path = d.pathID(w)
+}
 
-	if slot.vni == 0 && w.nInner == 0 && !d.cfg.VLANInKey {
+// pointID asks for the id of a point that is not cached.
+func (d *Decoder) pointID(k PointKey) PointID {
+	if d.cfg.Merge != nil {
+		k = d.cfg.Merge(k)
+	}
+	return d.names.pointID(&k)
+}
+
+func (d *Decoder) networkID(w *walk, vni uint32) NetworkID {
+	c := &d.ids
+	if vni == 0 && w.nInner == 0 && !d.cfg.VLANInKey {
 		if c.bare == 0 {
 			c.bare = d.names.networkID(&NetworkKey{})
 		}
-		p.Network = c.bare
-	} else {
-		network := NetworkKey{VNI: slot.vni, Inner: w.inner}
-		if d.cfg.VLANInKey {
-			network.setVLANs(&w.path)
-		}
-		slot := &c.networks[network.hash()&63]
-		if slot.id == 0 || slot.key != network {
-			*slot = networkSlot{network, d.names.networkID(&network)}
-		}
-		p.Network = slot.id
+		return c.bare
 	}
+	k := NetworkKey{VNI: vni, Inner: w.inner}
+	if d.cfg.VLANInKey {
+		k.setVLANs(&w.path)
+	}
+	slot := &c.networks[k.hash()&63]
+	if slot.id == 0 || slot.key != k {
+		*slot = networkSlot{k, d.names.networkID(&k)}
+	}
+	return slot.id
+}
 
+func (d *Decoder) pathID(w *walk) PathID {
+	c := &d.ids
 	if w.path.NTunnels|w.path.NVLANs == 0 {
 		if c.direct == 0 {
 			c.direct = d.names.pathID(&Path{})
 		}
-		p.Path = c.direct
-	} else {
-		slot := &c.paths[w.path.hash()&63]
-		if slot.id == 0 || slot.key != w.path {
-			*slot = pathSlot{w.path, d.names.pathID(&w.path)}
-		}
-		p.Path = slot.id
+		return c.direct
 	}
-}
-
-func (d *Decoder) lookUpPoint(slot *pointSlot, key *PointKey) {
-	slot.key = *key
-	slot.vni = d.mappedVNI(key)
-	merged := *key
-	if d.cfg.Merge != nil {
-		merged = d.cfg.Merge(*key)
+	slot := &c.paths[w.path.hash()&63]
+	if slot.id == 0 || slot.key != w.path {
+		*slot = pathSlot{w.path, d.names.pathID(&w.path)}
 	}
-	slot.id = d.names.pointID(&merged)
+	return slot.id
 }
 
 func (k *PointKey) hash() uint64 {

@@ -24,33 +24,36 @@ const (
 	atProto // what walk.proto says, behind an IP header or an extension header
 )
 
-// walk is the state of one pass through the headers of a frame. The octets
+// walk is the state of one pass through the headers of a frame.
+type walk struct {
+	progress
+	point PointKey // valid unless kind is NoTunnel; not cleared for each frame
+}
+
+// progress is the part of a walk that starts anew with each frame. The octets
 // from the next header on are b; wire is how many there were on the wire, to
 // the end of the innermost layer that knows its length. b is never longer than
 // wire, and is shorter where the capture is cut.
-type walk struct {
+type progress struct {
 	b    []byte
 	wire int
 
 	time  int64
 	iface uint32
-	skip  Skip // with step stop
-
+	skip  Skip  // with step stop
 	proto uint8 // of the octets at b, with atProto
 
-	position uint64 // hash of the innermost Ethernet addresses and the tags behind them
-
-	kind    Tunnel // of the observation point; point is valid unless NoTunnel
+	trimmed bool   // see trim; since the last IP header
+	lost    bool   // walking the rest of a packet that did not complete: no reassembly
+	kind    Tunnel // of the observation point
 	entered uint8  // tunnels entered, listed or not
 	gateway uint8  // entered right inside a gateway load balancer's GENEVE that is the point so far; 0 none
 	nInner  uint8
 	inner   [3]uint32 // NetworkKey.Inner
 	path    Path
-	point   PointKey
 
+	position uint64 // hash of the innermost Ethernet addresses and the tags behind them
 	released uint64 // frames held so far whose packets completed within this frame
-	trimmed  bool   // see trim; since the last IP header
-	lost     bool   // walking the rest of a packet that did not complete: no reassembly
 }
 
 // fail ends the loop without a packet.
