@@ -49,13 +49,13 @@ type replayOptions struct {
 
 func (f *replayFlags) register(cmd *cobra.Command) {
 	fs := cmd.Flags()
-	fs.StringVar(&f.format, "format", formatTable, "what to print: `"+strings.Join(formats, "|")+"`")
-	fs.StringVar(&f.sort, "sort", table.ByBytes.String(), "order of the table: `"+strings.Join(table.Orders(), "|")+"`")
-	fs.IntVar(&f.limit, "limit", 20, "show the first `N` conversations of the table, 0 for all")
+	fs.StringVar(&f.format, "format", formatTable, "print as `FORMAT`: "+strings.Join(formats, ", "))
+	fs.StringVar(&f.sort, "sort", table.ByBytes.String(), "table in `ORDER`: "+strings.Join(table.Orders(), ", "))
+	fs.IntVar(&f.limit, "limit", 20, "table of the first `N` conversations, 0 for all")
 	fs.StringVar(&f.filter, "filter", "", "count only packets that match `EXPR`, in the words of tcpdump; looks at the innermost packet")
 	fs.DurationVar(&f.interval, "interval", 0, "with json: also a record for each `DURATION` of each connection, e.g. 10s")
-	fs.StringArrayVar(&f.points, "point", nil, "read FILE as an observation point of its own: `NAME=FILE`; repeatable")
-	fs.StringArrayVar(&f.networks, "network", nil, "packets with this VNI are of network NAME: `VNI=NAME`; repeatable")
+	fs.StringArrayVar(&f.points, "point", nil, "`NAME=FILE`: read FILE as an observation point of its own, called NAME; repeatable")
+	fs.StringArrayVar(&f.networks, "network", nil, "`VNI=NAME`: packets in a tunnel with this VNI are of network NAME; repeatable")
 	fs.BoolVar(&f.vlanInKey, "vlan-in-key", false, "tell connections apart by VLAN; off, because a mirror port may tag each direction differently")
 	fs.UintSliceVar(&f.vxlanPorts, "vxlan-port", nil, "UDP `PORT` of VXLAN beside 4789 and 8472; repeatable")
 	fs.UintSliceVar(&f.genevePorts, "geneve-port", nil, "UDP `PORT` of GENEVE beside 6081; repeatable")

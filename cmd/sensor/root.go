@@ -72,7 +72,9 @@ func newRoot(s *streams) *cobra.Command {
 		Short: "Who talks to whom, how fast, and where time gets lost, from mirrored packets",
 		Long: `Sensor is a passive network sensor: it reads a copy of other machines' packets and
 tells who talks to whom, how fast, and where time and packets get lost. It sends
-nothing and stores no payload.`,
+nothing and stores no payload.
+
+'sensor completion SHELL' prints completion for bash, zsh, fish or powershell.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return usagef("unknown command %q; 'sensor --help' lists the commands", args[0])

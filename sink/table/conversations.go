@@ -99,7 +99,7 @@ func (t *Writer) conversations(b *strings.Builder, s *edge.Summary) {
 		for _, c := range hidden {
 			total += c.Bytes()
 		}
-		t.note(b, "… %s with %s are not shown: --limit 0 shows all", plural(len(hidden), "more conversation"), octets(total))
+		t.note(b, "… %s, %s: --limit 0 shows all", plural(len(hidden), "more conversation"), octets(total))
 	}
 	if o := &s.Other; o.Connections > 0 {
 		t.note(b, "… %s of conversations beyond the first %s, with %s, in no line above",
