@@ -52,15 +52,14 @@ func Replay(ctx context.Context, src capture.Source, cfg Config, out func([]flow
 	for i := range tables {
 		tables[i] = flow.NewTable(cfg.Flow, learned, cfg.Names)
 	}
-	seconds := make(chan *second, 2)
-	r := newReader(src, cfg, tables, learned, seconds)
+	r := newReader(src, cfg, tables, learned)
 	for _, s := range r.shards {
 		g.Go(func() error { s.run(tables); return nil })
 	}
 	g.Go(func() error { defer r.close(); return r.run(ctx) })
 	var connections, evicted uint64
 	g.Go(func() error {
-		return collect(seconds, func(recs []flow.Record) error {
+		return collect(r.seconds, r.free, func(recs []flow.Record) error {
 			for i := range recs {
 				if recs[i].Kind == flow.Connection {
 					connections++
@@ -79,26 +78,36 @@ func Replay(ctx context.Context, src capture.Source, cfg Config, out func([]flow
 	return c, err
 }
 
+// outLen is how many records are given out at a time.
+const outLen = 512
+
 // collect gives out the records of each second in order. After an error it
 // only drains, so that nobody waits for it.
-func collect(seconds <-chan *second, out func([]flow.Record) error) error {
+func collect(seconds <-chan *second, free chan<- *second, out func([]flow.Record) error) error {
 	var err error
-	var all []flow.Record
+	var order []*flow.Record
+	chunk := make([]flow.Record, 0, outLen)
 	for s := range seconds {
 		s.wait.Wait()
-		if err == nil {
-			all = all[:0]
-			for _, recs := range s.records {
-				all = append(all, recs...)
-			}
-			slices.SortFunc(all, func(a, b flow.Record) int { return flow.Compare(&a, &b) })
-			if len(all) > 0 {
-				err = out(all)
-				if err != nil && s.failed != nil {
-					s.failed()
-				}
+		order = order[:0]
+		for _, recs := range s.records {
+			for i := range recs {
+				order = append(order, &recs[i])
 			}
 		}
+		slices.SortFunc(order, flow.Compare)
+		for len(order) > 0 && err == nil {
+			n := min(len(order), outLen)
+			chunk = chunk[:0]
+			for _, r := range order[:n] {
+				chunk = append(chunk, *r)
+			}
+			order = order[n:]
+			if err = out(chunk); err != nil {
+				s.failed()
+			}
+		}
+		free <- s
 	}
 	return err
 }
@@ -111,7 +120,8 @@ type reader struct {
 	tables  []*flow.Table
 	learned *flow.Learned
 	shards  []*shard
-	seconds chan<- *second
+	seconds chan *second // to the collector, in order
+	free    chan *second // and back
 	cancel  context.CancelFunc
 
 	now    int64 // highest record time so far
@@ -120,10 +130,13 @@ type reader struct {
 	faces  int // interfaces named so far
 }
 
-func newReader(src capture.Source, cfg Config, tables []*flow.Table, learned *flow.Learned, seconds chan<- *second) *reader {
+func newReader(src capture.Source, cfg Config, tables []*flow.Table, learned *flow.Learned) *reader {
 	r := &reader{
-		src: src, cfg: cfg, decoder: packet.NewDecoder(cfg.Decode, cfg.Names), tables: tables, learned: learned, seconds: seconds,
-		second: -1,
+		src: src, cfg: cfg, decoder: packet.NewDecoder(cfg.Decode, cfg.Names), tables: tables, learned: learned,
+		second: -1, seconds: make(chan *second, secondsInFlight), free: make(chan *second, secondsInFlight),
+	}
+	for range secondsInFlight {
+		r.free <- new(second)
 	}
 	r.decoder.Lost = r.lost
 	for i := range cfg.Shards {
@@ -264,7 +277,8 @@ func (r *reader) drain() {
 
 // ask lets every table do something and collects the records it has then.
 func (r *reader) ask(do func(*flow.Table)) {
-	sec := newSecond(len(r.shards))
+	sec := <-r.free
+	sec.wait.Add(len(r.shards))
 	sec.failed = r.cancel
 	for _, s := range r.shards {
 		s.ask(sec, do)

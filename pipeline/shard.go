@@ -109,7 +109,7 @@ func (s *shard) run(tables []*flow.Table) {
 		if b.sec != nil {
 			for i := s.i; i < len(tables); i += s.n {
 				b.do(tables[i])
-				b.sec.records[i] = tables[i].Take(nil)
+				b.sec.records[i] = tables[i].Take(b.sec.records[i])
 			}
 			b.sec.wait.Done()
 		}
@@ -119,15 +119,13 @@ func (s *shard) run(tables []*flow.Table) {
 	}
 }
 
-// second collects the records that the tables have at a barrier.
+// secondsInFlight bounds how far the shards may be ahead of the output.
+const secondsInFlight = 2
+
+// second collects the records that the tables have at a barrier. Its memory
+// goes back to them with the next barrier that it serves.
 type second struct {
 	records [flow.Partitions][]flow.Record
 	wait    sync.WaitGroup // shards that have not answered
-	failed  func()
-}
-
-func newSecond(shards int) *second {
-	s := new(second)
-	s.wait.Add(shards)
-	return s
+	failed  func()         // stops the reader: nobody takes the records
 }
