@@ -42,7 +42,7 @@ func TestHandshake(t *testing.T) {
 				}
 			}
 			equal := gotSYN == wantSYN && gotSYNACK == wantSYNACK
-			syns.add(len(ss), equal)
+			syns.add(len(ss), equal, truthIsWrong("syn", name, p.String()))
 			accepted(t, "syn", name, p.String(), equal, func() string {
 				return fmt.Sprintf("got %d SYN and %d SYN-ACK, want %d and %d", gotSYN, gotSYNACK, wantSYN, wantSYNACK)
 			})
@@ -55,7 +55,7 @@ func TestHandshake(t *testing.T) {
 			s, c := ss[0], cs[0]
 			if s.ClientBy != "first-packet" {
 				equal := c.Client == s.client()
-				roles.add(1, equal)
+				roles.add(1, equal, truthIsWrong("client", name, p.String()))
 				accepted(t, "client", name, p.String(), equal, func() string {
 					return fmt.Sprintf("got client %s by %s, want %s by %s", c.Client, c.Direction.Source, s.client(), s.ClientBy)
 				})
@@ -67,7 +67,7 @@ func TestHandshake(t *testing.T) {
 			server := float64(h.SYNACKTimes[0]-h.SYNTimes[0]) / 1e3
 			client := float64(*h.ACKTime-h.SYNACKTimes[0]) / 1e3
 			equal = c.Handshake != nil && near(c.Handshake.ServerUs, server) && near(c.Handshake.ClientUs, client) && near(c.Handshake.RTTus, server+client)
-			timed.add(1, equal)
+			timed.add(1, equal, truthIsWrong("handshake", name, p.String()))
 			accepted(t, "handshake", name, p.String(), equal, func() string {
 				if c.Handshake == nil {
 					return "got no handshake"
@@ -78,9 +78,9 @@ func TestHandshake(t *testing.T) {
 		}
 	})
 	unused(t, "syn", "client", "handshake")
-	t.Logf("SYN and SYN-ACK counts: %d streams, %d equal", syns.total, syns.equal)
-	t.Logf("client: %d streams, %d equal", roles.total, roles.equal)
-	t.Logf("handshake times: %d streams, %d equal", timed.total, timed.equal)
+	t.Logf("SYN and SYN-ACK counts: %s", &syns)
+	t.Logf("client: %s", &roles)
+	t.Logf("handshake times: %s", &timed)
 	if timed.total == 0 && !t.Failed() {
 		t.Error("no handshake was compared")
 	}

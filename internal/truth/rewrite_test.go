@@ -60,21 +60,22 @@ func write(t testing.TB, fs []pcapgen.Frame) string {
 }
 
 // doubled gives every frame twice: the copy comes half a millisecond later,
-// from behind the next router. The frames stay in order of time.
+// from behind the next router. The originals keep their order, which need not
+// be that of their times.
 func doubled(fs []pcapgen.Frame) []pcapgen.Frame {
 	const late = 500_000 // ns
-	var out []pcapgen.Frame
+	var out, waiting []pcapgen.Frame
 	for _, f := range fs {
+		for len(waiting) > 0 && waiting[0].Time <= f.Time {
+			out, waiting = append(out, waiting[0]), waiting[1:]
+		}
 		c := f
 		c.Time += late
 		c.Data = slices.Clone(f.Data)
 		hop(c.Data)
-		out = append(out, f, c)
+		out, waiting = append(out, f), append(waiting, c)
 	}
-	slices.SortStableFunc(out, func(a, b pcapgen.Frame) int {
-		return int(min(max(a.Time-b.Time, -1), 1))
-	})
-	return out
+	return append(out, waiting...)
 }
 
 // hop changes a frame as a router does: new MAC addresses, one off the TTL.
@@ -95,11 +96,15 @@ func hop(frame []byte) {
 	}
 }
 
-// network finds the IP header of an Ethernet frame behind its VLAN tags.
+// network finds the IP header of an Ethernet frame behind its VLAN tags
+// and Cisco metadata.
 func network(frame []byte) (at, version int) {
 	for at = 12; len(frame) >= at+2; at += 4 {
 		switch binary.BigEndian.Uint16(frame[at:]) {
 		case 0x8100, 0x88a8, 0x9100:
+			continue
+		case 0x8909: // Cisco metadata: 6 octets and the next type
+			at += 4
 			continue
 		case 0x0800:
 			return at + 2, 4

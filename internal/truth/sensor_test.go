@@ -142,6 +142,9 @@ type connection struct {
 		SYNPackets    int      `json:"syn_packets"`
 		SYNACKPackets int      `json:"synack_packets"`
 	}
+	Capture struct {
+		MirrorDuplicates int64 `json:"mirror_duplicates"`
+	}
 
 	line []byte
 }

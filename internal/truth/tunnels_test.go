@@ -98,11 +98,11 @@ func TestTunnelIDs(t *testing.T) {
 			w, _ := json.Marshal(want)
 			g, _ := json.Marshal(got)
 			equal := string(w) == string(g)
-			several.add(1, equal)
+			several.add(1, equal, truthIsWrong("points", name, p.String()))
 			accepted(t, "points", name, p.String(), equal, func() string { return fmt.Sprintf("packets by VNI: got %s, want %s", g, w) })
 			if len(want) == 1 {
 				equal := len(records[p]) == 1
-				paths.add(1, equal)
+				paths.add(1, equal, truthIsWrong("path", name, p.String()))
 				accepted(t, "path", name, p.String(), equal, func() string {
 					return fmt.Sprintf("ids %v: got %d connections, want 1", s.TunnelIDs, len(records[p]))
 				})
@@ -110,8 +110,8 @@ func TestTunnelIDs(t *testing.T) {
 		}
 	})
 	unused(t, "points", "path")
-	t.Logf("streams with several ids: %d, packets by VNI equal in %d", several.total, several.equal)
-	t.Logf("of those, ids that are only path: %d, one connection in %d", paths.total, paths.equal)
+	t.Logf("packets by VNI, of streams with several ids: %s", &several)
+	t.Logf("ids that are only path are one connection: %s", &paths)
 }
 
 func outermostVNI(ids map[string]any) string {
