@@ -63,7 +63,7 @@ func (w *walk) gtpu() step {
 		next = atIPv4
 	case plausibleIPv6(b[n:], wire-n):
 		next = atIPv6
-	case len(b) < n+4 && wire-n >= ipv4Header && b[n]>>4 == 4:
+	case len(b) < n+4 && len(b) < wire && wire-n >= ipv4Header && b[n]>>4 == 4:
 		return w.fail(SkipTruncated)
 	default:
 		return declined

@@ -70,5 +70,23 @@ func mplsPayload(b []byte, wire int) (n int, next step, skip Skip) {
 	if plausibleEthernet(b, wire) {
 		return n, atEthernet, OK
 	}
+	if len(b) < wire && len(b) < 4+etherHeader+4 {
+		return 0, stop, SkipTruncated // too little left to guess by
+	}
 	return 0, stop, NotIP
+}
+
+// mplsIn enters a label stack that an IP or UDP header announces, listed as t.
+// It declines what is none.
+func (w *walk) mplsIn(t Tunnel) step {
+	n, next, skip := mplsPayload(w.b, w.wire)
+	switch {
+	case next != stop:
+		w.enter(t)
+		w.advance(n)
+		return next
+	case skip == SkipTruncated && w.wire > len(w.b):
+		return w.fail(skip)
+	}
+	return declined
 }

@@ -15,7 +15,7 @@ func (w *walk) ppp() step {
 	if len(w.b) >= 2 && w.b[0] == 0xff && w.b[1] == 3 {
 		w.advance(2)
 	}
-	if len(w.b) < 1 {
+	if len(w.b) == 0 || len(w.b) == 1 && w.b[0] == 0xff {
 		return w.fail(SkipTruncated)
 	}
 	proto := uint16(w.b[0])

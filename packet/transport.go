@@ -34,9 +34,7 @@ func (d *Decoder) transport(w *walk, p *Packet) step {
 		}
 		d.Declined[GRE]++
 	case protoMPLS:
-		if n, next, _ := mplsPayload(w.b, w.wire); next != stop {
-			w.enter(MPLS)
-			w.advance(n)
+		if next := w.mplsIn(MPLS); next != declined {
 			return next
 		}
 		d.Declined[MPLS]++

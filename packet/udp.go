@@ -70,6 +70,9 @@ func (s *portSet) kind(port uint16) Tunnel {
 func (d *Decoder) udp(w *walk, p *Packet) step {
 	b := w.b
 	if len(b) < udpHeader {
+		if len(b) >= 4 && w.wire > udpHeader && d.ports.kind(be16(b[2:])) != NoTunnel {
+			return w.fail(SkipTruncated)
+		}
 		p.Proto = ProtoUDP
 		w.ports(p, udpHeader)
 		return done
@@ -124,21 +127,7 @@ func (d *Decoder) udpTunnel(w *walk, p *Packet, kind Tunnel) step {
 	case TZSP:
 		return w.tzsp(p)
 	case MPLSUDP:
-		return w.mplsUDP()
-	}
-	return declined
-}
-
-// mplsUDP enters MPLS over UDP (RFC 7510): the label stack follows at once.
-func (w *walk) mplsUDP() step {
-	n, next, skip := mplsPayload(w.b, w.wire)
-	switch {
-	case next != stop:
-		w.enter(MPLSUDP)
-		w.advance(n)
-		return next
-	case skip == SkipTruncated && w.wire > len(w.b):
-		return w.fail(skip)
+		return w.mplsIn(MPLSUDP) // RFC 7510: the label stack follows at once
 	}
 	return declined
 }

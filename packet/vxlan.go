@@ -10,6 +10,7 @@ const (
 	gpeNextIPv6  = 2
 	gpeNextEther = 3
 	gpeNextNSH   = 4
+	gpeNextMPLS  = 5
 )
 
 // vxlan enters VXLAN (RFC 7348 section 5): flags, 3 reserved octets, VNI, 1
@@ -31,11 +32,8 @@ func (w *walk) vxlan(p *Packet) step {
 	}
 	plain := be32(b) == vxlanFlagI<<24 && b[7] == 0
 	if !plain {
-		if len(b) < vxlanHeader+etherHeader && b[0]&vxlanFlagI != 0 {
-			return w.fail(SkipTruncated)
-		}
 		if !plausibleEthernet(b[vxlanHeader:], w.wire-vxlanHeader) {
-			return declined
+			return w.vxlanUnproven()
 		}
 	}
 	w.identify(p, VXLAN, be24(b[4:]), nil)
@@ -74,14 +72,26 @@ func (w *walk) vxlanGPE(p *Packet) step {
 	case gpeNextNSH:
 		_, after, skip := nshPayload(inner, wire)
 		next, plausible = atNSH, after != stop || skip == SkipTruncated
+	case gpeNextMPLS:
+		_, after, skip := mplsPayload(inner, wire)
+		next, plausible = atMPLS, after != stop || skip == SkipTruncated
 	}
 	if !plausible {
-		if len(inner) < etherHeader && len(inner) < wire && b[0]&vxlanFlagI != 0 {
-			return w.fail(SkipTruncated)
-		}
-		return declined
+		return w.vxlanUnproven()
 	}
 	w.identify(p, VXLANGPE, be24(b[4:]), nil)
 	w.advance(vxlanHeader)
+	if next == atMPLS {
+		w.enter(MPLS)
+	}
 	return next
+}
+
+// vxlanUnproven ends at a header whose content does not prove it. Where the
+// capture cuts the content short, the I flag has to do.
+func (w *walk) vxlanUnproven() step {
+	if len(w.b) < w.wire && len(w.b) < vxlanHeader+etherHeader+4 && w.b[0]&vxlanFlagI != 0 {
+		return w.fail(SkipTruncated)
+	}
+	return declined
 }
