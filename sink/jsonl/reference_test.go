@@ -1,0 +1,79 @@
+package jsonl
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"mirrorscope/flow"
+	"mirrorscope/internal/needs"
+	"mirrorscope/packet"
+	"mirrorscope/sink"
+	"mirrorscope/tcp"
+)
+
+// TestReferenceIsComplete fails when docs/reference/record.md lacks a field or
+// a word that the output can have.
+func TestReferenceIsComplete(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(needs.Repository(t), "docs", "reference", "record.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	require := func(what, word string) {
+		t.Helper()
+		if word != "" && !bytes.Contains(page, []byte("`"+word+"`")) {
+			t.Errorf("record.md does not name the %s `%s`", what, word)
+		}
+	}
+	for s := packet.Held + 1; s < packet.NumSkips; s++ {
+		require("skip reason", s.String())
+	}
+	for o := flow.OutcomeNone; o < flow.NumOutcomes; o++ {
+		require("outcome", o.String())
+	}
+	for d := flow.DirUnknown; d <= flow.DirSYN; d++ {
+		require("direction source", d.String())
+	}
+	for e := flow.EndNone; e <= flow.EndLackOfResources; e++ {
+		require("end reason", e.String())
+	}
+	for s := tcp.Unknown; s <= tcp.Ambiguous; s++ {
+		require("state", s.String())
+	}
+	for _, reason := range tcp.Reasons(^uint32(0)).Append(nil) {
+		require("reason", reason)
+	}
+	for tunnel := packet.NoTunnel; tunnel.String() != "unknown"; tunnel++ {
+		require("tunnel", tunnel.String())
+	}
+	for proto := range 256 {
+		if name := string(sink.AppendProtocol(nil, uint8(proto))); name[0] > '9' {
+			require("protocol", name)
+		}
+	}
+	for line := range bytes.Lines(lines(t)) {
+		fields(decode(t, line), func(name string) { require("field", name) })
+	}
+}
+
+// fields calls f for every field name of an object and the objects in it. The
+// names of link types are data.
+func fields(v any, f func(string)) {
+	switch v := v.(type) {
+	case object:
+		fields(map[string]any(v), f)
+	case map[string]any:
+		for name, value := range v {
+			if !strings.HasPrefix(name, "linktype_") {
+				f(name)
+			}
+			fields(value, f)
+		}
+	case []any:
+		for _, item := range v {
+			fields(item, f)
+		}
+	}
+}
