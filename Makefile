@@ -35,7 +35,7 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 	@scripts/fuzz $(GO) $(FUZZTIME)
 
 docs: ## refresh the sample output in README.md and the generated pages
-	$(GO) test . ./cmd/sensor -run '^TestDocs' -update
+	$(GO) test . ./cmd/sensor -run '^(TestDocs|TestReference)' -update
 
 clean: ## remove what was built
 	rm -rf bin

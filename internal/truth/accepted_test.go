@@ -135,6 +135,12 @@ var differences = []difference{
 	{"handshake", "tcp/arkime-tcp_handshake_synthetic.pcap", "192.0.2.10 40011 — 198.51.100.5 8080", truthErrs,
 		"made by hand: the ACK acknowledges 19000 − 499705 and not the SYN-ACK's 19001, so it ends no handshake"},
 
+	{"handshake", "tcp/arkime-tcp_handshake_synthetic.pcap", "192.0.2.10 40004 — 198.51.100.5 8080", truthErrs,
+		"made by hand: the ACK acknowledges octets that were never sent, so it ends no handshake"},
+	{"handshake", "tcp/arkime-tcp_handshake_synthetic.pcap", "192.0.2.10 40010 — 198.51.100.5 8080", truthErrs,
+		"made by hand: the ACK acknowledges octets that were never sent, so it ends no handshake"},
+	{"syn", "tcp/arkime-tcp_handshake_synthetic.pcap", "192.0.2.10 40003 — 198.51.100.5 8080", known, "as for volumes"},
+
 	{"doubled", "tls/zeek-tls13-ech.pcap", "", either, "the second of two byte-identical resets is a copy at a point where copies are the rule"},
 	{"doubled", "tls/ndpi-tls_verylong_certificate.pcap", "", known, "two byte-identical resets 2 µs apart, each doubled: one copy too few is recognised"},
 	{"doubled", "tcp/mercury-capture2.pcap", "", either, "the second of two byte-identical resets is a copy at a point where copies are the rule"},

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -208,6 +209,33 @@ func TestSwapped(t *testing.T) {
 		})
 		got := normal(t, replay(t, write(t, swapped(fs))), image)
 		compare(t, "swapped", name, want, got)
+	})
+}
+
+// TestCut: a file that ends inside its last packet is reported up to there,
+// with the damage told and exit status 1.
+func TestCut(t *testing.T) {
+	everywhere(t, func(t *testing.T, name, path string) {
+		fs, ok := frames(t, path)
+		if !ok || len(fs) == 0 {
+			t.Skip("not Ethernet from one interface, or empty")
+		}
+		whole := write(t, fs)
+		info, err := os.Stat(whole)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(whole, info.Size()-1); err != nil {
+			t.Fatal(err)
+		}
+		got := replay(t, whole)
+		if got.exit != 1 || len(got.capture.Errors) != 1 || !strings.Contains(got.stderr, whole) || !strings.Contains(got.capture.Errors[0], whole) {
+			t.Errorf("exit status %d, errors %q, standard error %q: want 1 and the file named in both", got.exit, got.capture.Errors, got.stderr)
+		}
+		keep := func(map[string]any) {}
+		if want := normal(t, replay(t, write(t, fs[:len(fs)-1])), keep); !slices.Equal(normal(t, got, keep), want) {
+			t.Errorf("%d connections, want the %d of all packets but the last", len(got.connections), len(want))
+		}
 	})
 }
 
