@@ -80,8 +80,16 @@ func FuzzReader(f *testing.F) {
 			f.Add(zstandard(f, b), uint(30))
 		}
 	}
+	readBlocks := func(t *testing.T, b []byte, block int) ([]record, *Reader) {
+		r, err := Open(Config{Paths: []string{"-"}, Stdin: bytes.NewReader(b)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.block = block
+		return drain(t, r), r
+	}
 	f.Fuzz(func(t *testing.T, b []byte, cut uint) {
-		all, large := read(t, b)
+		all, large := readBlocks(t, b, 4096)
 		if len(large.Errors()) > 1 {
 			t.Fatalf("%d errors from one file: %v", len(large.Errors()), large.Errors())
 		}
@@ -98,19 +106,15 @@ func FuzzReader(f *testing.F) {
 			t.Fatalf("%d octets of frames from %d of file", size, len(b))
 		}
 
-		r, err := Open(Config{Paths: []string{"-"}, Stdin: bytes.NewReader(b)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.block = 16
-		if small := drain(t, r); !slices.Equal(small, all) {
+		small, r := readBlocks(t, b, 16)
+		if !slices.Equal(small, all) {
 			t.Fatalf("%d frames with a small block, %d with a large one", len(small), len(all))
 		}
 		if got, want := errorText(r), errorText(large); got != want {
 			t.Fatalf("error with a small block\n%s\nwith a large one\n%s", got, want)
 		}
 
-		part, _ := read(t, b[:min(cut, uint(len(b)))])
+		part, _ := readBlocks(t, b[:min(cut, uint(len(b)))], 4096)
 		if len(part) > len(all) || !slices.Equal(part, all[:len(part)]) {
 			t.Fatalf("the first %d octets give other frames", cut)
 		}
