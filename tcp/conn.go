@@ -187,6 +187,8 @@ func (c *Conn) Add(p *packet.Packet, dir int, o *Opening) {
 	t := &p.TCP
 	d, r := &c.Dirs[dir], &c.Dirs[1-dir]
 	switch {
+	case c.foreign(t, dir):
+		return
 	case t.Flags&packet.SYN != 0:
 		c.syn(p, dir, o)
 	case t.Flags&packet.RST != 0:

@@ -38,6 +38,9 @@ func (c *Conn) Continues(p *packet.Packet, dir int, idle bool, candidate *uint32
 		if answers == r.isn || After(t.Ack, r.isn) && r.has&hasSeq != 0 && !After(t.Ack, r.hi) {
 			return Same // the SYN's answer, or another ISN for the same SYN
 		}
+		if !idle && d.has&hasISN == 0 && c.flags&(established|reset|refused) == 0 {
+			return Same // foreign: the client has just sent its SYN and waits for another answer
+		}
 		return New
 	case r.has&hasSeq != 0:
 		if near(t.Ack, r.lo) && (d.has&hasSeq == 0 || near(d.lo, t.Seq)) {
@@ -82,6 +85,15 @@ func (c *Conn) continuesSYN(t *packet.TCP, dir int, idle bool) Continuity {
 		return New // nothing of this direction is known: the other side's packets were one-sided
 	}
 	return Candidate
+}
+
+// foreign tells whether a SYN-ACK answers a SYN that was not recorded, while
+// the one that was still waits: a middlebox that rewrites sequence numbers,
+// seen on both its sides, or a forged packet. It counts, and says nothing.
+func (c *Conn) foreign(t *packet.TCP, dir int) bool {
+	d, r := &c.Dirs[dir], &c.Dirs[1-dir]
+	return t.Flags&(packet.SYN|packet.ACK) == packet.SYN|packet.ACK && d.has&hasISN == 0 && r.has&hasISN != 0 &&
+		t.Ack-1 != r.isn && !(After(t.Ack, r.isn) && !After(t.Ack, r.hi))
 }
 
 // near: a is b or lies up to maxEarlyData behind it.
