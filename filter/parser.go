@@ -179,7 +179,10 @@ func (p *parser) primitive() (*node, error) {
 	}
 	t := p.peek()
 	if !k.hasDir && k.kind == noKind {
-		if isIdentifier(t.text) {
+		switch {
+		case isIdentifier(t.text) && guess(t.text) == "":
+			return nil, p.unknown(t)
+		case isIdentifier(t.text):
 			return nil, p.fail(t, "say what %q is: %s", t.text, k.suggest(t.text))
 		}
 		p.last = nil
