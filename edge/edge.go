@@ -10,6 +10,7 @@
 package edge
 
 import (
+	"cmp"
 	"slices"
 
 	"mirrorscope/flow"
@@ -20,7 +21,7 @@ import (
 
 // Config bounds the memory of a Table.
 type Config struct {
-	Conversations int // the most conversations told apart; connections of further ones go into Other
+	Conversations int // the most conversations told apart; when there are more, the smaller half goes into Other
 	Pending       int // the most connections that wait for records of other observation points
 }
 
@@ -72,7 +73,8 @@ func (c *Conversation) Errors() int64 {
 // Summary is what a Table gives in the end.
 type Summary struct {
 	Conversations []Conversation // in the order in which they became known
-	Other         Conversation   // connections of conversations beyond Config.Conversations; Key is empty
+	Other         Conversation   // the connections of conversations that found no place; Key is empty
+	Missing       int64          // octets that each of Conversations may lack at most, because they went into Other before
 	Joined        int64          // records that were a further sight of a counted connection
 	Unjudged      int64          // connections that may have been counted more than once: see join.go
 }
@@ -87,6 +89,7 @@ type Table struct {
 
 // New gives an empty Table.
 func New(c Config) *Table {
+	c.Conversations = max(c.Conversations, 1)
 	return &Table{config: c, index: map[Key]int{}, pending: newPending(c.Pending)}
 }
 
@@ -123,10 +126,13 @@ func (t *Table) fold(c *connection) {
 	key := Key{
 		Network: c.tuple.network, Client: c.ends[flow.Client].Addr, Server: server.Addr, Port: server.Port, HasPort: server.HasPort, Proto: c.tuple.proto,
 	}
-	into := &t.summary.Other
+	var into *Conversation
 	if i, ok := t.index[key]; ok {
 		into = &t.summary.Conversations[i]
-	} else if len(t.summary.Conversations) < t.config.Conversations {
+	} else {
+		if len(t.summary.Conversations) >= t.config.Conversations {
+			t.halve()
+		}
 		t.index[key] = len(t.summary.Conversations)
 		t.summary.Conversations = append(t.summary.Conversations, Conversation{Key: key})
 		into = &t.summary.Conversations[len(t.summary.Conversations)-1]
@@ -134,23 +140,66 @@ func (t *Table) fold(c *connection) {
 	into.add(c)
 }
 
+// halve puts the conversations with the fewest bytes into Other, until half of
+// the room is free. A large one that begins late is so still found; one that
+// was put there and comes again begins anew, so it may lack as much as the
+// largest that went with it.
+func (t *Table) halve() {
+	s := &t.summary
+	order := make([]int, len(s.Conversations))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(s.Conversations[a].Bytes(), s.Conversations[b].Bytes()) })
+	leaving := order[:len(order)-t.config.Conversations/2]
+	s.Missing += s.Conversations[leaving[len(leaving)-1]].Bytes()
+	slices.Sort(leaving)
+	kept := s.Conversations[:0]
+	for i := range s.Conversations {
+		c := s.Conversations[i]
+		if len(leaving) > 0 && leaving[0] == i {
+			leaving = leaving[1:]
+			s.Other.merge(&c)
+			delete(t.index, c.Key)
+			continue
+		}
+		t.index[c.Key] = len(kept)
+		kept = append(kept, c)
+	}
+	clear(s.Conversations[len(kept):]) // their buckets are free now
+	s.Conversations = kept
+}
+
 func (v *Conversation) add(c *connection) {
-	if v.Connections == 0 {
-		v.First, v.Last = c.start, c.end
-	} else {
-		v.First, v.Last = min(v.First, c.start), max(v.Last, c.end)
-	}
-	v.Connections++
-	for side := range v.Sent {
-		v.Sent[side].Packets += c.sent[side].Packets
-		v.Sent[side].Bytes += c.sent[side].Bytes
-		v.Sent[side].PayloadBytes += c.sent[side].PayloadBytes
-	}
+	v.grow(1, c.start, c.end, &c.sent, c.points[:c.npoints])
 	v.Outcomes[c.outcome]++
 	if c.rtt != tcp.Absent {
 		v.Handshake.Add(c.rtt)
 	}
-	for _, p := range c.points[:c.npoints] {
+}
+
+// merge adds all that another conversation holds.
+func (v *Conversation) merge(o *Conversation) {
+	v.grow(o.Connections, o.First, o.Last, &o.Sent, o.Points)
+	for outcome, n := range o.Outcomes {
+		v.Outcomes[outcome] += n
+	}
+	v.Handshake.Merge(&o.Handshake)
+}
+
+func (v *Conversation) grow(connections, first, last int64, sent *[2]flow.Volume, points []packet.PointID) {
+	if v.Connections == 0 {
+		v.First, v.Last = first, last
+	} else {
+		v.First, v.Last = min(v.First, first), max(v.Last, last)
+	}
+	v.Connections += connections
+	for side := range v.Sent {
+		v.Sent[side].Packets += sent[side].Packets
+		v.Sent[side].Bytes += sent[side].Bytes
+		v.Sent[side].PayloadBytes += sent[side].PayloadBytes
+	}
+	for _, p := range points {
 		if at, found := slices.BinarySearch(v.Points, p); !found && len(v.Points) < maxPoints {
 			v.Points = slices.Insert(v.Points, at, p)
 		}

@@ -207,15 +207,49 @@ func TestNearestGeneration(t *testing.T) {
 
 func TestConversationsAreBounded(t *testing.T) {
 	config := DefaultConfig()
-	config.Conversations = 3
+	config.Conversations = 10
 	var records []flow.Record
-	for i := range uint16(10) {
-		r := record(1000+i, 0, second)
-		r.Ends[1].Port = i
+	add := func(port uint16, bytes int64) {
+		r := record(1000, 0, second)
+		r.Ends[1].Port = port
+		r.Sent = [2]flow.Volume{{Packets: 1, Bytes: bytes}, {}}
 		records = append(records, r)
 	}
+	for port := range uint16(200) {
+		add(port, 100)
+		add(9999, 10) // small each time, large in sum
+	}
+	add(8888, 1_000_000) // large and late
 	s := fold(config, records...)
-	if len(s.Conversations) != 3 || s.Other.Connections != 7 || s.Other.Bytes() != 7*6500 || s.Other.Key != (Key{}) {
+	connections, bytes := s.Other.Connections, s.Other.Bytes()
+	found := map[uint16]int64{}
+	for i := range s.Conversations {
+		c := &s.Conversations[i]
+		connections += c.Connections
+		bytes += c.Bytes()
+		found[c.Port] = c.Bytes()
+	}
+	if len(s.Conversations) > 10 || connections != 401 || bytes != 1_000_000+200*110 || s.Other.Key != (Key{}) {
+		t.Errorf("%d conversations, %d connections, %d bytes", len(s.Conversations), connections, bytes)
+	}
+	if found[8888] != 1_000_000 {
+		t.Errorf("the largest conversation came late and has %d bytes", found[8888])
+	}
+	if s.Missing < 2000-found[9999] {
+		t.Errorf("a conversation lacks %d bytes, at most %d are said to be missing", 2000-found[9999], s.Missing)
+	}
+	if s.Other.Handshake.Count() == 0 || s.Other.Outcomes[flow.Closed] != s.Other.Connections {
+		t.Errorf("other lost its outcomes or handshakes: %+v", s.Other)
+	}
+}
+
+func TestOneConversation(t *testing.T) {
+	config := DefaultConfig()
+	config.Conversations = 1
+	other := record(1, 0, second)
+	other.Ends[1].Port = 1
+	s := fold(config, record(1, 0, second), other, record(2, 0, second))
+	if len(s.Conversations) != 1 || s.Other.Connections != 2 {
 		t.Errorf("%d conversations, other %+v", len(s.Conversations), s.Other)
 	}
 }

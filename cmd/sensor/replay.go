@@ -98,7 +98,7 @@ func replay(ctx context.Context, s *streams, o *replayOptions, progress bool) er
 	if err != nil {
 		return err
 	}
-	defer source.Close()
+	defer func() { _ = source.Close() }() // only read from
 	stopProgress := func() {}
 	if progress && progressFits(s, o.format) {
 		stopProgress = showProgress(s.err, source.Progress)

@@ -23,17 +23,18 @@ const flushAt = 64 << 10
 
 // Writer writes records. It is owned by one goroutine.
 type Writer struct {
-	w      io.Writer
-	names  sink.Names
-	points map[packet.PointID]sink.Point // as looked up; Names bounds it
-	row    row
-	header bool // was written
-	buf    []byte
+	w        io.Writer
+	names    sink.Names
+	points   map[packet.PointID]sink.Point // as looked up; Names bounds both maps
+	networks map[packet.NetworkID]string
+	row      row
+	header   bool // was written
+	buf      []byte
 }
 
 // New gives a Writer to w. names must know every number in the records.
 func New(w io.Writer, names sink.Names) *Writer {
-	return &Writer{w: w, names: names, points: map[packet.PointID]sink.Point{}}
+	return &Writer{w: w, names: names, points: map[packet.PointID]sink.Point{}, networks: map[packet.NetworkID]string{}}
 }
 
 // Write writes the connections among the records, in order, and holds none of
@@ -82,7 +83,12 @@ func (w *Writer) append(r *flow.Record) {
 		point = sink.PointOf(w.names, r.Point)
 		w.points[r.Point] = point
 	}
-	w.row = row{Record: r, point: point, path: w.names.Path(r.Path), network: w.names.NetworkName(r.Network)}
+	network, ok := w.networks[r.Network]
+	if !ok {
+		network = w.names.NetworkName(r.Network)
+		w.networks[r.Network] = network
+	}
+	w.row = row{Record: r, point: point, path: w.names.Path(r.Path), network: network}
 	for i := range columns {
 		if i > 0 {
 			w.buf = append(w.buf, ',')

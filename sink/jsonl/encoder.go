@@ -10,12 +10,13 @@ import (
 )
 
 // Encoder turns records into lines. It keeps the text of every observation
-// point and path, which Names bounds.
+// point, network and path, which Names bounds.
 type Encoder struct {
-	names   sink.Names
-	points  [][]byte // by PointID and OuterSwapped: the value of observation_point
-	paths   [][]byte // by PathID: the fields tunnels and vlan
-	reasons []string
+	names    sink.Names
+	points   [][]byte // by PointID and OuterSwapped: the value of observation_point
+	networks [][]byte // by NetworkID: the value of network
+	paths    [][]byte // by PathID: the fields tunnels and vlan
+	reasons  []string
 }
 
 // NewEncoder gives an Encoder for records with numbers out of names.
@@ -40,8 +41,7 @@ func (e *Encoder) AppendRecord(dst []byte, r *flow.Record) []byte {
 	}
 	dst = append(append(dst, `,"observation_point":`...), e.point(r.Point, r.OuterSwapped)...)
 	dst = append(dst, e.path(r.Path)...)
-	dst = append(dst, `,"network":`...)
-	dst = appendString(dst, e.names.NetworkName(r.Network))
+	dst = append(append(dst, `,"network":`...), e.network(r.Network)...)
 
 	dst = append(dst, `,"protocol":"`...)
 	dst = sink.AppendProtocol(dst, r.Proto)

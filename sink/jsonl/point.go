@@ -16,9 +16,7 @@ func (e *Encoder) point(id packet.PointID, swapped bool) []byte {
 	if swapped {
 		at++
 	}
-	for len(e.points) <= at {
-		e.points = append(e.points, nil)
-	}
+	e.points = grow(e.points, at)
 	if e.points[at] == nil {
 		p := sink.PointOf(e.names, id)
 		dst := appendPoint([]byte{'{'}, &p)
@@ -75,11 +73,26 @@ func appendHex(dst, b []byte) []byte {
 	return append(hex.AppendEncode(append(dst, '"'), b), '"')
 }
 
+// network gives the value of network.
+func (e *Encoder) network(id packet.NetworkID) []byte {
+	e.networks = grow(e.networks, int(id))
+	if e.networks[id] == nil {
+		e.networks[id] = appendString(nil, e.names.NetworkName(id))
+	}
+	return e.networks[id]
+}
+
+// grow makes texts long enough to have an element at.
+func grow(texts [][]byte, at int) [][]byte {
+	for len(texts) <= at {
+		texts = append(texts, nil)
+	}
+	return texts
+}
+
 // path gives the fields tunnels and vlan, with the comma before each.
 func (e *Encoder) path(id packet.PathID) []byte {
-	for len(e.paths) <= int(id) {
-		e.paths = append(e.paths, nil)
-	}
+	e.paths = grow(e.paths, int(id))
 	if e.paths[id] == nil {
 		p := e.names.Path(id)
 		dst := []byte{} // not nil: a path without anything is known too

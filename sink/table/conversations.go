@@ -76,7 +76,7 @@ func (t *Writer) conversations(b *strings.Builder, s *edge.Summary) {
 	if points {
 		g.columns = append(g.columns, column{title: "POINTS", right: true, drop: 1})
 	}
-	g.columns = append(g.columns, column{title: "OUTCOMES", least: 12})
+	g.columns = append(g.columns, column{title: "OUTCOMES", least: 9})
 
 	few := false
 	for _, c := range shown {
@@ -102,8 +102,8 @@ func (t *Writer) conversations(b *strings.Builder, s *edge.Summary) {
 		t.note(b, "… %s, %s: --limit 0 shows all", plural(len(hidden), "more conversation"), octets(total))
 	}
 	if o := &s.Other; o.Connections > 0 {
-		t.note(b, "… %s of conversations beyond the first %s, with %s, in no line above",
-			plural(o.Connections, "connection"), count(len(s.Conversations)), octets(o.Bytes()))
+		t.note(b, "… %s, %s, of the smallest of too many conversations are in no line; a line may lack up to %s",
+			plural(o.Connections, "connection"), octets(o.Bytes()), octets(s.Missing))
 	}
 	if few {
 		t.note(b, "(n): only n handshakes were measured")

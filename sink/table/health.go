@@ -52,7 +52,11 @@ func (t *Writer) health(b *strings.Builder, s *edge.Summary, c *flow.Capture) {
 	if skipped := c.Packets - c.Decoded; skipped > 0 && skipped <= c.Packets {
 		fact("skipped", "%s: %s", count(skipped), reasons(c))
 	}
-	fact("connections", "%s in %s", count(c.Connections), plural(len(s.Conversations), "conversation"))
+	more := ""
+	if s.Other.Connections > 0 {
+		more = "more than "
+	}
+	fact("connections", "%s in %s%s", count(c.Connections), more, plural(len(s.Conversations), "conversation"))
 	if s.Joined > 0 {
 		fact("", "%s seen at a further observation point, counted once", count(s.Joined))
 	}

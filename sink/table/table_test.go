@@ -20,7 +20,9 @@ import (
 func render(t *testing.T, c Config, records []flow.Record, capture flow.Capture) string {
 	t.Helper()
 	var out bytes.Buffer
-	c.Edge = edge.DefaultConfig()
+	if c.Edge == (edge.Config{}) {
+		c.Edge = edge.DefaultConfig()
+	}
 	w := New(&out, sinktest.Sample(), c)
 	if err := w.Write(records); err != nil {
 		t.Fatal(err)
@@ -95,6 +97,7 @@ func TestGolden(t *testing.T) {
 		"errors":      {Config{Sort: ByErrors, Colour: true}, shop(), healthy()},
 		"handshake":   {Config{Sort: ByHandshake}, shop(), healthy()},
 		"ill":         {Config{}, everything, sinktest.Capture()},
+		"crowded":     {Config{Edge: edge.Config{Conversations: 3, Pending: 8}}, everything, healthy()},
 		"narrow":      {Config{Width: 80, Input: []string{"a.pcap", "b\n.pcap", "captures/", "d.pcap"}}, everything, sinktest.Capture()},
 		"no-packets":  {Config{}, nil, flow.Capture{}},
 		"all-skipped": {Config{}, nil, flow.Capture{Packets: 9, Bytes: 540, Skipped: [packet.NumSkips]uint64{packet.NotIP: 2, packet.Filtered: 7}}},
