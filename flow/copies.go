@@ -7,64 +7,26 @@ import (
 	"mirrorscope/packet"
 )
 
-// copies remembers the packets of the latest moments by fingerprint, to tell
-// a mirror's second copy of a packet from a packet. It is a table of sets of
-// four, in which the oldest gives way; it grows while what gives way is still
-// young enough to matter, up to its bound.
-type copies struct {
-	sets    [][copySet]seenCopy
-	max     int // sets
-	n       int // entries in use, roughly
-	evicted uint64
-}
-
-const copySet = 4
-
-// seenCopy is one remembered packet.
-type seenCopy struct {
-	print    uint64 // fingerprint
-	at       int64  // record time of the latest copy, ns
-	position uint32 // packet.Packet.Position
-	checksum uint16
-	ttl      uint8
-	partial  bool // the checksum is no evidence
-}
-
-func (c *copies) init(octets int64) {
-	const size = copySet * 24
-	c.max = 1
-	for c.max*2 <= int(octets/size) {
-		c.max *= 2
-	}
-	c.sets = make([][copySet]seenCopy, min(c.max, 64))
-}
-
 // isCopy tells whether p is a mirror copy: a packet whose like was recorded
 // at the same observation point just before, from another hop or link, or too
 // soon for any host to have sent it again. f is its flow, or nil.
 func (t *Table) isCopy(f *Flow, p *packet.Packet, dir int) bool {
 	print, weak := t.fingerprint(f, p, dir)
-	set := t.copies.set(print)
-	var e *seenCopy
-	for i := range set {
-		if set[i].print == print && set[i].at != 0 {
-			e = &set[i]
-			break
-		}
-	}
+	e := t.copies.find(print)
 	if e == nil {
-		t.copies.add(print, p, int64(t.cfg.DupWindow))
+		t.copies.add(seenCopy{print: print, at: p.Time, position: p.Position, checksum: sum(p), ttl: p.TTL, flags: checksumFlag(p)}, t.now)
 		return false
 	}
 	age := p.Time - e.at
 	ttl, position := e.ttl, e.position
-	sameSum := e.checksum == sum(p) || e.partial || partial(p)
+	sameSum := e.checksum == sum(p) || (e.flags|checksumFlag(p))&noChecksum != 0
 	e.at, e.ttl, e.position = max(e.at, p.Time), p.TTL, p.Position
+	e.flags |= refreshed
 	if age < 0 {
 		age = -age
 	}
 	if !sameSum {
-		e.checksum, e.partial = sum(p), partial(p)
+		e.checksum, e.flags = sum(p), refreshed|checksumFlag(p)
 		return false
 	}
 	hop := ttl != p.TTL && absDiff(ttl, p.TTL) <= 8
@@ -117,7 +79,7 @@ func (t *Table) fingerprint(f *Flow, p *packet.Packet, dir int) (print uint64, w
 	if p.IPID == 0 && len(p.Payload) > 0 {
 		h = hashPayload(h, p.Payload)
 	}
-	return h | 1, weak
+	return h, weak
 }
 
 // hashPayload mixes in the first and the last 64 octets: enough to tell
@@ -148,52 +110,11 @@ func sum(p *packet.Packet) uint16 {
 	return p.Checksum
 }
 
-func partial(p *packet.Packet) bool {
-	return p.Flags&(packet.ChecksumPartial|packet.HeaderCut) != 0
-}
-
-func (c *copies) set(print uint64) *[copySet]seenCopy {
-	return &c.sets[(print>>20)&uint64(len(c.sets)-1)]
-}
-
-func (c *copies) add(print uint64, p *packet.Packet, window int64) {
-	set := c.set(print)
-	oldest := 0
-	for i := range set {
-		if set[i].at < set[oldest].at {
-			oldest = i
-		}
+func checksumFlag(p *packet.Packet) copyFlags {
+	if p.Flags&(packet.ChecksumPartial|packet.HeaderCut) != 0 {
+		return noChecksum
 	}
-	e := &set[oldest]
-	if e.at != 0 && p.Time-e.at < window {
-		if len(c.sets) < c.max {
-			c.grow()
-			c.add(print, p, window)
-			return
-		}
-		c.evicted++
-	}
-	*e = seenCopy{print: print, at: p.Time, position: p.Position, checksum: sum(p), ttl: p.TTL, partial: partial(p)}
-}
-
-// grow doubles the table. A set splits in two by one more bit.
-func (c *copies) grow() {
-	old := c.sets
-	c.sets = make([][copySet]seenCopy, 2*len(old))
-	for i := range old {
-		for _, e := range old[i] {
-			if e.at == 0 {
-				continue
-			}
-			set := c.set(e.print)
-			for j := range set {
-				if set[j].at == 0 {
-					set[j] = e
-					break
-				}
-			}
-		}
-	}
+	return 0
 }
 
 func absDiff(a, b uint8) uint8 {

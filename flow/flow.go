@@ -113,5 +113,5 @@ func (f *Flow) classOf() class {
 
 func dnsPort(p uint16) bool { return p == 53 || p == 5353 || p == 5355 }
 
-// established tells whether both directions were recorded.
+// bothDirections tells whether both directions were recorded.
 func (f *Flow) bothDirections() bool { return f.sent[0].packets > 0 && f.sent[1].packets > 0 }

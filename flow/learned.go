@@ -103,7 +103,7 @@ type report struct {
 	last   *PointCapture
 	ids    []packet.PointID // keys of points, in order of first appearance
 
-	truncated, malformed, stray, orphanCopies uint64
+	truncated, malformed, stray uint64
 }
 
 func (r *report) init() { r.points = make(map[packet.PointID]*PointCapture) }
@@ -223,13 +223,13 @@ func (l *Learned) sweep(now int64) {
 
 // Counts of all tables since their start.
 type Counts struct {
-	Truncated, Malformed, Stray, OrphanCopies, CopiesForgotten uint64
+	Truncated, Malformed, Stray, CopiesForgotten uint64
 }
 
 // Counts gives what this table has counted of single packets.
 func (t *Table) Counts() Counts {
 	return Counts{
-		Truncated: t.report.truncated, Malformed: t.report.malformed, Stray: t.report.stray, OrphanCopies: t.report.orphanCopies,
+		Truncated: t.report.truncated, Malformed: t.report.malformed, Stray: t.report.stray,
 		CopiesForgotten: t.copies.evicted,
 	}
 }

@@ -128,3 +128,45 @@ func TestVolumeModel(t *testing.T) {
 		}
 	}
 }
+
+// The memory of recent packets against a list of all: what is younger than the
+// window is found, what has left is not, and the index holds nothing else.
+func TestRecentModel(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 8))
+	cfg := DefaultConfig()
+	var c copies
+	c.init(1<<20, &cfg)
+	now := int64(sceneStart)
+	last := map[uint64]int64{}
+	for range 300_000 {
+		now += rng.Int64N(60_000) // 33,000 a second: more than are kept for the longer window
+		print := uint64(rng.IntN(100_000)) * 0x9e3779b97f4a7c15
+		if rng.IntN(8) == 0 {
+			print = print&^(1<<40-1) | 5 // collides in the index
+		}
+		e := c.find(print)
+		at, known := last[print]
+		if e == nil {
+			if known && now-at < int64(cfg.DupWindow) {
+				t.Fatalf("a packet of %d ns ago is not found", now-at)
+			}
+			c.add(seenCopy{print: print, at: now}, now)
+		} else {
+			if e.at != at {
+				t.Fatalf("found one of %d, want %d", e.at, at)
+			}
+			e.at = now
+			e.flags |= refreshed
+		}
+		last[print] = now
+	}
+	used := 0
+	for _, x := range c.index {
+		if x != 0 {
+			used++
+		}
+	}
+	if used != int(c.head-c.tail) || c.evicted != 0 || len(c.ring) > c.max {
+		t.Errorf("%d in the index, %d in the ring of %d, %d evicted", used, c.head-c.tail, len(c.ring), c.evicted)
+	}
+}

@@ -53,7 +53,7 @@ func NewTable(cfg Config, learned *Learned, names *packet.Names) *Table {
 		t.wheels[c].timeout = timeout
 	}
 	share := cfg.Memory / Partitions
-	t.copies.init(share / 8)
+	t.copies.init(share/8, &cfg)
 	perFlow := int64(unsafe.Sizeof(Flow{})) + 24 // and its slot in the index while that grows
 	if cfg.Interval > 0 {
 		perFlow += int64(unsafe.Sizeof(snapshot{}))
@@ -98,8 +98,6 @@ func (t *Table) Add(p *packet.Packet) {
 			if o := t.opening(f); o != nil {
 				o.Copy(&f.tcp, p, dir)
 			}
-		} else {
-			t.report.orphanCopies++
 		}
 		return
 	}
