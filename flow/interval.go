@@ -16,7 +16,7 @@ type snapshot struct {
 
 // activate lists a flow for the running interval.
 func (t *Table) activate(n uint32, f *Flow) {
-	if s := t.snapshots.at(f.snapshot); !s.active {
+	if s := t.snapshots.At(f.snapshot); !s.active {
 		s.active = true
 		t.active = append(t.active, n)
 	}
@@ -28,7 +28,7 @@ func (t *Table) closeInterval(f *Flow) {
 	if f.snapshot == 0 {
 		return
 	}
-	s := t.snapshots.at(f.snapshot)
+	s := t.snapshots.At(f.snapshot)
 	if !s.active {
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"math"
 	"unsafe"
 
+	"mirrorscope/internal/pool"
 	"mirrorscope/packet"
 	"mirrorscope/tcp"
 )
@@ -30,10 +31,10 @@ type Table struct {
 	maxFlows int
 
 	copies     copies
-	openings   pool[tcp.Opening]
+	openings   pool.Pool[tcp.Opening]
 	candidates map[uint32]packet.Packet // by flow: a SYN that may open a new generation
 	earlier    map[uint32]earlier       // by flow: the sequence space of the generation before
-	snapshots  pool[snapshot]
+	snapshots  pool.Pool[snapshot]
 
 	now    int64 // highest record time of the input at the latest packet
 	second int64 // the latest barrier, ns; noSecond before the first
@@ -140,7 +141,7 @@ func (t *Table) open(key *Key, h uint64, p *packet.Packet, dir int) uint32 {
 		f.flags |= gaveOrder0
 	}
 	if t.cfg.Interval > 0 {
-		f.snapshot = t.snapshots.get()
+		f.snapshot = t.snapshots.GetZero()
 	}
 	t.index.insert(h, n, &t.flows)
 	return n
@@ -195,7 +196,7 @@ func (t *Table) updateTCP(f *Flow, p *packet.Packet, dir int) {
 			f.fins[dir]++
 		}
 		if p.TCP.Flags&packet.SYN != 0 && f.flags&decided == 0 && f.opening == 0 {
-			f.opening = t.openings.get()
+			f.opening = t.openings.GetZero()
 		}
 	}
 	o := t.opening(f)
@@ -214,7 +215,7 @@ func (t *Table) decide(f *Flow) {
 	}
 	f.handshake = o.Result(&f.tcp)
 	f.flags |= decided
-	t.openings.put(f.opening)
+	t.openings.Put(f.opening)
 	f.opening = 0
 }
 
@@ -222,7 +223,7 @@ func (t *Table) opening(f *Flow) *tcp.Opening {
 	if f.opening == 0 {
 		return nil
 	}
-	return t.openings.at(f.opening)
+	return t.openings.At(f.opening)
 }
 
 // due is when a flow is released, unless a packet comes before.
@@ -292,7 +293,7 @@ func (t *Table) end(n uint32, release int64, reason EndReason) {
 	t.wheels[f.class].remove(n, &t.flows)
 	t.index.remove(f.hash, n, &t.flows)
 	if f.snapshot != 0 {
-		t.snapshots.put(f.snapshot)
+		t.snapshots.Put(f.snapshot)
 	}
 	if len(t.candidates)+len(t.earlier) > 0 {
 		delete(t.candidates, n)
