@@ -19,11 +19,12 @@ const module = "mirrorscope"
 var arrows = map[string]string{
 	"packet":    "",
 	"histogram": "",
+	"pool":      "",
 	"cloud":     "",
 	"ui":        "",
 	"bpf":       "",
 
-	"tcp":      "packet histogram",
+	"tcp":      "packet histogram pool",
 	"tlsmeta":  "packet",
 	"dnsmeta":  "packet",
 	"httpmeta": "packet",
@@ -31,7 +32,7 @@ var arrows = map[string]string{
 	"capture": "bpf",
 	"filter":  "packet",
 
-	"flow":   "packet tcp tlsmeta dnsmeta httpmeta histogram",
+	"flow":   "packet tcp tlsmeta dnsmeta httpmeta histogram pool",
 	"path":   "packet tcp flow histogram",
 	"enrich": "packet tcp flow path histogram cloud",
 	"edge":   "packet tcp flow path histogram enrich",

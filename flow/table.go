@@ -4,8 +4,8 @@ import (
 	"math"
 	"unsafe"
 
-	"mirrorscope/internal/pool"
 	"mirrorscope/packet"
+	"mirrorscope/pool"
 	"mirrorscope/tcp"
 )
 
