@@ -19,6 +19,7 @@ func showProgress(w io.Writer, progress func() (read, total int64)) (stop func()
 		progressbar.OptionSetWriter(w), progressbar.OptionSetDescription("reading"), progressbar.OptionShowBytes(true),
 		progressbar.OptionUseIECUnits(true), progressbar.OptionClearOnFinish(), progressbar.OptionSetWidth(30),
 		progressbar.OptionThrottle(progressEvery), progressbar.OptionSetRenderBlankState(true),
+		progressbar.OptionSetSpinnerChangeInterval(0), // no goroutine of its own, which would draw on after the end
 	)
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
