@@ -69,7 +69,6 @@ func (q *Quote) parse(b []byte, version uint8) bool {
 	if len(b) == 0 || b[0]>>4 != version {
 		return false
 	}
-	q.Version = version
 	first := true // of a fragmented packet, the part with the transport header
 	if version == 4 {
 		head := int(b[0]&0xf) << 2
@@ -90,6 +89,7 @@ func (q *Quote) parse(b []byte, version uint8) bool {
 		q.Proto = b[6]
 		b = b[ipv6Header:]
 	}
+	q.Version = version
 	if first {
 		if b, first = q.extensions(b); first {
 			q.transport(b)
