@@ -1,8 +1,8 @@
 package packet
 
 // maxDepth bounds the headers of one frame, tags and extension headers
-// included. Real stacks stay below half of it: an AWS gateway load balancer's
-// mirror of a tagged IP-in-IP packet has 13.
+// included. An AWS gateway load balancer's mirror of a tagged IP-in-IP packet
+// has 12.
 const maxDepth = 24
 
 // maxFrame is the longest frame whose recorded wire length is believed, in

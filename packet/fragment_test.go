@@ -342,6 +342,41 @@ func TestFragmentKeys(t *testing.T) {
 	check(t, "decoded", f.balance()[OK], 6)
 }
 
+// With names for networks and VLANs in the key, both separate fragments.
+func TestFragmentKeysOfNetworks(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.Networks, cfg.VLANInKey = map[uint32]string{1: "red"}, true
+	p := gen.Fragment4(gen.Build(ip4free, segment, gen.Payload(make([]byte, 900))), 576)
+	in := func(vlan uint16, p []byte) []byte {
+		return gen.Build(outer4, udp, gen.VXLAN{VNI: 1}, ether, gen.VLAN{ID: vlan}, gen.Packet(p))
+	}
+	f := newFeed(t, cfg)
+	f.want(Held, in(1, p[0]), in(2, p[1]))
+	f.want(OK, in(2, p[0]))
+	check(t, "network", f.names.NetworkName(f.last.Network), "red/vlan2")
+	f.want(OK, in(1, p[1]))
+	check(t, "network", f.names.NetworkName(f.last.Network), "red/vlan1")
+	f.balance()
+}
+
+// Without a second point to spare, the bound of the whole table drops the
+// oldest packet.
+func TestFragmentTableDropsOldest(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.Fragments.Packets, cfg.Fragments.PerPoint = 2, 2
+	p := gen.Fragment4(gen.Build(ip4free, segment, gen.Payload(make([]byte, 900))), 576)
+	in := func(vni uint32, p []byte) []byte {
+		return gen.Build(outer4, udp, gen.VXLAN{VNI: vni}, ether, gen.Packet(p))
+	}
+	f := newFeed(t, cfg)
+	f.want(Held, in(1, p[0]), in(2, p[0]), in(3, p[0])) // 1 leaves
+	f.want(OK, in(2, p[1]), in(3, p[1]))
+	f.want(Held, in(1, p[1]))
+	total := f.balance()
+	check(t, "decoded", total[OK], 4)
+	check(t, "incomplete", total[FragmentIncomplete], 2)
+}
+
 func TestLostTellsTheFlow(t *testing.T) {
 	p := gen.Fragment4(gen.Build(ip4free, segment, gen.Payload(make([]byte, 900))), 576)
 	in := func(p []byte) []byte { return gen.Build(outer4, udp, gen.VXLAN{VNI: 1}, ether, gen.Packet(p)) }

@@ -36,6 +36,8 @@ func TestPointKinds(t *testing.T) {
 	v.names.SetInterface(3, "eth1")
 	check(t, "point", v.names.PointName(v.Point), "eth1")
 	check(t, "another point", v.Point != first, true)
+	check(t, "named interface", v.names.InterfaceName(3), "eth1")
+	check(t, "interface without a name", v.names.InterfaceName(4), "4")
 	check(t, "points", v.names.Points(), 2)
 	// Interfaces that share a slot of the cache.
 	for range 2 {
@@ -224,4 +226,25 @@ func TestConfigValidate(t *testing.T) {
 			t.Errorf("error does not tell %q:\n%v", want, err)
 		}
 	}
+}
+
+func TestNamesOfReasonsAndTunnels(t *testing.T) {
+	seen := map[string]bool{}
+	for s := range NumSkips {
+		if name := s.String(); (name == "") != (s == OK || s == Held) || name != "" && seen[name] {
+			t.Errorf("skip %d is called %q", s, name)
+		} else {
+			seen[name] = true
+		}
+	}
+	for k := NoTunnel + 1; k < numTunnels; k++ {
+		if name := k.String(); name == "" || seen[name] {
+			t.Errorf("tunnel %d is called %q", k, name)
+		} else {
+			seen[name] = true
+		}
+	}
+	check(t, "no skip", NumSkips.String(), "unknown")
+	check(t, "no tunnel", numTunnels.String(), "unknown")
+	check(t, "no cookies", (&Cookies{}).String(), "")
 }

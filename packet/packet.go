@@ -4,8 +4,23 @@
 // Decoding is one loop over "which header comes next", bounded in depth; link
 // headers, tags, tunnels and IP are all steps of that loop. Lengths come from
 // IP headers, never from the captured length, and every length is hostile.
-// Decode allocates nothing and never panics on any input; what gives no Packet
-// is told by a Skip reason and counted by the caller.
+// Decode never panics on any input, and allocates only for fragments and for
+// names not met before; what gives no Packet is told by a Skip reason and
+// counted by the caller.
+//
+// A tunnel is entered when its port or protocol number and its content agree.
+// Where the content disagrees, the packet is one of the tunnel's ends: nothing
+// that stands in an IP packet is lost because what is inside is not
+// understood. A header whose content is cut too short to judge is
+// SkipTruncated.
+//
+// Checksums are not verified: mirrors and network cards leave them undone.
+// Payload is never interpreted, except for the packets that ICMP errors quote
+// (ParseQuote).
+//
+// RFC 791, 8200, 9293, 768, 792, 4443, 9260; RFC 2784, 2890 (GRE), 7348
+// (VXLAN), 8926 (GENEVE), 8300 (NSH), 3032 (MPLS), 2516 (PPPoE), 7637 (NVGRE),
+// 3GPP TS 29.281 (GTP-U), draft-foschiano-erspan-03.
 package packet
 
 import "net/netip"
@@ -96,8 +111,8 @@ const (
 )
 
 // Packet is the innermost IP packet of a frame and how it was observed. It is
-// a value: only Payload aliases other memory (the frame's, or the fragment
-// table's), and is valid as long as the frame is lent.
+// a value: only Payload aliases other memory, the frame's, or, when
+// Reassembled, the Decoder's, which its next Decode overwrites.
 type Packet struct {
 	Time int64 // record time, ns since the Unix epoch; of a reassembled packet: its last fragment's
 	Now  int64 // highest record time of the input so far, including this packet; set by the pipeline
@@ -118,8 +133,8 @@ type Packet struct {
 	Position uint32 // hash of the innermost link addresses and VLAN tags: equal for frames recorded at one place of a path; 0 without a link header
 
 	IPLen      uint32 // octets of the IP packet by its own length field (of the whole packet when Reassembled)
-	PayloadLen uint32 // octets of transport payload on the wire; for protocols without a transport header: of IP payload
-	Payload    []byte // the captured part of it
+	PayloadLen uint32 // octets of transport payload on the wire; for protocols without a transport header: of IP payload; 0 where a cut TCP header does not tell
+	Payload    []byte // the captured part of it; behind the 8-octet header of ICMP, the common header of SCTP
 
 	IPID  uint16 // IPv4 identification, 0 for IPv6
 	Flags Flags

@@ -151,30 +151,48 @@ func TestRoundTrip(t *testing.T) {
 // TestCutAnywhere cuts every wrapped packet after every octet: it is decoded
 // with what is left, or told to be cut, and never taken for something else.
 func TestCutAnywhere(t *testing.T) {
-	inner := []gen.Layer{ip4, segment, data}
-	want := decodeRaw(gen.Build(inner...))
 	for _, w := range wrappings {
-		frame := gen.Build(join(w.layers, inner)...)
-		for n := range frame {
-			v := &verdict{names: new(Names)}
-			v.d = NewDecoder(DefaultConfig(), v.names)
-			v.skip = v.d.Decode(frame[:n:n], w.link, 0, len(frame), 1, &v.Packet)
-			if v.skip == SkipTruncated || v.skip == OK && v.Proto == ProtoUDP && v.Flags&(PortsUnknown|HeaderCut) != 0 {
-				continue // or the outer packet, where its ports are not there to tell
-			}
-			if v.skip == OK && v.Proto == ProtoUDP && w.name == "vxlan without I" {
-				continue // or where nothing proves the tunnel
-			}
-			if v.skip != OK || v.Src != want.Src || v.Dst != want.Dst || v.IPLen != want.IPLen {
-				t.Errorf("%s cut to %d of %d: skip %q, %v -> %v, %d octets", w.name, n, len(frame), v.skip, v.Src.IP(), v.Dst.IP(), v.IPLen)
-				continue
-			}
-			if v.Flags&PortsUnknown == 0 && (v.SrcPort != want.SrcPort || v.DstPort != want.DstPort) {
-				t.Errorf("%s cut to %d: ports %d, %d", w.name, n, v.SrcPort, v.DstPort)
-			}
-			if v.Flags&HeaderCut == 0 && (v.PayloadLen != want.PayloadLen || v.TCP.Seq != want.TCP.Seq || v.TCP.Flags != want.TCP.Flags) {
-				t.Errorf("%s cut to %d: payload %d, header %+v", w.name, n, v.PayloadLen, v.TCP)
-			}
+		cutAnywhere(t, w.name, w.link, join(w.layers, []gen.Layer{ip4, segment, data}))
+	}
+	cutAnywhere(t, "extension headers", linkEthernet, []gen.Layer{ether, ip6, gen.HopByHop{}, gen.AH{}, segment, data})
+	metadata := gen.Payload{8, 0, 1, 1, 0, 1, 0, 0} // in GRE, the EtherType comes first
+	cutAnywhere(t, "cisco metadata in gre", linkEthernet, []gen.Layer{ether, outer4, gen.GRE{Protocol: 0x8909}, metadata, ip4, segment, data})
+}
+
+func cutAnywhere(t *testing.T, name string, link uint16, layers []gen.Layer) {
+	frame := gen.Build(layers...)
+	want := decodeRaw(gen.Build(layers[slices.IndexFunc(layers, isInner):]...))
+	for n := range len(frame) + 1 {
+		v := &verdict{names: new(Names)}
+		v.d = NewDecoder(DefaultConfig(), v.names)
+		v.skip = v.d.Decode(frame[:n:n], link, 0, len(frame), 1, &v.Packet)
+		switch {
+		case v.skip == SkipTruncated && n < len(frame):
+			continue
+		case v.skip == OK && v.Proto == ProtoUDP && v.Flags&(PortsUnknown|HeaderCut) != 0:
+			continue // the outer packet, where its ports are not there to tell
+		case v.skip == OK && v.Proto == ProtoUDP && name == "vxlan without I":
+			continue // or where nothing proves the tunnel
+		case v.skip != OK || v.Src != want.Src || v.Dst != want.Dst || v.IPLen != want.IPLen:
+			t.Errorf("%s cut to %d of %d: skip %q, %v -> %v, %d octets", name, n, len(frame), v.skip, v.Src.IP(), v.Dst.IP(), v.IPLen)
+			continue
+		}
+		if v.Flags&PortsUnknown == 0 && (v.SrcPort != want.SrcPort || v.DstPort != want.DstPort) {
+			t.Errorf("%s cut to %d: ports %d, %d", name, n, v.SrcPort, v.DstPort)
+		}
+		if v.Flags&HeaderCut == 0 && (v.PayloadLen != want.PayloadLen || v.TCP.Seq != want.TCP.Seq || v.TCP.Flags != want.TCP.Flags) {
+			t.Errorf("%s cut to %d: payload %d, header %+v", name, n, v.PayloadLen, v.TCP)
 		}
 	}
+}
+
+// isInner finds the innermost IP layer, which is one of two values.
+func isInner(l gen.Layer) bool {
+	switch l := l.(type) {
+	case gen.IPv4:
+		return l.Src == ip4.Src
+	case gen.IPv6:
+		return l.Src == ip6.Src
+	}
+	return false
 }
