@@ -88,6 +88,12 @@ func (w *walk) tcpCut(p *Packet) {
 // options reads a list of TCP options, and tells whether it was well-formed.
 // Unknown kinds are skipped (RFC 9293 section 3.1).
 func (t *TCP) options(b []byte) bool {
+	if len(b) == 12 && be32(b) == optNOP<<24|optNOP<<16|optTimestamps<<8|10 {
+		// The layout that nearly every segment has (RFC 7323 appendix A).
+		t.Has |= HasTimestamps
+		t.TSval, t.TSecr = be32(b[4:]), be32(b[8:])
+		return true
+	}
 	ok := true
 	for len(b) > 0 {
 		kind := b[0]
