@@ -31,22 +31,32 @@ func Handshakes() []Handshake {
 	return out
 }
 
-// ClientRandomAt is the offset of the 32 octets of the client random in a
-// handshake's first flight (RFC 8446 section 4.1.2): behind the record and
-// handshake headers and the version.
-const ClientRandomAt = 5 + 4 + 2
+// ClientRandomAt gives the offset of the 32 octets of the client random in a
+// flight with a ClientHello (RFC 8446 section 4.1.2), which lie behind the
+// record and handshake headers and the version; -1 for other flights. The
+// second ClientHello, behind a dummy change of cipher, repeats the first's.
+func (h Handshake) ClientRandomAt(flight int) int {
+	const inRecord, changeCipherSpec = 5 + 4 + 2, 6
+	switch {
+	case flight == 0:
+		return inRecord
+	case flight == 2 && h.Retry:
+		return changeCipherSpec + inRecord
+	}
+	return -1
+}
 
 // Turns gives the handshake as turns of a connection with another client
-// random; serverTime is what the server takes for its first flight. The last
+// random; serverTime is what the server takes to answer a ClientHello. The last
 // flight of TLS 1.3 is the client's: what it sends next follows at once.
 func (h Handshake) Turns(r *rand.Rand, serverTime time.Duration) []Turn {
-	first := append([]byte(nil), h.Flights[0]...)
-	fillRandom(r, first[ClientRandomAt:ClientRandomAt+32])
+	var random [32]byte
+	fillRandom(r, random[:])
 	var turns []Turn
 	for i := 0; i < len(h.Flights); i += 2 {
-		t := Turn{Request: h.Flights[i]}
-		if i == 0 {
-			t.Request = first
+		t := Turn{Request: append([]byte(nil), h.Flights[i]...)}
+		if at := h.ClientRandomAt(i); at >= 0 {
+			copy(t.Request[at:], random[:])
 			t.Think = serverTime
 		}
 		if i+1 < len(h.Flights) {

@@ -11,6 +11,7 @@ type script struct {
 	packets []template
 	outcome string
 	tls     string // version, "" for none
+	port    uint16 // of the server, 0: by the flow
 }
 
 // Order in which the open flows take turns.
@@ -63,7 +64,7 @@ func (g *generator) run(scripts []script, o order) {
 				s.wait--
 			default:
 				sc := &scripts[s.flow%uint64(len(scripts))]
-				g.step(s, &sc.packets[s.step])
+				g.step(s, sc)
 				if s.step++; int(s.step) == len(sc.packets) {
 					g.truth.Flows++
 					g.truth.Outcomes[sc.outcome]++
@@ -82,8 +83,12 @@ func (g *generator) run(scripts []script, o order) {
 }
 
 // step emits the next packet of an open flow.
-func (g *generator) step(s *slot, t *template) {
+func (g *generator) step(s *slot, sc *script) {
+	t := &sc.packets[s.step]
 	f := newFlow(g.config.Seed, s.flow)
+	if sc.port != 0 {
+		f.serverPort = sc.port
+	}
 	// One tick a millisecond (RFC 7323 section 5.4).
 	s.tsVal[t.side] = f.clock[t.side] + uint32((g.now-Start)/1e6)
 	ecr := uint32(0)

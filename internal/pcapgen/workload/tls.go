@@ -22,7 +22,7 @@ func tlsFlows() (out []script) {
 		b.handshake()
 		for i, flight := range h.Flights {
 			from := pcapgen.Side(i % 2)
-			random := i == 0
+			random := h.ClientRandomAt(i)
 			for len(flight) > 0 {
 				n := min(mss, len(flight))
 				flags := uint16(ack)
@@ -30,9 +30,9 @@ func tlsFlows() (out []script) {
 					flags = pushAck
 				}
 				b.add(from, flags, flight[:n])
-				if random {
-					b.vary(pcapgen.ClientRandomAt)
-					random = false
+				if random >= 0 {
+					b.vary(random)
+					random = -1
 				}
 				flight = flight[n:]
 			}
@@ -42,7 +42,7 @@ func tlsFlows() (out []script) {
 			b.add(pcapgen.Side(i%2), pushAck, pcapgen.TLSData(r, recordBytes))
 		}
 		b.close()
-		out = append(out, script{packets: b.packets, outcome: "closed", tls: h.Version})
+		out = append(out, script{packets: b.packets, outcome: "closed", tls: h.Version, port: 443})
 	}
 	return out
 }
