@@ -79,14 +79,6 @@ func (w *walk) payload(p *Packet, n int) {
 	}
 }
 
-// portsOnly reads the two ports that the header of SCTP (RFC 9260 section 3.1)
-// and UDP-Lite starts with, as that of UDP. head is the header's length.
-func (w *walk) portsOnly(p *Packet, head int) step {
-	p.Proto = w.proto
-	w.ports(p, head)
-	return done
-}
-
 // ports reads two ports and sets the payload behind a header of head octets,
 // and tells whether all of the header is there.
 func (w *walk) ports(p *Packet, head int) bool {
