@@ -67,7 +67,7 @@ func (f *feed) balance() (total [NumSkips]uint64) {
 			sum += total[s]
 		}
 	}
-	if sum != f.frames {
+	if sum != f.frames || f.d.Settled[Held] != 0 {
 		f.t.Errorf("%d frames, %d verdicts: returned %v, settled %v", f.frames, sum, f.returns, f.d.Settled)
 	}
 	if t := &f.d.frags; len(t.entries) != 0 || len(t.points) != 0 || t.octets != 0 || t.n != 0 || t.oldest != nil || t.newest != nil {

@@ -24,6 +24,7 @@ func TestDeclined(t *testing.T) {
 	}{
 		{"vxlan: dns", to(4789, dns), VXLAN},
 		{"vxlan: I flag and noise", to(4789, noise), VXLAN},
+		{"vxlan: last octet set and noise", to(4789, gen.VXLAN{Reserved2: 1}, noise), VXLAN},
 		{"vxlan: too short", to(8472, gen.Payload("\x08\x00\x00\x00\x00\x00\x01\x00")), VXLAN},
 		{"vxlan: empty", to(4789), VXLAN},
 		{"vxlan without I: 802.3 frame of noise", to(4789, gen.VXLAN{Flags: 1}, gen.Ethernet{Type: 40}, noise), VXLAN},
