@@ -11,29 +11,58 @@ import (
 	"mirrorscope/internal/golden"
 )
 
-// demoBlock is the sample output in README.md, between its markers.
-var demoBlock = regexp.MustCompile("(?s)(<!-- make demo -->\n```\n).*?(```\n<!-- end -->)")
+// sample is a block of output in a page, under a comment with the command that
+// gave it: a line like
+//
+//	<!-- $ sensor replay testdata/pcaps/shop.pcap -->
+var sample = regexp.MustCompile("(?s)(<!-- \\$ sensor ([^\n]*) -->\n```\n)(.*?)(```\n)")
 
-// TestDocsReadme: the picture in README.md is what `make demo` prints.
-func TestDocsReadme(t *testing.T) {
-	out, err := exec.Command("go", "run", "-buildvcs=false", "./cmd/sensor", "replay", filepath.Join("testdata", "pcaps", "shop.pcap")).Output()
-	if err != nil {
-		t.Fatal(err)
+// TestDocsSamples: what pages show as output is what the command prints.
+func TestDocsSamples(t *testing.T) {
+	bin := filepath.Join(t.TempDir(), "sensor")
+	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", bin, "./cmd/sensor").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
 	}
-	readme, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
+	samples := 0
+	for _, page := range pages(t) {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fresh := sample.ReplaceAllStringFunc(string(text), func(block string) string {
+			samples++
+			m := sample.FindStringSubmatch(block)
+			out, err := exec.Command(bin, strings.Fields(m[2])...).Output()
+			if err != nil {
+				t.Fatalf("%s: sensor %s: %v", page, m[2], err)
+			}
+			var body strings.Builder
+			for line := range strings.Lines(strings.TrimRight(string(out), "\n")) {
+				body.WriteString(strings.TrimRight(line, " \n") + "\n")
+			}
+			return m[1] + body.String() + m[4]
+		})
+		if fresh != string(text) {
+			golden.Equal(t, page, []byte(fresh))
+		}
 	}
-	m := demoBlock.FindSubmatch(readme)
-	if m == nil {
-		t.Fatal("README.md has no place for the sample output")
+	if samples == 0 {
+		t.Error("no page shows any output")
 	}
-	var lines []string
-	for line := range strings.Lines(string(out)) {
-		lines = append(lines, strings.TrimRight(line, " \n"))
+}
+
+// pages lists every page for people, from the root.
+func pages(t *testing.T) []string {
+	t.Helper()
+	var all []string
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/*/*.md", "docs/*/*/*.md", "testdata/pcaps/*.md"} {
+		more, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, more...)
 	}
-	sample := strings.TrimRight(strings.Join(lines, "\n"), "\n") + "\n"
-	golden.Equal(t, "README.md", []byte(strings.Replace(string(readme), string(m[0]), string(m[1])+sample+string(m[2]), 1)))
+	return all
 }
 
 // link is a link or picture in a page.
@@ -41,15 +70,7 @@ var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 
 // TestDocsLinks: every link from one page to another file leads somewhere.
 func TestDocsLinks(t *testing.T) {
-	pages, err := filepath.Glob("*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, pattern := range []string{"docs/*.md", "docs/*/*.md", "testdata/pcaps/*.md"} {
-		more, _ := filepath.Glob(pattern)
-		pages = append(pages, more...)
-	}
-	for _, page := range pages {
+	for _, page := range pages(t) {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
