@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"mirrorscope/tcp"
 )
 
 // Config holds the limits and timeouts of the flow tables.
@@ -23,7 +25,8 @@ type Config struct {
 	OtherIdle      time.Duration // any other protocol
 	TupleIdle      time.Duration // a SYN on a connection as idle as this is a new connection
 	ListenerMemory time.Duration // how long an address and port is remembered as a server's
-	AbortRTO       int           // timer repeats of one octet after which silence is an aborted connection
+	TCP            tcp.Config
+	AbortRTO       int // timer repeats of one octet after which silence is an aborted connection
 }
 
 // DefaultConfig gives the constants of the specification and 1 GiB.
@@ -43,6 +46,7 @@ func DefaultConfig() Config {
 		TupleIdle:      60 * time.Second,
 		ListenerMemory: time.Hour,
 		AbortRTO:       5,
+		TCP:            tcp.DefaultConfig(),
 	}
 }
 

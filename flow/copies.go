@@ -7,15 +7,24 @@ import (
 	"mirrorscope/packet"
 )
 
-// isCopy tells whether p is a mirror copy: a packet whose like was recorded
-// at the same observation point just before, from another hop or link, or too
-// soon for any host to have sent it again. f is its flow, or nil.
-func (t *Table) isCopy(f *Flow, p *packet.Packet, dir int) bool {
+// likeness says what a packet is to the latest packet that is like it.
+type likeness uint8
+
+const (
+	noLikeness  likeness = iota // there is none, or a host sent the same again
+	mirrorCopy                  // the mirror delivered it twice
+	networkCopy                 // the network did: same place, but too late for the mirror
+)
+
+// likeness looks for a packet whose like was recorded at the same observation
+// point just before. From another hop or link, or too soon for any host to
+// have sent it again, it is a mirror's copy. f is its flow, or nil.
+func (t *Table) likeness(f *Flow, p *packet.Packet, dir int) likeness {
 	print, weak := t.fingerprint(f, p, dir)
 	e := t.copies.find(print)
 	if e == nil {
 		t.copies.add(seenCopy{print: print, at: p.Time, position: p.Position, checksum: sum(p), ttl: p.TTL, flags: checksumFlag(p)}, t.now)
-		return false
+		return noLikeness
 	}
 	age := p.Time - e.at
 	ttl, position := e.ttl, e.position
@@ -27,23 +36,32 @@ func (t *Table) isCopy(f *Flow, p *packet.Packet, dir int) bool {
 	}
 	if !sameSum {
 		e.checksum, e.flags = sum(p), refreshed|checksumFlag(p)
-		return false
+		return noLikeness
 	}
 	hop := ttl != p.TTL && absDiff(ttl, p.TTL) <= 8
 	window := int64(t.cfg.DupWindow)
 	if hop && !weak {
 		window = int64(t.cfg.DupWindowHop)
 	}
-	if age >= window {
-		return false
+	switch {
+	case age < window && (hop || position != p.Position || t.learned.dupMirror(p.Point) || !weak && age < t.dupFast(f)):
+		return mirrorCopy
+	case weak || p.IPID == 0 && age >= t.tick(f):
+		return noLikeness // nothing in it counts up: the host may have sent it again
 	}
-	if hop || position != p.Position {
-		return true
+	return networkCopy
+}
+
+// tick bounds the age of a network's copy without an IPv4 identification: a
+// host that repeats would have a later timestamp by then.
+func (t *Table) tick(f *Flow) int64 {
+	const stampTick = 1e6
+	if f != nil && f.key.Proto == packet.ProtoTCP {
+		if rtt := f.tcp.MinRTT(); rtt > 0 {
+			return min(rtt, stampTick)
+		}
 	}
-	if t.learned.dupMirror(p.Point) {
-		return true
-	}
-	return !weak && age < t.dupFast(f)
+	return stampTick
 }
 
 // dupFast is the age below which no host can have repeated a packet byte for

@@ -38,6 +38,8 @@ func (t *Table) record(f *Flow, r *Record, release int64, reason EndReason) {
 			r.Handshake = noHandshake
 		}
 		r.ECN.Known, r.ECN.Negotiated = f.tcp.ECN()
+		r.HasTCP = true
+		f.tcp.Report(t.tcp, &r.TCP, int(f.role.client), t.now, reason != EndNone)
 		t.outcome(f, r)
 	}
 	if r.EndReason == EndIdleTimeout || r.EndReason == EndForced {

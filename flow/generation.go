@@ -52,7 +52,7 @@ func (t *Table) generation(n uint32, p *packet.Packet, dir int) (m uint32, ok bo
 		v.bytes -= uint64(syn.IPLen)
 		v.payload -= uint64(syn.PayloadLen)
 		m := t.supersede(n, &syn, 1-dir)
-		t.update(m, t.flows.at(m), &syn, 1-dir)
+		t.update(m, t.flows.at(m), &syn, 1-dir, noLikeness)
 		return m, true
 	}
 	return n, true

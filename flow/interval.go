@@ -1,5 +1,7 @@
 package flow
 
+import "mirrorscope/tcp"
+
 // snapshot is what a flow's interval records have told so far. A delta is the
 // difference to it, by roles: if the roles change, the next delta corrects
 // what was told before, so that the sum of all deltas is the whole.
@@ -10,6 +12,8 @@ type snapshot struct {
 	mirrorDups, truncated int64
 	incomplete, malformed int64
 	stray                 int64
+	tcp                   [2]tcp.Side
+	turns, measured       int64
 	handshake             bool // told
 	active                bool // in Table.active
 }
@@ -52,6 +56,18 @@ func (t *Table) closeInterval(f *Flow) {
 	r.FragmentsIncomplete, s.incomplete = r.FragmentsIncomplete-s.incomplete, r.FragmentsIncomplete
 	r.Malformed, s.malformed = r.Malformed-s.malformed, r.Malformed
 	r.StrayPackets, s.stray = r.StrayPackets-s.stray, r.StrayPackets
+	if r.HasTCP {
+		for i := range r.TCP.Sides {
+			whole := r.TCP.Sides[i]
+			r.TCP.Sides[i].Minus(&s.tcp[i])
+			s.tcp[i] = whole
+		}
+		x := &r.TCP.Response
+		x.Turns, s.turns = x.Turns-s.turns, x.Turns
+		x.Measured, s.measured = x.Measured-s.measured, x.Measured
+		r.Distributions = new(tcp.Distributions)
+		f.tcp.CloseInterval(t.tcp, r.Distributions, int(f.role.client))
+	}
 	if r.HasHandshake {
 		syns, synacks := f.tcp.SYNs(), f.tcp.SYNACKs()
 		if s.handshake || f.flags&decided == 0 {

@@ -150,6 +150,10 @@ type Record struct {
 	CE      [2]int64       // packets with CE mark, by sender (congestion on the sender's path)
 	Options [2]tcp.Options // of the SYN and the SYN-ACK
 
+	HasTCP        bool
+	TCP           tcp.Report
+	Distributions *tcp.Distributions // Interval only; nil where nothing was sampled
+
 	MirrorDuplicates    int64
 	TruncatedPackets    int64
 	FragmentsIncomplete int64

@@ -14,12 +14,12 @@ func TestSizes(t *testing.T) {
 		name      string
 		got, most uintptr
 	}{
-		{"Flow", unsafe.Sizeof(Flow{}), 576},
-		{"tcp.Conn", unsafe.Sizeof(tcp.Conn{}), 200},
+		{"Flow", unsafe.Sizeof(Flow{}), 768},
+		{"tcp.Conn", unsafe.Sizeof(tcp.Conn{}), 464},
 		{"tcp.Opening", unsafe.Sizeof(tcp.Opening{}), 512},
 		{"seenCopy", unsafe.Sizeof(seenCopy{}), 24},
 		{"packet.Packet", unsafe.Sizeof(packet.Packet{}), 256},
-		{"snapshot", unsafe.Sizeof(snapshot{}), 192},
+		{"snapshot", unsafe.Sizeof(snapshot{}), 848},
 	} {
 		t.Logf("%-14s %4d octets", s.name, s.got)
 		if s.got > s.most {

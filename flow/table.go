@@ -31,6 +31,7 @@ type Table struct {
 	maxFlows int
 
 	copies     copies
+	tcp        *tcp.Store
 	openings   pool.Pool[tcp.Opening]
 	candidates map[uint32]packet.Packet // by flow: a SYN that may open a new generation
 	earlier    map[uint32]earlier       // by flow: the sequence space of the generation before
@@ -49,7 +50,7 @@ type Table struct {
 // NewTable makes the table of one of the Partitions, with its share of
 // cfg.Memory.
 func NewTable(cfg Config, learned *Learned, names *packet.Names) *Table {
-	t := &Table{cfg: cfg, names: names, learned: learned, flows: slab{free: noFlow}, second: noSecond}
+	t := &Table{cfg: cfg, names: names, learned: learned, tcp: tcp.NewStore(cfg.TCP), flows: slab{free: noFlow}, second: noSecond}
 	for c, timeout := range cfg.timeouts() {
 		t.wheels[c].timeout = timeout
 	}
@@ -92,7 +93,8 @@ func (t *Table) Add(p *packet.Packet) {
 	if found {
 		f = t.flows.at(n)
 	}
-	if t.isCopy(f, p, dir) {
+	like := t.likeness(f, p, dir)
+	if like == mirrorCopy {
 		point.MirrorDuplicates++
 		if f != nil {
 			f.mirrorDups++
@@ -115,7 +117,7 @@ func (t *Table) Add(p *packet.Packet) {
 	if !found {
 		n = t.open(&key, h, p, dir)
 	}
-	t.update(n, t.flows.at(n), p, dir)
+	t.update(n, t.flows.at(n), p, dir, like)
 }
 
 // open starts a flow with its first packet, which is not counted yet.
@@ -148,7 +150,7 @@ func (t *Table) open(key *Key, h uint64, p *packet.Packet, dir int) uint32 {
 }
 
 // update counts a packet into its flow.
-func (t *Table) update(n uint32, f *Flow, p *packet.Packet, dir int) {
+func (t *Table) update(n uint32, f *Flow, p *packet.Packet, dir int, like likeness) {
 	if f.snapshot != 0 {
 		t.activate(n, f)
 	}
@@ -173,7 +175,7 @@ func (t *Table) update(n uint32, f *Flow, p *packet.Packet, dir int) {
 		f.pinned[dir] = p.Position*31 + uint32(p.TTL)
 	}
 	if f.key.Proto == packet.ProtoTCP {
-		t.updateTCP(f, p, dir)
+		t.updateTCP(f, p, dir, like)
 	}
 	t.direct(f, p, dir)
 	t.teach(f)
@@ -187,7 +189,7 @@ func (t *Table) update(n uint32, f *Flow, p *packet.Packet, dir int) {
 	}
 }
 
-func (t *Table) updateTCP(f *Flow, p *packet.Packet, dir int) {
+func (t *Table) updateTCP(f *Flow, p *packet.Packet, dir int, like likeness) {
 	if p.Flags&(packet.HeaderCut|packet.BadHeader) == 0 {
 		if p.TCP.Flags&packet.RST != 0 {
 			f.rsts[dir]++
@@ -200,7 +202,11 @@ func (t *Table) updateTCP(f *Flow, p *packet.Packet, dir int) {
 		}
 	}
 	o := t.opening(f)
-	f.tcp.Add(p, dir, o)
+	client := int(f.role.client)
+	if f.role.source == DirUnknown {
+		client = -1
+	}
+	f.tcp.Add(t.tcp, p, dir, client, o, like == networkCopy)
 	// A mirror's copy of the last packet may still correct the times.
 	if o != nil && o.Answered() != 0 && p.Time-o.Answered() > int64(t.cfg.DupWindow) && o.Decided(&f.tcp) {
 		t.decide(f)
@@ -292,6 +298,7 @@ func (t *Table) end(n uint32, release int64, reason EndReason) {
 	t.record(f, &t.out[len(t.out)-1], release, reason)
 	t.wheels[f.class].remove(n, &t.flows)
 	t.index.remove(f.hash, n, &t.flows)
+	t.tcp.Release(&f.tcp)
 	if f.snapshot != 0 {
 		t.snapshots.Put(f.snapshot)
 	}

@@ -2,27 +2,38 @@ package tcp
 
 import "mirrorscope/packet"
 
-// Dir is the state of one direction of a connection: what its sender sent,
-// and what the other side said about it.
+// Dir is the state of one direction: what its sender sent, and what the other
+// side said about it. Positions are 64-bit (see unwrap).
 type Dir struct {
-	hi     uint32 // highest end of a segment recorded
-	lo     uint32 // sequence number of the first packet recorded
-	una    uint32 // highest cumulative ACK recorded from the receiver
-	isn    uint32 // of the SYN or SYN-ACK
-	tsval  uint32 // highest TSval sent
-	repSeq uint32 // first octet of the latest repeat
-	window uint16 // as last advertised by this sender, not scaled
-	mss    uint16
-	wscale uint8
-	ttl    uint8 // of the latest packet that is not an RST
-	repRun uint8 // timer repeats of repSeq in a row, without progress
-	has    dirHas
-	repAt  int64 // record time of the latest repeat
+	lo, hi     int64 // first position recorded, and the end of the highest
+	una        int64 // highest cumulative ACK recorded from the receiver
+	gapsBefore int64 // octets of space passed before a gap that began a new count
+	seenAt     int64 // record time of the latest packet
+	lastAt     int64 // … that occupied sequence space
+	zwSince    int64 // this side offers no window since; 0: it does
+	wfSince    int64 // this side has filled the other's window since
+	repAt      int64 // record time of the latest repeat
 
-	rtt sampler // times this direction's data until its ACK
+	rtt half // timed from this direction's data to its ACK: the receiver's half of the path
+
+	flight, trouble, tally uint32 // in the Store; 0 none
+
+	isn     uint32 // of the SYN or SYN-ACK
+	tsval   uint32 // highest TSval sent
+	repSeq  uint32 // first octet of the latest repeat
+	packets uint32 // that occupied sequence space, network duplicates left out
+	has     dirHas
+	window  uint16 // as last advertised by this sender, not scaled
+	mss     uint16
+	maxLen  uint16 // longest payload that is no super-packet
+	idHigh  uint16 // highest IPv4 identification
+	wscale  uint8
+	ttl     uint8 // of the latest packet that is not an RST
+	repRun  uint8 // timer repeats of repSeq in a row, without progress
+	idSteps uint8 // steps of exactly 1 that the identifications made
 }
 
-type dirHas uint16
+type dirHas uint32
 
 const (
 	hasSeq dirHas = 1 << iota
@@ -31,6 +42,7 @@ const (
 	hasTSval
 	hasFIN
 	hasTTL
+	hasID
 	hasOptions // all options of the SYN were recorded
 	hasMSS
 	hasWScale
@@ -38,6 +50,8 @@ const (
 	hasTimestamps
 	sentSYN
 	sentSYNACK
+	heard   // window holds that of a packet without SYN
+	probing // the receiver has closed its window, and nothing new was sent since
 )
 
 // Conn is one connection at one observation point. Directions are numbered by
@@ -45,16 +59,17 @@ const (
 // client.
 type Conn struct {
 	Dirs [2]Dir
+	turn turn
 
 	syns    [2]uint16 // SYN packets without ACK, by sender
 	synacks [2]uint16
 	flags   connFlags
 	client  int8 // direction that the client sends in, by SYN or SYN-ACK; -1 not known
 	resetBy uint8
-	Unacked bool // the reset came while its receiver's … or sender's data was unacknowledged
+	unacked bool // the reset came while data was unacknowledged
 }
 
-type connFlags uint8
+type connFlags uint16
 
 const (
 	established connFlags = 1 << iota
@@ -65,6 +80,7 @@ const (
 	simultaneous
 	ecnOffered
 	ecnAccepted
+	superPackets // a packet held more than a segment
 )
 
 // Init makes c the state of a connection of which nothing was recorded yet.
@@ -90,7 +106,7 @@ func (c *Conn) Refused() bool { return c.flags&refused != 0 }
 // direction it was sent in, whether a FIN had been recorded before, and
 // whether data was unacknowledged then.
 func (c *Conn) Reset() (ok bool, by int, afterFIN, unacked bool) {
-	return c.flags&reset != 0, int(c.resetBy), c.flags&resetAfterFIN != 0, c.Unacked
+	return c.flags&reset != 0, int(c.resetBy), c.flags&resetAfterFIN != 0, c.unacked
 }
 
 // RSTForeign hints that an RST did not come from the host it names: its TTL
@@ -169,18 +185,14 @@ func (c *Conn) Options(dir int) Options {
 }
 
 // MinRTT is the smallest path round trip known so far, ns, or 0.
-func (c *Conn) MinRTT() int64 {
-	a, b := c.Dirs[0].rtt.base, c.Dirs[1].rtt.base
-	if a == 0 || b == 0 {
-		return 0
-	}
-	return a + b
-}
+func (c *Conn) MinRTT() int64 { return c.pathRTT() }
 
-// Add takes a packet that direction dir recorded, in record order, mirror
-// copies left out. o is the state of the opening; it may be nil once the
-// handshake is decided.
-func (c *Conn) Add(p *packet.Packet, dir int, o *Opening) {
+// Add takes a packet that was recorded in direction dir, in record order,
+// mirror copies left out. client is the direction of the client as far as the
+// caller knows. o is the state of the opening; it may be nil once the handshake
+// is decided. alike says that the same packet was recorded a moment ago, and
+// that it is no mirror's copy.
+func (c *Conn) Add(st *Store, p *packet.Packet, dir, client int, o *Opening, alike bool) {
 	if p.Flags&(packet.HeaderCut|packet.BadHeader) != 0 {
 		return
 	}
@@ -195,112 +207,95 @@ func (c *Conn) Add(p *packet.Packet, dir int, o *Opening) {
 		c.rst(p, dir)
 		return
 	}
-	end := t.Seq + p.PayloadLen
+	n := int64(p.PayloadLen)
 	if t.Flags&packet.SYN != 0 {
-		end++
+		n++
 	}
 	if t.Flags&packet.FIN != 0 {
-		end++
+		n++
 		d.has |= hasFIN
 	}
-	d.sent(p, end)
+	before := d.hi
+	s := d.place(t.Seq)
 	if t.Flags&packet.ACK != 0 {
-		r.acked(p)
+		c.acked(st, p, dir)
 		c.acknowledged(p, dir, o)
 	}
+	switch {
+	case d.has&hasSeq == 0:
+		d.has |= hasSeq
+		d.lo, d.hi = s, s
+		if n > 0 {
+			c.occupy(st, p, dir, s, s+n, false)
+		}
+	case n > 0:
+		c.occupy(st, p, dir, s, s+n, alike)
+	case s == d.hi-1 && !alike:
+		c.probe(st, d, r, p, s, 0)
+	}
+	c.exchange(st, p, dir, client, s, before)
+	if mss := c.mss(d); int64(p.PayloadLen) > mss && d.has&r.has&hasMSS != 0 {
+		c.flags |= superPackets
+	}
+	c.zeroWindow(st, d, r, t, p.Time)
+	c.calm(st, d, p.Time)
+	d.note(p)
+	if c.flags&established == 0 && d.has&r.has&hasSeq != 0 && d.data() && r.data() {
+		c.flags |= established
+	}
+}
+
+// place gives the position of a sequence number in a direction.
+func (d *Dir) place(seq uint32) int64 {
+	if d.has&(hasSeq|hasUna) == 0 {
+		return firstPos | int64(seq)
+	}
+	return unwrap(d.hi, seq)
+}
+
+// note keeps what later packets are compared with.
+func (d *Dir) note(p *packet.Packet) {
+	t := &p.TCP
+	d.noteID(p)
+	d.seenAt = p.Time
 	d.window = t.Window
 	d.ttl = p.TTL
 	d.has |= hasTTL
+	if t.Flags&packet.SYN == 0 {
+		d.has |= heard
+	}
 	if t.Has&packet.HasTimestamps != 0 && (d.has&hasTSval == 0 || After(t.TSval, d.tsval)) {
 		d.tsval = t.TSval
 		d.has |= hasTSval
 	}
-	if c.flags&established == 0 && d.has&r.has&hasSeq != 0 && d.data() && r.data() {
-		c.flags |= established
+}
+
+// exchange follows requests and responses. s is where the packet begins, and
+// before what was the end of its direction.
+func (c *Conn) exchange(st *Store, p *packet.Packet, dir, client int, s, before int64) {
+	if p.PayloadLen == 0 || client < 0 {
+		return
+	}
+	e := s + int64(p.PayloadLen)
+	d, r := &c.Dirs[dir], &c.Dirs[1-dir]
+	if dir == client {
+		c.turn.ask(e, p.Time, d.has&hasSeq != 0 && s < before && before != 0)
+	} else if e > before {
+		c.answer(st, p, r.una, s != before && before != 0, &r.rtt)
 	}
 }
 
 // data tells whether the direction carried any payload octet.
 func (d *Dir) data() bool {
 	start := d.lo
-	if d.has&hasISN != 0 {
-		start = d.isn + 1
+	if d.has&hasISN != 0 && uint32(start) == d.isn {
+		start++
 	}
 	end := d.hi
 	if d.has&hasFIN != 0 {
 		end--
 	}
-	return d.has&hasSeq != 0 && After(end, start)
-}
-
-// sent moves the sequence state of a direction for a packet that occupies
-// [Seq, end).
-func (d *Dir) sent(p *packet.Packet, end uint32) {
-	seq := p.TCP.Seq
-	if d.has&hasSeq == 0 {
-		d.lo, d.hi = seq, end
-		d.has |= hasSeq
-		if p.PayloadLen > 0 {
-			d.rtt.sent(end, p.Time)
-		}
-		return
-	}
-	step := int32(end - d.hi)
-	switch {
-	case end == seq: // occupies no sequence space
-	case step > 0 && !After(d.hi, seq) && step <= maxJump:
-		d.hi = end
-		d.rtt.sent(end, p.Time)
-	case step > 0 && step <= maxJump: // repeats what lies below hi, and goes on
-		d.hi = end
-		d.rtt.repeated(d.hi)
-	case step <= 0 && step > -maxJump:
-		d.repeat(seq, p.Time)
-		d.rtt.repeated(d.hi)
-	default: // a gap too large to be one stream: start anew from here
-		d.lo, d.hi, d.has = seq, end, d.has&^hasUna
-		d.rtt.repeated(d.hi)
-	}
-}
-
-// minTimerGap is 0.9 of the smallest retransmission timer in use (Linux: 200 ms).
-const minTimerGap = 180e6
-
-// repeat counts repeats of one octet in a row that only a timer explains.
-func (d *Dir) repeat(seq uint32, at int64) {
-	if d.repRun > 0 && seq == d.repSeq {
-		if at-d.repAt >= minTimerGap && d.repRun < 255 {
-			d.repRun++
-			d.repAt = at
-		}
-		return
-	}
-	d.repSeq, d.repAt, d.repRun = seq, at, 1
-}
-
-// acked takes an ACK of this direction's data.
-func (d *Dir) acked(p *packet.Packet) {
-	ack := p.TCP.Ack
-	if d.has&hasSeq != 0 && After(ack, d.hi) && d.has&hasUna != 0 && int32(ack-d.hi) > maxJump {
-		return
-	}
-	covered := uint32(0)
-	if d.has&hasUna != 0 {
-		if !After(ack, d.una) {
-			return
-		}
-		covered = ack - d.una
-	}
-	d.una = ack
-	d.has |= hasUna
-	if d.repRun > 0 && After(ack, d.repSeq) {
-		d.repRun = 0
-	}
-	mss := uint32(d.mss)
-	if mss == 0 {
-		mss = 1460
-	}
-	d.rtt.acked(ack, p.Time, covered >= 2*mss || d.has&hasFIN != 0 && ack == d.hi)
+	return d.has&hasSeq != 0 && end > start
 }
 
 // acknowledged ends the handshake when the packet is the client's answer to
@@ -325,7 +320,7 @@ func (c *Conn) acknowledged(p *packet.Packet, dir int, o *Opening) {
 // that was sent behind it: recorded, or missed, up to what an initial window
 // can hold.
 func (d *Dir) plausible(ack uint32) bool {
-	return After(ack, d.isn) && ack-d.isn <= max(d.hi-d.isn, 1<<16)
+	return After(ack, d.isn) && ack-d.isn <= max(uint32(d.hi)-d.isn, 1<<16)
 }
 
 func (c *Conn) syn(p *packet.Packet, dir int, o *Opening) {
@@ -400,7 +395,7 @@ func (c *Conn) rst(p *packet.Packet, dir int) {
 		return
 	case int8(1-dir) == c.client && d.has&(sentSYN|sentSYNACK) == 0 && c.flags&established == 0 && r.has&sentSYN != 0:
 		// The only answer to a SYN: RST, ACK = ISN+1, or as far as Fast Open data reached.
-		if t.Flags&packet.ACK == 0 || !After(t.Ack, r.isn) || After(t.Ack, r.hi) {
+		if t.Flags&packet.ACK == 0 || !After(t.Ack, r.isn) || After(t.Ack, uint32(r.hi)) {
 			return
 		}
 		c.flags |= refused
@@ -416,20 +411,20 @@ func (c *Conn) rst(p *packet.Packet, dir int) {
 	if (d.has|r.has)&hasFIN != 0 {
 		c.flags |= resetAfterFIN
 	}
-	c.Unacked = d.unacked() || r.unacked()
+	c.unacked = d.unacked() || r.unacked()
 }
 
 func (d *Dir) unacked() bool {
-	return d.has&(hasSeq|hasUna) == hasSeq|hasUna && After(d.hi, d.una) || d.has&hasUna == 0 && d.data()
+	return d.has&(hasSeq|hasUna) == hasSeq|hasUna && d.hi > d.una || d.has&hasUna == 0 && d.data()
 }
 
 // inWindow tells whether seq lies in what the receiver, whose state is r,
 // would take: from its highest ACK to the edge of its window.
 func (d *Dir) inWindow(seq uint32, r *Dir) bool {
-	if d.has&hasSeq == 0 && d.has&hasUna == 0 {
+	if d.has&(hasSeq|hasUna) == 0 {
 		return true // nothing to judge it by
 	}
-	window := uint32(r.window)
+	window := int64(r.window)
 	if r.has&hasWScale != 0 && d.has&hasWScale != 0 {
 		window <<= r.wscale
 	} else if r.has&hasISN == 0 {
@@ -437,14 +432,12 @@ func (d *Dir) inWindow(seq uint32, r *Dir) bool {
 	}
 	window = max(window, 1)
 	left := d.una
-	if d.has&hasUna == 0 || d.has&hasSeq != 0 && After(d.hi, d.una) && d.hi-d.una > window {
+	if d.has&hasUna == 0 || d.hi-d.una > window {
 		left = d.hi // no ACK recorded, or the capture lost the later ones
 	}
-	right := left + window
-	if d.has&hasSeq != 0 && After(d.hi, right) {
-		right = d.hi
-	}
-	return !After(left, seq) && !After(seq, right)
+	right := max(left+window, d.hi)
+	s := unwrap(d.hi, seq)
+	return left <= s && s <= right
 }
 
 func absDiff(a, b uint8) uint8 {

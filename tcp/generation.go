@@ -35,7 +35,7 @@ func (c *Conn) Continues(p *packet.Packet, dir int, idle bool, candidate *uint32
 	case candidate != nil && (answers == *candidate || int32(answers-*candidate) > 0 && answers-*candidate < maxEarlyData):
 		return Switch
 	case r.has&hasISN != 0:
-		if answers == r.isn || After(t.Ack, r.isn) && r.has&hasSeq != 0 && !After(t.Ack, r.hi) {
+		if answers == r.isn || After(t.Ack, r.isn) && r.has&hasSeq != 0 && !After(t.Ack, uint32(r.hi)) {
 			return Same // the SYN's answer, or another ISN for the same SYN
 		}
 		if !idle && d.has&hasISN == 0 && c.flags&(established|reset|refused) == 0 {
@@ -43,17 +43,17 @@ func (c *Conn) Continues(p *packet.Packet, dir int, idle bool, candidate *uint32
 		}
 		return New
 	case r.has&hasSeq != 0:
-		if near(t.Ack, r.lo) && (d.has&hasSeq == 0 || near(d.lo, t.Seq)) {
+		if near(t.Ack, uint32(r.lo)) && (d.has&hasSeq == 0 || near(uint32(d.lo), t.Seq)) {
 			return Same // recorded behind its own acknowledgment
 		}
 		return New
 	case d.has&hasISN != 0:
-		if d.una == t.Ack && d.has&hasUna != 0 {
+		if uint32(d.una) == t.Ack && d.has&hasUna != 0 {
 			return Same // several SYN-ACKs for one SYN that was not recorded
 		}
 		return New
 	case d.has&hasSeq != 0:
-		if near(d.lo, t.Seq) {
+		if near(uint32(d.lo), t.Seq) {
 			return Same
 		}
 		return New
@@ -69,15 +69,15 @@ func (c *Conn) continuesSYN(t *packet.TCP, dir int, idle bool) Continuity {
 			return New
 		}
 		return Same
-	case d.has&hasISN == 0 && d.has&hasSeq != 0 && near(d.lo, t.Seq):
+	case d.has&hasISN == 0 && d.has&hasSeq != 0 && near(uint32(d.lo), t.Seq):
 		return Same // recorded behind its own data
-	case d.has&(hasISN|hasSeq) == 0 && r.has&sentSYNACK != 0 && r.has&hasUna == 0 && d.has&hasUna != 0 && d.una-1 == t.Seq:
+	case d.has&(hasISN|hasSeq) == 0 && r.has&sentSYNACK != 0 && r.has&hasUna == 0 && d.has&hasUna != 0 && uint32(d.una)-1 == t.Seq:
 		return Same // recorded behind its SYN-ACK
 	case d.has&(hasISN|hasSeq) == 0 && r.has&sentSYN != 0 && c.flags&established == 0 && !c.Ended():
 		return Same // simultaneous open
 	case c.Ended(), idle:
 		return New
-	case d.has&hasSeq != 0 && After(t.Seq, d.hi), d.has&hasSeq == 0 && d.has&hasUna != 0 && After(t.Seq, d.una):
+	case d.has&hasSeq != 0 && After(t.Seq, uint32(d.hi)), d.has&hasSeq == 0 && d.has&hasUna != 0 && After(t.Seq, uint32(d.una)):
 		return New
 	case t.Has&packet.HasTimestamps != 0 && d.has&hasTSval != 0 && After(t.TSval, d.tsval):
 		return New
@@ -93,7 +93,7 @@ func (c *Conn) continuesSYN(t *packet.TCP, dir int, idle bool) Continuity {
 func (c *Conn) foreign(t *packet.TCP, dir int) bool {
 	d, r := &c.Dirs[dir], &c.Dirs[1-dir]
 	return t.Flags&(packet.SYN|packet.ACK) == packet.SYN|packet.ACK && d.has&hasISN == 0 && r.has&hasISN != 0 &&
-		t.Ack-1 != r.isn && !(After(t.Ack, r.isn) && !After(t.Ack, r.hi))
+		t.Ack-1 != r.isn && !(After(t.Ack, r.isn) && !After(t.Ack, uint32(r.hi)))
 }
 
 // near: a is b or lies up to maxEarlyData behind it.
@@ -111,7 +111,7 @@ func (c *Conn) Space() Space {
 	var s Space
 	for i := range c.Dirs {
 		d := &c.Dirs[i]
-		s.lo[i], s.hi[i], s.isn[i], s.known[i] = d.lo, d.hi, d.isn, d.has&hasSeq != 0
+		s.lo[i], s.hi[i], s.isn[i], s.known[i] = uint32(d.lo), uint32(d.hi), d.isn, d.has&hasSeq != 0
 	}
 	return s
 }
@@ -133,11 +133,11 @@ func (c *Conn) Straggles(p *packet.Packet, dir int, old *Space) bool {
 	oldGap := gap(t.Seq, old.lo[dir], old.hi[dir])
 	d, r := &c.Dirs[dir], &c.Dirs[1-dir]
 	if d.has&hasSeq != 0 {
-		newGap := gap(t.Seq, d.lo, d.hi)
+		newGap := gap(t.Seq, uint32(d.lo), uint32(d.hi))
 		return oldGap < newGap && oldGap < maxEarlyData && newGap > maxEarlyData
 	}
 	// Nothing of this direction yet: what it acknowledges tells.
-	if t.Flags&packet.ACK != 0 && r.has&hasSeq != 0 && After(t.Ack, r.lo) && !After(t.Ack, r.hi) {
+	if t.Flags&packet.ACK != 0 && r.has&hasSeq != 0 && After(t.Ack, uint32(r.lo)) && !After(t.Ack, uint32(r.hi)) {
 		return false
 	}
 	return oldGap < maxEarlyData

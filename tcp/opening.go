@@ -86,6 +86,13 @@ func (o *Opening) answered(c *Conn, p *packet.Packet, dir int) {
 	o.ack = newStamp(p)
 	o.ackData = p.PayloadLen > 0 && p.TCP.Flags&packet.SYN == 0
 	o.ackPlain = cl.has&hasISN != 0 && p.TCP.Seq == cl.isn+1 && p.PayloadLen == 0
+	if o.nsyn == 1 && o.nsynack == 1 && c.flags&simultaneous == 0 {
+		// Until data has shown better: what the halves are at most.
+		cl.rtt.handshake = max(o.synack[0].t-o.syn[0].t, 0)
+		if !o.ackData {
+			s.rtt.handshake = max(o.ack.t-o.synack[0].t, 0)
+		}
+	}
 }
 
 // Answered is the record time of the packet that ended the handshake, or 0.
@@ -154,7 +161,7 @@ func (o *Opening) first() int64 {
 
 // bases: both halves have a clean sample.
 func (c *Conn) bases() bool {
-	return c.Dirs[0].rtt.state&c.Dirs[1].rtt.state&cleanBase != 0
+	return c.Dirs[0].rtt.firstCleanAt != 0 && c.Dirs[1].rtt.firstCleanAt != 0
 }
 
 // Result computes the handshake's figures from what was recorded so far.
@@ -227,7 +234,7 @@ func (o *Opening) Result(c *Conn) Handshake {
 // need not be the one it answers (Linux answers a repeated SYN with the first
 // one's), so a copy counts only if TSecr names it or it is the nearest before,
 // and if the half that follows fits the base that later data showed.
-func (o *Opening) pair(copies []stamp, answer stamp, base *sampler, why *Reasons) (int, State) {
+func (o *Opening) pair(copies []stamp, answer stamp, base *half, why *Reasons) (int, State) {
 	n := 0
 	for n < len(copies) && copies[n].t <= answer.t {
 		n++
@@ -240,14 +247,14 @@ func (o *Opening) pair(copies []stamp, answer stamp, base *sampler, why *Reasons
 		return -1, Unknown
 	}
 	if n == 1 {
-		if d := answer.t - copies[0].t; d >= initialRTO && base.base > 0 && !base.fits(d) {
+		if d := answer.t - copies[0].t; d >= initialRTO && base.min > 0 && !base.fits(d) {
 			*why |= LostBeforeOP
 			return -1, Unknown
 		}
 		return 0, Measured
 	}
 	nearest, found := n-1, -1
-	if base.base > 0 {
+	if base.min > 0 {
 		for i := n - 1; i >= 0; i-- {
 			named := answer.hasTS && copies[i].hasTS && copies[i].tsval == answer.tsecr
 			if (named || i == nearest) && base.fits(answer.t-copies[i].t) {
@@ -264,12 +271,6 @@ func (o *Opening) pair(copies []stamp, answer stamp, base *sampler, why *Reasons
 		return -1, Unknown
 	}
 	return found, Measured
-}
-
-// fits: a half is within [0.5, 2] of the base of later samples, and may always
-// be as long as 1 ms.
-func (s *sampler) fits(d int64) bool {
-	return d >= s.base/2 && d <= max(2*s.base, 1e6)
 }
 
 // simultaneous fills in the halves of a simultaneous open (RFC 9293 section

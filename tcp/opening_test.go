@@ -9,12 +9,13 @@ import (
 // A play is a connection made by hand: direction 0 is the client's. Times are
 // in µs.
 type play struct {
-	c Conn
-	o Opening
+	c  Conn
+	o  Opening
+	st *Store
 }
 
 func newPlay() *play {
-	p := new(play)
+	p := &play{st: NewStore(DefaultConfig())}
 	p.c.Init()
 	return p
 }
@@ -35,7 +36,7 @@ func (p *play) add(segs ...seg) *play {
 		if s.tsval != 0 {
 			k.TCP.Has |= packet.HasTimestamps
 		}
-		p.c.Add(&k, s.dir, &p.o)
+		p.c.Add(p.st, &k, s.dir, 0, &p.o, false)
 	}
 	return p
 }
@@ -167,43 +168,6 @@ func TestManyCopies(t *testing.T) {
 	}
 }
 
-// The base takes no sample that a repeat could spoil (Karn).
-func TestSampler(t *testing.T) {
-	for _, tt := range []struct {
-		name string
-		play func(s *sampler)
-		want int64
-	}{
-		{"one segment", func(s *sampler) { s.sent(10, 0); s.acked(10, 7, false) }, 7},
-		{"the last segment that the ACK covers", func(s *sampler) { s.sent(10, 0); s.sent(20, 5); s.acked(20, 9, true) }, 4},
-		{"the first of two", func(s *sampler) { s.sent(10, 0); s.sent(20, 5); s.acked(10, 9, true) }, 9},
-		{"an ACK inside a segment is none", func(s *sampler) { s.sent(10, 0); s.acked(5, 9, true) }, 0},
-		{"a repeat spoils what is in flight", func(s *sampler) { s.sent(10, 0); s.repeated(10); s.acked(10, 9, true) }, 0},
-		{"and what was sent before it was repaired", func(s *sampler) {
-			s.sent(10, 0)
-			s.repeated(10)
-			s.sent(20, 3)
-			s.acked(20, 9, true)
-		}, 0},
-		{"after the repair samples are taken again", func(s *sampler) {
-			s.repeated(10)
-			s.acked(10, 9, true)
-			s.sent(20, 10)
-			s.acked(20, 12, true)
-		}, 2},
-		{"the smallest stays", func(s *sampler) { s.sent(10, 0); s.acked(10, 3, true); s.sent(20, 10); s.acked(20, 18, true) }, 3},
-		{"an ACK recorded before its data is none", func(s *sampler) { s.sent(10, 5); s.acked(10, 4, true) }, 0},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			var s sampler
-			tt.play(&s)
-			if s.base != tt.want {
-				t.Errorf("base %d, want %d", s.base, tt.want)
-			}
-		})
-	}
-}
-
 // Sequence space wraps in the middle of a connection.
 func TestWrap(t *testing.T) {
 	const isn = 1<<32 - 2
@@ -215,8 +179,8 @@ func TestWrap(t *testing.T) {
 	if h := p.o.Result(&p.c); h.State != Measured || h.RTT != 800_000 {
 		t.Errorf("%+v", h)
 	}
-	if p.c.Dirs[0].rtt.base != 400_000 {
-		t.Errorf("base %d", p.c.Dirs[0].rtt.base)
+	if p.c.Dirs[0].rtt.min != 400_000 {
+		t.Errorf("base %d", p.c.Dirs[0].rtt.min)
 	}
 	if ok, by, _, unacked := p.c.Reset(); !ok || by != 0 || unacked {
 		t.Errorf("reset %v by %d, unacknowledged %v", ok, by, unacked)

@@ -1,0 +1,189 @@
+package tcp
+
+import "mirrorscope/packet"
+
+// acked takes an ACK of d's data. The packet was sent by the receiver, in
+// direction dir, with n octets of payload.
+func (c *Conn) acked(st *Store, p *packet.Packet, dir int) {
+	r, d := &c.Dirs[dir], &c.Dirs[1-dir]
+	t := &p.TCP
+	hasTS := t.Has&packet.HasTimestamps != 0
+	if d.has&(hasSeq|hasUna) == 0 {
+		// Nothing of this direction was recorded: its numbers begin here.
+		d.hi, d.lo, d.una = firstPos|int64(t.Ack), firstPos|int64(t.Ack), firstPos|int64(t.Ack)
+		d.has |= hasUna
+		return
+	}
+	ack := unwrap(d.hi, t.Ack)
+	if d.has&hasUna != 0 && (ack-d.una > maxJump || d.una-ack > maxJump) {
+		return // foreign
+	}
+	if d.has&hasUna == 0 {
+		if ack < d.lo-maxJump || ack > d.hi+maxJump {
+			return
+		}
+		d.una = min(d.lo, ack)
+		d.has |= hasUna
+	}
+	if ack > d.hi {
+		c.missing(st, d, ack, p.Time)
+	}
+	if t.NumSACK > 0 {
+		c.sacks(st, d, t, ack, p.Time)
+	}
+	switch {
+	case ack > d.una:
+		c.advance(st, d, t, ack, p.Time, hasTS, p.PayloadLen)
+	case ack == d.una && p.PayloadLen == 0 && t.Flags&(packet.SYN|packet.FIN|packet.RST) == 0 && d.hi > d.una && t.NumSACK == 0 &&
+		t.Window == r.window && r.has&heard != 0 && c.Dirs[0].has&c.Dirs[1].has&hasSACK == 0:
+		if r.zwSince == 0 && d.has&probing == 0 { // the answer to a probe says nothing of loss
+			tr := st.troubleOf(d)
+			tr.dupACKs++
+			if tr.signalAt == 0 {
+				tr.signalAt = p.Time
+			}
+		}
+	}
+	c.calm(st, d, p.Time)
+}
+
+// missing: the receiver has acknowledged what was not recorded. Either the
+// capture missed it, or it is recorded late.
+func (c *Conn) missing(st *Store, d *Dir, ack, now int64) {
+	if d.has&hasSeq == 0 {
+		d.hi = ack
+		return
+	}
+	st.troubleOf(d).open(hole{span: span{d.hi, ack}, at: now, ackedAt: now, packets: d.packets})
+	d.hi = ack
+}
+
+// advance moves the left edge of what is unacknowledged.
+func (c *Conn) advance(st *Store, d *Dir, t *packet.TCP, ack, now int64, hasTS bool, n uint32) {
+	c.sample(st, d, ack, now, t.TSecr, hasTS, n)
+	tr := st.troubleIf(d)
+	if tr != nil {
+		for i := range tr.repeats {
+			r := &tr.repeats[i]
+			if r.ackedAt != 0 || r.hi > ack {
+				continue
+			}
+			r.ackedAt = now
+			// Eifel (RFC 3522): the ACK echoes a time before the repeat, which
+			// began at the left edge, so the original had arrived.
+			if hasTS && r.hasTS && r.atUna && After(r.tsval, t.TSecr) && t.TSecr != 0 {
+				st.tallyOf(d).needless(r)
+			}
+		}
+		for i := range tr.holes {
+			if h := &tr.holes[i]; h.hi <= ack && h.ackedAt == 0 {
+				h.ackedAt = now
+			}
+		}
+	}
+	d.una = ack
+	if d.repRun > 0 && After(uint32(ack), d.repSeq) {
+		d.repRun = 0
+	}
+	if tr != nil {
+		tr.advance(ack)
+		tr.dupACKs, tr.signalAt, tr.sackedAt = 0, 0, 0
+		if len(tr.sacked) > 0 {
+			tr.signalAt, tr.sackedAt = now, now
+		}
+		if ack >= tr.recovery {
+			tr.episode = noEpisode
+		}
+	}
+	d.wfEnd(st, now, c)
+}
+
+// sacks takes the blocks of a SACK option (RFC 2018), and a DSACK in front
+// (RFC 2883 section 4).
+func (c *Conn) sacks(st *Store, d *Dir, t *packet.TCP, ack, now int64) {
+	for i := range t.NumSACK {
+		lo, hi := unwrap(d.hi, t.SACK[i].Left), unwrap(d.hi, t.SACK[i].Right)
+		if hi <= lo || hi-lo > maxJump {
+			continue
+		}
+		if i == 0 {
+			dup := hi <= ack
+			if !dup && t.NumSACK > 1 {
+				l2, h2 := unwrap(d.hi, t.SACK[1].Left), unwrap(d.hi, t.SACK[1].Right)
+				dup = l2 <= lo && hi <= h2
+			}
+			if dup {
+				c.dsack(st, d, lo, hi)
+				continue
+			}
+		}
+		if hi <= d.una || lo < d.una-maxJump {
+			continue
+		}
+		if hi > d.hi {
+			if lo > d.hi && d.has&hasSeq != 0 {
+				// What lies before the block may still be on its way.
+				st.troubleOf(d).open(hole{span: span{d.hi, lo}, at: now, packets: d.packets})
+				d.hi = lo
+			}
+			c.missing(st, d, hi, now)
+		}
+		tr := st.troubleOf(d)
+		if tr.sack(max(lo, ack), hi) {
+			tr.dupACKs++
+			if tr.signalAt == 0 {
+				tr.signalAt = now
+			}
+			if tr.sackedAt == 0 {
+				tr.sackedAt = now
+			}
+		}
+		// SACKed holes have arrived.
+		for j := range tr.holes {
+			if h := &tr.holes[j]; h.ackedAt == 0 && lo <= h.lo && h.hi <= hi {
+				h.ackedAt = now
+			}
+		}
+	}
+}
+
+// dsack: the receiver got [lo, hi) twice. A repeat of it was needless; without
+// one the network, or a repeat that the capture missed, made the second.
+func (c *Conn) dsack(st *Store, d *Dir, lo, hi int64) {
+	y := st.tallyOf(d)
+	matched := false
+	if tr := st.troubleIf(d); tr != nil {
+		for i := range tr.repeats {
+			r := &tr.repeats[i]
+			if r.lo < hi && r.hi > lo {
+				matched = true
+				if r.verdict != spurious {
+					y.needless(r)
+					break
+				}
+			}
+		}
+	}
+	if !matched {
+		y.dsackUnmatched++
+	}
+}
+
+// calm forgets what is settled.
+func (c *Conn) calm(st *Store, d *Dir, now int64) {
+	tr := st.troubleIf(d)
+	if tr == nil {
+		return
+	}
+	wait := int64(st.cfg.Grace) + 2*c.pathRTT()
+	missed, quiet := tr.settle(now, int64(st.cfg.Grace), wait)
+	if missed > 0 {
+		st.tallyOf(d).missed += missed
+	}
+	if tr.untracked {
+		st.tallyOf(d).untracked = true
+	}
+	if quiet && d.una >= d.hi {
+		st.freeTrouble(d)
+	}
+}

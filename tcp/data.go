@@ -1,0 +1,323 @@
+package tcp
+
+import "mirrorscope/packet"
+
+// occupy takes a packet that occupies sequence space [s, e), of which n octets
+// are payload. alike says that the same packet, byte for byte but for what
+// changes from hop to hop, was recorded a moment ago and is no mirror's copy.
+func (c *Conn) occupy(st *Store, p *packet.Packet, dir int, s, e int64, alike bool) {
+	d, r := &c.Dirs[dir], &c.Dirs[1-dir]
+	n := int64(p.PayloadLen)
+	if n <= maxPlainSegment {
+		d.maxLen = max(d.maxLen, uint16(n))
+	}
+	switch {
+	case s-d.hi > maxJump || d.hi-s > maxJump:
+		c.resync(st, d, s, e)
+		return
+	case alike && s < d.hi:
+		st.tallyOf(d).netDups++
+		return
+	case c.stray(d, r, p, s):
+		st.tallyOf(d).strays++
+		return
+	}
+	d.packets++
+	if s >= d.hi {
+		c.fresh(st, p, dir, s, e)
+	} else {
+		if c.probe(st, d, r, p, s, n) {
+			return
+		}
+		c.again(st, p, dir, s, min(e, d.hi))
+		if e > d.hi {
+			c.fresh(st, p, dir, d.hi, e)
+		}
+	}
+	d.lastAt = p.Time
+	c.windowFull(st, d, r, p.Time)
+}
+
+// maxPlainSegment is the payload that a frame of the usual sizes can hold;
+// what is longer was put together by an offload.
+const maxPlainSegment = 8960
+
+// resync starts a direction anew where a gap is too large to be one stream.
+func (c *Conn) resync(st *Store, d *Dir, s, e int64) {
+	st.freeFlight(d)
+	st.freeTrouble(d)
+	d.gapsBefore += d.hi - d.lo
+	d.hi, d.lo = e, s
+	d.has &^= hasUna
+}
+
+// stray: an old duplicate by its timestamp (RFC 7323 section 5.2), a window or
+// more below what was acknowledged.
+func (c *Conn) stray(d, r *Dir, p *packet.Packet, s int64) bool {
+	t := &p.TCP
+	if t.Has&packet.HasTimestamps == 0 || d.has&(hasTSval|hasUna) != hasTSval|hasUna {
+		return false
+	}
+	return int32(d.tsval-t.TSval) > 1 && d.una-s > max(c.window(d, r), 1<<16)
+}
+
+// fresh takes space that was not sent before, as far as was recorded.
+func (c *Conn) fresh(st *Store, p *packet.Packet, dir int, s, e int64) {
+	d, r := &c.Dirs[dir], &c.Dirs[1-dir]
+	t := &p.TCP
+	if s > d.hi {
+		h := hole{
+			span: span{d.hi, s}, at: p.Time, tsval: t.TSval, hasTS: t.Has&packet.HasTimestamps != 0, beforeID: d.idHigh, behindID: p.IPID,
+			idsOK: d.countsIDs(p), packets: d.packets,
+		}
+		if d.has&hasUna != 0 && d.una >= s {
+			h.ackedAt = p.Time
+		}
+		st.troubleOf(d).open(h)
+	} else if c.inferred(d, r, p) {
+		st.tallyOf(d).inferred++
+	}
+	d.hi = e
+	if d.has&hasUna != 0 && d.una >= e {
+		return // acknowledged before it was recorded: nothing to time
+	}
+	if t.Flags&packet.SYN != 0 {
+		return // the handshake has its own times
+	}
+	f := st.flightOf(d)
+	f.sent(e, p.Time)
+	if t.Has&packet.HasTimestamps != 0 {
+		f.stamp(t.TSval, e, p.Time)
+	}
+	if r.zwSince != 0 && p.PayloadLen == 1 {
+		st.tallyOf(d).zwProbes++
+	} else {
+		d.has &^= probing
+	}
+}
+
+// inferred: the packet is new by its number, but IPv4 identifications are
+// missing before it, after a pause long enough for a repeat and in which the
+// other side gave nothing to acknowledge: the tail before it was lost before
+// the observation point, and this is its repeat.
+func (c *Conn) inferred(d, r *Dir, p *packet.Packet) bool {
+	if !d.countsIDs(p) || int16(p.IPID-d.idHigh) < 2 || int16(p.IPID-d.idHigh) > 64 {
+		return false
+	}
+	rtt := c.pathRTT()
+	return rtt > 0 && p.Time-d.seenAt >= rtt*9/10 && r.lastAt < d.seenAt
+}
+
+// countsIDs tells whether the IPv4 identifications of a direction count up by
+// one.
+func (d *Dir) countsIDs(p *packet.Packet) bool { return p.Version == 4 && d.idSteps >= 4 }
+
+// noteID keeps track of a direction's IPv4 identifications.
+func (d *Dir) noteID(p *packet.Packet) {
+	if p.Version != 4 {
+		return
+	}
+	step := int16(p.IPID - d.idHigh)
+	switch {
+	case d.has&hasID == 0:
+		d.has |= hasID
+		d.idHigh = p.IPID
+	case step == 1:
+		d.idSteps = min(d.idSteps+1, 8)
+		d.idHigh = p.IPID
+	case step > 1 && step <= 512:
+		d.idHigh = p.IPID
+	case step <= 0 && step > -512 && step != 0: // reordered
+	default:
+		d.idSteps = 0
+		d.idHigh = p.IPID
+	}
+}
+
+// again takes [s, m), all of it below hi: a repeat, or what fills a hole.
+func (c *Conn) again(st *Store, p *packet.Packet, dir int, s, m int64) {
+	d := &c.Dirs[dir]
+	t := &p.TCP
+	hasTS := t.Has&packet.HasTimestamps != 0
+	older := hasTS && d.has&hasTSval != 0 && After(d.tsval, t.TSval)
+
+	tr := st.troubleIf(d)
+	inHole := int64(0)
+	if tr != nil {
+		inHole = tr.overlap(s, m)
+	}
+	payload := max(m-s-flagsBelow(t, m-s, p.PayloadLen), 0)
+	r := repeat{span: span{s, m}, at: p.Time, una: d.una, tsval: t.TSval, hasTS: hasTS, atUna: d.has&hasUna != 0 && s <= d.una, payload: payload}
+
+	if 2*inHole <= m-s {
+		// Recorded before.
+		if older && t.Flags&packet.SYN == 0 {
+			c.late(st, d, tr, s, m)
+			return
+		}
+		r.verdict = lostAfter
+		switch {
+		case d.has&hasUna != 0 && m <= d.una, tr != nil && tr.isSacked(s, m):
+			r.verdict = spurious
+		case d.has&hasUna == 0:
+			r.verdict = unlocated // one-sided: nobody is heard to miss it
+		}
+		if inHole > 0 {
+			tr.fill(s, m)
+		}
+	} else {
+		h, _ := tr.firstHole(s, m)
+		switch c.fills(st, d, tr, &h, p, older) {
+		case reordered:
+			if h.ackedAt == 0 {
+				y := st.tallyOf(d)
+				y.oooPackets++
+				y.oooExtent = max(y.oooExtent, d.packets-h.packets)
+				y.oooLate = max(y.oooLate, p.Time-h.at)
+			}
+			c.filled(st, d, tr, s, m)
+			return
+		case maybeReordered:
+			y := st.tallyOf(d)
+			y.ambiguous++
+			y.oooPackets++
+			y.oooExtent = max(y.oooExtent, d.packets-h.packets)
+			y.oooLate = max(y.oooLate, p.Time-h.at)
+			c.filled(st, d, tr, s, m)
+			return
+		case maybeRepeated:
+			st.tallyOf(d).ambiguous++
+			r.verdict = lostBefore
+		case repeated:
+			r.verdict = lostBefore
+		}
+		if h.ackedAt != 0 {
+			r.verdict = spurious // the capture missed the original, the receiver did not
+		}
+		c.filled(st, d, tr, s, m)
+	}
+	tr = st.troubleOf(d)
+	r.class = c.classify(st, dir, tr, &r, p)
+	r.sackHi = tr.sackHi()
+	if d.has&hasUna != 0 && m <= d.una {
+		r.ackedAt = p.Time
+	}
+	tr.keep(r)
+	mss := c.mss(d)
+	st.tallyOf(d).count(&r, max((payload+mss-1)/mss, 1))
+	st.flightOf(d).collapse = d.hi
+	d.timerRun(uint32(s), p.Time)
+}
+
+// flagsBelow is how many of the n positions are SYN and FIN and not payload.
+func flagsBelow(t *packet.TCP, n int64, payload uint32) int64 {
+	return max(n-int64(payload), 0)
+}
+
+// filled takes [s, m) out of the holes; samples that reach below hi would
+// measure the repair.
+func (c *Conn) filled(st *Store, d *Dir, tr *trouble, s, m int64) {
+	tr.fill(s, m)
+	if f := st.flightIf(d); f != nil {
+		f.collapse = d.hi
+	}
+}
+
+// late takes a packet that was sent before others that were recorded already:
+// its own repeat has overtaken it, and was needless, or the network made a
+// second copy of it.
+func (c *Conn) late(st *Store, d *Dir, tr *trouble, s, m int64) {
+	y := st.tallyOf(d)
+	if tr != nil {
+		for i := range tr.repeats {
+			if r := &tr.repeats[i]; r.lo < m && r.hi > s {
+				y.needless(r)
+				y.oooPackets++
+				return
+			}
+		}
+	}
+	y.netDups++
+}
+
+// filler says what filled a hole.
+type filler uint8
+
+const (
+	repeated filler = iota
+	reordered
+	maybeRepeated
+	maybeReordered
+)
+
+// fills decides whether what fills a hole is a retransmission or a packet that
+// others have overtaken; the first rule that can tell does. older says that
+// its TSval lies below the highest.
+func (c *Conn) fills(st *Store, d *Dir, tr *trouble, h *hole, p *packet.Packet, older bool) filler {
+	t := &p.TCP
+	if h.hasTS && t.Has&packet.HasTimestamps != 0 {
+		switch step := int32(t.TSval - h.tsval); {
+		case step > 0:
+			return repeated
+		case step < 0:
+			return reordered
+		}
+	}
+	if h.idsOK && p.Version == 4 {
+		switch {
+		case int16(p.IPID-d.idHigh) > 0:
+			return repeated
+		case int16(p.IPID-h.beforeID) > 0 && int16(h.behindID-p.IPID) > 0:
+			return reordered
+		}
+	}
+	if h.ackedAt != 0 {
+		// The receiver had it before: recorded late, or repeated although it had arrived.
+		if p.Time-h.ackedAt <= int64(st.cfg.Grace) && tr.dupACKs == 0 {
+			return reordered
+		}
+		return maybeRepeated
+	}
+	rtt := c.pathRTT()
+	if rtt == 0 {
+		if p.Time-h.at < int64(st.cfg.ReorderLag) {
+			return maybeReordered
+		}
+		return maybeRepeated
+	}
+	if tr.signalAt != 0 {
+		// The sender can have heard of the loss: its half of the path later.
+		if p.Time-tr.signalAt >= c.senderHalf(d)*9/10 {
+			return repeated
+		}
+		return reordered
+	}
+	if p.Time-h.at < rtt*9/10 {
+		return reordered
+	}
+	return repeated
+}
+
+// senderHalf is the half of the path on the side of d's sender, or 0.
+func (c *Conn) senderHalf(d *Dir) int64 {
+	if d == &c.Dirs[0] {
+		return c.Dirs[1].rtt.base()
+	}
+	return c.Dirs[0].rtt.base()
+}
+
+// minTimerGap is 0.9 of the smallest retransmission timer in use (Linux: 200
+// ms).
+const minTimerGap = 180e6
+
+// timerRun counts repeats of one octet in a row that only a timer explains.
+func (d *Dir) timerRun(seq uint32, at int64) {
+	if d.repRun > 0 && seq == d.repSeq {
+		if at-d.repAt >= minTimerGap && d.repRun < 255 {
+			d.repRun++
+			d.repAt = at
+		}
+		return
+	}
+	d.repSeq, d.repAt, d.repRun = seq, at, 1
+}

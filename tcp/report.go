@@ -1,0 +1,219 @@
+package tcp
+
+import "mirrorscope/histogram"
+
+// Quantiles of a distribution of durations, in ns.
+type Quantiles struct{ P50, P90, P99 float64 }
+
+func quantiles(h *histogram.Histogram) (q Quantiles) {
+	q.P50, _ = h.Quantile(0.50)
+	q.P90, _ = h.Quantile(0.90)
+	q.P99, _ = h.Quantile(0.99)
+	return q
+}
+
+// RTT is the round trip between the observation point and one host.
+type RTT struct {
+	State   State
+	Reasons Reasons
+	Stamps  bool  // most samples were taken by timestamps
+	Min     int64 // ns; 0 without samples
+	// Quantiles are of the clean samples, or, when State is Bounded, of those
+	// that a delayed ACK may have made longer.
+	Quantiles
+	Clean, Maybe int64
+}
+
+// Retransmits counts what one side sent again. Spurious + LostBefore +
+// LostAfter + Unlocated = Packets.
+type Retransmits struct {
+	State   State
+	Reasons Reasons
+
+	Packets, Segments, Bytes         int64
+	SpuriousPackets, SpuriousBytes   int64
+	LostBefore, LostAfter, Unlocated int64
+	Inferred                         int64 // not part of Packets
+	DSACKUnmatched                   int64
+	ByClass                          [NumClasses]int64
+}
+
+// Side is what one side's direction showed.
+type Side struct {
+	RTT         RTT // between the observation point and this side
+	Retransmits Retransmits
+	OutOfOrder  struct {
+		Packets, MaxExtent int64
+		MaxLate            int64 // ns
+	}
+	NetworkDuplicates int64
+	KeepAlives        int64
+	ZeroWindow        struct { // of this side's receive window
+		Episodes, Probes int64 // probes sent by the other side
+		Time             int64 // ns
+	}
+	WindowFull int64 // ns that this side had all in flight that the other offered
+	Missed     int64 // octets sent and acknowledged that the capture missed
+	Recorded   int64 // octets of sequence space recorded
+	Strays     int64
+}
+
+// Response is the server's think time per turn.
+type Response struct {
+	State    State
+	Reasons  Reasons
+	Turns    int64 // requests with a response
+	Measured int64
+	Min, Max int64 // ns, Absent when nothing was measured
+	Quantiles
+}
+
+// Report is what a connection has shown so far. It is a value.
+type Report struct {
+	Sides    [2]Side // client, server
+	Response Response
+}
+
+// Report fills r. client is the direction of the client, now the packet time
+// of the report; final says that nothing more will come.
+func (c *Conn) Report(st *Store, r *Report, client int, now int64, final bool) {
+	for i, dir := range [2]int{client, 1 - client} {
+		c.side(st, &r.Sides[i], dir, now, final)
+	}
+	c.response(st, &r.Response, client)
+}
+
+func (c *Conn) side(st *Store, s *Side, dir int, now int64, final bool) {
+	*s = Side{}
+	d, o := &c.Dirs[dir], &c.Dirs[1-dir]
+	rtt(st, &s.RTT, &o.rtt) // the other's data is acknowledged by this side
+	if d.has&hasSeq != 0 {
+		s.Recorded = d.hi - d.lo + d.gapsBefore
+	}
+	if d.wfSince != 0 {
+		s.WindowFull = max(d.seenAt, o.seenAt) - d.wfSince
+	}
+	if d.zwSince != 0 {
+		s.ZeroWindow.Time = max(d.seenAt, o.seenAt) - d.zwSince
+	}
+	if y := st.tallyIf(o); y != nil {
+		s.ZeroWindow.Probes = int64(y.zwProbes)
+	}
+	pending := int64(0)
+	if tr := st.troubleIf(d); tr != nil && final {
+		for _, h := range tr.holes {
+			if h.ackedAt != 0 {
+				pending += h.hi - h.lo
+			}
+		}
+	}
+	x := &s.Retransmits
+	x.State = Measured
+	y := st.tallyIf(d)
+	s.Missed = pending
+	if y != nil {
+		s.Missed += y.missed
+		x.Packets, x.Segments, x.Bytes = int64(y.packets), int64(y.segments), y.bytes
+		x.SpuriousPackets, x.SpuriousBytes = int64(y.spuriousPackets), y.spuriousBytes
+		x.LostBefore, x.LostAfter, x.Unlocated = int64(y.before), int64(y.after), int64(y.unlocated)
+		x.Inferred, x.DSACKUnmatched = int64(y.inferred), int64(y.dsackUnmatched)
+		for i, n := range y.byClass {
+			x.ByClass[i] = int64(n)
+		}
+		s.OutOfOrder.Packets, s.OutOfOrder.MaxExtent, s.OutOfOrder.MaxLate = int64(y.oooPackets), int64(y.oooExtent), y.oooLate
+		s.NetworkDuplicates, s.KeepAlives = int64(y.netDups), int64(y.keepAlives)
+		s.ZeroWindow.Episodes = int64(y.zwEpisodes)
+		s.ZeroWindow.Time += y.zwTime
+		s.WindowFull += y.wfTime
+		s.Strays = int64(y.strays)
+		if y.ambiguous > 0 || y.untracked {
+			x.State = Ambiguous
+		}
+		if y.offload > 0 {
+			x.State = Ambiguous
+			x.Reasons |= Offload
+		}
+	}
+	s.Recorded -= s.Missed
+	if s.Missed > 0 && float64(s.Missed) > st.cfg.LossWarn*float64(s.Missed+s.Recorded) {
+		// The original of a repeat that filled a hole may have been missed, too.
+		x.State = Ambiguous
+		x.Reasons |= CaptureLoss
+		x.Unlocated += x.LostBefore
+		x.LostBefore = 0
+	}
+	switch {
+	case d.has&hasSeq == 0:
+		x.State, x.Reasons = Unknown, OneSided
+	case d.has&hasUna == 0 && o.has&hasSeq == 0 && d.packets > 1:
+		x.State = Bounded // a loss before the point is heard of from nobody
+		x.Reasons |= OneSided
+	}
+}
+
+func rtt(st *Store, r *RTT, h *half) {
+	r.Clean, r.Maybe, r.Min = int64(h.samples), int64(h.maybe), h.min
+	r.Stamps = 2*h.byStamps > h.samples+h.maybe
+	switch {
+	case h.samples > 0:
+		r.State, r.Quantiles = Measured, quantiles(st.whole(h.clean))
+	case h.maybe > 0:
+		r.State, r.Quantiles = Bounded, quantiles(st.whole(h.delayed))
+	}
+}
+
+// Distributions are those of one interval.
+type Distributions struct {
+	RTT   [2]histogram.Histogram // clean samples, between the observation point and client, server
+	Think histogram.Histogram
+}
+
+// CloseInterval adds the distributions of the running interval to x, and
+// begins the next.
+func (c *Conn) CloseInterval(st *Store, x *Distributions, client int) {
+	for i, dir := range [2]int{client, 1 - client} {
+		h := &c.Dirs[1-dir].rtt
+		st.copyRunning(&x.RTT[i], h.clean)
+		st.closeInterval(&h.clean)
+		st.closeInterval(&h.delayed)
+	}
+	st.copyRunning(&x.Think, c.turn.think)
+	st.closeInterval(&c.turn.think)
+}
+
+func (c *Conn) response(st *Store, r *Response, client int) {
+	u := &c.turn
+	*r = Response{Turns: int64(u.turns), Measured: int64(u.measured), Min: Absent, Max: Absent}
+	if u.flags&requestLost != 0 {
+		r.Reasons |= RequestLost
+	}
+	if u.flags&responseLost != 0 {
+		r.Reasons |= ResponseLost
+	}
+	if u.measured == 0 {
+		return
+	}
+	r.Min, r.Max, r.Quantiles = u.min, u.max, quantiles(st.whole(u.think))
+	r.State = Measured
+	if u.flags&noBase != 0 {
+		r.State = Bounded
+	}
+}
+
+// Minus takes what an earlier report told off the counts of a side.
+func (s *Side) Minus(o *Side) {
+	x, y := &s.Retransmits, &o.Retransmits
+	for _, c := range []struct{ a, b *int64 }{
+		{&x.Packets, &y.Packets}, {&x.Segments, &y.Segments}, {&x.Bytes, &y.Bytes}, {&x.SpuriousPackets, &y.SpuriousPackets},
+		{&x.SpuriousBytes, &y.SpuriousBytes}, {&x.LostBefore, &y.LostBefore}, {&x.LostAfter, &y.LostAfter}, {&x.Unlocated, &y.Unlocated},
+		{&x.Inferred, &y.Inferred}, {&x.DSACKUnmatched, &y.DSACKUnmatched}, {&s.OutOfOrder.Packets, &o.OutOfOrder.Packets},
+		{&s.NetworkDuplicates, &o.NetworkDuplicates}, {&s.KeepAlives, &o.KeepAlives}, {&s.ZeroWindow.Episodes, &o.ZeroWindow.Episodes},
+		{&s.ZeroWindow.Probes, &o.ZeroWindow.Probes}, {&s.ZeroWindow.Time, &o.ZeroWindow.Time}, {&s.WindowFull, &o.WindowFull},
+		{&s.Missed, &o.Missed}, {&s.Recorded, &o.Recorded}, {&s.Strays, &o.Strays}, {&s.RTT.Clean, &o.RTT.Clean}, {&s.RTT.Maybe, &o.RTT.Maybe},
+	} {
+		*c.a -= *c.b
+	}
+	for i := range x.ByClass {
+		x.ByClass[i] -= y.ByClass[i]
+	}
+}

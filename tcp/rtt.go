@@ -1,0 +1,128 @@
+package tcp
+
+// half is the round trip between the observation point and the host that
+// acknowledges a direction's data: one half of the path. All times are ns.
+type half struct {
+	min          int64 // smallest sample; 0 none
+	handshake    int64 // the half as the handshake showed it; 0 unknown
+	srtt, rttvar int64 // RFC 6298 section 2
+	firstCleanAt int64 // record time of the first clean sample; 0 none
+
+	samples        uint32 // clean: the ACK had no reason to wait
+	maybe          uint32 // its delay may be the receiver's
+	byStamps       uint32 // of samples and maybe: taken by timestamps
+	clean, delayed dist
+}
+
+// base is the half without queues, as far as is known: the smallest sample, or
+// the handshake's. 0 is unknown.
+func (h *half) base() int64 {
+	if h.min == 0 || h.handshake != 0 && h.handshake < h.min {
+		return h.handshake
+	}
+	return h.min
+}
+
+// take adds a sample. How it was taken and whether the ACK may have been
+// delayed decides where it counts.
+func (h *half) take(st *Store, ns, now int64, clean, byStamp bool) {
+	if ns <= 0 {
+		return // recorded out of order
+	}
+	if byStamp {
+		h.byStamps++
+	}
+	if h.min == 0 || ns < h.min {
+		h.min = ns
+	}
+	if clean {
+		h.samples++
+		if h.firstCleanAt == 0 {
+			h.firstCleanAt = now
+		}
+		st.add(&h.clean, ns)
+	} else {
+		h.maybe++
+		st.add(&h.delayed, ns)
+	}
+	if h.srtt == 0 {
+		h.srtt, h.rttvar = ns, ns/2
+		return
+	}
+	dev := h.srtt - ns
+	if dev < 0 {
+		dev = -dev
+	}
+	h.rttvar += (dev - h.rttvar) / 4
+	h.srtt += (ns - h.srtt) / 8
+}
+
+// fits: a duration is within [0.5, 2] of the base of later samples, and may
+// always be as long as 1 ms.
+func (h *half) fits(ns int64) bool { return ns >= h.min/2 && ns <= max(2*h.min, 1e6) }
+
+// sample takes the round-trip samples that an ACK of d's data gives, before d
+// moves to ack. r is the receiver's own direction, in which the ACK was sent,
+// with its n octets of payload.
+func (c *Conn) sample(st *Store, d *Dir, ack int64, now int64, tsecr uint32, hasTS bool, n uint32) {
+	f := st.flightIf(d)
+	if f == nil {
+		return
+	}
+	tr := st.troubleIf(d)
+	repairing := d.una < f.collapse || tr != nil && (len(tr.sacked) > 0 || tr.overlap(d.una, ack) > 0)
+	at, exact := f.acked(ack)
+	byStampAt, echoed := int64(0), false
+	if hasTS && tsecr != 0 {
+		byStampAt, echoed = f.echo(tsecr, ack)
+	}
+	mss := c.mss(d)
+	clean := ack-d.una >= 2*mss || d.has&hasFIN != 0 && ack == d.hi
+	switch {
+	case exact && !repairing:
+		ns := now - at
+		if n > 0 && d.rtt.min > 0 && ns <= d.rtt.min*5/4 {
+			clean = true // carried by an answer that came at once
+		}
+		d.rtt.take(st, ns, now, clean, false)
+	case echoed && repairing:
+		d.rtt.take(st, now-byStampAt, now, false, true)
+	}
+	if ack >= d.hi && f.n == 0 && ack >= f.collapse {
+		st.freeFlight(d)
+	}
+}
+
+// pathRTT is the smallest round trip of the whole path, or 0.
+func (c *Conn) pathRTT() int64 {
+	a, b := c.Dirs[0].rtt.base(), c.Dirs[1].rtt.base()
+	if a == 0 || b == 0 {
+		return 0
+	}
+	return a + b
+}
+
+// rto estimates the sender's retransmission timer (RFC 6298 section 2, with
+// the smallest timer in use for its floor). It is a bound, not a value.
+func (c *Conn) rto(st *Store) int64 {
+	a, b := &c.Dirs[0].rtt, &c.Dirs[1].rtt
+	srtt := max(a.srtt, a.base()) + max(b.srtt, b.base())
+	return srtt + max(4*(a.rttvar+b.rttvar), int64(st.cfg.RTOMin))
+}
+
+// mss is the largest segment of payload in a direction: by both SYNs' options,
+// less the timestamps, else by what was seen.
+func (c *Conn) mss(d *Dir) int64 {
+	a, b := &c.Dirs[0], &c.Dirs[1]
+	if a.has&b.has&hasMSS != 0 {
+		m := int64(min(a.mss, b.mss))
+		if a.has&b.has&hasTimestamps != 0 {
+			m -= 12
+		}
+		return max(m, 1)
+	}
+	if d.maxLen > 0 {
+		return int64(d.maxLen)
+	}
+	return 1460
+}
