@@ -27,10 +27,11 @@ type Dir struct {
 	mss     uint16
 	maxLen  uint16 // longest payload that is no super-packet
 	idHigh  uint16 // highest IPv4 identification
+	idSteps uint16 // steps of exactly 1 that the identifications made
+	idGaps  uint16 // … and larger ones without a pause
 	wscale  uint8
 	ttl     uint8 // of the latest packet that is not an RST
 	repRun  uint8 // timer repeats of repSeq in a row, without progress
-	idSteps uint8 // steps of exactly 1 that the identifications made
 }
 
 type dirHas uint32
@@ -239,7 +240,7 @@ func (c *Conn) Add(st *Store, p *packet.Packet, dir, client int, o *Opening, ali
 	}
 	c.zeroWindow(st, d, r, t, p.Time)
 	c.calm(st, d, p.Time)
-	d.note(p)
+	c.note(d, p)
 	if c.flags&established == 0 && d.has&r.has&hasSeq != 0 && d.data() && r.data() {
 		c.flags |= established
 	}
@@ -254,9 +255,9 @@ func (d *Dir) place(seq uint32) int64 {
 }
 
 // note keeps what later packets are compared with.
-func (d *Dir) note(p *packet.Packet) {
+func (c *Conn) note(d *Dir, p *packet.Packet) {
 	t := &p.TCP
-	d.noteID(p)
+	c.noteID(d, p)
 	d.seenAt = p.Time
 	d.window = t.Window
 	d.ttl = p.TTL

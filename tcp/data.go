@@ -101,7 +101,7 @@ func (c *Conn) fresh(st *Store, p *packet.Packet, dir int, s, e int64) {
 // other side gave nothing to acknowledge: the tail before it was lost before
 // the observation point, and this is its repeat.
 func (c *Conn) inferred(d, r *Dir, p *packet.Packet) bool {
-	if !d.countsIDs(p) || int16(p.IPID-d.idHigh) < 2 || int16(p.IPID-d.idHigh) > 64 {
+	if !d.countsIDs(p) || int16(p.IPID-d.idHigh) < 2 || int16(p.IPID-d.idHigh) > 64 || 16*d.idGaps > d.idSteps {
 		return false
 	}
 	rtt := c.pathRTT()
@@ -113,7 +113,7 @@ func (c *Conn) inferred(d, r *Dir, p *packet.Packet) bool {
 func (d *Dir) countsIDs(p *packet.Packet) bool { return p.Version == 4 && d.idSteps >= 4 }
 
 // noteID keeps track of a direction's IPv4 identifications.
-func (d *Dir) noteID(p *packet.Packet) {
+func (c *Conn) noteID(d *Dir, p *packet.Packet) {
 	if p.Version != 4 {
 		return
 	}
@@ -123,14 +123,21 @@ func (d *Dir) noteID(p *packet.Packet) {
 		d.has |= hasID
 		d.idHigh = p.IPID
 	case step == 1:
-		d.idSteps = min(d.idSteps+1, 8)
+		d.idSteps++
 		d.idHigh = p.IPID
 	case step > 1 && step <= 512:
+		// A shared counter has gaps in the middle of a flight, too.
+		if d.place(p.TCP.Seq) <= d.hi && d.idGaps < 1<<11 && p.Time-d.seenAt < c.pathRTT()*9/10 {
+			d.idGaps++
+		}
 		d.idHigh = p.IPID
 	case step <= 0 && step > -512 && step != 0: // reordered
 	default:
-		d.idSteps = 0
+		d.idSteps, d.idGaps = 0, 0
 		d.idHigh = p.IPID
+	}
+	if d.idSteps == 1<<15 {
+		d.idSteps, d.idGaps = d.idSteps/2, d.idGaps/2
 	}
 }
 
@@ -159,8 +166,6 @@ func (c *Conn) again(st *Store, p *packet.Packet, dir int, s, m int64) {
 		switch {
 		case d.has&hasUna != 0 && m <= d.una, tr != nil && tr.isSacked(s, m):
 			r.verdict = spurious
-		case d.has&hasUna == 0:
-			r.verdict = unlocated // one-sided: nobody is heard to miss it
 		}
 		if inHole > 0 {
 			tr.fill(s, m)

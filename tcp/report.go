@@ -141,6 +141,7 @@ func (c *Conn) side(st *Store, s *Side, dir int, now int64, final bool) {
 		x.Reasons |= CaptureLoss
 		x.Unlocated += x.LostBefore
 		x.LostBefore = 0
+		x.Inferred = 0 // what the identifications miss, the capture has missed
 	}
 	switch {
 	case d.has&hasSeq == 0:
@@ -148,6 +149,8 @@ func (c *Conn) side(st *Store, s *Side, dir int, now int64, final bool) {
 	case d.has&hasUna == 0 && o.has&hasSeq == 0 && d.packets > 1:
 		x.State = Bounded // a loss before the point is heard of from nobody
 		x.Reasons |= OneSided
+		x.Unlocated += x.LostAfter + x.LostBefore
+		x.LostAfter, x.LostBefore = 0, 0
 	}
 }
 
