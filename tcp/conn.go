@@ -240,7 +240,7 @@ func (c *Conn) Add(st *Store, p *packet.Packet, dir, client int, o *Opening, ali
 	}
 	c.zeroWindow(st, d, r, t, p.Time)
 	c.calm(st, d, p.Time)
-	c.note(d, p)
+	c.note(d, p, s <= before)
 	if c.flags&established == 0 && d.has&r.has&hasSeq != 0 && d.data() && r.data() {
 		c.flags |= established
 	}
@@ -255,9 +255,9 @@ func (d *Dir) place(seq uint32) int64 {
 }
 
 // note keeps what later packets are compared with.
-func (c *Conn) note(d *Dir, p *packet.Packet) {
+func (c *Conn) note(d *Dir, p *packet.Packet, inOrder bool) {
 	t := &p.TCP
-	c.noteID(d, p)
+	c.noteID(d, p, inOrder)
 	d.seenAt = p.Time
 	d.window = t.Window
 	d.ttl = p.TTL

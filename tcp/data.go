@@ -113,7 +113,7 @@ func (c *Conn) inferred(d, r *Dir, p *packet.Packet) bool {
 func (d *Dir) countsIDs(p *packet.Packet) bool { return p.Version == 4 && d.idSteps >= 4 }
 
 // noteID keeps track of a direction's IPv4 identifications.
-func (c *Conn) noteID(d *Dir, p *packet.Packet) {
+func (c *Conn) noteID(d *Dir, p *packet.Packet, inOrder bool) {
 	if p.Version != 4 {
 		return
 	}
@@ -127,7 +127,7 @@ func (c *Conn) noteID(d *Dir, p *packet.Packet) {
 		d.idHigh = p.IPID
 	case step > 1 && step <= 512:
 		// A shared counter has gaps in the middle of a flight, too.
-		if d.place(p.TCP.Seq) <= d.hi && d.idGaps < 1<<11 && p.Time-d.seenAt < c.pathRTT()*9/10 {
+		if inOrder && d.idGaps < 1<<11 && p.Time-d.seenAt < c.pathRTT()*9/10 {
 			d.idGaps++
 		}
 		d.idHigh = p.IPID
