@@ -53,7 +53,7 @@ type PcapngWriter struct {
 // NewPcapngWriter starts a file on w with a section header.
 func NewPcapngWriter(w io.Writer, bigEndian bool) *PcapngWriter {
 	p := &PcapngWriter{w: bufio.NewWriterSize(w, bufferSize)}
-	p.Section(bigEndian)
+	_ = p.Section(bigEndian) // an error comes back from every later write
 	return p
 }
 

@@ -218,12 +218,20 @@ func TestShopShows(t *testing.T) {
 	}
 }
 
-// TestShopTshark looks that all checksums hold.
+// TestShopTshark looks that all checksums hold and that the protocols are what
+// they are meant to be.
 func TestShopTshark(t *testing.T) {
 	capture, _ := shopFiles(t)
-	seen := map[string]int{}
-	for _, l := range tshark(t, capture, "ip.checksum.status", "tcp.checksum.status") {
-		seen[l]++
+	seen, protocols := map[string]int{}, map[string]int{}
+	for _, l := range tshark(t, capture, "ip.checksum.status", "tcp.checksum.status", "_ws.col.Protocol") {
+		status, protocol := l[:strings.LastIndexByte(l, '\t')], l[strings.LastIndexByte(l, '\t')+1:]
+		seen[status]++
+		protocols[protocol]++
+	}
+	for _, p := range []string{"TLSv1.3", "TLSv1.2", "HTTP/JSON", "PGSQL", "RESP", "DNS", "ICMP", "ARP", "Syslog"} {
+		if protocols[p] == 0 {
+			t.Errorf("no packet is %s: %v", p, protocols)
+		}
 	}
 	for l, n := range seen {
 		if strings.Trim(l, "1,\t") != "" { // 1 is good; a protocol that is not there has none

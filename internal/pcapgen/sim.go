@@ -75,7 +75,6 @@ type sim struct {
 	order    int
 	ends     [2]*endpoint
 	free     [2]int64   // when each end's interface is free again
-	sent     [2][5]int  // packets by kind, to find a Fate
 	seen     [2][]spans // by side and tap: sequence space recorded
 	rec      []Recorded
 	truth    []Truth

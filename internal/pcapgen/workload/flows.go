@@ -214,7 +214,8 @@ func openFlow() []script {
 	return []script{{packets: b.packets, outcome: "established"}}
 }
 
-// lonelySYN is one packet of a flood.
+// lonelySYN is one packet of a flood. Its flows time out; a sensor may not say
+// so, since it never records the other direction.
 func lonelySYN() []script {
 	b := newBuilder(nil)
 	b.add(client, pcapgen.SYN, nil)

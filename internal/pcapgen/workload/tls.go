@@ -25,7 +25,7 @@ func tlsFlows() (out []script) {
 			random := h.ClientRandomAt(i)
 			for len(flight) > 0 {
 				n := min(mss, len(flight))
-				flags := uint16(ack)
+				flags := ack
 				if n == len(flight) {
 					flags = pushAck
 				}

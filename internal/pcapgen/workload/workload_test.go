@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -201,9 +202,18 @@ func TestTransfersAnalysis(t *testing.T) {
 	if r.Packets < 10 || r.Packets != r.LostBefore+r.LostAfter || r.LostBefore == 0 || r.LostAfter == 0 {
 		t.Fatalf("repeats %+v", r)
 	}
-	repeats, holes := int64(0), int64(0)
-	for _, l := range tshark(t, file, "-e", "tcp.analysis.retransmission", "-e", "tcp.analysis.out_of_order", "-e", "tcp.analysis.lost_segment", "-e", "tcp.analysis.ack_lost_segment") {
+	repeats, holes, blocks := int64(0), int64(0), 0
+	for _, l := range tshark(t, file, "-o", "tcp.relative_sequence_numbers:FALSE", "-e", "tcp.analysis.retransmission", "-e", "tcp.analysis.out_of_order", "-e", "tcp.analysis.lost_segment", "-e", "tcp.analysis.ack_lost_segment",
+		"-e", "tcp.ack", "-e", "tcp.options.sack_le") {
 		f := strings.Split(l, "\t")
+		if f[5] != "" {
+			blocks++
+			ack, _ := strconv.ParseUint(f[4], 10, 32)
+			left, _ := strconv.ParseUint(f[5], 10, 32)
+			if hole := uint32(left) - uint32(ack); hole != segmentBytes {
+				t.Errorf("SACK from %d with ACK %d: a hole of %d octets, want %d", left, ack, hole, segmentBytes)
+			}
+		}
 		if f[0] != "" || f[1] != "" {
 			repeats++
 		}
@@ -213,6 +223,9 @@ func TestTransfersAnalysis(t *testing.T) {
 		if f[3] != "" {
 			t.Error("an ACK of what was never recorded")
 		}
+	}
+	if blocks < 3*int(r.Packets) {
+		t.Errorf("%d SACK blocks for %d losses", blocks, r.Packets)
 	}
 	if repeats != r.Packets || holes != r.LostBefore {
 		t.Errorf("tshark finds %d repeats and %d holes; truth %+v", repeats, holes, r)

@@ -53,7 +53,7 @@ func run(args []string, stdout io.Writer, stderr *os.File) error {
 		if file, err = os.Create(o.output); err != nil {
 			return err
 		}
-		defer file.Close()
+		defer func() { _ = file.Close() }() // after an error; else it is closed below
 		out = file
 	}
 	if term.IsTerminal(int(stderr.Fd())) {
@@ -68,7 +68,7 @@ func run(args []string, stdout io.Writer, stderr *os.File) error {
 		signal.Notify(stop, os.Interrupt)
 		go func() {
 			<-stop
-			os.Remove(o.output)
+			_ = os.Remove(o.output)
 			os.Exit(130)
 		}()
 	}
@@ -145,6 +145,6 @@ func (o *options) writer(out io.Writer) pcapgen.Writer {
 	}
 	w := pcapgen.NewPcapngWriter(out, false)
 	// An error comes back from the first frame's Write.
-	w.Interface(pcapgen.NgInterface{Link: pcapgen.LinkEthernet, Name: "gen0", Resolution: 9, SnapLen: uint32(o.snapLen)})
+	_, _ = w.Interface(pcapgen.NgInterface{Link: pcapgen.LinkEthernet, Name: "gen0", Resolution: 9, SnapLen: uint32(o.snapLen)})
 	return w
 }
