@@ -48,7 +48,7 @@ var arrows = map[string]string{
 // light are the nouns of the domain: their code is the product's own, and
 // nothing but the standard library stands under it. Weight stays at the
 // leaves: below cloud only the root package is light.
-var light = []string{"packet", "filter", "tcp", "tlsmeta", "dnsmeta", "httpmeta", "histogram", "flow", "path", "enrich", "edge", "cloud"}
+var light = []string{"packet", "pool", "filter", "tcp", "tlsmeta", "dnsmeta", "httpmeta", "histogram", "flow", "path", "enrich", "edge", "cloud"}
 
 // onlyTests are modules and folders that non-test code of the product never
 // reaches: the decoder that ours is compared with, and the test helpers.
