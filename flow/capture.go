@@ -27,12 +27,22 @@ type Capture struct {
 	Errors      []error // what could not be read, with file and offset
 }
 
+// LossRatio is the share of the TCP data that the capture missed. ok is false
+// where there was no data.
+func (p *PointCapture) LossRatio() (ratio float64, ok bool) {
+	if p.Missed+p.Recorded == 0 {
+		return 0, false
+	}
+	return float64(p.Missed) / (float64(p.Missed) + float64(p.Recorded)), true
+}
+
 // PointCapture is the part of one observation point.
 type PointCapture struct {
 	ID               packet.PointID
 	Packets          uint64
 	Bytes            uint64 // IP octets
 	MirrorDuplicates uint64
-	DupMirror        bool // tagged: more than a fifth of a minute's packets were copies
-	BothDirections   bool // at least one flow was recorded in both directions
+	Missed, Recorded int64 // octets of TCP sequence space in its connections: acknowledged and not recorded; recorded, repeats once
+	DupMirror        bool  // tagged: more than a fifth of a minute's packets were copies
+	BothDirections   bool  // at least one flow was recorded in both directions
 }

@@ -25,6 +25,9 @@ func (t *Table) generation(n uint32, p *packet.Packet, dir int) (m uint32, ok bo
 		case f.tcp.Straggles(p, dir, &e.space):
 			f.stray++
 			t.report.stray++
+			if f.snapshot != 0 {
+				t.activate(n, f)
+			}
 			return n, false
 		}
 	}

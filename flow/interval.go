@@ -65,8 +65,7 @@ func (t *Table) closeInterval(f *Flow) {
 		x := &r.TCP.Response
 		x.Turns, s.turns = x.Turns-s.turns, x.Turns
 		x.Measured, s.measured = x.Measured-s.measured, x.Measured
-		r.Distributions = new(tcp.Distributions)
-		f.tcp.CloseInterval(t.tcp, r.Distributions, int(f.role.client))
+		r.Distributions = f.tcp.CloseInterval(t.tcp, int(f.role.client))
 	}
 	if r.HasHandshake {
 		syns, synacks := f.tcp.SYNs(), f.tcp.SYNACKs()

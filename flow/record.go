@@ -152,7 +152,7 @@ type Record struct {
 
 	HasTCP        bool
 	TCP           tcp.Report
-	Distributions *tcp.Distributions // Interval only; nil where nothing was sampled
+	Distributions *tcp.Distributions // of an Interval, and with Config.Distributions of a Connection; nil where nothing was sampled
 
 	MirrorDuplicates    int64
 	TruncatedPackets    int64

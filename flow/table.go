@@ -98,6 +98,9 @@ func (t *Table) Add(p *packet.Packet) {
 		point.MirrorDuplicates++
 		if f != nil {
 			f.mirrorDups++
+			if f.snapshot != 0 {
+				t.activate(n, f)
+			}
 			if o := t.opening(f); o != nil {
 				o.Copy(&f.tcp, p, dir)
 			}

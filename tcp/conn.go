@@ -185,8 +185,14 @@ func (c *Conn) Options(dir int) Options {
 	}
 }
 
-// MinRTT is the smallest path round trip known so far, ns, or 0.
-func (c *Conn) MinRTT() int64 { return c.pathRTT() }
+// MinRTT is the smallest path round trip that data has shown so far, ns, or 0.
+func (c *Conn) MinRTT() int64 {
+	a, b := c.Dirs[0].rtt.min, c.Dirs[1].rtt.min
+	if a == 0 || b == 0 {
+		return 0
+	}
+	return a + b
+}
 
 // Add takes a packet that was recorded in direction dir, in record order,
 // mirror copies left out. client is the direction of the client as far as the

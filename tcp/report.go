@@ -165,23 +165,51 @@ func rtt(st *Store, r *RTT, h *half) {
 	}
 }
 
-// Distributions are those of one interval.
+// Distributions are those of one interval or of a whole life. What was not
+// sampled is nil. They own their memory.
 type Distributions struct {
-	RTT   [2]histogram.Histogram // clean samples, between the observation point and client, server
-	Think histogram.Histogram
+	RTT     [2]*histogram.Histogram // clean samples, between the observation point and client, server
+	Delayed [2]*histogram.Histogram // samples that a delayed ACK may have made longer
+	Think   *histogram.Histogram
 }
 
-// CloseInterval adds the distributions of the running interval to x, and
-// begins the next.
-func (c *Conn) CloseInterval(st *Store, x *Distributions, client int) {
+// Distributions gives those of the whole life so far, nil where nothing was
+// sampled.
+func (c *Conn) Distributions(st *Store, client int) *Distributions {
+	return c.distributions(client, func(d *dist) *histogram.Histogram { return clone(st.whole(*d)) })
+}
+
+// CloseInterval gives the distributions of the running interval, nil where
+// nothing was sampled, and begins the next.
+func (c *Conn) CloseInterval(st *Store, client int) *Distributions {
+	return c.distributions(client, func(d *dist) *histogram.Histogram {
+		if d.running == 0 {
+			return nil
+		}
+		h := clone(st.hists.At(d.running))
+		st.closeInterval(d)
+		return h
+	})
+}
+
+func (c *Conn) distributions(client int, take func(*dist) *histogram.Histogram) *Distributions {
+	var x Distributions
 	for i, dir := range [2]int{client, 1 - client} {
-		h := &c.Dirs[1-dir].rtt
-		st.copyRunning(&x.RTT[i], h.clean)
-		st.closeInterval(&h.clean)
-		st.closeInterval(&h.delayed)
+		h := &c.Dirs[1-dir].rtt // the other's data is acknowledged by this side
+		x.RTT[i], x.Delayed[i] = take(&h.clean), take(&h.delayed)
 	}
-	st.copyRunning(&x.Think, c.turn.think)
-	st.closeInterval(&c.turn.think)
+	x.Think = take(&c.turn.think)
+	if x == (Distributions{}) {
+		return nil
+	}
+	return &x
+}
+
+func clone(h *histogram.Histogram) *histogram.Histogram {
+	if h == nil || h.Count() == 0 {
+		return nil
+	}
+	return h.Clone()
 }
 
 func (c *Conn) response(st *Store, r *Response, client int) {

@@ -120,13 +120,6 @@ func (st *Store) closeInterval(d *dist) {
 	st.freeHist(&d.running)
 }
 
-// copyRunning merges what the running interval holds into h.
-func (st *Store) copyRunning(h *histogram.Histogram, d dist) {
-	if d.running != 0 {
-		h.Merge(st.hists.At(d.running))
-	}
-}
-
 func (st *Store) freeFlight(d *Dir) {
 	if d.flight != 0 {
 		st.flights.Put(d.flight)
