@@ -138,6 +138,15 @@ func (h *Histogram) Downscale(scale int) {
 	h.buckets = kept
 }
 
+// Clone gives a copy that shares nothing with h and takes no more memory than
+// its buckets need.
+func (h *Histogram) Clone() *Histogram {
+	c := *h
+	c.buckets = make([]Bucket, len(h.buckets))
+	copy(c.buckets, h.buckets)
+	return &c
+}
+
 // Reset empties the histogram and keeps its limit and memory. The scale is
 // MaxScale again.
 func (h *Histogram) Reset() {

@@ -166,6 +166,24 @@ func TestReset(t *testing.T) {
 	}
 }
 
+func TestCloneSharesNothing(t *testing.T) {
+	h := Histogram{Limit: 50}
+	for v := int64(500); v < 1e7; v += v / 5 {
+		h.Add(v)
+	}
+	c := h.Clone()
+	requireEqual(t, "clone", c, &h)
+	n := h.Buckets()[0].Count
+	c.Add(1001)
+	c.Buckets()[0].Count += 7
+	if got := h.Buckets()[0].Count; got != n || h.Min() != 500 {
+		t.Errorf("a change of the copy shows: %d in the first bucket, was %d", got, n)
+	}
+	if c.Limit != 50 {
+		t.Errorf("limit %d", c.Limit)
+	}
+}
+
 func TestAddAllocs(t *testing.T) {
 	var h Histogram
 	values := make([]int64, 256)

@@ -57,16 +57,11 @@ func Replay(ctx context.Context, src capture.Source, cfg Config, out func([]flow
 		g.Go(func() error { s.run(tables); return nil })
 	}
 	g.Go(func() error { defer r.close(); return r.run(ctx) })
-	var connections, evicted uint64
+	var told told
 	g.Go(func() error {
 		return collect(r.seconds, r.free, func(recs []flow.Record) error {
 			for i := range recs {
-				if recs[i].Kind == flow.Connection {
-					connections++
-					if recs[i].EndReason == flow.EndLackOfResources {
-						evicted++
-					}
-				}
+				told.add(&recs[i])
 			}
 			return out(recs)
 		})
@@ -74,8 +69,44 @@ func Replay(ctx context.Context, src capture.Source, cfg Config, out func([]flow
 	err := g.Wait()
 
 	c := r.capture()
-	c.Connections, c.Evicted = connections, evicted
+	told.complete(&c)
 	return c, err
+}
+
+// told is what only the records tell of the health of the input.
+type told struct {
+	connections, evicted uint64
+	points               []struct{ missed, recorded int64 } // by packet.PointID
+}
+
+func (t *told) add(r *flow.Record) {
+	if r.Kind != flow.Connection {
+		return
+	}
+	t.connections++
+	if r.EndReason == flow.EndLackOfResources {
+		t.evicted++
+	}
+	if !r.HasTCP {
+		return
+	}
+	for int(r.Point) >= len(t.points) {
+		t.points = append(t.points, struct{ missed, recorded int64 }{})
+	}
+	p := &t.points[r.Point]
+	for i := range r.TCP.Sides {
+		p.missed += r.TCP.Sides[i].Missed
+		p.recorded += r.TCP.Sides[i].Recorded
+	}
+}
+
+func (t *told) complete(c *flow.Capture) {
+	c.Connections, c.Evicted = t.connections, t.evicted
+	for i := range c.Points {
+		if p := &c.Points[i]; int(p.ID) < len(t.points) {
+			p.Missed, p.Recorded = t.points[p.ID].missed, t.points[p.ID].recorded
+		}
+	}
 }
 
 // outLen is how many records are given out at a time.

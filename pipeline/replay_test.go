@@ -15,6 +15,7 @@ import (
 	"mirrorscope/capture"
 	"mirrorscope/capture/pcapfile"
 	"mirrorscope/flow"
+	"mirrorscope/histogram"
 	"mirrorscope/internal/needs"
 	"mirrorscope/internal/pcapgen"
 	"mirrorscope/packet"
@@ -114,7 +115,12 @@ func TestCaptures(t *testing.T) {
 				for _, r := range recs {
 					d := r.Distributions
 					r.Distributions = nil
-					text += fmt.Sprintf("%+v %+v\n", r, d)
+					text += fmt.Sprintf("%+v\n", r)
+					if d != nil {
+						for _, h := range []*histogram.Histogram{d.RTT[0], d.RTT[1], d.Delayed[0], d.Delayed[1], d.Think} {
+							text += fmt.Sprintf("%+v\n", h)
+						}
+					}
 				}
 				if first == "" {
 					first = text
