@@ -1,0 +1,252 @@
+// Package netlab runs real kernel TCP through a network whose faults are
+// planned, and records what each observation point would have seen together
+// with the truth about it.
+//
+//	client's namespace                                        server's namespace
+//	┌──────────┐   tap            tap               tap   ┌──────────┐
+//	│ TCP  TAP ├──"client"──hop──"middle"────hop──"server"┤ TAP  TCP │
+//	└──────────┘                                          └──────────┘
+//
+// Two hosts are two network namespaces, each with a TAP device. One loop in
+// user space carries the frames between them, over two hops that drop, delay,
+// reorder and duplicate by plan. It sees every frame once when a host sends it
+// and once at every place it passes, so each of the three taps is a capture
+// with time stamps of one clock, and what befell every packet is known rather
+// than guessed: the log is the expected result. The kernels add their own
+// account (TCP_INFO and the TcpExt counters).
+//
+// Nothing outside the process is touched: the namespaces have no name and end
+// with the threads that hold them. It needs Linux, root and /dev/net/tun.
+//
+// The package shares no code with the decoder and the measurement, so that
+// these can be tested against it.
+package netlab
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mirrorscope/internal/needs"
+)
+
+// Direction names packets by who sent them.
+type Direction uint8
+
+const (
+	FromClient Direction = iota
+	FromServer
+)
+
+func (d Direction) String() string {
+	if d == FromClient {
+		return "client"
+	}
+	return "server"
+}
+
+// MarshalText writes the sender's name.
+func (d Direction) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// Tap is a place where packets are recorded, in order from the client.
+type Tap uint8
+
+const (
+	ClientTap Tap = iota // at the client's device
+	MiddleTap            // between the two hops
+	ServerTap            // at the server's device
+	numTaps
+)
+
+func (t Tap) String() string { return [...]string{"client", "middle", "server"}[t] }
+
+// Scenario is one run: two hosts, the network between them and what they do.
+type Scenario struct {
+	Name  string // as a file name
+	Shows string // one sentence
+
+	IPv6   bool
+	Sysctl map[string]string    // net.ipv4.… of both hosts, without the prefix
+	Only   [2]map[string]string // by Direction: of one host, over Sysctl
+	Socket Socket               // options of all sockets
+	Plan   Plan
+	Load   Load
+	Limit  time.Duration // a run that takes longer failed; 0: 20 s
+
+	// Variants are captures made from the recorded ones, as worse taps
+	// would have recorded them.
+	Variants []Variant
+
+	Want Want
+
+	// Unsupported says why this kernel cannot run the scenario, or is empty.
+	Unsupported func() string
+}
+
+// Want is what must be true of a run for the scenario to show what it says.
+type Want struct {
+	Outcome string // of every connection, as the record names it
+	Repeats [2]Range
+	Kernel  []Counter // TcpExt counters that must have moved
+}
+
+// Range is an inclusive range of counts. The zero value is exactly none.
+type Range struct{ Min, Max int }
+
+// Has tells whether n lies in the range.
+func (r Range) Has(n int) bool { return r.Min <= n && n <= r.Max }
+
+// exactly n.
+func exactly(n int) Range { return Range{n, n} }
+
+// between min and max, both included.
+func between(low, high int) Range { return Range{low, high} }
+
+// Counter is a TcpExt counter of one host and how far it must have moved.
+type Counter struct {
+	Host Direction
+	Name string
+	Range
+}
+
+// Result is what a run gave.
+type Result struct {
+	// Taps are the paths of the captures, nanosecond pcap files: "client",
+	// "middle", "server", and for each variant of a tap "client-doubled" and
+	// so on. All are Ethernet.
+	Taps  map[string]string
+	Truth Truth
+	Log   []Event // what the network did to single packets, in order of time
+	Sent  []*Sent // every TCP packet, in the order in which it was sent
+}
+
+// Run runs s in a temporary folder. The test is skipped without the privileges
+// it takes (and fails in continuous integration, see needs), and when this
+// kernel cannot run the scenario.
+//
+// A machine under load can add timeouts of its own to a run. One that does not
+// show what it should is done again, and the test fails when that does not help.
+func Run(t testing.TB, s Scenario) Result {
+	t.Helper()
+	Needs(t)
+	if s.Unsupported != nil {
+		if why := s.Unsupported(); why != "" {
+			t.Skip(why)
+		}
+	}
+	var unmet []string
+	for range 4 {
+		r, err := Record(t.TempDir(), s)
+		if err != nil {
+			t.Fatalf("%s: %v", s.Name, err)
+		}
+		if unmet = s.Unmet(&r); len(unmet) == 0 {
+			return r
+		}
+	}
+	t.Fatalf("%s: the run does not show what it should: %q", s.Name, unmet)
+	panic("unreachable")
+}
+
+// Unmet says in what r is not what the scenario is to show.
+func (s *Scenario) Unmet(r *Result) []string {
+	var unmet []string
+	for side, want := range s.Want.Repeats {
+		n := 0
+		for _, p := range r.Sent {
+			if int(p.From) == side && p.Repeated() {
+				n++
+			}
+		}
+		if !want.Has(n) {
+			unmet = append(unmet, fmt.Sprintf("the %s repeated %d packets, not %d to %d", Direction(side), n, want.Min, want.Max))
+		}
+	}
+	for _, w := range s.Want.Kernel {
+		if n := int(r.Truth.Counters[w.Host][w.Name]); !w.Has(n) {
+			unmet = append(unmet, fmt.Sprintf("%s of the %s is %d, not %d to %d", w.Name, w.Host, n, w.Min, w.Max))
+		}
+	}
+	return unmet
+}
+
+// Needs lets the test go on only where scenarios can run.
+func Needs(t testing.TB) {
+	t.Helper()
+	needs.Root(t)
+	err := onThread(func() error {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return err
+		}
+		return unix.Access(tunDevice, unix.R_OK|unix.W_OK)
+	})
+	switch {
+	case err == nil:
+	case os.Getenv(needs.Privileged) == "1":
+		t.Fatalf("network namespaces and TAP devices: %v, and %s=1 allows no skip", err, needs.Privileged)
+	default:
+		t.Skipf("needs network namespaces and TAP devices: %v", err)
+	}
+}
+
+// ErrUnsupported is wrapped by Record when the kernel cannot run a scenario.
+var ErrUnsupported = errors.New("not supported by this kernel")
+
+// Record runs s and writes captures, truth.json and log.json into dir.
+func Record(dir string, s Scenario) (Result, error) {
+	if s.Unsupported != nil {
+		if why := s.Unsupported(); why != "" {
+			return Result{}, errors.Join(ErrUnsupported, errors.New(why))
+		}
+	}
+	net, err := newNetwork(s)
+	if err != nil {
+		return Result{}, err
+	}
+	defer net.close()
+	ses := &Session{net: net}
+	err = ses.run(s)
+	net.stop()
+	if err == nil {
+		err = net.err
+	}
+	if err != nil {
+		return Result{}, err
+	}
+	r := Result{Taps: map[string]string{}, Log: net.log, Sent: net.sent}
+	r.Truth = ses.truth(s)
+	flows := flowsOf(net.sent)
+	for tap := range numTaps {
+		base := Capture{Tap: tap, Records: net.taps[tap]}
+		if err := r.add(dir, base, flows); err != nil {
+			return Result{}, err
+		}
+		for _, v := range s.Variants {
+			if v.from != nil && !v.from(tap) {
+				continue
+			}
+			c := v.make(base, net.taps, seed(s.Name, v.Name, tap.String()))
+			c.Variant, c.only = v.Name, v.only
+			if err := r.add(dir, c, flows); err != nil {
+				return Result{}, err
+			}
+		}
+	}
+	return r, r.write(dir)
+}
+
+// add writes one capture and puts down what is true of it.
+func (r *Result) add(dir string, c Capture, flows []*flowTruth) error {
+	path := filepath.Join(dir, c.Name()+".pcap")
+	if err := c.write(path); err != nil {
+		return err
+	}
+	r.Taps[c.Name()] = path
+	r.Truth.Captures = append(r.Truth.Captures, c.truth(flows))
+	return nil
+}

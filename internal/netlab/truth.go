@@ -1,0 +1,434 @@
+package netlab
+
+import (
+	"encoding/json"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// Truth is what is true of a run.
+type Truth struct {
+	Scenario    string              `json:"scenario"`
+	Outcome     string              `json:"outcome"`
+	Connections []KernelTruth       `json:"connections"` // that were established, in order
+	Counters    [2]map[string]int64 `json:"counters"`    // TcpExt and Tcp, the change over the run, by Direction
+	Captures    []CaptureTruth      `json:"captures"`
+}
+
+// KernelTruth is TCP_INFO of both ends, by Direction.
+type KernelTruth struct {
+	Before [2]*TCPInfo `json:"before"` // all acknowledged, not closed yet; nil where that did not happen
+	After  [2]*TCPInfo `json:"after"`  // closed; nil where it could not be read
+}
+
+// truth gathers what the kernels say.
+func (s *Session) truth(sc Scenario) Truth {
+	t := Truth{Scenario: sc.Name, Outcome: sc.Want.Outcome}
+	for _, c := range s.conns {
+		t.Connections = append(t.Connections, KernelTruth{Before: c.Before, After: c.After})
+	}
+	for side := range 2 {
+		t.Counters[side] = map[string]int64{}
+		for name, v := range s.after[side] {
+			if d := v - s.before[side][name]; d != 0 {
+				t.Counters[side][name] = d
+			}
+		}
+	}
+	return t
+}
+
+// CaptureTruth is what is true of one capture.
+type CaptureTruth struct {
+	Name        string            `json:"name"`
+	Variant     string            `json:"variant,omitempty"`
+	Packets     int               `json:"packets"`
+	Copies      int               `json:"mirror_copies"` // made by the mirror
+	Connections []ConnectionTruth `json:"connections"`
+}
+
+// ConnectionTruth is what is true of one connection at one tap.
+type ConnectionTruth struct {
+	VNI       uint32         `json:"vni,omitempty"` // where two taps are in one file
+	Client    netip.AddrPort `json:"client"`
+	Server    netip.AddrPort `json:"server"`
+	Sides     [2]SideTruth   `json:"sides"` // by sender
+	Handshake HandshakeTruth `json:"handshake"`
+	RTT       [2]RTTTruth    `json:"rtt"`      // of the client's and the server's half
+	Response  []float64      `json:"response"` // µs from the last octet of a request at the server to the first of the response, by turn
+}
+
+// SideTruth is about the packets of one sender at one tap.
+type SideTruth struct {
+	Packets     int   `json:"packets"`      // recorded, without mirror copies
+	DataPackets int   `json:"data_packets"` // of them with payload
+	Repeats     int   `json:"repeats"`      // retransmitted packets that can be told from new data, SYN and FIN included
+	RepeatBytes int64 `json:"repeat_bytes"` // payload
+	Unseen      int   `json:"unseen"`       // retransmitted packets that look new here: all before was lost and nothing above was recorded
+	Spurious    int   `json:"spurious"`     // of Repeats: an earlier transmission arrived
+	LostBefore  int   `json:"lost_before"`  // of Repeats: no transmission arrived, none had passed this tap
+	LostAfter   int   `json:"lost_after"`   // of Repeats: no transmission arrived, one had passed this tap
+	SYN         int   `json:"syn"`          // of Repeats
+	FIN         int   `json:"fin"`          // of Repeats
+	OutOfOrder  int   `json:"out_of_order"` // originals recorded after later data
+	Duplicates  int   `json:"duplicates"`   // copies made by the network, of packets with sequence space
+	Probes      int   `json:"probes"`       // keep-alives and zero-window probes
+	MissedBytes int64 `json:"missed_bytes"` // arrived, passed this tap, and was never recorded
+	ZeroWindows int   `json:"zero_windows"` // episodes
+	ZeroTime    int64 `json:"zero_time_ns"` // in closed episodes
+}
+
+// HandshakeTruth has durations in µs; nil where there is none.
+type HandshakeTruth struct {
+	Client  *float64 `json:"client_us"`
+	Server  *float64 `json:"server_us"`
+	Setup   *float64 `json:"setup_us"`
+	SYNs    int      `json:"syns"`
+	SYNACKs int      `json:"synacks"`
+}
+
+// RTTTruth is about the round trips of one half, from data to an
+// acknowledgement that was sent at once. In µs; nil where there is none.
+type RTTTruth struct {
+	Samples int      `json:"samples"`
+	Min     *float64 `json:"min_us"`
+	Median  *float64 `json:"median_us"`
+}
+
+// flowTruth is a connection with all that both ends sent.
+type flowTruth struct {
+	key  flowKey
+	sent [2][]*Sent // by Direction, in the order in which they were sent
+}
+
+// flowsOf groups packets by connection, in order of the first.
+func flowsOf(sent []*Sent) []*flowTruth {
+	var flows []*flowTruth
+	for _, s := range sent {
+		key := flowKey{s.Client, s.Server}
+		i := slices.IndexFunc(flows, func(f *flowTruth) bool { return f.key == key })
+		if i < 0 {
+			i = len(flows)
+			flows = append(flows, &flowTruth{key: key})
+		}
+		flows[i].sent[s.From] = append(flows[i].sent[s.From], s)
+	}
+	return flows
+}
+
+// truth says what is true of the capture.
+func (c *Capture) truth(flows []*flowTruth) CaptureTruth {
+	t := CaptureTruth{Name: c.Name(), Variant: c.Variant, Packets: len(c.Records) + len(c.second)}
+	add := func(tap Tap, records []PacketAt, vni uint32) {
+		var once []PacketAt // without copies by the mirror
+		seen := map[*Sent]int{}
+		for _, r := range records {
+			if c.Variant == "doubled" && r.Copy && seen[r.Sent] >= len(r.Sent.Passed[tap]) {
+				t.Copies++
+				continue
+			}
+			seen[r.Sent]++
+			once = append(once, r)
+		}
+		for _, f := range flows {
+			v := view{tap: tap, flow: f, only: c.only}
+			for _, r := range once {
+				if r.Sent.Client == f.key.client && r.Sent.Server == f.key.server {
+					v.records = append(v.records, r)
+				}
+			}
+			if len(v.records) == 0 {
+				continue
+			}
+			conn := v.truth()
+			conn.VNI = vni
+			t.Connections = append(t.Connections, conn)
+		}
+	}
+	if c.second == nil {
+		add(c.Tap, c.Records, 0)
+	} else {
+		add(c.Tap, c.Records, ClientVNI)
+		add(ServerTap, c.second, ServerVNI)
+	}
+	return t
+}
+
+// view is one connection as one tap recorded it.
+type view struct {
+	tap     Tap
+	flow    *flowTruth
+	records []PacketAt
+	only    *Direction
+	first   map[*Sent]int64 // when each was recorded first
+}
+
+func (v *view) truth() ConnectionTruth {
+	v.first = map[*Sent]int64{}
+	for _, r := range v.records {
+		if _, ok := v.first[r.Sent]; !ok {
+			v.first[r.Sent] = r.Time
+		}
+	}
+	t := ConnectionTruth{Client: v.flow.key.client, Server: v.flow.key.server}
+	for d := range t.Sides {
+		t.Sides[d] = v.side(Direction(d))
+	}
+	t.Handshake = v.handshake()
+	t.RTT[FromClient] = v.rtt(FromServer) // the client's half: from data of the server to the client's ACK
+	t.RTT[FromServer] = v.rtt(FromClient)
+	t.Response = v.responses()
+	return t
+}
+
+// side walks over what one sender's packets were recorded.
+func (v *view) side(d Direction) SideTruth {
+	var t SideTruth
+	var recorded intervals
+	var high, zeroSince int64
+	zero := false
+	passed := map[*Sent]bool{}
+	var data []*Sent
+	for _, s := range v.flow.sent[d] {
+		if s.Space > 0 {
+			data = append(data, s)
+		}
+	}
+	for _, r := range v.records {
+		s := r.Sent
+		if s.From != d {
+			continue
+		}
+		t.Packets++
+		if s.Len > 0 {
+			t.DataPackets++
+		}
+		if s.Kind == Probe {
+			t.Probes++
+		}
+		if s.Kind != SYN && s.Kind != SYNACK && s.Kind != RST {
+			switch {
+			case s.Window == 0 && !zero:
+				zero, zeroSince = true, r.Time
+				t.ZeroWindows++
+			case s.Window != 0 && zero:
+				zero = false
+				t.ZeroTime += r.Time - zeroSince
+			}
+		}
+		if s.Space == 0 {
+			continue
+		}
+		switch {
+		case passed[s]:
+			t.Duplicates++
+		case s.Repeated() && s.Pos >= high:
+			t.Unseen++
+		case s.Repeated():
+			t.repeat(s, data, v.tap)
+		case s.Pos < high:
+			t.OutOfOrder++
+		}
+		passed[s] = true
+		recorded.add(s.Pos, s.Pos+s.Space)
+		high = max(high, s.Pos+s.Space)
+	}
+	var arrived intervals
+	for _, s := range data {
+		if s.Delivered() && len(s.Passed[v.tap]) > 0 && s.Len > 0 {
+			from := max(s.Pos, 1) // without the SYN
+			arrived.add(from, from+int64(s.Len))
+		}
+	}
+	if v.only == nil || *v.only == d {
+		t.MissedBytes = arrived.size()
+		for _, i := range arrived {
+			t.MissedBytes -= recorded.within(i[0], i[1])
+		}
+	}
+	return t
+}
+
+// repeat counts a retransmitted packet and says why it was sent, by the larger
+// part of its octets.
+func (t *SideTruth) repeat(s *Sent, data []*Sent, tap Tap) {
+	t.Repeats++
+	t.RepeatBytes += min(s.Repeat, int64(s.Len))
+	switch {
+	case s.Flags&syn != 0:
+		t.SYN++
+	case s.Kind == FIN:
+		t.FIN++
+	}
+	var arrived, passed intervals
+	for _, o := range data {
+		if o.N >= s.N {
+			break
+		}
+		if o.Delivered() {
+			arrived.add(o.Pos, o.Pos+o.Space)
+		}
+		if len(o.Passed[tap]) > 0 {
+			passed.add(o.Pos, o.Pos+o.Space)
+		}
+	}
+	spurious := arrived.within(s.Pos, s.Pos+s.Space)
+	after := passed.within(s.Pos, s.Pos+s.Space) - spurious // what arrived had passed
+	before := s.Space - spurious - after
+	switch {
+	case spurious >= after && spurious >= before:
+		t.Spurious++
+	case after >= before:
+		t.LostAfter++
+	default:
+		t.LostBefore++
+	}
+}
+
+// prompt is how soon an answer must follow to be one that was sent at once and
+// not by a timer.
+const prompt = time.Millisecond
+
+func microseconds(ns int64) *float64 {
+	us := float64(ns) / 1000
+	return &us
+}
+
+// handshake finds the packets that opened the connection: the SYN that the
+// server answered, the SYN-ACK that arrived, the client's first packet after.
+func (v *view) handshake() HandshakeTruth {
+	var t HandshakeTruth
+	for _, r := range v.records {
+		switch r.Sent.Kind {
+		case SYN:
+			t.SYNs++
+		case SYNACK:
+			t.SYNACKs++
+		}
+	}
+	var synack *Sent // the one accepted
+	for _, s := range v.flow.sent[FromServer] {
+		if s.Kind == SYNACK && s.Delivered() && (synack == nil || s.Passed[ClientTap][0] < synack.Passed[ClientTap][0]) {
+			synack = s
+		}
+	}
+	if synack == nil {
+		return t
+	}
+	var cause, opened *Sent
+	for _, s := range v.flow.sent[FromClient] {
+		if s.Kind == SYN && s.Delivered() && s.Passed[ServerTap][0] <= synack.Time && synack.Time-s.Passed[ServerTap][0] < int64(prompt) {
+			cause = s
+		}
+		if opened == nil && s.Ack >= 1 {
+			opened = s
+		}
+	}
+	at, ok := v.first[synack]
+	if from, seen := v.first[cause]; ok && seen {
+		t.Server = microseconds(at - from)
+	}
+	if to, seen := v.first[opened]; ok && seen {
+		t.Client = microseconds(to - at)
+	}
+	var begin, end int64
+	for _, r := range v.records {
+		if begin == 0 && r.Sent.Kind == SYN {
+			begin = r.Time
+		}
+		if end == 0 && r.Sent.From == FromClient && r.Sent.Ack >= 1 && r.Time > at {
+			end = r.Time
+		}
+	}
+	if ok && begin != 0 && end != 0 {
+		t.Setup = microseconds(end - begin)
+	}
+	return t
+}
+
+// rtt gives the round trips from data of sender d to its receiver and back,
+// over acknowledgements that were sent as soon as the data arrived.
+func (v *view) rtt(d Direction) RTTTruth {
+	var samples []int64
+	data := slices.DeleteFunc(slices.Clone(v.flow.sent[d]), func(s *Sent) bool { return s.Kind != Data || !s.Delivered() })
+	highest := int64(1)
+	for _, a := range v.flow.sent[1-d] {
+		if a.Ack <= highest {
+			continue
+		}
+		highest = a.Ack
+		var last *Sent
+		for _, s := range data {
+			at := s.Passed[s.receiver()][0]
+			if s.Pos+s.Space <= a.Ack && at <= a.Time && (last == nil || at >= last.Passed[s.receiver()][0]) {
+				last = s
+			}
+		}
+		if last == nil || a.Time-last.Passed[last.receiver()][0] > int64(prompt) {
+			continue
+		}
+		from, ok1 := v.first[last]
+		to, ok2 := v.first[a]
+		if ok1 && ok2 {
+			samples = append(samples, to-from)
+		}
+	}
+	t := RTTTruth{Samples: len(samples)}
+	if len(samples) > 0 {
+		slices.Sort(samples)
+		t.Min, t.Median = microseconds(samples[0]), microseconds(samples[(len(samples)-1)/2])
+	}
+	return t
+}
+
+// responses gives, for each turn, the time from the arrival of the request's
+// last octet at the server to the first packet of its response.
+func (v *view) responses() []float64 {
+	var out []float64
+	answered := int64(1)
+	for _, y := range v.flow.sent[FromServer] {
+		if y.Kind != Data || y.Repeated() || y.Ack <= answered {
+			continue
+		}
+		var complete int64 // every octet of the request had arrived
+		for pos := answered; pos < y.Ack; {
+			var arrival, next int64
+			for _, s := range v.flow.sent[FromClient] {
+				if s.Len > 0 && s.Delivered() && s.Pos <= pos && pos < s.Pos+s.Space {
+					if at := s.Passed[ServerTap][0]; arrival == 0 || at < arrival {
+						arrival, next = at, s.Pos+s.Space
+					}
+				}
+			}
+			if next == 0 {
+				break
+			}
+			complete, pos = max(complete, arrival), next
+		}
+		answered = y.Ack
+		if complete != 0 {
+			out = append(out, float64(y.Time-complete)/1000)
+		}
+	}
+	return out
+}
+
+// write puts truth.json and log.json beside the captures.
+func (r *Result) write(dir string) error {
+	for name, v := range map[string]any{"truth.json": r.Truth, "log.json": struct {
+		Events  []Event
+		Packets []*Sent
+	}{r.Log, r.Sent}} {
+		b, err := json.MarshalIndent(v, "", " ")
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
