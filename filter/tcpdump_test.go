@@ -13,6 +13,7 @@ import (
 	"github.com/google/gopacket/layers"
 	"github.com/google/gopacket/pcapgo"
 
+	"mirrorscope/internal/needs"
 	"mirrorscope/packet"
 )
 
@@ -20,17 +21,8 @@ import (
 // captures without tunnels, VLAN tags and fragments, where both look at the
 // same header. tcpdump's host and net look at ARP, too: it is asked for IP.
 func TestSameAsTcpdump(t *testing.T) {
-	tcpdump, err := exec.LookPath("tcpdump")
-	if err != nil {
-		if os.Getenv("SENSOR_TEST_PRIVILEGED") == "1" {
-			t.Fatal(err)
-		}
-		t.Skipf("tcpdump is not installed: %v", err)
-	}
-	dev := filepath.Join(root(t), "..", "shared", "pcaps", "dev")
-	if _, err := os.Stat(dev); err != nil {
-		t.Skipf("the real captures are not here: %v", err)
-	}
+	tcpdump := needs.Tool(t, "tcpdump")
+	dev := filepath.Join(needs.Captures(t), "dev")
 	exprs := []string{
 		"tcp", "udp", "icmp", "icmp6", "ip", "ip6", "igmp", "not tcp", "proto 17", "ip proto 6 or 17", "ip6 proto 6", "proto (1 or 58)",
 		"port 80", "port 443 or 80", "tcp dst port 80", "udp src port 53", "portrange 1-1023", "src and dst portrange 1024-65535",
@@ -103,22 +95,6 @@ func TestSameAsTcpdump(t *testing.T) {
 	}
 	if none > len(exprs)/4 {
 		t.Errorf("%d of %d expressions matched nothing: they compare nothing", none, len(exprs))
-	}
-}
-
-func root(t *testing.T) string {
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir
-		}
-		if dir == filepath.Dir(dir) {
-			t.Fatal("no go.mod above the test")
-		}
-		dir = filepath.Dir(dir)
 	}
 }
 

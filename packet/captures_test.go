@@ -13,6 +13,8 @@ import (
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
 	"github.com/google/gopacket/pcapgo"
+
+	"mirrorscope/internal/needs"
 )
 
 // frame is one frame of a capture file.
@@ -33,24 +35,7 @@ func (f *frame) decode(d *Decoder, p *Packet) Skip {
 // on the developers' machines. The test is skipped where it is absent.
 func capturesDir(t testing.TB) string {
 	t.Helper()
-	root, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
-			break
-		}
-		if root == filepath.Dir(root) {
-			t.Fatal("no go.mod above the working directory")
-		}
-		root = filepath.Dir(root)
-	}
-	dir := filepath.Join(root, "..", "shared", "pcaps", "dev")
-	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("no captures: %v", err)
-	}
-	return dir
+	return filepath.Join(needs.Captures(t), "dev")
 }
 
 // captureFiles lists the captures, by path relative to dir.

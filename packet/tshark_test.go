@@ -2,12 +2,13 @@ package packet
 
 import (
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+
+	"mirrorscope/internal/needs"
 )
 
 // tsharkFields are what is asked of tshark, one column each.
@@ -119,14 +120,8 @@ func tupleOf(p *Packet) string {
 // not know, and reassembly. What differs must have one of the reasons of
 // tsharkDiffers.
 func TestAgainstTshark(t *testing.T) {
-	for _, tool := range []string{"tshark", "mergecap"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			if os.Getenv("SENSOR_TEST_PRIVILEGED") == "1" {
-				t.Fatal(err)
-			}
-			t.Skip("no " + tool)
-		}
-	}
+	needs.Tool(t, "tshark")
+	needs.Tool(t, "mergecap")
 	dir := capturesDir(t)
 	var paths []string
 	for _, file := range captureFiles(t, dir) {

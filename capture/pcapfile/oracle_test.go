@@ -20,30 +20,13 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"mirrorscope/capture"
+	"mirrorscope/internal/needs"
 )
 
 // sharedPcaps is the folder of real captures beside the repository.
 func sharedPcaps(tb testing.TB) string {
 	tb.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		up := filepath.Dir(dir)
-		if up == dir {
-			tb.Fatal("no go.mod above the test")
-		}
-		dir = up
-	}
-	shared := filepath.Join(dir, "..", "shared", "pcaps")
-	if _, err := os.Stat(shared); err != nil {
-		tb.Skipf("the real captures are not here: %v", err)
-	}
-	return shared
+	return needs.Captures(tb)
 }
 
 // captures calls f for every real capture, by its name below dev/.
