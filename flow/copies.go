@@ -21,22 +21,17 @@ const (
 // have sent it again, it is a mirror's copy. f is its flow, or nil.
 func (t *Table) likeness(f *Flow, p *packet.Packet, dir int) likeness {
 	print, weak := t.fingerprint(f, p, dir)
-	e := t.copies.find(print)
+	e := t.copies.find(print, sum(p), checksumFlag(p))
 	if e == nil {
 		t.copies.add(seenCopy{print: print, at: p.Time, position: p.Position, checksum: sum(p), ttl: p.TTL, flags: checksumFlag(p)}, t.now)
 		return noLikeness
 	}
 	age := p.Time - e.at
 	ttl, position := e.ttl, e.position
-	sameSum := e.checksum == sum(p) || (e.flags|checksumFlag(p))&noChecksum != 0
 	e.at, e.ttl, e.position = max(e.at, p.Time), p.TTL, p.Position
 	e.flags |= refreshed
 	if age < 0 {
 		age = -age
-	}
-	if !sameSum {
-		e.checksum, e.flags = sum(p), refreshed|checksumFlag(p)
-		return noLikeness
 	}
 	hop := ttl != p.TTL && absDiff(ttl, p.TTL) <= 8
 	window := int64(t.cfg.DupWindow)

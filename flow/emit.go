@@ -77,6 +77,8 @@ func (t *Table) identify(f *Flow, r *Record) {
 	r.Proto, r.Version = f.key.Proto, f.version
 	r.ICMP.Type, r.ICMP.Code = f.icmpType, f.icmpCode
 	r.key = f.key
+	t.serial++
+	r.serial = t.serial
 	for _, side := range [...]Side{Client, Server} {
 		e := f.endpoint(f.dir(side))
 		r.Ends[side] = Endpoint{Addr: e.addr, Port: e.port, HasPort: f.flags&portsKnown != 0 && f.key.Kind == 0}
@@ -153,9 +155,10 @@ func (t *Table) outcome(f *Flow, r *Record) {
 func (f *Flow) side(dir int) Side { return Side(dir ^ int(f.role.client)) }
 
 // Compare orders records for the output: by release, start and key; the
-// intervals of a moment follow its connections.
+// intervals of a moment follow its connections. What is equal in all of these
+// are generations of one 5-tuple: they keep their order.
 func Compare(a, b *Record) int {
 	return cmp.Or(
-		cmp.Compare(a.Release, b.Release), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Start, b.Start), a.key.compare(&b.key), cmp.Compare(a.ID, b.ID),
+		cmp.Compare(a.Release, b.Release), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Start, b.Start), a.key.compare(&b.key), cmp.Compare(a.serial, b.serial),
 	)
 }

@@ -63,8 +63,9 @@ func (t *Table) closeInterval(f *Flow) {
 			s.tcp[i] = whole
 		}
 		x := &r.TCP.Response
-		x.Turns, s.turns = x.Turns-s.turns, x.Turns
-		x.Measured, s.measured = x.Measured-s.measured, x.Measured
+		told := tcp.Response{Turns: s.turns, Measured: s.measured}
+		s.turns, s.measured = x.Turns, x.Measured
+		x.Minus(&told)
 		r.Distributions = f.tcp.CloseInterval(t.tcp, int(f.role.client))
 	}
 	if r.HasHandshake {

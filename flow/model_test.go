@@ -144,7 +144,7 @@ func TestRecentModel(t *testing.T) {
 		if rng.IntN(8) == 0 {
 			print = print&^(1<<40-1) | 5 // collides in the index
 		}
-		e := c.find(print)
+		e := c.find(print, 0, 0)
 		at, known := last[print]
 		if e == nil {
 			if known && now-at < int64(cfg.DupWindow) {

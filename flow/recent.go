@@ -51,13 +51,14 @@ func (c *copies) home(tag uint32) uint32 { return tag >> 1 & uint32(len(c.index)
 
 func (c *copies) at(counter uint32) *seenCopy { return &c.ring[counter&uint32(len(c.ring)-1)] }
 
-// find gives the remembered packet of a fingerprint, or nil. It is valid until
-// the next add.
-func (c *copies) find(print uint64) *seenCopy {
+// find gives the remembered packet of a fingerprint whose checksum does not
+// tell it apart, or nil. It is valid until the next add.
+func (c *copies) find(print uint64, checksum uint16, flags copyFlags) *seenCopy {
 	mask := uint32(len(c.index) - 1)
 	for i := c.home(tag(print)); c.index[i] != 0; i = (i + 1) & mask {
 		if uint32(c.index[i]>>32) == tag(print) {
-			if e := c.at(uint32(c.index[i])); e.print == print {
+			e := c.at(uint32(c.index[i]))
+			if e.print == print && (e.checksum == checksum || (e.flags|flags)&noChecksum != 0) {
 				return e
 			}
 		}

@@ -116,7 +116,8 @@ type Record struct {
 
 	IntervalStart, IntervalEnd int64 // Interval only
 
-	key Key
+	key    Key
+	serial uint64 // within the partition, in order of making
 
 	Proto   uint8
 	Version uint8                      // IP version, 4 or 6

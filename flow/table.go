@@ -37,8 +37,9 @@ type Table struct {
 	earlier    map[uint32]earlier       // by flow: the sequence space of the generation before
 	snapshots  pool.Pool[snapshot]
 
-	now    int64 // highest record time of the input at the latest packet
-	second int64 // the latest barrier, ns; noSecond before the first
+	serial uint64 // of the latest record
+	now    int64  // highest record time of the input at the latest packet
+	second int64  // the latest barrier, ns; noSecond before the first
 	out    []Record
 
 	active    []uint32 // flows with packets in the running interval; may name one twice

@@ -116,9 +116,6 @@ func (c *Conn) Space() Space {
 	return s
 }
 
-// maxWindow is the largest window (RFC 7323 section 2.3).
-const maxWindow = 1 << 30
-
 // Straggles tells whether a packet belongs to the connection that used old,
 // and not to c. Of packets with SYN only a repeated SYN-ACK does.
 func (c *Conn) Straggles(p *packet.Packet, dir int, old *Space) bool {

@@ -24,6 +24,14 @@ type RTT struct {
 	Clean, Maybe int64
 }
 
+// Source names how most samples were taken.
+func (r *RTT) Source() string {
+	if r.Stamps {
+		return "timestamps"
+	}
+	return "ack"
+}
+
 // Retransmits counts what one side sent again. Spurious + LostBefore +
 // LostAfter + Unlocated = Packets.
 type Retransmits struct {
@@ -231,7 +239,8 @@ func (c *Conn) response(st *Store, r *Response, client int) {
 	}
 }
 
-// Minus takes what an earlier report told off the counts of a side.
+// Minus takes what an earlier report told off the counts of a side. What does
+// not add up over time is left out: the distributions of the interval have it.
 func (s *Side) Minus(o *Side) {
 	x, y := &s.Retransmits, &o.Retransmits
 	for _, c := range []struct{ a, b *int64 }{
@@ -246,5 +255,24 @@ func (s *Side) Minus(o *Side) {
 	}
 	for i := range x.ByClass {
 		x.ByClass[i] -= y.ByClass[i]
+	}
+	s.OutOfOrder.MaxExtent, s.OutOfOrder.MaxLate = 0, 0
+	r := &s.RTT
+	r.Min, r.Quantiles, r.State = 0, Quantiles{}, Unknown
+	switch {
+	case r.Clean > 0:
+		r.State = Measured
+	case r.Maybe > 0:
+		r.State = Bounded
+	}
+}
+
+// Minus takes what an earlier report told off the counts.
+func (r *Response) Minus(o *Response) {
+	r.Turns -= o.Turns
+	r.Measured -= o.Measured
+	r.Min, r.Max, r.Quantiles = Absent, Absent, Quantiles{}
+	if r.Measured <= 0 {
+		r.State = Unknown
 	}
 }

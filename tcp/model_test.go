@@ -1,0 +1,247 @@
+package tcp
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"testing"
+)
+
+// seeds is how many plans of each kind are played. TCP_MODEL_SEEDS asks for
+// more.
+func seeds(t *testing.T, usual int) uint64 {
+	if s := os.Getenv("TCP_MODEL_SEEDS"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			t.Fatalf("TCP_MODEL_SEEDS: %v", err)
+		}
+		return uint64(n)
+	}
+	if testing.Short() {
+		usual /= 10
+	}
+	return uint64(usual)
+}
+
+// card is what the plans of one kind came to.
+type card struct {
+	kind                                    kind
+	runs                                    int
+	data, repeats, octets                   int64
+	inexact                                 int // directions in which the counted packets or octets are not the truth
+	falsely                                 int // packets counted as repeats that are none
+	sums                                    int // directions whose parts do not sum up
+	spurious, place, class, timer           rate
+	timerWrong                              rate // tail probe told for timer, or the reverse
+	rtt, handshake, think, thinkWhy, missed rate
+	missed20                                rate
+	tails                                   rate // wrong: not inferred
+	inferredFalsely                         int64
+	worst                                   map[string]string // first failure of each column, to reproduce it
+}
+
+// note keeps the first failure of a column.
+func (c *card) note(column string, seed uint64, format string, args ...any) {
+	if c.worst[column] == "" {
+		c.worst[column] = fmt.Sprintf("seed %d: ", seed) + fmt.Sprintf(format, args...)
+	}
+}
+
+func (c *card) take(r *result, m *measured, ts *[2]truth) {
+	c.runs++
+	c.falsely += len(m.falsely)
+	if len(m.falsely) > 0 {
+		w := m.falsely[0]
+		c.note("falsely", r.seed, "%d of them, first from %d [%d,%d)", len(m.falsely), w.from, w.lo, w.hi)
+	}
+	for d := range ts {
+		c.direction(r, m, &ts[d], d)
+	}
+	c.times(r, m, ts)
+}
+
+func (c *card) direction(r *result, m *measured, t *truth, d int) {
+	x := &m.report.Sides[d].Retransmits
+	c.data += t.data
+	c.repeats += t.packets
+	c.octets += t.bytes
+	if x.Packets != t.packets || x.Bytes != t.bytes {
+		c.inexact++
+		c.note("inexact", r.seed, "direction %d: %d packets, %d octets counted; %d, %d sent", d, x.Packets, x.Bytes, t.packets, t.bytes)
+	}
+	classes := int64(0)
+	for _, n := range x.ByClass {
+		classes += n
+	}
+	if x.SpuriousPackets+x.LostBefore+x.LostAfter+x.Unlocated != x.Packets || classes != x.Packets {
+		c.sums++
+		c.note("sums", r.seed, "direction %d: %+v", d, *x)
+	}
+	ds, db, da := abs(x.SpuriousPackets-t.spurious), abs(x.LostBefore-t.before), abs(x.LostAfter-t.after)
+	c.spurious.add(t.packets, ds)
+	if ds > 0 {
+		c.note("spurious", r.seed, "direction %d: %d of %d, truth %d", d, x.SpuriousPackets, x.Packets, t.spurious)
+	}
+	moved := max(db+da+x.Unlocated-ds, 0) / 2
+	c.place.add(t.before+t.after, moved)
+	if moved > 0 {
+		c.note("place", r.seed, "direction %d: before %d after %d unlocated %d, truth %d %d", d, x.LostBefore, x.LostAfter, x.Unlocated, t.before, t.after)
+	}
+	for _, s := range t.repeats {
+		got, ok := m.class[s]
+		if !ok {
+			continue
+		}
+		c.classOf(r.seed, s, got)
+	}
+	found := min(x.Inferred, t.tails)
+	if r.plan.hosts[d].ids == idsCount {
+		c.tails.add(t.tails, t.tails-found)
+		if found < t.tails {
+			c.note("tails", r.seed, "direction %d: %d inferred, truth %d", d, x.Inferred, t.tails)
+		}
+	}
+	if extra := x.Inferred - t.tails - t.early; extra > 0 {
+		c.inferredFalsely += extra
+		c.note("inferred", r.seed, "direction %d: %d inferred, truth %d, identifications of kind %d", d, x.Inferred, t.tails, r.plan.hosts[d].ids)
+	}
+	if r.miss > 0 && t.unique > 0 {
+		off := abs(m.report.Sides[d].Missed - t.missed)
+		c.missed.add(1, off)
+		if off > 0 {
+			c.note("missed", r.seed, "direction %d: %d octets, truth %d", d, m.report.Sides[d].Missed, t.missed)
+		}
+		if 200*t.missed > t.missed+t.unique {
+			wrong := int64(0)
+			if 5*off > t.missed {
+				wrong = 1
+				c.note("missed20", r.seed, "direction %d: %d octets, truth %d", d, m.report.Sides[d].Missed, t.missed)
+			}
+			c.missed20.add(1, wrong)
+		}
+	}
+}
+
+// trigger of a class: 1 what was delivered, 2 a timer, 0 neither.
+func trigger(c Class) int {
+	switch c {
+	case ClassFast, ClassRecovery, ClassLostRetransmission:
+		return 1
+	case ClassTLP, ClassRTO, ClassRTORecovery, ClassTimer:
+		return 2
+	}
+	return 0
+}
+
+func (c *card) classOf(seed uint64, s *sent, got Class) {
+	switch want := trigger(s.cause); {
+	case want == 0 || got == s.cause:
+		if s.cause != got {
+			c.class.add(1, 1)
+			c.note("class", seed, "at %d [%d,%d) %v, truth %v", s.at, s.lo, s.hi, got, s.cause)
+			return
+		}
+		c.class.add(1, 0)
+	default:
+		wrong := int64(0)
+		if trigger(got) != want {
+			wrong = 1
+			c.note("class", seed, "at %d [%d,%d) %v, truth %v", s.at, s.lo, s.hi, got, s.cause)
+		}
+		c.class.add(1, wrong)
+	}
+	if s.cause == ClassTLP || s.cause == ClassRTO {
+		wrong, against := int64(0), int64(0)
+		if got != s.cause {
+			wrong = 1
+			c.note("timer", seed, "at %d [%d,%d) %v, truth %v", s.at, s.lo, s.hi, got, s.cause)
+		}
+		if got == ClassTLP && s.cause == ClassRTO || got == ClassRTO && s.cause == ClassTLP {
+			against = 1
+			c.note("timerWrong", seed, "at %d [%d,%d) %v, truth %v", s.at, s.lo, s.hi, got, s.cause)
+		}
+		c.timer.add(1, wrong)
+		c.timerWrong.add(1, against)
+	}
+}
+
+// near is the error that a time may have: 0.1 ms or 1 %.
+func nearly(d, floor int64) int64 { return max(floor, d/100) }
+
+// times checks what was timed against what the links allow.
+func (c *card) times(r *result, m *measured, ts *[2]truth) {
+	if r.skew != [2]int64{} || r.kind == planSpike {
+		return
+	}
+	slack := int64(0) // what the links may add to a half, beside queues
+	for i := range r.links {
+		l := &r.links[i]
+		slack += l.jitter + l.reorderBy + 2*l.service
+	}
+	h := m.o.Result(&m.Conn)
+	halves := [2]int64{h.Client, h.Server}
+	for d := range 2 {
+		least := r.links[0].delay + r.links[3].delay
+		if d == 1 {
+			least = r.links[1].delay + r.links[2].delay
+		}
+		if half := ts[1-d].half; half > 0 && m.report.Sides[d].RTT.State == Measured {
+			got := m.report.Sides[d].RTT.Min
+			wrong := int64(0)
+			if got < least || got > half+nearly(half, 100e3) {
+				wrong = 1
+				c.note("rtt", r.seed, "half of side %d: %d, truth %d, at least %d", d, got, half, least)
+			}
+			c.rtt.add(1, wrong)
+		}
+		if h.State == Measured && halves[d] >= 0 {
+			wrong := int64(0)
+			if halves[d] < least || halves[d] > least+slack+nearly(least, 100e3) {
+				wrong = 1
+				c.note("handshake", r.seed, "half of side %d: %d, at least %d, slack %d", d, halves[d], least, slack)
+			}
+			c.handshake.add(1, wrong)
+		}
+	}
+	if x := &m.report.Response; !r.both && x.State == Measured {
+		segments := r.request/r.plan.hosts[0].mss + 1
+		tol := nearly(r.think, 300e3)
+		wrong := int64(0)
+		if x.Min < r.think-tol-slack || x.Max > r.think+tol+slack+segments*r.links[1].service {
+			wrong = 1
+		}
+		if x.Reasons == 0 {
+			c.think.add(1, wrong)
+		} else {
+			c.thinkWhy.add(1, wrong)
+		}
+		if wrong > 0 {
+			c.note(fmt.Sprintf("think%d", x.Reasons), r.seed, "%d…%d in %d turns, truth %d", x.Min, x.Max, x.Measured, r.think)
+		}
+	}
+}
+
+func playAll(t *testing.T, k kind, n uint64) *card {
+	c := &card{kind: k, worst: map[string]string{}}
+	for seed := range n {
+		r := draw(k, seed).run()
+		ts := r.judge()
+		c.take(r, measure(r.records, 0), &ts)
+	}
+	return c
+}
+
+func TestModel(t *testing.T) {
+	n := seeds(t, 200)
+	t.Logf("%-22s %8s %8s %7s %7s %5s %8s %8s %8s %8s %8s %8s %8s %8s %8s %8s %8s %8s %s", "plan", "data", "repeats", "inexact", "falsely", "sums", "spurious", "place",
+		"class", "timer", "tlp=rto", "rtt", "handshk", "think", "think?", "missed", "missed20", "tails", "inferred falsely")
+	for k := range numKinds {
+		c := playAll(t, k, n)
+		t.Logf("%-22s %8d %8d %7d %7d %5d %8.4f %8.4f %8.4f %8.4f %8.4f %8.4f %8.4f %8.4f %8.4f %8.4f %8.4f %8.4f %d", k, c.data, c.repeats, c.inexact, c.falsely, c.sums,
+			c.spurious.share(), c.place.share(), c.class.share(), c.timer.share(), c.timerWrong.share(), c.rtt.share(), c.handshake.share(), c.think.share(), c.thinkWhy.share(), c.missed.share(),
+			c.missed20.share(), c.tails.share(), c.inferredFalsely)
+		for col, s := range c.worst {
+			t.Logf("      %s: %s", col, s)
+		}
+	}
+}
