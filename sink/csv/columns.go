@@ -78,7 +78,9 @@ var columns = slices.Concat(
 	volumeColumns(flow.Client), volumeColumns(flow.Server),
 	[]column{
 		when(hasHandshake, column{"handshake_state", func(dst []byte, r *row) []byte { return append(dst, r.Handshake.State.String()...) }}),
-		when(hasHandshake, column{"handshake_reasons", appendReasons}),
+		when(hasHandshake, column{"handshake_reasons", func(dst []byte, r *row) []byte {
+			return appendReasons(dst, r.Handshake.State, r.Handshake.Reasons)
+		}}),
 		duration("handshake_rtt_us", func(h *tcp.Handshake) int64 { return h.RTT }),
 		duration("handshake_client_us", func(h *tcp.Handshake) int64 { return h.Client }),
 		duration("handshake_server_us", func(h *tcp.Handshake) int64 { return h.Server }),
@@ -86,6 +88,9 @@ var columns = slices.Concat(
 		duration("handshake_connect_us", func(h *tcp.Handshake) int64 { return h.Connect }),
 		when(hasHandshake, number("handshake_syn_packets", func(r *row) int64 { return int64(r.Handshake.SYNs) })),
 		when(hasHandshake, number("handshake_synack_packets", func(r *row) int64 { return int64(r.Handshake.SYNACKs) })),
+	},
+	tcpColumns,
+	[]column{
 		when(isTCP, number("resets_client", func(r *row) int64 { return r.Resets[flow.Client] })),
 		when(isTCP, number("resets_server", func(r *row) int64 { return r.Resets[flow.Server] })),
 		when(isTCP, number("fins_client", func(r *row) int64 { return r.FINs[flow.Client] })),
@@ -95,6 +100,8 @@ var columns = slices.Concat(
 		number("ecn_ce_server", func(r *row) int64 { return r.CE[flow.Server] }),
 	},
 	optionColumns(flow.Client), optionColumns(flow.Server),
+	responseColumns,
+	bothSides("capture_missed_bytes", func(s *tcp.Side) int64 { return s.Missed }),
 	[]column{
 		number("capture_mirror_duplicates", func(r *row) int64 { return r.MirrorDuplicates }),
 		number("capture_truncated_packets", func(r *row) int64 { return r.TruncatedPackets }),
@@ -173,25 +180,8 @@ func optionColumns(side flow.Side) []column {
 	}
 }
 
-func appendReasons(dst []byte, r *row) []byte {
-	if r.Handshake.State == tcp.Measured {
-		return dst
-	}
-	var names [32]string
-	for i, name := range r.Handshake.Reasons.Append(names[:0]) {
-		dst = append(separate(dst, i > 0), name...)
-	}
-	return dst
-}
-
 func duration(name string, get func(*tcp.Handshake) int64) column {
-	return column{name, func(dst []byte, r *row) []byte {
-		ns := get(&r.Handshake)
-		if !r.HasHandshake || ns < 0 {
-			return dst
-		}
-		return sink.AppendMicros(dst, uint64(ns))
-	}}
+	return when(hasHandshake, micros(name, func(r *row) int64 { return get(&r.Handshake) }))
 }
 
 func number(name string, get func(*row) int64) column {

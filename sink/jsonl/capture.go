@@ -2,6 +2,7 @@ package jsonl
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 
@@ -72,6 +73,10 @@ func (e *Encoder) pointCapture(dst []byte, pc *flow.PointCapture) []byte {
 	dst = appendUint(dst, `,"packets":`, pc.Packets)
 	dst = appendUint(dst, `,"bytes":`, pc.Bytes)
 	dst = appendUint(dst, `,"mirror_duplicates":`, pc.MirrorDuplicates)
+	if ratio, ok := pc.LossRatio(); ok {
+		dst = appendInt(dst, `,"missed_bytes":`, pc.Missed)
+		dst = strconv.AppendFloat(append(dst, `,"loss_ratio":`...), math.Round(ratio*1e6)/1e6, 'f', -1, 64)
+	}
 	dst = strconv.AppendBool(append(dst, `,"duplicating_mirror":`...), pc.DupMirror)
 	dst = strconv.AppendBool(append(dst, `,"both_directions":`...), pc.BothDirections)
 	return append(dst, '}')

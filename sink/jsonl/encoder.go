@@ -64,6 +64,9 @@ func (e *Encoder) AppendRecord(dst []byte, r *flow.Record) []byte {
 	if r.HasHandshake {
 		dst = e.handshake(dst, &r.Handshake)
 	}
+	if r.HasTCP {
+		dst = e.tcp(dst, r)
+	}
 	if r.Proto == packet.ProtoTCP {
 		dst = appendSides(dst, `,"resets":`, r.Resets)
 		dst = appendSides(dst, `,"fins":`, r.FINs)
@@ -78,7 +81,15 @@ func (e *Encoder) AppendRecord(dst []byte, r *flow.Record) []byte {
 	if r.Kind == flow.Connection {
 		dst = appendOptions(dst, &r.Options)
 	}
-	dst = appendInt(dst, `,"capture":{"mirror_duplicates":`, r.MirrorDuplicates)
+	if r.HasTCP {
+		dst = e.response(dst, r)
+	}
+	dst = append(dst, `,"capture":{`...)
+	if r.HasTCP {
+		dst = appendKnown(append(dst, `"missed_bytes":{`...), r, appendMissed)
+		dst = append(dst, "},"...)
+	}
+	dst = appendInt(dst, `"mirror_duplicates":`, r.MirrorDuplicates)
 	dst = appendInt(dst, `,"truncated_packets":`, r.TruncatedPackets)
 	dst = appendInt(dst, `,"fragments_incomplete":`, r.FragmentsIncomplete)
 	dst = appendInt(dst, `,"malformed_packets":`, r.Malformed)

@@ -91,6 +91,7 @@ func TCP() flow.Record {
 			{Known: true, HasMSS: true, MSS: 1460, HasWScale: true, WScale: 7, SACK: true, Timestamps: true},
 			{Known: true, HasMSS: true, MSS: 1400, SACK: false, Timestamps: true},
 		},
+		HasTCP: true, TCP: report(),
 	}
 }
 
@@ -102,6 +103,9 @@ func Records() []flow.Record {
 	refused.Handshake = tcp.Handshake{State: tcp.Unknown, RTT: tcp.Absent, Client: tcp.Absent, Server: 90_000, Setup: tcp.Absent, Connect: tcp.Absent, SYNs: 1}
 	refused.Options[flow.Server] = tcp.Options{}
 	refused.ECN.Known = false
+	refused.TCP = tcp.Report{Response: tcp.Response{Min: tcp.Absent, Max: tcp.Absent}}
+	refused.TCP.Sides[flow.Client].Retransmits.State = tcp.Measured
+	refused.TCP.Sides[flow.Server].Retransmits.State = tcp.Measured
 
 	repeated := TCP()
 	repeated.Handshake = tcp.Handshake{
@@ -119,10 +123,12 @@ func Records() []flow.Record {
 
 	silent := TCP()
 	silent.Outcome, silent.EndReason = flow.Timeout, flow.EndIdleTimeout
+	silent.TCP = oneSided()
 	halfOpen := TCP()
 	halfOpen.Outcome = flow.HalfOpenTimeout
 	aborted := TCP()
 	aborted.Outcome, aborted.EndReason = flow.AbortedTimeout, flow.EndIdleTimeout
+	aborted.TCP = troubled()
 	established := TCP()
 	established.Outcome, established.EndReason = flow.Established, flow.EndForced
 
@@ -133,6 +139,7 @@ func Records() []flow.Record {
 	midstream.EndReason = flow.EndLackOfResources
 	midstream.MirrorDuplicates, midstream.TruncatedPackets, midstream.FragmentsIncomplete, midstream.Malformed, midstream.StrayPackets = 1, 2, 3, 4, 5
 	midstream.CE = [2]int64{6, 7}
+	midstream.TCP = troubled()
 
 	udp := flow.Record{
 		ID: 1, Start: Start, End: Start, Point: AWSPoint, Proto: packet.ProtoUDP, Version: 6,
@@ -164,6 +171,11 @@ func Interval() flow.Record {
 	r.IntervalStart = time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC).UnixNano()
 	r.IntervalEnd = r.IntervalStart + 10e9
 	r.Sent[flow.Client].Bytes = -40
+	before := troubled()
+	r.TCP.Sides[flow.Client].Minus(&before.Sides[flow.Client])
+	r.TCP.Sides[flow.Server].Minus(&tcp.Side{})
+	r.TCP.Response.Minus(&tcp.Response{})
+	r.Distributions = Distributions()
 	return r
 }
 
@@ -176,8 +188,8 @@ func Capture() flow.Capture {
 		Connections: 14, Evicted: 2,
 		First: Start, Last: Start + 60e9,
 		Points: []flow.PointCapture{
-			{ID: BarePoint, Packets: 10, Bytes: 1000},
-			{ID: VXLANPoint, Packets: 60, Bytes: 90000, MirrorDuplicates: 5, DupMirror: true, BothDirections: true},
+			{ID: BarePoint, Packets: 10, Bytes: 1000, Recorded: 700},
+			{ID: VXLANPoint, Packets: 60, Bytes: 90000, MirrorDuplicates: 5, Missed: 1 << 20, Recorded: 99 << 20, DupMirror: true, BothDirections: true},
 			{ID: AWSPoint, Packets: 1, Bytes: 1},
 			{ID: OtherPoint, Packets: 2, Bytes: 2},
 		},
