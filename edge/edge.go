@@ -48,6 +48,8 @@ type Conversation struct {
 	Sent        [2]flow.Volume          // by client and server; of each connection at one point
 	Outcomes    [flow.NumOutcomes]int64 // OutcomeNone: not TCP, or not known
 	Handshake   histogram.Histogram     // round-trip time in ns, of measured handshakes only
+	Repeats     [2]Repeats              // of client and server; of each connection at the point of its volume
+	Times       *Times                  // nil where the records carry no distributions
 	First, Last int64                   // ns since the Unix epoch: start of the first, end of the last connection
 	Points      []packet.PointID        // where it was seen, ascending; at most 64
 }
@@ -103,7 +105,7 @@ func (t *Table) Add(r *flow.Record) {
 		t.summary.Joined++
 		return
 	}
-	if t.pending.full() {
+	for t.pending.full() {
 		t.fold(t.pending.pop())
 		t.pending.left++
 	}
@@ -138,6 +140,7 @@ func (t *Table) fold(c *connection) {
 		into = &t.summary.Conversations[len(t.summary.Conversations)-1]
 	}
 	into.add(c)
+	c.times = sample{} // the ring keeps its place for a while
 }
 
 // halve puts the conversations with the fewest bytes into Other, until half of
@@ -176,6 +179,15 @@ func (v *Conversation) add(c *connection) {
 	if c.rtt != tcp.Absent {
 		v.Handshake.Add(c.rtt)
 	}
+	for side := range v.Repeats {
+		v.Repeats[side].add(&c.repeats[side])
+	}
+	if !c.times.empty() {
+		if v.Times == nil {
+			v.Times = new(Times)
+		}
+		v.Times.add(&c.times)
+	}
 }
 
 // merge adds all that another conversation holds.
@@ -185,6 +197,15 @@ func (v *Conversation) merge(o *Conversation) {
 		v.Outcomes[outcome] += n
 	}
 	v.Handshake.Merge(&o.Handshake)
+	for side := range v.Repeats {
+		v.Repeats[side].add(&o.Repeats[side])
+	}
+	if o.Times != nil {
+		if v.Times == nil {
+			v.Times = new(Times)
+		}
+		v.Times.merge(o.Times)
+	}
 }
 
 func (v *Conversation) grow(connections, first, last int64, sent *[2]flow.Volume, points []packet.PointID) {

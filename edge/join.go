@@ -35,6 +35,11 @@ const maxSameEnds = 16
 // joinPoints bounds how many points of a connection are remembered.
 const joinPoints = 8
 
+// maxBucketsPending bounds the distributions of the connections that wait, in
+// buckets of 16 octets. They are small, so that it is the ring that is full
+// first; but those of a few long connections may be large.
+const maxBucketsPending = 2 << 20
+
 // tuple is what all sights of a connection have in common, without roles.
 type tuple struct {
 	network  packet.NetworkID
@@ -59,8 +64,10 @@ type connection struct {
 	direction  flow.DirectionSource
 	sent       [2]flow.Volume
 	outcome    flow.Outcome
-	witness    int64 // packets at the point that told the outcome
-	rtt        int64 // ns, tcp.Absent where no point measured it
+	witness    int64      // packets at the point that told the outcome
+	rtt        int64      // ns, tcp.Absent where no point measured it
+	repeats    [2]Repeats // at the points of sent
+	times      sample     // at the point that is best for it
 	points     [joinPoints]packet.PointID
 	npoints    uint8
 }
@@ -77,6 +84,8 @@ func (c *connection) seenAt(p packet.PointID) bool {
 // add takes a further sight, or the first one.
 func (c *connection) add(r *flow.Record) {
 	sent := r.Sent
+	repeats := [2]Repeats{repeatsOf(r, flow.Client), repeatsOf(r, flow.Server)}
+	times := sampleOf(r)
 	packets := sent[flow.Client].Packets + sent[flow.Server].Packets
 	first := c.npoints == 0
 	if first {
@@ -87,16 +96,23 @@ func (c *connection) add(r *flow.Record) {
 		if r.Direction > c.direction {
 			c.ends, c.direction = r.Ends, r.Direction
 			c.sent[flow.Client], c.sent[flow.Server] = c.sent[flow.Server], c.sent[flow.Client]
+			c.repeats[flow.Client], c.repeats[flow.Server] = c.repeats[flow.Server], c.repeats[flow.Client]
+			c.times.swap()
 		} else {
 			sent[flow.Client], sent[flow.Server] = sent[flow.Server], sent[flow.Client]
+			repeats[flow.Client], repeats[flow.Server] = repeats[flow.Server], repeats[flow.Client]
+			times.swap()
 		}
 	}
 	c.direction = max(c.direction, r.Direction)
 	c.start, c.end = min(c.start, r.Start), max(c.end, r.End)
 	for side := range sent {
 		if first || sent[side].Bytes > c.sent[side].Bytes {
-			c.sent[side] = sent[side]
+			c.sent[side], c.repeats[side] = sent[side], repeats[side]
 		}
+	}
+	if times.better(&c.times) {
+		c.times = times
 	}
 	if r.Outcome != flow.OutcomeNone && packets > c.witness {
 		c.outcome, c.witness = r.Outcome, packets
@@ -118,6 +134,7 @@ type pending struct {
 	newest      map[tuple]uint64 // number of the last one with that tuple
 	point       packet.PointID   // of the first record
 	several     bool             // some record came from another point
+	buckets     int              // of the distributions of those that wait
 	left        int64            // connections that left before the end
 	cut         int64            // searches that maxSameEnds ended
 }
@@ -127,7 +144,9 @@ func newPending(limit int) pending {
 }
 
 func (p *pending) empty() bool { return p.next == p.first }
-func (p *pending) full() bool  { return p.next-p.first == uint64(p.limit) }
+func (p *pending) full() bool {
+	return p.next-p.first == uint64(p.limit) || p.buckets > maxBucketsPending
+}
 
 func (p *pending) unjudged() int64 {
 	if !p.several {
@@ -169,7 +188,9 @@ func (p *pending) join(r *flow.Record) bool {
 		}
 		return false
 	}
+	p.buckets -= best.times.weight
 	best.add(r)
+	p.buckets += best.times.weight
 	return true
 }
 
@@ -195,6 +216,7 @@ func (p *pending) push(r *flow.Record) {
 		c.older = number + 1
 	}
 	c.add(r)
+	p.buckets += c.times.weight
 	p.newest[t] = p.next
 	if len(p.ring) < p.limit {
 		p.ring = append(p.ring, c)
@@ -210,6 +232,7 @@ func (p *pending) pop() *connection {
 	if p.newest[c.tuple] == p.first {
 		delete(p.newest, c.tuple)
 	}
+	p.buckets -= c.times.weight
 	p.first++
 	return c
 }

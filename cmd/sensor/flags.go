@@ -133,6 +133,7 @@ func (f *replayFlags) pipelineConfig() (pipeline.Config, error) {
 		return c, err
 	}
 	c.Flow.Interval = f.interval
+	c.Flow.Distributions = f.format == formatTable // it adds connections up; records have quantiles
 	if c.Flow.Memory = int64(f.memory); c.Flow.Memory == 0 {
 		c.Flow.Memory = defaultMemory()
 	}

@@ -45,6 +45,12 @@ func TestReferenceIsComplete(t *testing.T) {
 	for _, reason := range tcp.Reasons(^uint32(0)).Append(nil) {
 		require("reason", reason)
 	}
+	for c := range tcp.NumClasses {
+		require("class", c.String())
+	}
+	for _, stamps := range []bool{false, true} {
+		require("source", (&tcp.RTT{Stamps: stamps}).Source())
+	}
 	for tunnel := packet.NoTunnel; tunnel.String() != "unknown"; tunnel++ {
 		require("tunnel", tunnel.String())
 	}

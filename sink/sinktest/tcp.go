@@ -36,7 +36,7 @@ func troubled() (r tcp.Report) {
 		}
 		x := &s.Retransmits
 		*x = tcp.Retransmits{
-			State: tcp.Ambiguous, Reasons: tcp.CaptureLoss | tcp.Offload, Segments: 90 * n, Bytes: 100_000 * n, SpuriousPackets: 11 * n, SpuriousBytes: 999 * n,
+			State: tcp.Ambiguous, Reasons: tcp.CaptureLoss | tcp.Offload, Segments: 90 * n, Bytes: 1100 * n, SpuriousPackets: 11 * n, SpuriousBytes: 999 * n,
 			LostBefore: 22 * n, LostAfter: 13 * n, Unlocated: 20 * n, Inferred: 4 * n, DSACKUnmatched: 6 * n,
 		}
 		for c := range x.ByClass {

@@ -11,6 +11,7 @@ import (
 
 	"mirrorscope/edge"
 	"mirrorscope/flow"
+	"mirrorscope/histogram"
 	"mirrorscope/packet"
 	"mirrorscope/sink"
 )
@@ -23,13 +24,16 @@ const (
 	ByBytes Order = iota
 	ByPackets
 	ByConnections
-	ByHandshake // 95th percentile of the round-trip time
+	ByHandshake   // 95th percentile of the round-trip time
+	ByRetransmits // packets of both sides
+	ByRTT         // median round trip
+	ByResponse    // 95th percentile of the response time
 	ByErrors
 	ByStart // the earliest first
 	numOrders
 )
 
-var orderNames = [numOrders]string{"bytes", "packets", "connections", "handshake", "errors", "start"}
+var orderNames = [numOrders]string{"bytes", "packets", "connections", "handshake", "retransmits", "rtt", "response", "errors", "start"}
 
 func (o Order) String() string { return orderNames[o] }
 
@@ -45,8 +49,8 @@ func ParseOrder(s string) (Order, error) {
 	return Order(i), nil
 }
 
-// fewSamples is the number of handshakes below which a percentile is shown with
-// its count.
+// fewSamples is the number of samples below which a high percentile is shown
+// with its count.
 const fewSamples = 20
 
 func (t *Writer) conversations(b *strings.Builder, s *edge.Summary) {
@@ -69,9 +73,17 @@ func (t *Writer) conversations(b *strings.Builder, s *edge.Summary) {
 	if networks {
 		g.columns = append(g.columns, column{title: "NETWORK", least: 8, drop: 2})
 	}
+	drop := func(rank int, sortedBy ...Order) int { // what the table is sorted by stays
+		if slices.Contains(sortedBy, t.config.Sort) {
+			return 0
+		}
+		return rank
+	}
 	g.columns = append(g.columns,
-		column{title: "CONNS", right: true}, column{title: "BYTES →", right: true}, column{title: "← BYTES", right: true},
-		column{title: "HANDSHAKE P50", right: true}, column{title: "P95", right: true, drop: 3},
+		column{title: "CONNS", right: true, drop: 7}, column{title: "BYTES →", right: true, drop: 10}, column{title: "← BYTES", right: true, drop: 11},
+		column{title: "RETRANS", right: true, drop: drop(9, ByRetransmits)}, column{title: "RTT P50", right: true, drop: drop(8, ByRTT)},
+		column{title: "RESPONSE P50", right: true, drop: drop(6, ByResponse)}, column{title: "P95", right: true, drop: drop(4, ByResponse)},
+		column{title: "HANDSHAKE P50", right: true, drop: drop(5, ByHandshake)}, column{title: "P95", right: true, drop: drop(3, ByHandshake)},
 	)
 	if points {
 		g.columns = append(g.columns, column{title: "POINTS", right: true, drop: 1})
@@ -84,9 +96,20 @@ func (t *Writer) conversations(b *strings.Builder, s *edge.Summary) {
 		if networks {
 			cells = append(cells, clean(t.names.NetworkName(c.Network)))
 		}
-		p50, p95 := handshake(c)
-		few = few || c.Handshake.Count() > 0 && c.Handshake.Count() < fewSamples
-		cells = append(cells, count(c.Connections), octets(c.Sent[flow.Client].Bytes), octets(c.Sent[flow.Server].Bytes), p50, p95)
+		cells = append(cells, count(c.Connections), octets(c.Sent[flow.Client].Bytes), octets(c.Sent[flow.Server].Bytes), repeats(c), roundTrip(c))
+		atMost := false
+		response := &histogram.Histogram{}
+		if c.Times != nil {
+			response, atMost = &c.Times.Response, c.Times.AtMost
+		}
+		for _, d := range []struct {
+			h      *histogram.Histogram
+			atMost bool
+		}{{response, atMost}, {&c.Handshake, false}} {
+			p50, p95 := percentiles(d.h, d.atMost)
+			few = few || d.h.Count() > 0 && d.h.Count() < fewSamples
+			cells = append(cells, p50, p95)
+		}
 		if points {
 			cells = append(cells, strconv.Itoa(len(c.Points)))
 		}
@@ -105,8 +128,8 @@ func (t *Writer) conversations(b *strings.Builder, s *edge.Summary) {
 		t.note(b, "… %s, %s, of the smallest of too many conversations are in no line; a line may lack up to %s",
 			plural(o.Connections, "connection"), octets(o.Bytes()), octets(s.Missing))
 	}
-	if few {
-		t.note(b, "(n): only n handshakes were measured")
+	if few && slices.ContainsFunc(g.columns, func(c column) bool { return c.title == "P95" }) {
+		t.note(b, "(n): only n were measured")
 	}
 }
 
@@ -117,12 +140,28 @@ func sorted(conversations []edge.Conversation, order Order) []*edge.Conversation
 	for i := range conversations {
 		all[i] = &conversations[i]
 	}
-	p95 := func(c *edge.Conversation) float64 {
-		ns, ok := c.Handshake.Quantile(0.95)
+	p95 := func(h *histogram.Histogram) float64 {
+		ns, ok := h.Quantile(0.95)
 		if !ok {
 			return -1
 		}
 		return ns
+	}
+	rtt := func(c *edge.Conversation) float64 {
+		ns, _, ok := c.Times.PathRTT()
+		if !ok {
+			return -1
+		}
+		return ns
+	}
+	response := func(c *edge.Conversation) float64 {
+		if c.Times == nil {
+			return -1
+		}
+		return p95(&c.Times.Response)
+	}
+	retransmits := func(c *edge.Conversation) int64 {
+		return c.Repeats[flow.Client].Packets + c.Repeats[flow.Server].Packets
 	}
 	slices.SortFunc(all, func(a, b *edge.Conversation) int {
 		first := 0
@@ -132,7 +171,13 @@ func sorted(conversations []edge.Conversation, order Order) []*edge.Conversation
 		case ByConnections:
 			first = cmp.Compare(b.Connections, a.Connections)
 		case ByHandshake:
-			first = cmp.Compare(p95(b), p95(a))
+			first = cmp.Compare(p95(&b.Handshake), p95(&a.Handshake))
+		case ByRetransmits:
+			first = cmp.Compare(retransmits(b), retransmits(a))
+		case ByRTT:
+			first = cmp.Compare(rtt(b), rtt(a))
+		case ByResponse:
+			first = cmp.Compare(response(b), response(a))
 		case ByErrors:
 			first = cmp.Compare(b.Errors(), a.Errors())
 		case ByStart:
@@ -159,19 +204,51 @@ func ends(k *edge.Key) string {
 	return k.Client.IP().String() + " → " + server + " " + string(sink.AppendProtocol(nil, k.Proto))
 }
 
-// handshake gives the median and the 95th percentile of the handshake's
-// round-trip time. One that was not measured is not a short one.
-func handshake(c *edge.Conversation) (p50, p95 string) {
-	median, ok := c.Handshake.Quantile(0.5)
+// percentiles gives the median and the 95th percentile of durations. What was
+// not measured is not short.
+func percentiles(h *histogram.Histogram, atMost bool) (p50, p95 string) {
+	median, ok := h.Quantile(0.5)
 	if !ok {
 		return "-", "-"
 	}
-	high, _ := c.Handshake.Quantile(0.95)
-	p50, p95 = span(median), span(high)
-	if n := c.Handshake.Count(); n < fewSamples {
+	high, _ := h.Quantile(0.95)
+	p50, p95 = bound(span(median), atMost, "≤ "), bound(span(high), atMost, "≤ ")
+	if n := h.Count(); n < fewSamples {
 		p95 += fmt.Sprintf(" (%d)", n)
 	}
 	return p50, p95
+}
+
+func bound(s string, is bool, sign string) string {
+	if is {
+		return sign + s
+	}
+	return s
+}
+
+// roundTrip gives the median round trip between client and server.
+func roundTrip(c *edge.Conversation) string {
+	ns, atMost, ok := c.Times.PathRTT()
+	if !ok {
+		return "-"
+	}
+	return bound(span(ns), atMost, "≤ ")
+}
+
+// repeats gives the packets that both sides sent again, and what share of
+// their payload was sent again, where it is worth a look.
+func repeats(c *edge.Conversation) string {
+	sum := c.Repeats[flow.Client]
+	other := &c.Repeats[flow.Server]
+	if sum.Connections+other.Connections == 0 {
+		return "-"
+	}
+	sum.Packets, sum.Bytes, sum.Payload = sum.Packets+other.Packets, sum.Bytes+other.Bytes, sum.Payload+other.Payload
+	cell := bound(count(sum.Packets), sum.AtLeast || other.AtLeast, "≥ ")
+	if sum.Bytes > 0 && sum.Bytes*1000 > sum.Payload {
+		cell += " (" + percent(uint64(sum.Bytes), uint64(sum.Payload)) + ")"
+	}
+	return cell
 }
 
 // outcomeWords are what outcomes are called here, failures first, so that a

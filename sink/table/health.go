@@ -74,6 +74,15 @@ func (t *Writer) health(b *strings.Builder, s *edge.Summary, c *flow.Capture) {
 	if c.MirrorDuplicates > 0 {
 		warn("copies", "%s (%s of the decoded) came twice from the mirror and are not in the figures", plural(c.MirrorDuplicates, "packet"), percent(c.MirrorDuplicates, c.Decoded))
 	}
+	missed, recorded := int64(0), int64(0)
+	for i := range c.Points {
+		missed += c.Points[i].Missed
+		recorded += c.Points[i].Recorded
+	}
+	if missed > 0 {
+		warn("missed", "%s (%s) of TCP data was acknowledged and is not in the capture: packets were lost on their way to the sensor",
+			octets(missed), percent(uint64(missed), uint64(missed+recorded)))
+	}
 	if c.Truncated > 0 {
 		warn("cut", "%s (%s) captured in part: snap length or mirror MTU; volumes are right, contents are missing", plural(c.Truncated, "packet"), percent(c.Truncated, c.Decoded))
 	}
@@ -106,7 +115,7 @@ func (t *Writer) health(b *strings.Builder, s *edge.Summary, c *flow.Capture) {
 		warn("error", "%s", clean(err.Error()))
 	}
 	if wrong == 0 && c.Packets > 0 {
-		fact("health", "nothing cut, doubled or out of time")
+		fact("health", "nothing missed, cut, doubled or out of time")
 	}
 	if len(c.Points) > 1 || len(c.Points) == 1 && t.names.Point(c.Points[0].ID).Kind != packet.NoTunnel {
 		b.WriteByte('\n')

@@ -43,6 +43,9 @@ func shop() []flow.Record {
 			r.Network = 0
 			r.Start += int64(i) * 1e8
 			r.End = r.Start + 5e7
+			for side := range r.TCP.Sides {
+				r.TCP.Sides[side] = tcp.Side{Retransmits: tcp.Retransmits{State: tcp.Measured}}
+			}
 			r.Ends[flow.Client].Port += uint16(i)
 			change(i, &r)
 			records = append(records, r)
@@ -52,7 +55,9 @@ func shop() []flow.Record {
 		r.Handshake.RTT = 300_000 + int64(i)*1000
 		if i%100 == 0 {
 			r.Outcome = flow.Reset
+			r.TCP.Sides[flow.Server].Retransmits.Packets, r.TCP.Sides[flow.Server].Retransmits.Bytes = 1, 1448
 		}
+		r.Distributions = sinktest.Distributions()
 	})
 	add(3, func(i int, r *flow.Record) {
 		r.Ends[flow.Server] = flow.Endpoint{Addr: sinktest.Addr("2001:db8::10"), Port: 5432, HasPort: true}
@@ -60,6 +65,12 @@ func shop() []flow.Record {
 		r.Handshake.RTT = 1_003_000_000 + int64(i)*1e6
 		r.Sent[flow.Server].Bytes = 80 << 20
 		r.Outcome = flow.Established
+		r.Sent[flow.Server].PayloadBytes = 78 << 20
+		r.TCP.Sides[flow.Client].Retransmits.State = tcp.Unknown
+		r.TCP.Sides[flow.Server].Retransmits = tcp.Retransmits{State: tcp.Bounded, Packets: 2000 + int64(i), Bytes: 2_000_000}
+		r.Distributions = sinktest.Distributions()
+		r.Distributions.RTT[flow.Client] = nil
+		r.TCP.Response.State = tcp.Bounded
 	})
 	add(12, func(i int, r *flow.Record) {
 		r.Ends[flow.Server].Port = 8080
@@ -69,11 +80,11 @@ func shop() []flow.Record {
 	})
 	add(40, func(i int, r *flow.Record) {
 		r.Proto, r.Ends[flow.Server].Port = packet.ProtoUDP, 53
-		r.Outcome, r.HasHandshake, r.Handshake = flow.OutcomeNone, false, tcp.Handshake{}
+		r.Outcome, r.HasHandshake, r.Handshake, r.HasTCP = flow.OutcomeNone, false, tcp.Handshake{}, false
 	})
 	add(1, func(_ int, r *flow.Record) {
 		r.Proto, r.Ends[0].HasPort, r.Ends[1].HasPort = packet.ProtoICMP, false, false
-		r.Outcome, r.HasHandshake, r.Handshake = flow.OutcomeNone, false, tcp.Handshake{}
+		r.Outcome, r.HasHandshake, r.Handshake, r.HasTCP = flow.OutcomeNone, false, tcp.Handshake{}, false
 	})
 	return records
 }
@@ -96,6 +107,7 @@ func TestGolden(t *testing.T) {
 		"limit":       {Config{Limit: 2}, shop(), healthy()},
 		"errors":      {Config{Sort: ByErrors, Colour: true}, shop(), healthy()},
 		"handshake":   {Config{Sort: ByHandshake}, shop(), healthy()},
+		"response-80": {Config{Sort: ByResponse, Width: 80}, shop(), healthy()},
 		"ill":         {Config{}, everything, sinktest.Capture()},
 		"crowded":     {Config{Edge: edge.Config{Conversations: 3, Pending: 8}}, everything, healthy()},
 		"narrow":      {Config{Width: 80, Input: []string{"a.pcap", "b\n.pcap", "captures/", "d.pcap"}}, everything, sinktest.Capture()},
@@ -169,10 +181,16 @@ func TestSorted(t *testing.T) {
 		c.Outcomes[flow.Refused] = int64(i % 2)
 		if i > 0 { // a conversation without a measured handshake comes last
 			c.Handshake.Add(int64(5-i) * 1e6)
+			c.Times = &edge.Times{}
+			c.Times.Response.Add(int64(i) * 1e6)
+			c.Times.RTT[0].Add(int64(5-i) * 1e6)
+			c.Times.Delayed[1].Add(1e6)
 		}
+		c.Repeats[i%2].Packets = int64(i % 2)
 	}
 	for order, want := range map[Order]string{
 		ByBytes: "[2 1 0]", ByPackets: "[2 1 0]", ByConnections: "[0 1 2]", ByHandshake: "[1 2 0]", ByErrors: "[1 2 0]", ByStart: "[0 1 2]",
+		ByRetransmits: "[1 2 0]", ByRTT: "[1 2 0]", ByResponse: "[2 1 0]",
 	} {
 		var got []uint16
 		for _, c := range sorted(conversations, order) {
@@ -182,6 +200,42 @@ func TestSorted(t *testing.T) {
 			t.Errorf("by %v: %v, want %s", order, got, want)
 		}
 	}
+}
+
+func TestRepeats(t *testing.T) {
+	for _, test := range []struct {
+		client, server edge.Repeats
+		want           string
+	}{
+		{edge.Repeats{}, edge.Repeats{}, "-"},
+		{edge.Repeats{Connections: 1}, edge.Repeats{}, "0"},
+		{edge.Repeats{Connections: 1, Packets: 2, Bytes: 1, Payload: 1000}, edge.Repeats{}, "2"},
+		{edge.Repeats{Connections: 2, Packets: 1000, Bytes: 10, Payload: 1000}, edge.Repeats{Connections: 1, Packets: 234, Bytes: 15, Payload: 1000}, "1,234 (1.2 %)"},
+		{edge.Repeats{Connections: 1, Packets: 3}, edge.Repeats{Connections: 1, Packets: 1, AtLeast: true}, "≥ 4"},
+	} {
+		if got := repeats(&edge.Conversation{Repeats: [2]edge.Repeats{test.client, test.server}}); got != test.want {
+			t.Errorf("%+v, %+v: %q, want %q", test.client, test.server, got, test.want)
+		}
+	}
+}
+
+func TestRoundTrip(t *testing.T) {
+	var times edge.Times
+	check := func(want string) {
+		t.Helper()
+		if got := roundTrip(&edge.Conversation{Times: &times}); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	if got := roundTrip(&edge.Conversation{}); got != "-" {
+		t.Errorf("without times: %q", got)
+	}
+	times.RTT[0].Add(2e6)
+	check("-") // half a path is none
+	times.Delayed[1].Add(40e6)
+	check("≤ 42.0 ms")
+	times.RTT[1].Add(1e6)
+	check("3.00 ms")
 }
 
 func TestCutMiddle(t *testing.T) {

@@ -1,0 +1,148 @@
+package edge
+
+import (
+	"mirrorscope/flow"
+	"mirrorscope/histogram"
+	"mirrorscope/packet"
+	"mirrorscope/tcp"
+)
+
+// Repeats sums the retransmissions of one side.
+type Repeats struct {
+	Connections    int64 // that could tell; 0: unknown, which is not none
+	Packets, Bytes int64
+	Payload        int64 // octets of payload that this side of those connections sent, repeats included
+	AtLeast        bool  // some connection gave a lower bound
+}
+
+func (s *Repeats) add(o *Repeats) {
+	s.Connections += o.Connections
+	s.Packets += o.Packets
+	s.Bytes += o.Bytes
+	s.Payload += o.Payload
+	s.AtLeast = s.AtLeast || o.AtLeast
+}
+
+// repeatsOf are those of one record.
+func repeatsOf(r *flow.Record, side flow.Side) Repeats {
+	x := &r.TCP.Sides[side].Retransmits
+	if !r.HasTCP || x.State == tcp.Unknown {
+		return Repeats{}
+	}
+	return Repeats{Connections: 1, Packets: x.Packets, Bytes: x.Bytes, Payload: r.Sent[side].PayloadBytes, AtLeast: x.State == tcp.Bounded}
+}
+
+// Times are distributions of durations in ns.
+type Times struct {
+	RTT      [2]histogram.Histogram // between the observation point and client, server
+	Delayed  [2]histogram.Histogram // samples that a delayed ACK may have made longer
+	Response histogram.Histogram    // think time of the server
+	AtMost   bool                   // Response holds upper bounds
+}
+
+// maxBuckets bounds each distribution of a conversation: a factor of 8 in
+// duration at full resolution; beyond that it becomes coarser.
+const maxBuckets = 96
+
+func merge(into, h *histogram.Histogram) {
+	if h == nil {
+		return
+	}
+	into.Merge(h)
+	for len(into.Buckets()) > maxBuckets {
+		into.Downscale(into.Scale() - 1)
+	}
+}
+
+func (t *Times) add(s *sample) {
+	for i := range t.RTT {
+		merge(&t.RTT[i], s.RTT[i])
+		merge(&t.Delayed[i], s.Delayed[i])
+	}
+	merge(&t.Response, s.Think)
+	t.AtMost = t.AtMost || s.atMost
+}
+
+func (t *Times) merge(o *Times) {
+	for i := range t.RTT {
+		merge(&t.RTT[i], &o.RTT[i])
+		merge(&t.Delayed[i], &o.Delayed[i])
+	}
+	merge(&t.Response, &o.Response)
+	t.AtMost = t.AtMost || o.AtMost
+}
+
+// PathRTT is the median round trip in ns of the whole path: the sum of the
+// medians of both halves. atMost tells that a half was sampled only where a
+// delayed ACK may have made it longer. ok is false where one was not sampled.
+func (t *Times) PathRTT() (ns float64, atMost, ok bool) {
+	if t == nil {
+		return 0, false, false
+	}
+	for i := range t.RTT {
+		h := &t.RTT[i]
+		if h.Count() == 0 {
+			h, atMost = &t.Delayed[i], true
+		}
+		half, ok := h.Quantile(0.5)
+		if !ok {
+			return 0, false, false
+		}
+		ns += half
+	}
+	return ns, atMost, true
+}
+
+// sample is what one sight of a connection has of its times.
+type sample struct {
+	tcp.Distributions
+	halves int            // of the round trip that were sampled
+	point  packet.PointID // where
+	atMost bool
+	weight int // memory, in buckets
+}
+
+func sampleOf(r *flow.Record) (s sample) {
+	if r.Distributions == nil {
+		return s
+	}
+	s = sample{Distributions: *r.Distributions, point: r.Point, atMost: r.TCP.Response.State == tcp.Bounded}
+	for i := range s.RTT {
+		if s.RTT[i] != nil || s.Delayed[i] != nil {
+			s.halves++
+		}
+	}
+	for _, h := range [...]*histogram.Histogram{s.RTT[0], s.RTT[1], s.Delayed[0], s.Delayed[1], s.Think} {
+		if h != nil {
+			s.weight += histogramWeight + len(h.Buckets())
+		}
+	}
+	return s
+}
+
+// histogramWeight is the memory of an empty histogram, in buckets.
+const histogramWeight = 6
+
+func (s *sample) empty() bool { return s.Distributions == tcp.Distributions{} }
+
+// better tells whether s shall stand for the connection instead of o. Both
+// halves must be of one point. Which point, hardly matters for one connection;
+// but halves of several connections add up only where they were cut at the
+// same place, so it is the same one wherever possible.
+func (s *sample) better(o *sample) bool {
+	switch {
+	case s.empty() || o.empty():
+		return !s.empty()
+	case s.halves != o.halves:
+		return s.halves > o.halves
+	}
+	return s.point < o.point
+}
+
+// swap exchanges the roles. What was taken for the server's think time was the
+// client's.
+func (s *sample) swap() {
+	s.RTT[0], s.RTT[1] = s.RTT[1], s.RTT[0]
+	s.Delayed[0], s.Delayed[1] = s.Delayed[1], s.Delayed[0]
+	s.Think = nil
+}
