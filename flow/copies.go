@@ -39,7 +39,7 @@ func (t *Table) likeness(f *Flow, p *packet.Packet, dir int) likeness {
 		window = int64(t.cfg.DupWindowHop)
 	}
 	switch {
-	case age < window && (hop || position != p.Position || t.learned.dupMirror(p.Point) || !weak && age < t.dupFast(f)):
+	case age < window && (hop || position != p.Position || t.learned.dupMirror(p.Point) || !weak && age < t.dupFast(f, p)):
 		return mirrorCopy
 	case weak || p.IPID == 0 && age >= t.tick(f):
 		return noLikeness // nothing in it counts up: the host may have sent it again
@@ -60,11 +60,16 @@ func (t *Table) tick(f *Flow) int64 {
 }
 
 // dupFast is the age below which no host can have repeated a packet byte for
-// byte: half the smallest round trip, if that is known to be short.
-func (t *Table) dupFast(f *Flow) int64 {
+// byte: half the smallest round trip, if that is known to be short. Where
+// nothing in the packet counts up, one known half of it suffices.
+func (t *Table) dupFast(f *Flow, p *packet.Packet) int64 {
 	fast := int64(t.cfg.DupFast)
 	if f != nil && f.key.Proto == packet.ProtoTCP {
-		if rtt := f.tcp.MinRTT(); rtt > 0 {
+		rtt := f.tcp.MinRTT()
+		if p.IPID == 0 && p.TCP.Has&packet.HasTimestamps == 0 {
+			rtt = f.tcp.KnownRTT()
+		}
+		if rtt > 0 {
 			return min(fast, rtt/2)
 		}
 	}

@@ -37,11 +37,7 @@ func (c *Conn) acked(st *Store, p *packet.Packet, dir int) {
 	case ack == d.una && p.PayloadLen == 0 && t.Flags&(packet.SYN|packet.FIN|packet.RST) == 0 && d.hi > d.una && t.NumSACK == 0 &&
 		t.Window == r.window && r.has&heard != 0 && c.Dirs[0].has&c.Dirs[1].has&hasSACK == 0:
 		if r.zwSince == 0 && d.has&probing == 0 { // the answer to a probe says nothing of loss
-			tr := st.troubleOf(d)
-			tr.dupACKs++
-			if tr.signalAt == 0 {
-				tr.signalAt = p.Time
-			}
+			st.troubleOf(d).heard(p.Time)
 		}
 	}
 	c.calm(st, d, p.Time)
@@ -86,16 +82,30 @@ func (c *Conn) advance(st *Store, d *Dir, t *packet.TCP, ack, now int64, hasTS b
 		d.repRun = 0
 	}
 	if tr != nil {
-		tr.advance(ack)
-		tr.dupACKs, tr.signalAt, tr.sackedAt = 0, 0, 0
-		if len(tr.sacked) > 0 {
-			tr.signalAt, tr.sackedAt = now, now
+		if tr.dupACKs > 0 || tr.episode != noEpisode {
+			tr.before, tr.movedAt = tr.signals, now
+			tr.before.sackedN = tr.sackedAbove(0)
 		}
+		tr.advance(ack)
+		e := tr.episode
 		if ack >= tr.recovery {
-			tr.episode = noEpisode
+			e = noEpisode
+		}
+		tr.signals = signals{episode: e}
+		if len(tr.sacked) > 0 {
+			tr.signalAt, tr.latestAt, tr.sackedAt = now, now, now
 		}
 	}
 	d.wfEnd(st, now, c)
+}
+
+// heard notes a signal of loss.
+func (t *trouble) heard(now int64) {
+	t.dupACKs++
+	if t.signalAt == 0 {
+		t.signalAt = now
+	}
+	t.latestAt = now
 }
 
 // sacks takes the blocks of a SACK option (RFC 2018), and a DSACK in front
@@ -130,10 +140,7 @@ func (c *Conn) sacks(st *Store, d *Dir, t *packet.TCP, ack, now int64) {
 		}
 		tr := st.troubleOf(d)
 		if tr.sack(max(lo, ack), hi) {
-			tr.dupACKs++
-			if tr.signalAt == 0 {
-				tr.signalAt = now
-			}
+			tr.heard(now)
 			if tr.sackedAt == 0 {
 				tr.sackedAt = now
 			}

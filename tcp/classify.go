@@ -18,10 +18,16 @@ func (c *Conn) classify(st *Store, dir int, tr *trouble, r *repeat, p *packet.Pa
 	rtt := c.pathRTT()
 	mss := c.mss(d)
 	atUna := d.has&hasUna == 0 || r.lo <= d.una
-	sackedAbove := tr.sackedAbove(r.hi)
-	evidence := tr.dupACKs >= st.cfg.DupThresh || sackedAbove > int64(st.cfg.DupThresh-1)*mss ||
-		sackedAbove > 0 && rtt > 0 && p.Time-tr.sackedAt >= rtt/4
+	heard, sackedAbove := tr.signals, tr.sackedAbove(r.hi)
 	active := tr.episode != noEpisode && d.una < tr.recovery
+	if d.has&hasUna != 0 && r.hi <= d.una && p.Time-tr.movedAt <= max(rtt, c.senderHalf(d))*5/4 {
+		// Its ACK passed here before it did: the sender had reacted to what came before that.
+		heard, sackedAbove = tr.before, tr.before.sackedN
+		active = tr.before.episode != noEpisode
+	}
+	fresh := p.Time-heard.latestAt <= max(int64(st.cfg.RTOMin)*9/10, 2*rtt) // older ones are not what it reacts to
+	evidence := fresh && (heard.dupACKs >= st.cfg.DupThresh || sackedAbove > int64(st.cfg.DupThresh-1)*mss ||
+		sackedAbove > 0 && rtt > 0 && p.Time-heard.sackedAt >= rtt/4)
 
 	prev := tr.latest(r.lo)
 	lastSent := d.lastAt
@@ -41,7 +47,7 @@ func (c *Conn) classify(st *Store, dir int, tr *trouble, r *repeat, p *packet.Pa
 			return c.enter(tr, d, timerRecovery, ClassRTO)
 		case progress && (evidence || active):
 			return ClassLostRetransmission
-		case active && tr.episode == timerRecovery:
+		case active && heard.episode == timerRecovery:
 			return ClassRTORecovery
 		case timer && atUna:
 			return c.enter(tr, d, timerRecovery, ClassRTO)
@@ -52,7 +58,7 @@ func (c *Conn) classify(st *Store, dir int, tr *trouble, r *repeat, p *packet.Pa
 	}
 	if active {
 		switch {
-		case tr.episode == timerRecovery:
+		case heard.episode == timerRecovery:
 			return ClassRTORecovery
 		case timer && atUna && !evidence:
 			return c.enter(tr, d, timerRecovery, ClassRTO)
@@ -76,7 +82,7 @@ func (c *Conn) classify(st *Store, dir int, tr *trouble, r *repeat, p *packet.Pa
 		return ClassTLP
 	case atUna && timer:
 		return c.enter(tr, d, timerRecovery, ClassRTO)
-	case sackedAbove > 0 || tr.dupACKs > 0:
+	case fresh && (sackedAbove > 0 || heard.dupACKs > 0):
 		return c.enter(tr, d, fastRecovery, ClassFast)
 	}
 	return ClassUnknown

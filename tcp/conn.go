@@ -27,8 +27,8 @@ type Dir struct {
 	mss     uint16
 	maxLen  uint16 // longest payload that is no super-packet
 	idHigh  uint16 // highest IPv4 identification
-	idSteps uint16 // steps of exactly 1 that the identifications made
-	idGaps  uint16 // … and larger ones without a pause
+	idSteps int8   // steps of exactly 1 that the identifications made, less what speaks against a counter of its own
+	idUp    int8   // small steps up in a row
 	wscale  uint8
 	ttl     uint8 // of the latest packet that is not an RST
 	repRun  uint8 // timer repeats of repSeq in a row, without progress
@@ -185,7 +185,8 @@ func (c *Conn) Options(dir int) Options {
 	}
 }
 
-// MinRTT is the smallest path round trip that data has shown so far, ns, or 0.
+// MinRTT is the smallest path round trip that data has shown so far, in ns, or
+// 0 where a half is not known.
 func (c *Conn) MinRTT() int64 {
 	a, b := c.Dirs[0].rtt.min, c.Dirs[1].rtt.min
 	if a == 0 || b == 0 {
@@ -193,6 +194,10 @@ func (c *Conn) MinRTT() int64 {
 	}
 	return a + b
 }
+
+// KnownRTT is what is known of that: the path is at least as long. 0 where
+// neither half is.
+func (c *Conn) KnownRTT() int64 { return c.Dirs[0].rtt.min + c.Dirs[1].rtt.min }
 
 // Add takes a packet that was recorded in direction dir, in record order,
 // mirror copies left out. client is the direction of the client as far as the

@@ -67,8 +67,8 @@ func (c *Conn) fresh(st *Store, p *packet.Packet, dir int, s, e int64) {
 	t := &p.TCP
 	if s > d.hi {
 		h := hole{
-			span: span{d.hi, s}, at: p.Time, tsval: t.TSval, hasTS: t.Has&packet.HasTimestamps != 0, beforeID: d.idHigh, behindID: p.IPID,
-			idsOK: d.countsIDs(p), packets: d.packets,
+			span: span{d.hi, s}, at: p.Time, tsval: t.TSval, hasTS: t.Has&packet.HasTimestamps != 0, behindID: p.IPID,
+			idsOK: p.Version == 4 && d.idUp >= 4, packets: d.packets,
 		}
 		if d.has&hasUna != 0 && d.una >= s {
 			h.ackedAt = p.Time
@@ -101,7 +101,7 @@ func (c *Conn) fresh(st *Store, p *packet.Packet, dir int, s, e int64) {
 // other side gave nothing to acknowledge: the tail before it was lost before
 // the observation point, and this is its repeat.
 func (c *Conn) inferred(d, r *Dir, p *packet.Packet) bool {
-	if !d.countsIDs(p) || int16(p.IPID-d.idHigh) < 2 || int16(p.IPID-d.idHigh) > 64 || 16*d.idGaps > d.idSteps {
+	if !d.countsIDs(p) || int16(p.IPID-d.idHigh) < 2 || int16(p.IPID-d.idHigh) > 64 {
 		return false
 	}
 	rtt := c.pathRTT()
@@ -109,10 +109,15 @@ func (c *Conn) inferred(d, r *Dir, p *packet.Packet) bool {
 }
 
 // countsIDs tells whether the IPv4 identifications of a direction count up by
-// one.
+// exactly one.
 func (d *Dir) countsIDs(p *packet.Packet) bool { return p.Version == 4 && d.idSteps >= 4 }
 
-// noteID keeps track of a direction's IPv4 identifications.
+// sharedIDs is where the count of exact steps is set to when a gap shows that
+// other connections of the host draw from the same counter.
+const sharedIDs = -32
+
+// noteID keeps track of a direction's IPv4 identifications. inOrder says that
+// the packet opened no hole.
 func (c *Conn) noteID(d *Dir, p *packet.Packet, inOrder bool) {
 	if p.Version != 4 {
 		return
@@ -121,24 +126,19 @@ func (c *Conn) noteID(d *Dir, p *packet.Packet, inOrder bool) {
 	switch {
 	case d.has&hasID == 0:
 		d.has |= hasID
-		d.idHigh = p.IPID
 	case step == 1:
-		d.idSteps++
-		d.idHigh = p.IPID
+		d.idSteps, d.idUp = min(d.idSteps+1, 8), min(d.idUp+1, 8)
 	case step > 1 && step <= 512:
-		// A shared counter has gaps in the middle of a flight, too.
-		if inOrder && d.idGaps < 1<<11 && p.Time-d.seenAt < c.pathRTT()*9/10 {
-			d.idGaps++
+		d.idUp = min(d.idUp+1, 8)
+		if inOrder && p.Time-d.seenAt < max(c.pathRTT()*9/10, 1) {
+			d.idSteps = sharedIDs
 		}
-		d.idHigh = p.IPID
-	case step <= 0 && step > -512 && step != 0: // reordered
+	case step < 0 && step > -512: // reordered
+		return
 	default:
-		d.idSteps, d.idGaps = 0, 0
-		d.idHigh = p.IPID
+		d.idSteps, d.idUp = 0, 0
 	}
-	if d.idSteps == 1<<15 {
-		d.idSteps, d.idGaps = d.idSteps/2, d.idGaps/2
-	}
+	d.idHigh = p.IPID
 }
 
 // again takes [s, m), all of it below hi: a repeat, or what fills a hole.
@@ -272,8 +272,8 @@ func (c *Conn) fills(st *Store, d *Dir, tr *trouble, h *hole, p *packet.Packet, 
 		switch {
 		case int16(p.IPID-d.idHigh) > 0:
 			return repeated
-		case int16(p.IPID-h.beforeID) > 0 && int16(h.behindID-p.IPID) > 0:
-			return reordered
+		case int16(h.behindID-p.IPID) > 0:
+			return reordered // a repeat leaves after the packet that opened the hole
 		}
 	}
 	if h.ackedAt != 0 {
@@ -285,6 +285,10 @@ func (c *Conn) fills(st *Store, d *Dir, tr *trouble, h *hole, p *packet.Packet, 
 	}
 	rtt := c.pathRTT()
 	if rtt == 0 {
+		half := max(c.Dirs[0].rtt.base(), c.Dirs[1].rtt.base())
+		if p.Time-h.at < half*9/10 {
+			return reordered // sooner than the half of the path that is known
+		}
 		if p.Time-h.at < int64(st.cfg.ReorderLag) {
 			return maybeReordered
 		}

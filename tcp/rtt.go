@@ -6,6 +6,7 @@ type half struct {
 	min          int64 // smallest sample; 0 none
 	handshake    int64 // the half as the handshake showed it; 0 unknown
 	srtt, rttvar int64 // RFC 6298 section 2
+	solid        bool  // a sample cannot hold any think time or delay
 	firstCleanAt int64 // record time of the first clean sample; 0 none
 
 	samples        uint32 // clean: the ACK had no reason to wait
@@ -81,7 +82,9 @@ func (c *Conn) sample(st *Store, d *Dir, ack int64, now int64, tsecr uint32, has
 	switch {
 	case exact && !repairing:
 		ns := now - at
-		if n > 0 && d.rtt.min > 0 && ns <= d.rtt.min*5/4 {
+		if clean {
+			d.rtt.solid = true
+		} else if n > 0 && d.rtt.min > 0 && ns <= d.rtt.min*5/4 {
 			clean = true // carried by an answer that came at once
 		}
 		d.rtt.take(st, ns, now, clean, false)

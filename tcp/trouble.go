@@ -9,13 +9,22 @@ type trouble struct {
 	sacked  []span   // above una, rising, disjoint
 	repeats []repeat // latest last
 
-	episode  episode
 	recovery int64 // the episode ends when this is acknowledged
 
-	dupACKs   int   // since una moved, or growths of SACKed space
-	signalAt  int64 // first duplicate ACK or SACK since then; 0 none
-	sackedAt  int64 // first SACK above una since then
-	untracked bool  // a bound was reached: something was forgotten
+	signals           // since una moved
+	before    signals // … and before it did: what the sender may still react to
+	movedAt   int64   // record time of the ACK that moved una
+	untracked bool    // a bound was reached: something was forgotten
+}
+
+// signals are what a sender can have heard of a loss.
+type signals struct {
+	dupACKs  int   // duplicate ACKs, or growths of SACKed space
+	signalAt int64 // record time of the first; 0 none
+	latestAt int64 // … and of the latest
+	sackedAt int64 // of the first SACK above una
+	sackedN  int64 // octets SACKed above una; only in before
+	episode  episode
 }
 
 type episode uint8

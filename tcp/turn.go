@@ -71,8 +71,8 @@ func (c *Conn) answer(st *Store, p *packet.Packet, ack int64, late bool, server 
 	if raw < 0 {
 		return // recorded out of order
 	}
-	if base == 0 {
-		u.flags |= noBase
+	if server.handshake == 0 && !server.solid {
+		u.flags |= noBase // what is known of the half comes from answers: it holds think time itself
 	}
 	think := max(raw-base, 0)
 	if u.measured == 0 {
