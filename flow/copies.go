@@ -90,7 +90,7 @@ func (t *Table) fingerprint(f *Flow, p *packet.Packet, dir int) (print uint64, w
 		s := &p.TCP
 		h = mix64(h^uint64(s.Seq)<<32^uint64(s.Ack), uint64(s.Flags)<<16^uint64(s.Window)^0x4d5a2da51de1aa47)
 		h = mix64(h^uint64(s.TSval)<<32^uint64(s.TSecr), 0x9e3779b97f4a7c15)
-		weak = noID && s.Has&packet.HasTimestamps == 0 && (p.PayloadLen <= 1 || s.Flags&packet.RST != 0) && s.Flags&packet.SYN == 0
+		weak = noID && s.Has&packet.HasTimestamps == 0 && (p.PayloadLen <= 1 || s.Flags&packet.RST != 0) && s.Flags&(packet.SYN|packet.FIN) == 0
 	} else {
 		h = mix64(h^uint64(p.Checksum), uint64(p.ICMPType)<<8^uint64(p.ICMPCode)^0x9e3779b97f4a7c15)
 	}

@@ -91,21 +91,25 @@ func (c *Conn) advance(st *Store, d *Dir, t *packet.TCP, ack, now int64, hasTS b
 		if ack >= tr.recovery {
 			e = noEpisode
 		}
-		tr.signals = signals{episode: e}
+		after := signals{episode: e}
 		if len(tr.sacked) > 0 {
-			tr.signalAt, tr.latestAt, tr.sackedAt = now, now, now
+			after.latestAt, after.sackedAt = now, tr.sackedAt
 		}
+		tr.signals = after
 	}
 	d.wfEnd(st, now, c)
 }
 
-// heard notes a signal of loss.
+// heard notes a signal of loss: of every hole below what has arrived.
 func (t *trouble) heard(now int64) {
 	t.dupACKs++
-	if t.signalAt == 0 {
-		t.signalAt = now
-	}
 	t.latestAt = now
+	above := t.sackHi()
+	for i := range t.holes {
+		if h := &t.holes[i]; h.signalAt == 0 && h.ackedAt == 0 && (above == 0 || h.hi <= above) {
+			h.signalAt = now
+		}
+	}
 }
 
 // sacks takes the blocks of a SACK option (RFC 2018), and a DSACK in front

@@ -62,12 +62,13 @@ type Conn struct {
 	Dirs [2]Dir
 	turn turn
 
-	syns    [2]uint16 // SYN packets without ACK, by sender
-	synacks [2]uint16
-	flags   connFlags
-	client  int8 // direction that the client sends in, by SYN or SYN-ACK; -1 not known
-	resetBy uint8
-	unacked bool // the reset came while data was unacknowledged
+	syns      [2]uint16 // SYN packets without ACK, by sender
+	synacks   [2]uint16
+	flags     connFlags
+	client    int8 // direction that the client sends in, by SYN or SYN-ACK; -1 not known
+	resetBy   uint8
+	peerHeard bool // all that the other side sent was acknowledged before the present packet
+	unacked   bool // the reset came while data was unacknowledged
 }
 
 type connFlags uint16
@@ -228,6 +229,7 @@ func (c *Conn) Add(st *Store, p *packet.Packet, dir, client int, o *Opening, ali
 		d.has |= hasFIN
 	}
 	before := d.hi
+	c.peerHeard = r.una >= r.hi
 	s := d.place(t.Seq)
 	if t.Flags&packet.ACK != 0 {
 		c.acked(st, p, dir)

@@ -74,7 +74,7 @@ func (c *Conn) fresh(st *Store, p *packet.Packet, dir int, s, e int64) {
 			h.ackedAt = p.Time
 		}
 		st.troubleOf(d).open(h)
-	} else if c.inferred(d, r, p) {
+	} else if c.inferred(st, d, r, p) {
 		st.tallyOf(d).inferred++
 	}
 	d.hi = e
@@ -100,7 +100,13 @@ func (c *Conn) fresh(st *Store, p *packet.Packet, dir int, s, e int64) {
 // missing before it, after a pause long enough for a repeat and in which the
 // other side gave nothing to acknowledge: the tail before it was lost before
 // the observation point, and this is its repeat.
-func (c *Conn) inferred(d, r *Dir, p *packet.Packet) bool {
+func (c *Conn) inferred(st *Store, d, r *Dir, p *packet.Packet) bool {
+	if tr := st.troubleIf(d); tr != nil && (len(tr.holes) > 0 || len(tr.sacked) > 0 || tr.dupACKs > 0) {
+		return false // what is missing may be repeats
+	}
+	if !c.peerHeard && p.Time-d.seenAt < minTimerGap {
+		return false // … or the ACK of the other side's last data
+	}
 	if !d.countsIDs(p) || int16(p.IPID-d.idHigh) < 2 || int16(p.IPID-d.idHigh) > 64 {
 		return false
 	}
@@ -158,8 +164,7 @@ func (c *Conn) again(st *Store, p *packet.Packet, dir int, s, m int64) {
 
 	if 2*inHole <= m-s {
 		// Recorded before.
-		if older && t.Flags&packet.SYN == 0 {
-			c.late(st, d, tr, s, m)
+		if older && t.Flags&packet.SYN == 0 && c.late(st, d, tr, t, s, m) {
 			return
 		}
 		r.verdict = lostAfter
@@ -228,21 +233,21 @@ func (c *Conn) filled(st *Store, d *Dir, tr *trouble, s, m int64) {
 	}
 }
 
-// late takes a packet that was sent before others that were recorded already:
-// its own repeat has overtaken it, and was needless, or the network made a
-// second copy of it.
-func (c *Conn) late(st *Store, d *Dir, tr *trouble, s, m int64) {
-	y := st.tallyOf(d)
-	if tr != nil {
-		for i := range tr.repeats {
-			if r := &tr.repeats[i]; r.lo < m && r.hi > s {
-				y.needless(r)
-				y.oooPackets++
-				return
-			}
+// late tells whether a packet is an original that its own repeat has
+// overtaken: one that was sent later is counted already. That was needless.
+func (c *Conn) late(st *Store, d *Dir, tr *trouble, t *packet.TCP, s, m int64) bool {
+	if tr == nil {
+		return false
+	}
+	for i := range tr.repeats {
+		if r := &tr.repeats[i]; r.lo < m && r.hi > s && r.hasTS && After(r.tsval, t.TSval) {
+			y := st.tallyOf(d)
+			y.needless(r)
+			y.oooPackets++
+			return true
 		}
 	}
-	y.netDups++
+	return false
 }
 
 // filler says what filled a hole.
@@ -294,9 +299,9 @@ func (c *Conn) fills(st *Store, d *Dir, tr *trouble, h *hole, p *packet.Packet, 
 		}
 		return maybeRepeated
 	}
-	if tr.signalAt != 0 {
+	if h.signalAt != 0 {
 		// The sender can have heard of the loss: its half of the path later.
-		if p.Time-tr.signalAt >= c.senderHalf(d)*9/10 {
+		if p.Time-h.signalAt >= c.senderHalf(d)*9/10 {
 			return repeated
 		}
 		return reordered

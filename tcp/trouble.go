@@ -20,8 +20,7 @@ type trouble struct {
 // signals are what a sender can have heard of a loss.
 type signals struct {
 	dupACKs  int   // duplicate ACKs, or growths of SACKed space
-	signalAt int64 // record time of the first; 0 none
-	latestAt int64 // … and of the latest
+	latestAt int64 // record time of the latest; 0 none
 	sackedAt int64 // of the first SACK above una
 	sackedN  int64 // octets SACKed above una; only in before
 	episode  episode
@@ -48,6 +47,7 @@ type hole struct {
 	behindID uint16 // … and of the packet behind it
 	idsOK    bool   // these count up by one
 	packets  uint32 // Dir.packets when it was opened
+	signalAt int64  // first signal of its loss that was recorded; 0 none
 	ackedAt  int64  // the receiver has it: the capture missed it, or has it still to come; 0 not
 }
 
