@@ -27,8 +27,8 @@ func (t *Table) activate(n uint32, f *Flow) {
 }
 
 // closeInterval adds the record of the running interval if the flow changed
-// in it.
-func (t *Table) closeInterval(f *Flow) {
+// in it. final says that it is the last of the flow.
+func (t *Table) closeInterval(f *Flow, final bool) {
 	if f.snapshot == 0 {
 		return
 	}
@@ -57,6 +57,9 @@ func (t *Table) closeInterval(f *Flow) {
 	r.Malformed, s.malformed = r.Malformed-s.malformed, r.Malformed
 	r.StrayPackets, s.stray = r.StrayPackets-s.stray, r.StrayPackets
 	if r.HasTCP {
+		if final {
+			f.tcp.Report(t.tcp, &r.TCP, int(f.role.client), t.now, true)
+		}
 		for i := range r.TCP.Sides {
 			whole := r.TCP.Sides[i]
 			r.TCP.Sides[i].Minus(&s.tcp[i])
@@ -98,7 +101,7 @@ func (t *Table) closeIntervals(now int64) {
 	}
 	for _, n := range t.active {
 		if f := t.flows.at(n); f.snapshot != 0 {
-			t.closeInterval(f)
+			t.closeInterval(f, false)
 		}
 	}
 	t.active = t.active[:0]

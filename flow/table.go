@@ -297,7 +297,10 @@ func (t *Table) evict() {
 func (t *Table) end(n uint32, release int64, reason EndReason) {
 	f := t.flows.at(n)
 	t.decide(f)
-	t.closeInterval(f)
+	if f.snapshot != 0 && f.tcp.Undecided(t.tcp) {
+		t.activate(n, f)
+	}
+	t.closeInterval(f, true)
 	t.out = append(t.out, Record{})
 	t.record(f, &t.out[len(t.out)-1], release, reason)
 	t.wheels[f.class].remove(n, &t.flows)

@@ -91,6 +91,21 @@ func (c *Conn) Report(st *Store, r *Report, client int, now int64, final bool) {
 	c.response(st, &r.Response, client)
 }
 
+// Undecided tells whether a final report can differ from one before it: data
+// that was acknowledged and not recorded may still come.
+func (c *Conn) Undecided(st *Store) bool {
+	for i := range c.Dirs {
+		if tr := st.troubleIf(&c.Dirs[i]); tr != nil {
+			for _, h := range tr.holes {
+				if h.ackedAt != 0 {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
 func (c *Conn) side(st *Store, s *Side, dir int, now int64, final bool) {
 	*s = Side{}
 	d, o := &c.Dirs[dir], &c.Dirs[1-dir]

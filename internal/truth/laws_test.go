@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -43,7 +44,9 @@ func TestIntervals(t *testing.T) {
 					sums[id] = map[string]int64{}
 				}
 				for k, n := range tallies(t, line) {
-					sums[id][k] += n
+					if sums[id][k] += n; sums[id][k] == 0 {
+						delete(sums[id], k) // a verdict that was taken back
+					}
 				}
 			}
 			lives := map[string]map[string]int64{}
@@ -104,13 +107,26 @@ func tallies(t *testing.T, line []byte) map[string]int64 {
 			}
 		case json.Number:
 			n, err := strconv.ParseInt(string(v), 10, 64)
-			if err == nil && n != 0 && !strings.HasSuffix(path, "_us") {
+			switch {
+			case strings.HasPrefix(path, "zero_window") && strings.HasSuffix(path, "_us"), strings.HasPrefix(path, "window_full_us"):
+				f, err := v.Float64()
+				if err != nil {
+					t.Fatal(err)
+				}
+				n = int64(math.Round(f * 1000)) // ns; such times add up
+			case err != nil, strings.HasSuffix(path, "_us"), strings.Contains(path, ".max_"), strings.Contains(path, ".distribution"):
+				return
+			}
+			if n != 0 {
 				out[path] = n
 			}
 		}
 	}
 	record := decode(t, line)
-	for _, group := range []string{"client_sent", "server_sent", "resets", "fins", "ecn", "capture"} {
+	for _, group := range []string{
+		"client_sent", "server_sent", "resets", "fins", "ecn", "capture",
+		"rtt", "retransmits", "out_of_order", "network_duplicates", "keep_alives", "zero_window", "window_full_us", "response",
+	} {
 		walk(group, record[group])
 	}
 	if h, ok := record["handshake"].(map[string]any); ok {
@@ -279,13 +295,21 @@ func byBehaviour(r map[string]any) bool {
 // address and port takes that place.
 func neutral(r map[string]any) {
 	delete(r, "direction")
+	delete(r, "response") // by whom, depends on the role
 	if fmt.Sprint(r["client"]) < fmt.Sprint(r["server"]) {
 		return
 	}
 	r["client"], r["server"] = r["server"], r["client"]
 	r["client_sent"], r["server_sent"] = r["server_sent"], r["client_sent"]
-	for _, group := range []string{"resets", "fins", "tcp_options"} {
+	for _, group := range []string{
+		"resets", "fins", "tcp_options", "rtt", "retransmits", "out_of_order", "network_duplicates", "keep_alives", "zero_window", "window_full_us",
+	} {
 		if g, ok := r[group].(map[string]any); ok {
+			exchange(g, "client", "server")
+		}
+	}
+	if c, ok := r["capture"].(map[string]any); ok {
+		if g, ok := c["missed_bytes"].(map[string]any); ok {
 			exchange(g, "client", "server")
 		}
 	}
