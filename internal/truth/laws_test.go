@@ -38,11 +38,17 @@ func TestIntervals(t *testing.T) {
 				t.Fatalf("interval %s: %d connections, %d without intervals", length, len(out.connections), len(whole.connections))
 			}
 			sums := map[string]map[string]int64{}
+			undistributed := map[string][3]int64{}
 			for _, line := range out.intervals {
 				id := intervalOf(t, line, length)
 				if sums[id] == nil {
 					sums[id] = map[string]int64{}
 				}
+				rest := undistributed[id]
+				for i, n := range samplesLeft(t, line) {
+					rest[i] += n
+				}
+				undistributed[id] = rest
 				for k, n := range tallies(t, line) {
 					if sums[id][k] += n; sums[id][k] == 0 {
 						delete(sums[id], k) // a verdict that was taken back
@@ -71,6 +77,11 @@ func TestIntervals(t *testing.T) {
 			}
 			for id := range sums {
 				t.Errorf("interval %s: intervals of %s, which is no connection", length, id)
+			}
+			for id, rest := range undistributed {
+				if rest != [3]int64{} {
+					t.Errorf("interval %s: the distributions of %s lack %d clean round trips, %d that may be delayed, %d response times", length, id, rest[0], rest[1], rest[2])
+				}
 			}
 		}
 	})
@@ -134,6 +145,35 @@ func tallies(t *testing.T, line []byte) map[string]int64 {
 		walk("synack_packets", h["synack_packets"])
 	}
 	return out
+}
+
+// samplesLeft gives how many samples an interval record counts more than its
+// distributions hold: clean round trips and those that may be delayed, of both
+// halves together, for a change of roles moves the counts alone; response
+// times.
+func samplesLeft(t *testing.T, line []byte) (left [3]int64) {
+	t.Helper()
+	var r struct {
+		RTT map[string]struct {
+			Samples             int64
+			Distribution        struct{ Count int64 }
+			Maybe               int64                 `json:"maybe_delayed"`
+			DistributionDelayed struct{ Count int64 } `json:"distribution_maybe_delayed"`
+		}
+		Response struct {
+			Samples      int64
+			Distribution struct{ Count int64 }
+		}
+	}
+	if err := json.Unmarshal(line, &r); err != nil {
+		t.Fatal(err)
+	}
+	for _, half := range r.RTT {
+		left[0] += half.Samples - half.Distribution.Count
+		left[1] += half.Maybe - half.DistributionDelayed.Count
+	}
+	left[2] = r.Response.Samples - r.Response.Distribution.Count
+	return left
 }
 
 // TestDoubled: a mirror that delivers every packet again, from behind the next
