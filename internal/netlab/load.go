@@ -211,9 +211,12 @@ func refused(s *Session) error {
 	return nil
 }
 
-// unanswered connects and waits for an answer that the network does not let
-// through, until the kernel gives up.
+// unanswered has one short exchange, then connects again and waits for an answer
+// that the network does not let through, until the kernel gives up.
 func unanswered(s *Session) error {
+	if err := many(1, turns{request: 300, response: 1000})(s); err != nil {
+		return err
+	}
 	c, err := s.dial(port)
 	if err == nil {
 		c.Close()

@@ -90,9 +90,10 @@ type Scenario struct {
 
 // Want is what must be true of a run for the scenario to show what it says.
 type Want struct {
-	Outcome string // of every connection, as the record names it
-	Repeats [2]Range
-	Kernel  []Counter // TcpExt counters that must have moved
+	Outcomes []string // of the connections in order, as records name them; the last for all further
+	Turns    int      // requests and responses of each connection; 0: the load has none
+	Repeats  [2]Range // retransmitted packets, by Direction
+	Kernel   []Counter
 }
 
 // Range is an inclusive range of counts. The zero value is exactly none.

@@ -50,8 +50,8 @@ func kernelAgrees(t *testing.T, r *Result) {
 		}
 	}
 	flows := flowsOf(r.Sent)
-	if len(r.Truth.Connections) > 0 && len(flows) != len(r.Truth.Connections) {
-		t.Fatalf("%d connections on the wire, %d opened", len(flows), len(r.Truth.Connections))
+	if len(flows) < len(r.Truth.Connections) {
+		t.Fatalf("%d connections on the wire, %d established", len(flows), len(r.Truth.Connections))
 	}
 	for i, conn := range r.Truth.Connections {
 		for side, info := range conn.After {

@@ -23,8 +23,6 @@ type header struct {
 	payload  int // octets
 	ttlAt    int // offset of the TTL or hop limit in the frame
 	v6       bool
-	hasTS    bool
-	tsVal    uint32
 }
 
 const ethernetSize = 14
@@ -76,25 +74,7 @@ func parse(frame []byte) (h header, ok bool) {
 	h.flags = segment[13]
 	h.window = binary.BigEndian.Uint16(segment[14:])
 	h.payload = len(segment) - size
-	h.options(segment[20:size])
 	return h, true
-}
-
-// options looks for the timestamp option (RFC 7323).
-func (h *header) options(o []byte) {
-	for len(o) > 0 && o[0] != 0 {
-		if o[0] == 1 {
-			o = o[1:]
-			continue
-		}
-		if len(o) < 2 || o[1] < 2 || int(o[1]) > len(o) {
-			return
-		}
-		if o[0] == 8 && o[1] == 10 {
-			h.hasTS, h.tsVal = true, binary.BigEndian.Uint32(o[2:])
-		}
-		o = o[o[1]:]
-	}
 }
 
 func endpoint(b []byte) netip.AddrPort {

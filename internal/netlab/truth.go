@@ -12,7 +12,8 @@ import (
 // Truth is what is true of a run.
 type Truth struct {
 	Scenario    string              `json:"scenario"`
-	Outcome     string              `json:"outcome"`
+	Outcomes    []string            `json:"outcomes"`    // of the connections in order, the last for all further
+	Turns       int                 `json:"turns"`       // requests and responses of each connection; 0: the load has none
 	Connections []KernelTruth       `json:"connections"` // that were established, in order
 	Counters    [2]map[string]int64 `json:"counters"`    // TcpExt and Tcp, the change over the run, by Direction
 	Captures    []CaptureTruth      `json:"captures"`
@@ -26,7 +27,7 @@ type KernelTruth struct {
 
 // truth gathers what the kernels say.
 func (s *Session) truth(sc Scenario) Truth {
-	t := Truth{Scenario: sc.Name, Outcome: sc.Want.Outcome}
+	t := Truth{Scenario: sc.Name, Outcomes: sc.Want.Outcomes, Turns: sc.Want.Turns}
 	for _, c := range s.conns {
 		t.Connections = append(t.Connections, KernelTruth{Before: c.Before, After: c.After})
 	}
@@ -65,9 +66,11 @@ type ConnectionTruth struct {
 type SideTruth struct {
 	Packets     int   `json:"packets"`      // recorded, without mirror copies
 	DataPackets int   `json:"data_packets"` // of them with payload
+	Octets      int64 `json:"octets"`       // of payload that arrived and passed this tap, each once, recorded or not
 	Repeats     int   `json:"repeats"`      // retransmitted packets that can be told from new data, SYN and FIN included
 	RepeatBytes int64 `json:"repeat_bytes"` // payload
 	Unseen      int   `json:"unseen"`       // retransmitted packets that look new here: all before was lost and nothing above was recorded
+	UnseenData  int   `json:"unseen_data"`  // of Unseen: with payload, after the SYN
 	Spurious    int   `json:"spurious"`     // of Repeats: an earlier transmission arrived
 	LostBefore  int   `json:"lost_before"`  // of Repeats: no transmission arrived, none had passed this tap
 	LostAfter   int   `json:"lost_after"`   // of Repeats: no transmission arrived, one had passed this tap
@@ -75,7 +78,8 @@ type SideTruth struct {
 	FIN         int   `json:"fin"`          // of Repeats
 	OutOfOrder  int   `json:"out_of_order"` // originals recorded after later data
 	Duplicates  int   `json:"duplicates"`   // copies made by the network, of packets with sequence space
-	Probes      int   `json:"probes"`       // keep-alives and zero-window probes
+	KeepAlives  int   `json:"keep_alives"`  // probes of an idle connection
+	Probes      int   `json:"probes"`       // probes of a window that the other side had closed
 	MissedBytes int64 `json:"missed_bytes"` // arrived, passed this tap, and was never recorded
 	ZeroWindows int   `json:"zero_windows"` // episodes
 	ZeroTime    int64 `json:"zero_time_ns"` // in closed episodes
@@ -206,8 +210,10 @@ func (v *view) side(d Direction) SideTruth {
 		if s.Len > 0 {
 			t.DataPackets++
 		}
-		if s.Kind == Probe {
+		if s.Kind == Probe && v.closed(s) {
 			t.Probes++
+		} else if s.Kind == Probe {
+			t.KeepAlives++
 		}
 		if s.Kind != SYN && s.Kind != SYNACK && s.Kind != RST {
 			switch {
@@ -227,6 +233,9 @@ func (v *view) side(d Direction) SideTruth {
 			t.Duplicates++
 		case s.Repeated() && s.Pos >= high:
 			t.Unseen++
+			if s.Kind == Data {
+				t.UnseenData++
+			}
 		case s.Repeated():
 			t.repeat(s, data, v.tap)
 		case s.Pos < high:
@@ -243,13 +252,26 @@ func (v *view) side(d Direction) SideTruth {
 			arrived.add(from, from+int64(s.Len))
 		}
 	}
+	t.Octets = arrived.size()
 	if v.only == nil || *v.only == d {
-		t.MissedBytes = arrived.size()
+		t.MissedBytes = t.Octets
 		for _, i := range arrived {
 			t.MissedBytes -= recorded.within(i[0], i[1])
 		}
 	}
 	return t
+}
+
+// closed tells whether the last packet that the sender of s had got from the
+// other side closed the window.
+func (v *view) closed(s *Sent) bool {
+	var last *Sent
+	for _, o := range v.flow.sent[1-s.From] {
+		if o.Delivered() && o.Passed[o.receiver()][0] <= s.Time {
+			last = o
+		}
+	}
+	return last != nil && last.Window == 0
 }
 
 // repeat counts a retransmitted packet and says why it was sent, by the larger
@@ -431,4 +453,14 @@ func (r *Result) write(dir string) error {
 		}
 	}
 	return nil
+}
+
+// Connections gives the client's address of every connection on the wire, in
+// order of the first packet. The first are those of Truth.Connections.
+func (r *Result) Connections() []netip.AddrPort {
+	var out []netip.AddrPort
+	for _, f := range flowsOf(r.Sent) {
+		out = append(out, f.key.client)
+	}
+	return out
 }

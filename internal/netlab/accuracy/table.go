@@ -1,0 +1,143 @@
+package accuracy
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+
+	"mirrorscope/internal/netlab"
+)
+
+// Table collects how the tools do.
+type Table struct {
+	Tools  []Tool
+	scores [][]Score // by row and tool
+}
+
+// NewTable makes an empty table.
+func NewTable(tools ...Tool) *Table {
+	t := &Table{Tools: tools, scores: make([][]Score, len(Rows))}
+	for i := range t.scores {
+		t.scores[i] = make([]Score, len(tools))
+	}
+	return t
+}
+
+// Score gives the score of a tool in a row, both by index.
+func (t *Table) Score(row, tool int) *Score { return &t.scores[row][tool] }
+
+// Add measures the captures of one run with every tool and compares.
+func (t *Table) Add(s netlab.Scenario, r *netlab.Result) error {
+	for tool := range t.Tools {
+		all, err := measureAll(t.Tools[tool], r)
+		if err != nil {
+			return err
+		}
+		for _, capture := range r.Truth.Captures {
+			for _, v := range views(s, r, capture, all) {
+				for row := range Rows {
+					Rows[row].add(&v, &t.scores[row][tool])
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// measureAll runs a tool over the captures of one run, two at a time.
+func measureAll(tool Tool, r *netlab.Result) (map[string][]Connection, error) {
+	var (
+		mu    sync.Mutex
+		wg    sync.WaitGroup
+		all   = map[string][]Connection{}
+		errs  error
+		limit = make(chan struct{}, 2)
+	)
+	for name, path := range r.Taps {
+		limit <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-limit }()
+			got, err := tool.Measure(path)
+			mu.Lock()
+			defer mu.Unlock()
+			all[name] = got
+			errs = errors.Join(errs, err)
+		})
+	}
+	wg.Wait()
+	return all, errs
+}
+
+// views puts truth and measurement of a capture side by side, by connection.
+func views(s netlab.Scenario, r *netlab.Result, capture netlab.CaptureTruth, all map[string][]Connection) []view {
+	var out []view
+	order := r.Connections()
+	for _, truth := range capture.Connections {
+		v := view{
+			scenario: s, capture: capture, truth: truth, counters: r.Truth.Counters, alone: len(order) == 1, turns: s.Want.Turns,
+		}
+		i := 0
+		for i < len(order) && order[i] != truth.Client {
+			i++
+		}
+		if i < len(r.Truth.Connections) {
+			v.kernel = &r.Truth.Connections[i]
+		}
+		if n := len(s.Want.Outcomes); n > 0 {
+			v.outcome = s.Want.Outcomes[min(i, n-1)]
+		}
+		v.got, v.roles, v.found = find(all[capture.Name], truth.VNI, truth.Client, truth.Server)
+		tap, _, _ := strings.Cut(capture.Name, "-")
+		if b, _, ok := find(all[tap], 0, truth.Client, truth.Server); ok {
+			v.base = &b
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+// Markdown writes the table. Each tool has its number of exact, withheld and
+// wrong results and the worst error of a claim.
+func (t *Table) Markdown(w io.Writer) error {
+	var b strings.Builder
+	b.WriteString("| quantity | target | n |")
+	rule := "|---|---|--:|"
+	for _, tool := range t.Tools {
+		fmt.Fprintf(&b, " %s: exact | withheld | wrong | worst error |", tool.Name())
+		rule += "--:|--:|--:|--:|"
+	}
+	b.WriteString("\n" + rule + "\n")
+	for i, row := range Rows {
+		n := 0
+		for tool := range t.Tools {
+			n = max(n, t.scores[i][tool].N)
+		}
+		target := row.Target
+		if target == "" {
+			target = "–"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %d %s |", row.Name, target, n, row.Unit)
+		for tool := range t.Tools {
+			s := &t.scores[i][tool]
+			worst := fmt.Sprintf("%.4g", s.Worst)
+			if s.Withheld == s.N {
+				worst = "–"
+			}
+			fmt.Fprintf(&b, " %d | %d | %d | %s |", s.Exact, s.Withheld, s.wrong, worst)
+		}
+		b.WriteString("\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// Misses writes every wrong claim of a tool, by row.
+func (t *Table) Misses(w io.Writer, tool int) {
+	for i, row := range Rows {
+		for _, m := range t.scores[i][tool].Wrong {
+			fmt.Fprintf(w, "%s: %s\n", row.Name, m)
+		}
+	}
+}
