@@ -198,7 +198,7 @@ func (h *host) receiveSYN(w *wire) {
 		}
 		h.stamps = h.cfg.stamps && h.peer.cfg.stamps
 		h.opened(w)
-		h.acknowledge(w.tx)
+		h.acknowledge(nil) // timed as the handshake, not as a round trip of data
 		h.push()
 	}
 }

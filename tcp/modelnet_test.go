@@ -128,6 +128,7 @@ type wire struct {
 	copied       bool  // made by the network
 	tx           *sent // of packets that occupy sequence space
 	trigger      *sent // what this pure ACK answers at once, or nil
+	reports      *sent // what its DSACK is for
 }
 
 // sent is one transmission of sequence space: what the sender meant by it, and
@@ -142,6 +143,7 @@ type sent struct {
 	passedAt int64 // the tap, first copy; 0 not
 	arrived  int64 // at the receiver, first copy; 0 not
 	at0      int64 // record time; 0 not recorded
+	reported int64 // when the tap recorded the DSACK for it; 0 never
 }
 
 func (x *sent) isRepeat() bool { return x.lo < x.old }
@@ -218,6 +220,9 @@ func (t *tap) pass(w *wire) {
 	at := t.s.now + t.skew[w.from]
 	if w.tx != nil && w.tx.at0 == 0 && !w.copied {
 		w.tx.at0 = at
+	}
+	if w.reports != nil && w.reports.reported == 0 {
+		w.reports.reported = at
 	}
 	t.records = append(t.records, record{t.packet(w, at), w})
 }

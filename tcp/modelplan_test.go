@@ -202,12 +202,13 @@ func (p plan) run() *result {
 
 // apps lets the client ask and the server answer, or both write at once.
 func (r *result) apps(s *sim, c, v *host) {
+	const wake = 20e3 // ns until the application runs; the handshake's ACK leaves before
 	if r.both {
-		c.connected = func() { c.write(r.request); c.close() }
-		v.connected = func() { v.write(r.answer); v.close() }
+		c.connected = func() { s.at(s.now+wake, func() { c.write(r.request); c.close() }) }
+		v.connected = func() { s.at(s.now+wake, func() { v.write(r.answer); v.close() }) }
 		return
 	}
-	c.connected = func() { c.write(r.request) }
+	c.connected = func() { s.at(s.now+wake, func() { c.write(r.request) }) }
 	v.readable = func() {
 		if v.finGot && !v.fin {
 			v.close()
@@ -247,6 +248,7 @@ type measured struct {
 	report  Report
 	class   map[*sent]Class // of each packet that was counted as a repeat
 	falsely []*wire         // counted as repeats of what was not sent before
+	alike   map[*sent]bool  // repeats that the flow table takes for copies: nothing in them differs from the original
 }
 
 // likeKey is what a packet shares with its copy (section 10).
@@ -261,7 +263,7 @@ type likeKey struct {
 // again too soon for any host is dropped as a mirror's copy, what comes again
 // later is marked alike.
 func measure(recs []record, client int) *measured {
-	m := &measured{st: NewStore(DefaultConfig()), class: map[*sent]Class{}}
+	m := &measured{st: NewStore(DefaultConfig()), class: map[*sent]Class{}, alike: map[*sent]bool{}}
 	m.Init()
 	seen := map[likeKey]int64{}
 	now := int64(0)
@@ -278,17 +280,20 @@ func measure(recs []record, client int) *measured {
 		seen[key] = p.Time
 		alike := false
 		if ok && p.Time-last < 1e9 {
-			weak := p.IPID == 0 && p.TCP.Has&packet.HasTimestamps == 0 && p.PayloadLen <= 1
+			weak := p.IPID == 0 && p.TCP.Has&packet.HasTimestamps == 0 && p.PayloadLen <= 1 && p.TCP.Flags&(packet.SYN|packet.FIN) == 0
 			rtt := m.MinRTT()
 			fast, tick := int64(5e6), int64(1e6)
 			if rtt > 0 {
 				fast, tick = min(fast, rtt/2), min(tick, rtt)
 			}
 			age := p.Time - last
+			alike = !weak && (age < fast || p.IPID != 0 || age < tick)
+			if alike && w.tx != nil && !w.copied {
+				m.alike[w.tx] = true
+			}
 			if !weak && age < fast {
 				continue
 			}
-			alike = !weak && (p.IPID != 0 || age < tick)
 		}
 		d := &m.Dirs[dir]
 		before := tallyOf(m.st, d)

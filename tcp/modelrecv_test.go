@@ -15,6 +15,7 @@ type receiver struct {
 	ooo     []span // beyond rcvNxt, rising
 	latest  []span // blocks in the order of their latest growth, newest first
 	dsack   span   // to report once
+	dsackOf *sent  // what brought it
 	finAt   int64  // position of the FIN; 0 not known
 	finGot  bool
 	delayed timer
@@ -66,6 +67,7 @@ func (h *host) blocks(w *wire) {
 	}
 	if h.dsack.hi > 0 {
 		add(h.dsack)
+		w.reports = h.dsackOf
 		if h.dsack.lo >= h.rcvNxt { // above the ACK: the block that holds it follows
 			for _, b := range h.ooo {
 				if b.lo <= h.dsack.lo && h.dsack.hi <= b.hi {
@@ -104,15 +106,15 @@ func (h *host) onData(w *wire) {
 		h.finAt = w.hi - 1
 	}
 	if w.hi <= h.rcvNxt {
-		h.duplicate(span{w.lo, w.hi})
+		h.duplicate(span{w.lo, w.hi}, w.tx)
 		h.acknowledge(nil)
 		return
 	}
 	if w.lo < h.rcvNxt {
-		h.duplicate(span{w.lo, h.rcvNxt})
+		h.duplicate(span{w.lo, h.rcvNxt}, w.tx)
 	}
 	if w.lo > h.rcvNxt {
-		h.outOfOrder(span{w.lo, w.hi})
+		h.outOfOrder(span{w.lo, w.hi}, w.tx)
 		h.acknowledge(nil)
 		return
 	}
@@ -139,16 +141,16 @@ func (h *host) onData(w *wire) {
 	h.readable()
 }
 
-func (h *host) duplicate(b span) {
+func (h *host) duplicate(b span, of *sent) {
 	if h.cfg.dsack {
-		h.dsack = b
+		h.dsack, h.dsackOf = b, of
 	}
 }
 
-func (h *host) outOfOrder(b span) {
+func (h *host) outOfOrder(b span, of *sent) {
 	for _, o := range h.ooo {
 		if o.lo <= b.lo && b.hi <= o.hi {
-			h.duplicate(b)
+			h.duplicate(b, of)
 		}
 	}
 	i := 0

@@ -19,8 +19,8 @@ func TestModelTrace(t *testing.T) {
 		t.Fatalf("TCP_MODEL_TRACE=%q: %v", spec, err)
 	}
 	r := draw(k, seed).run()
-	ts := r.judge()
 	m := measure(r.records, 0)
+	ts := r.judge(m.alike)
 	t.Logf("%v, client %+v, server %+v, turns %d, both %v", k, r.plan.hosts[0], r.plan.hosts[1], r.turns, r.both)
 	for i := range r.links {
 		l := &r.links[i]

@@ -10,6 +10,7 @@ import (
 type truth struct {
 	packets, bytes          int64 // repeats recorded whose octets lie below what was recorded
 	spurious, before, after int64
+	silent                  int64 // of spurious: nothing that the tap recorded can tell
 	tails                   int64 // repeats recorded that look new, at least 8 packets into the direction
 	early                   int64 // … before that
 	data                    int64 // packets recorded that occupy sequence space
@@ -18,8 +19,9 @@ type truth struct {
 	repeats                 []*sent
 }
 
-// judge finds the truth of both directions.
-func (r *result) judge() [2]truth {
+// judge finds the truth of both directions. What is alike to its original in
+// all that is recorded cannot be told from a copy and is left out.
+func (r *result) judge(alike map[*sent]bool) [2]truth {
 	var ts [2]truth
 	var hi, una [2]int64
 	var rec [2][]span
@@ -55,19 +57,19 @@ func (r *result) judge() [2]truth {
 		ts[d].data++
 		x := w.tx
 		switch {
-		case !x.isRepeat():
+		case !x.isRepeat(), alike[x]:
 		case x.lo < hi[d]:
 			ts[d].packets++
 			ts[d].repeats = append(ts[d].repeats, x)
 			end := min(x.hi, x.old, hi[d])
 			ts[d].bytes += max(min(end-x.lo, x.payload), 0)
-			if x.lo == 0 {
-				ts[d].bytes-- // the SYN is no octet of payload
-			}
 			needless, hidden := r.before(x)
 			switch {
 			case needless:
 				ts[d].spurious++
+				if x.reported == 0 && una[d] < min(x.hi, x.old) {
+					ts[d].silent++
+				}
 			case hidden:
 				ts[d].before++
 			default:
@@ -86,11 +88,6 @@ func (r *result) judge() [2]truth {
 		}
 		ts[d].unique = covered(rec[d], 0, 1<<62)
 		ts[d].missed = max(una[d]-first[d], 0) - covered(rec[d], first[d], una[d])
-	}
-	for d := range ts {
-		if ts[d].bytes < 0 {
-			ts[d].bytes = 0
-		}
 	}
 	return ts
 }
