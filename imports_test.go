@@ -33,7 +33,7 @@ var arrows = map[string]string{
 	"filter":  "packet",
 
 	"flow":   "packet tcp tlsmeta dnsmeta httpmeta histogram pool",
-	"path":   "packet tcp flow histogram",
+	"path":   "packet tcp flow histogram pool",
 	"enrich": "packet tcp flow path histogram cloud",
 	"edge":   "packet tcp flow path histogram enrich",
 	"sink":   "packet tcp tlsmeta dnsmeta httpmeta flow path histogram enrich edge",

@@ -160,4 +160,6 @@ type Record struct {
 	FragmentsIncomplete int64
 	Malformed           int64 // packets with a transport header that contradicts itself
 	StrayPackets        int64 // packets of an older generation of the same 5-tuple
+
+	Joined bool // other observation points recorded the connection, too: what watches the table tells of all together
 }

@@ -42,6 +42,8 @@ type Table struct {
 	second int64  // the latest barrier, ns; noSecond before the first
 	out    []Record
 
+	watcher Watcher
+
 	active    []uint32 // flows with packets in the running interval; may name one twice
 	intervals []Record // of the running interval, of flows that ended in it
 	idHash    map[packet.PointID]uint64
@@ -158,6 +160,9 @@ func (t *Table) update(n uint32, f *Flow, p *packet.Packet, dir int, like likene
 	if f.snapshot != 0 {
 		t.activate(n, f)
 	}
+	if t.watcher != nil {
+		t.watcher.Packet(n, p, dir)
+	}
 	v := &f.sent[dir]
 	v.packets++
 	v.bytes += uint64(p.IPLen)
@@ -257,6 +262,9 @@ func (t *Table) Expire(now int64) {
 
 // Flush ends all flows at the end of the input, whose clock stands at now.
 func (t *Table) Flush(now int64) {
+	if t.watcher != nil {
+		t.watcher.Drain(now)
+	}
 	for c := range t.wheels {
 		for {
 			n := t.wheels[c].earliest(anySecond, &t.flows)
@@ -303,6 +311,9 @@ func (t *Table) end(n uint32, release int64, reason EndReason) {
 	t.closeInterval(f, true)
 	t.out = append(t.out, Record{})
 	t.record(f, &t.out[len(t.out)-1], release, reason)
+	if t.watcher != nil {
+		t.watcher.End(n, &t.out[len(t.out)-1])
+	}
 	t.wheels[f.class].remove(n, &t.flows)
 	t.index.remove(f.hash, n, &t.flows)
 	t.tcp.Release(&f.tcp)

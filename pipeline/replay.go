@@ -24,6 +24,7 @@ import (
 	"mirrorscope/capture"
 	"mirrorscope/flow"
 	"mirrorscope/packet"
+	"mirrorscope/path"
 )
 
 // Config of a run.
@@ -33,6 +34,11 @@ type Config struct {
 	Flow   flow.Config
 	Match  func(*packet.Packet) bool // nil: every packet
 	Names  *packet.Names             // filled by the run, and needed to read its records
+
+	// Paths takes what several observation points recorded of one connection,
+	// right after the last of its records was given out. nil: nobody asks. The
+	// path.Connection is valid during the call only.
+	Paths func(*path.Connection) error
 }
 
 // Replay reads src to its end and gives out the records in the order of the
@@ -53,13 +59,16 @@ func Replay(ctx context.Context, src capture.Source, cfg Config, out func([]flow
 		tables[i] = flow.NewTable(cfg.Flow, learned, cfg.Names)
 	}
 	r := newReader(src, cfg, tables, learned)
+	if cfg.Paths != nil {
+		r.watch.start(cfg.Flow.Memory, tables)
+	}
 	for _, s := range r.shards {
-		g.Go(func() error { s.run(tables); return nil })
+		g.Go(func() error { s.run(tables, r.watch.matchers); return nil })
 	}
 	g.Go(func() error { defer r.close(); return r.run(ctx) })
 	var told told
 	g.Go(func() error {
-		return collect(r.seconds, r.free, func(recs []flow.Record) error {
+		return collect(r.seconds, r.free, cfg.Paths, func(recs []flow.Record) error {
 			for i := range recs {
 				told.add(&recs[i])
 			}
@@ -112,11 +121,12 @@ func (t *told) complete(c *flow.Capture) {
 // outLen is how many records are given out at a time.
 const outLen = 512
 
-// collect gives out the records of each second in order. After an error it
-// only drains, so that nobody waits for it.
-func collect(seconds <-chan *second, free chan<- *second, out func([]flow.Record) error) error {
+// collect gives out the records of each second in order, and each path after
+// its last record. After an error it only drains, so that nobody waits for it.
+func collect(seconds <-chan *second, free chan<- *second, tell func(*path.Connection) error, out func([]flow.Record) error) error {
 	var err error
 	var order []*flow.Record
+	paths := map[uint64]*path.Connection{} // by the record that they follow
 	chunk := make([]flow.Record, 0, outLen)
 	for s := range seconds {
 		s.wait.Wait()
@@ -127,14 +137,27 @@ func collect(seconds <-chan *second, free chan<- *second, out func([]flow.Record
 			}
 		}
 		slices.SortFunc(order, flow.Compare)
-		for len(order) > 0 && err == nil {
-			n := min(len(order), outLen)
-			chunk = chunk[:0]
-			for _, r := range order[:n] {
-				chunk = append(chunk, *r)
+		clear(paths)
+		for i := range s.paths {
+			for j := range s.paths[i] {
+				paths[s.paths[i][j].Last] = &s.paths[i][j]
 			}
-			order = order[n:]
-			if err = out(chunk); err != nil {
+		}
+		for len(order) > 0 && err == nil {
+			var last *path.Connection
+			chunk = chunk[:0]
+			for last == nil && len(chunk) < outLen && len(order) > 0 {
+				r := order[0]
+				chunk = append(chunk, *r)
+				order = order[1:]
+				if r.Joined && r.Kind == flow.Connection {
+					last = paths[r.ID]
+				}
+			}
+			if err = out(chunk); err == nil && last != nil {
+				err = tell(last)
+			}
+			if err != nil {
 				s.failed()
 			}
 		}
@@ -159,6 +182,7 @@ type reader struct {
 	second int64 // the running second, ns; -1 before the first packet
 	seen   flow.Capture
 	faces  int // interfaces named so far
+	watch  watch
 }
 
 func newReader(src capture.Source, cfg Config, tables []*flow.Table, learned *flow.Learned) *reader {
@@ -285,6 +309,7 @@ func (r *reader) barrier(s int64) {
 	r.learned.Merge(r.tables, s)
 	r.second = s
 	r.ask(func(t *flow.Table) { t.Expire(s) })
+	r.watch.turn(s, r.cfg.Names.Points(), r.tables, r.drain)
 }
 
 // flush ends all flows. What the last second has taught counts for those that

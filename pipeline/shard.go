@@ -5,6 +5,7 @@ import (
 
 	"mirrorscope/flow"
 	"mirrorscope/packet"
+	"mirrorscope/path"
 )
 
 // batchLen is how many packets are handed over at a time.
@@ -90,7 +91,7 @@ func (s *shard) ask(sec *second, do func(*flow.Table)) {
 }
 
 // run ends when in closes.
-func (s *shard) run(tables []*flow.Table) {
+func (s *shard) run(tables []*flow.Table, matchers []*path.Matcher) {
 	var q packet.Quote
 	for b := range s.in {
 		for i := range b.n {
@@ -110,6 +111,9 @@ func (s *shard) run(tables []*flow.Table) {
 			for i := s.i; i < len(tables); i += s.n {
 				b.do(tables[i])
 				b.sec.records[i] = tables[i].Take(b.sec.records[i])
+				if matchers != nil {
+					b.sec.paths[i] = matchers[i].Take(b.sec.paths[i])
+				}
 			}
 			b.sec.wait.Done()
 		}
@@ -126,6 +130,7 @@ const secondsInFlight = 2
 // goes back to them with the next barrier that it serves.
 type second struct {
 	records [flow.Partitions][]flow.Record
+	paths   [flow.Partitions][]path.Connection
 	wait    sync.WaitGroup // shards that have not answered
 	failed  func()         // stops the reader: nobody takes the records
 }

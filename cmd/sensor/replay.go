@@ -15,6 +15,7 @@ import (
 	"mirrorscope/capture/pcapfile"
 	"mirrorscope/edge"
 	"mirrorscope/flow"
+	"mirrorscope/path"
 	"mirrorscope/pipeline"
 	"mirrorscope/sink"
 	"mirrorscope/sink/csv"
@@ -67,6 +68,11 @@ type recordSink interface {
 	Close(*flow.Capture) error
 }
 
+// pathSink is an output that compares observation points.
+type pathSink interface {
+	WritePath(*path.Connection) error
+}
+
 func newSink(w io.Writer, o *replayOptions) recordSink {
 	var names sink.Names = o.pipeline.Names
 	switch o.format {
@@ -106,6 +112,12 @@ func replay(ctx context.Context, s *streams, o *replayOptions, progress bool) er
 
 	out := newSink(s.out, o)
 	var writeErr error
+	if p, ok := out.(pathSink); ok {
+		o.pipeline.Paths = func(c *path.Connection) error {
+			writeErr = p.WritePath(c)
+			return writeErr
+		}
+	}
 	c, err := pipeline.Replay(ctx, source, o.pipeline, func(records []flow.Record) error {
 		writeErr = out.Write(records)
 		return writeErr

@@ -1,0 +1,116 @@
+package path
+
+import (
+	"mirrorscope/flow"
+	"mirrorscope/tcp"
+)
+
+// losses spreads the tallies over the points and segments, now that the order
+// of the points is known.
+func (m *Matcher) losses(c *conn, all []sight, x *Connection, fromClient uint8) {
+	ambiguous := make([][2]bool, len(x.Segments))
+	for i := c.tallies; i != 0; {
+		t := m.tallies.At(i)
+		i = t.next
+		side := flow.Side(t.dir ^ fromClient)
+		alone := t.of&(t.of-1) == 0
+		l := locator{all: all, side: side, t: t, alone: alone}
+		l.locate(x, ambiguous)
+	}
+	for i := range x.Segments {
+		a, b := &all[i], &all[i+1]
+		for _, side := range [...]flow.Side{flow.Client, flow.Server} {
+			l := &x.Segments[i].Loss[side]
+			l.State = tcp.Measured
+			if a.r.Sent[a.side(side)].Packets == 0 || b.r.Sent[b.side(side)].Packets == 0 {
+				*l = Loss{Quality: Quality{tcp.Unknown, tcp.OneSided}}
+				continue
+			}
+			l.judge(x, [2]*sight{a, b}, i, side, fromClient^uint8(side))
+			if ambiguous[i][side] || c.lossy || x.Order.State != tcp.Measured {
+				l.State = tcp.Ambiguous
+			}
+		}
+	}
+}
+
+// locator finds the places where the packets of one tally were lost or missed.
+type locator struct {
+	all   []sight
+	side  flow.Side
+	t     *tally
+	alone bool
+}
+
+// at gives the n-th sight on the way of the packets.
+func (l *locator) at(n int) int {
+	if l.side == flow.Server {
+		return len(l.all) - 1 - n
+	}
+	return n
+}
+
+// expected tells whether a sight should have recorded the packets.
+func (l *locator) expected(i int) bool {
+	s := &l.all[i]
+	if s.r.Sent[s.side(l.side)].Packets == 0 {
+		return false
+	}
+	return l.t.of&(1<<s.slot) != 0 || l.alone && s.flags&opening != 0
+}
+
+func (l *locator) locate(x *Connection, ambiguous [][2]bool) {
+	n := int64(l.t.n)
+	farthest := -1
+	for i := range l.all {
+		if l.t.seen&(1<<l.all[l.at(i)].slot) != 0 {
+			farthest = i
+		}
+	}
+	if farthest < 0 {
+		return
+	}
+	for i := range farthest {
+		if at := l.at(i); l.expected(at) && l.t.seen&(1<<l.all[at].slot) == 0 {
+			x.Points[at].Missed[l.side] += n
+		}
+	}
+	for i := farthest + 1; i < len(l.all); i++ {
+		at := l.at(i)
+		if !l.expected(at) {
+			continue
+		}
+		segment := min(at, l.at(farthest))
+		if l.side == flow.Server {
+			segment = l.at(farthest) - 1
+		}
+		switch l.t.verdict {
+		case arrived:
+			x.Points[at].Missed[l.side] += n
+			continue
+		case lost:
+			x.Segments[segment].Loss[l.side].Lost += n
+			// Past a point that could not record them it may have been either segment.
+			ambiguous[segment][l.side] = ambiguous[segment][l.side] || i != farthest+1
+		default:
+			x.Segments[segment].Loss[l.side].Unlocated += n
+		}
+		return
+	}
+}
+
+// judge says what makes the count between points i and i+1 doubtful.
+func (l *Loss) judge(x *Connection, ends [2]*sight, i int, side flow.Side, dir uint8) {
+	if a, b := ends[0].longest[dir], ends[1].longest[dir]; a != b && max(a, b) > standardPayload {
+		l.State = tcp.Ambiguous // segments were joined or cut between the points: their packets differ
+		l.Reasons |= tcp.Offload
+	}
+	if x.Points[i].Missed[side] > 0 || x.Points[i+1].Missed[side] > 0 {
+		l.State = tcp.Ambiguous
+		l.Reasons |= tcp.CaptureLoss
+	}
+}
+
+// standardPayload is the most that a packet without offload carries over
+// Ethernet.
+const standardPayload = 1460
