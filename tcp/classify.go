@@ -20,10 +20,12 @@ func (c *Conn) classify(st *Store, dir int, tr *trouble, r *repeat, p *packet.Pa
 	atUna := d.has&hasUna == 0 || r.lo <= d.una
 	heard, sackedAbove := tr.signals, tr.sackedAbove(r.hi)
 	active := tr.episode != noEpisode && d.una < tr.recovery
-	if d.has&hasUna != 0 && r.hi <= d.una && p.Time-tr.movedAt <= max(rtt, c.senderHalf(d))*5/4 {
+	passed := d.has&hasUna != 0 && r.hi <= d.una && p.Time-tr.movedAt <= max(rtt, c.senderHalf(d))*5/4
+	if passed {
 		// Its ACK passed here before it did: the sender had reacted to what came before that.
 		heard, sackedAbove = tr.before, tr.before.sackedN
 		active = tr.before.episode != noEpisode
+		tr.movedAt = p.Time // and goes on with what it has begun
 	}
 	fresh := p.Time-heard.latestAt <= max(int64(st.cfg.RTOMin)*9/10, 2*rtt) // older ones are not what it reacts to
 	evidence := fresh && (heard.dupACKs >= st.cfg.DupThresh || sackedAbove > int64(st.cfg.DupThresh-1)*mss ||

@@ -114,10 +114,10 @@ func (c *Conn) side(st *Store, s *Side, dir int, now int64, final bool) {
 		s.Recorded = d.hi - d.lo + d.gapsBefore
 	}
 	if d.wfSince != 0 {
-		s.WindowFull = max(d.seenAt, o.seenAt) - d.wfSince
+		s.WindowFull = max(d.seenAt-d.wfSince, o.seenAt-d.wfSince, 0)
 	}
 	if d.zwSince != 0 {
-		s.ZeroWindow.Time = max(d.seenAt, o.seenAt) - d.zwSince
+		s.ZeroWindow.Time = max(d.seenAt-d.zwSince, o.seenAt-d.zwSince, 0)
 	}
 	if y := st.tallyIf(o); y != nil {
 		s.ZeroWindow.Probes = int64(y.zwProbes)

@@ -6,7 +6,7 @@ type half struct {
 	min          int64 // smallest sample; 0 none
 	handshake    int64 // the half as the handshake showed it; 0 unknown
 	srtt, rttvar int64 // RFC 6298 section 2
-	solid        bool  // a sample cannot hold any think time or delay
+	solid        int64 // smallest sample that cannot hold any think time or delay; 0 none
 	firstCleanAt int64 // record time of the first clean sample; 0 none
 
 	samples        uint32 // clean: the ACK had no reason to wait
@@ -22,6 +22,18 @@ func (h *half) base() int64 {
 		return h.handshake
 	}
 	return h.min
+}
+
+// known is the half without queues. solid says that no sample in it was
+// carried by an answer, and may hold the time to think of it.
+func (h *half) known() (ns int64, solid bool) {
+	switch {
+	case h.solid != 0 && (h.handshake == 0 || h.solid < h.handshake):
+		return h.solid, true
+	case h.handshake != 0:
+		return h.handshake, true
+	}
+	return h.min, false
 }
 
 // take adds a sample. How it was taken and whether the ACK may have been
@@ -82,9 +94,10 @@ func (c *Conn) sample(st *Store, d *Dir, ack int64, now int64, tsecr uint32, has
 	switch {
 	case exact && !repairing:
 		ns := now - at
-		if clean {
-			d.rtt.solid = true
-		} else if n > 0 && d.rtt.min > 0 && ns <= d.rtt.min*5/4 {
+		if clean && ns > 0 && (d.rtt.solid == 0 || ns < d.rtt.solid) {
+			d.rtt.solid = ns
+		}
+		if base, solid := d.rtt.known(); n > 0 && solid && ns <= base*5/4 {
 			clean = true // carried by an answer that came at once
 		}
 		d.rtt.take(st, ns, now, clean, false)

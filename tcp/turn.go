@@ -7,6 +7,7 @@ import "mirrorscope/packet"
 type turn struct {
 	state    turnState
 	flags    turnFlags
+	again    bool // part of the present request was repeated
 	turns    uint32
 	measured uint32
 	reqEnd   int64 // position behind the last octet of the request
@@ -39,14 +40,12 @@ func (u *turn) ask(e, at int64, again bool) {
 		if again {
 			return // a straggling repeat of a request that was answered
 		}
-		u.state = requesting
+		u.state, u.again = requesting, false
 		u.reqEnd = e
 	}
 	u.reqEnd = max(u.reqEnd, e)
 	u.reqAt = at
-	if again {
-		u.flags |= requestLost
-	}
+	u.again = u.again || again
 }
 
 // answer takes fresh payload of the server, in a packet that acknowledges the
@@ -65,14 +64,17 @@ func (c *Conn) answer(st *Store, p *packet.Packet, ack int64, late bool, server 
 	case late:
 		u.flags |= responseLost
 		return
+	case u.again:
+		u.flags |= requestLost // which of its copies the server answers cannot be told
+		return
 	}
 	raw := p.Time - u.reqAt
-	base := server.base()
 	if raw < 0 {
 		return // recorded out of order
 	}
-	if server.handshake == 0 && !server.solid {
-		u.flags |= noBase // what is known of the half comes from answers: it holds think time itself
+	base, solid := server.known()
+	if !solid {
+		u.flags |= noBase
 	}
 	think := max(raw-base, 0)
 	if u.measured == 0 {
