@@ -147,8 +147,6 @@ var differences = []difference{
 	{"doubled", "tcp/mercury-capture2.pcap", "", either, "the second of two byte-identical resets is a copy at a point where copies are the rule"},
 	{"doubled", "tcp/deepflow-syn-retrans.pcap", "", either,
 		"made by hand: the SYN comes again with the same IP id after 100 ms, so that it is a copy at a point where copies are the rule"},
-	{"doubled", "tcp/suricata-tcp-overlap.pcap", "", known,
-		"made by hand: two segments that differ in nothing but payload and checksum; each is taken for the other's next version, and no copy of either recognised"},
 
 	{"swapped", "encap/zeek-geneve-truncated.pcapng", "", either, "GENEVE is told by its destination port, so that its mirror image is none"},
 }
