@@ -1,9 +1,9 @@
 // Package edge folds connections into conversations: which client talks to
 // which server and port, over which protocol, how much and with what success.
 //
-// A connection that is seen at several observation points counts once. Which
-// records are the same connection is told by join.go, from addresses and times
-// alone.
+// A connection that several observation points recorded counts once: its records
+// are marked as Joined, and the path that follows the last of them tells which
+// point counts for what.
 //
 // A Table is bounded, and what finds no place is counted. It is owned by one
 // goroutine. What it gives depends on nothing but the records and their order.
@@ -16,17 +16,17 @@ import (
 	"mirrorscope/flow"
 	"mirrorscope/histogram"
 	"mirrorscope/packet"
+	"mirrorscope/path"
 	"mirrorscope/tcp"
 )
 
 // Config bounds the memory of a Table.
 type Config struct {
 	Conversations int // the most conversations told apart; when there are more, the smaller half goes into Other
-	Pending       int // the most connections that wait for records of other observation points
 }
 
 // DefaultConfig allows about 100 MB.
-func DefaultConfig() Config { return Config{Conversations: 100_000, Pending: 1 << 16} }
+func DefaultConfig() Config { return Config{Conversations: 100_000} }
 
 // Key tells conversations apart. The client's port is not in it.
 type Key struct {
@@ -78,7 +78,6 @@ type Summary struct {
 	Other         Conversation   // the connections of conversations that found no place; Key is empty
 	Missing       int64          // octets that each of Conversations may lack at most, because they went into Other before
 	Joined        int64          // records that were a further sight of a counted connection
-	Unjudged      int64          // connections that may have been counted more than once: see join.go
 }
 
 // Table takes records and gives a Summary.
@@ -86,13 +85,14 @@ type Table struct {
 	config  Config
 	index   map[Key]int // into summary.Conversations
 	summary Summary
-	pending pending
+	waiting map[uint64]*waiter // by flow.Record.ID: records whose path has not come
+	buckets int                // of their distributions
 }
 
 // New gives an empty Table.
 func New(c Config) *Table {
 	c.Conversations = max(c.Conversations, 1)
-	return &Table{config: c, index: map[Key]int{}, pending: newPending(c.Pending)}
+	return &Table{config: c, index: map[Key]int{}, waiting: map[uint64]*waiter{}}
 }
 
 // Add takes one record. Only whole connections count: their intervals say the
@@ -101,46 +101,51 @@ func (t *Table) Add(r *flow.Record) {
 	if r.Kind != flow.Connection {
 		return
 	}
-	if t.pending.join(r) {
-		t.summary.Joined++
+	c := single(r)
+	if r.Joined {
+		w := &waiter{client: r.Ends[flow.Client], repeats: c.repeats}
+		if t.buckets+c.times.weight <= maxBucketsWaiting {
+			w.times = c.times
+			t.buckets += w.times.weight
+		}
+		t.waiting[r.ID] = w
 		return
 	}
-	for t.pending.full() {
-		t.fold(t.pending.pop())
-		t.pending.left++
-	}
-	t.pending.push(r)
+	t.fold(&c)
 }
 
-// Summary ends the joining and gives the result, which shares memory with the
-// Table: Add must not be called any more.
-func (t *Table) Summary() *Summary {
-	for !t.pending.empty() {
-		t.fold(t.pending.pop())
+// AddPath takes a connection whose records were added before, and lets go of
+// them. What waits is bounded by what the watch of the flow tables holds.
+func (t *Table) AddPath(p *path.Connection) {
+	c := joined(p, t.waiting)
+	for i := range p.Points {
+		if w := t.waiting[p.Points[i].Flow]; w != nil {
+			t.buckets -= w.times.weight
+			delete(t.waiting, p.Points[i].Flow)
+		}
 	}
-	t.summary.Unjudged = t.pending.unjudged()
-	return &t.summary
+	t.summary.Joined += int64(len(p.Points) - 1)
+	t.fold(&c)
 }
+
+// Summary gives the result, which shares memory with the Table: Add must not be
+// called any more.
+func (t *Table) Summary() *Summary { return &t.summary }
 
 // fold adds a connection to its conversation.
 func (t *Table) fold(c *connection) {
-	server := &c.ends[flow.Server]
-	key := Key{
-		Network: c.tuple.network, Client: c.ends[flow.Client].Addr, Server: server.Addr, Port: server.Port, HasPort: server.HasPort, Proto: c.tuple.proto,
-	}
 	var into *Conversation
-	if i, ok := t.index[key]; ok {
+	if i, ok := t.index[c.key]; ok {
 		into = &t.summary.Conversations[i]
 	} else {
 		if len(t.summary.Conversations) >= t.config.Conversations {
 			t.halve()
 		}
-		t.index[key] = len(t.summary.Conversations)
-		t.summary.Conversations = append(t.summary.Conversations, Conversation{Key: key})
+		t.index[c.key] = len(t.summary.Conversations)
+		t.summary.Conversations = append(t.summary.Conversations, Conversation{Key: c.key})
 		into = &t.summary.Conversations[len(t.summary.Conversations)-1]
 	}
 	into.add(c)
-	c.times = sample{} // the ring keeps its place for a while
 }
 
 // halve puts the conversations with the fewest bytes into Other, until half of
@@ -174,7 +179,7 @@ func (t *Table) halve() {
 }
 
 func (v *Conversation) add(c *connection) {
-	v.grow(1, c.start, c.end, &c.sent, c.points[:c.npoints])
+	v.grow(1, c.start, c.end, &c.sent, c.points)
 	v.Outcomes[c.outcome]++
 	if c.rtt != tcp.Absent {
 		v.Handshake.Add(c.rtt)

@@ -1,7 +1,6 @@
 package edge
 
 import (
-	"math"
 	"math/rand/v2"
 	"net/netip"
 	"reflect"
@@ -10,6 +9,7 @@ import (
 
 	"mirrorscope/flow"
 	"mirrorscope/packet"
+	"mirrorscope/path"
 	"mirrorscope/tcp"
 )
 
@@ -35,12 +35,67 @@ func at(p packet.PointID, r flow.Record) flow.Record {
 	return r
 }
 
+// fold adds records of single points, and such that are the same connection at
+// several: those with the same ends at different points, as they come. They
+// get a path as the matcher would give it.
 func fold(c Config, records ...flow.Record) *Summary {
 	t := New(c)
-	for i := range records {
-		t.Add(&records[i])
+	for _, g := range groups(records) {
+		if len(g) == 1 {
+			t.Add(&g[0])
+			continue
+		}
+		p := pathOf(g)
+		for i := range g {
+			g[i].Joined = true
+			t.Add(&g[i])
+		}
+		t.AddPath(&p)
 	}
 	return t.Summary()
+}
+
+func groups(records []flow.Record) (all [][]flow.Record) {
+next:
+	for i, r := range records {
+		r.ID = uint64(i + 1)
+		for n, g := range all {
+			o := &g[0]
+			turned := o.Ends[0] == r.Ends[1] && o.Ends[1] == r.Ends[0]
+			seen := slices.ContainsFunc(g, func(x flow.Record) bool { return x.Point == r.Point })
+			if (o.Ends == r.Ends || turned) && !seen {
+				all[n] = append(g, r)
+				continue next
+			}
+		}
+		all = append(all, []flow.Record{r})
+	}
+	return all
+}
+
+// pathOf gives the path of some records, the best proof of the roles among
+// them, and the most bytes of each side.
+func pathOf(g []flow.Record) path.Connection {
+	best := g[0]
+	for _, r := range g[1:] {
+		if r.Direction > best.Direction {
+			best = r
+		}
+	}
+	p := path.Connection{Network: best.Network, Proto: best.Proto, Ends: best.Ends, Start: best.Start, End: best.End, Outcome: best.Outcome, RTT: best.Handshake.RTT}
+	for i, r := range g {
+		if r.Ends != best.Ends {
+			r.Sent[0], r.Sent[1] = r.Sent[1], r.Sent[0]
+		}
+		p.Points = append(p.Points, path.Point{ID: r.Point, Flow: r.ID})
+		p.Start, p.End = min(p.Start, r.Start), max(p.End, r.End)
+		for side := range p.Sent {
+			if r.Sent[side].Bytes > p.Sent[side].Bytes {
+				p.Sent[side], p.Primary[side] = r.Sent[side], i
+			}
+		}
+	}
+	return p
 }
 
 // one demands that there is one conversation.
@@ -77,8 +132,8 @@ func TestSums(t *testing.T) {
 	if n, m := c.Handshake.Count(), c.Handshake.Max(); n != 2 || m != 8e6 {
 		t.Errorf("%d handshakes, the slowest %d: only measured ones count", n, m)
 	}
-	if !slices.Equal(c.Points, []packet.PointID{1}) || s.Joined != 0 || s.Unjudged != 0 {
-		t.Errorf("points %v, joined %d, unjudged %d", c.Points, s.Joined, s.Unjudged)
+	if !slices.Equal(c.Points, []packet.PointID{1}) || s.Joined != 0 {
+		t.Errorf("points %v, joined %d", c.Points, s.Joined)
 	}
 }
 
@@ -126,25 +181,36 @@ func TestSeenAtSeveralPointsCountsOnce(t *testing.T) {
 	}
 }
 
-func TestMostBytesPerDirection(t *testing.T) {
-	a, b := record(1, 0, second), at(2, record(1, 0, second))
-	a.Sent = [2]flow.Volume{{Packets: 9, Bytes: 900}, {Packets: 1, Bytes: 100}}
-	b.Sent = [2]flow.Volume{{Packets: 8, Bytes: 800}, {Packets: 2, Bytes: 200}}
-	c := one(t, fold(DefaultConfig(), a, b))
-	if c.Sent[flow.Client].Bytes != 900 || c.Sent[flow.Server].Bytes != 200 {
-		t.Errorf("sent %+v: want 900 of the first point, 200 of the second", c.Sent)
+// What the path says counts, not what the records say.
+func TestPathDecides(t *testing.T) {
+	a, b := record(1, 0, second), at(2, record(1, 0, 2*second))
+	a.ID, b.ID, a.Joined, b.Joined = 1, 2, true, true
+	a.HasTCP, b.HasTCP = true, true
+	for i := range 2 {
+		a.TCP.Sides[i].Retransmits = tcp.Retransmits{State: tcp.Measured, Packets: 1}
+		b.TCP.Sides[i].Retransmits = tcp.Retransmits{State: tcp.Measured, Packets: 2}
 	}
-}
-
-func TestOutcomeOfTheBetterWitness(t *testing.T) {
-	oneSided, both := record(1, 0, second), at(2, record(1, 0, second))
-	oneSided.Outcome, oneSided.Sent[flow.Server] = flow.HalfOpenTimeout, flow.Volume{}
-	oneSided.Handshake.State = tcp.Unknown
-	for _, order := range [][]flow.Record{{oneSided, both}, {both, oneSided}} {
-		c := one(t, fold(DefaultConfig(), order...))
-		if c.Outcomes[flow.Closed] != 1 || c.Outcomes[flow.HalfOpenTimeout] != 0 || c.Handshake.Count() != 1 {
-			t.Errorf("outcomes %v, %d handshakes", c.Outcomes, c.Handshake.Count())
-		}
+	p := pathOf([]flow.Record{a, b})
+	p.Primary = [2]int{1, 0}
+	p.Sent = [2]flow.Volume{{Packets: 7, Bytes: 70}, {Packets: 8, Bytes: 80}}
+	p.Outcome, p.RTT = flow.Reset, 5e6
+	tab := New(DefaultConfig())
+	tab.Add(&b)
+	tab.Add(&a)
+	if s := tab.Summary(); len(s.Conversations) != 0 {
+		t.Errorf("joined records count before their path came: %+v", s.Conversations)
+	}
+	tab.AddPath(&p)
+	s := tab.Summary()
+	c := one(t, s)
+	if c.Sent != p.Sent || c.Outcomes[flow.Reset] != 1 || c.Handshake.Max() != 5e6 || c.Connections != 1 || s.Joined != 1 || c.Last != 2*second {
+		t.Errorf("%+v, joined %d", c, s.Joined)
+	}
+	if c.Repeats[flow.Client].Packets != 2 || c.Repeats[flow.Server].Packets != 1 {
+		t.Errorf("repeats %+v: not those of the primaries", c.Repeats)
+	}
+	if len(tab.waiting) != 0 || tab.buckets != 0 {
+		t.Errorf("%d records wait after their path, with %d buckets", len(tab.waiting), tab.buckets)
 	}
 }
 
@@ -159,49 +225,6 @@ func TestRolesOfTheBetterProof(t *testing.T) {
 		if c.Port != 443 || c.Sent != right.Sent || c.Connections != 1 {
 			t.Errorf("port %d, sent %+v, %d connections", c.Port, c.Sent, c.Connections)
 		}
-	}
-}
-
-func TestSightsThatAreNotTheSame(t *testing.T) {
-	base := record(1, 10*second, 11*second)
-	later := at(2, record(1, 20*second, 21*second))
-	samePoint := record(1, 10*second, 11*second)
-	network := at(2, base)
-	network.Network = 1
-	for name, other := range map[string]flow.Record{"later": later, "same point": samePoint, "other network": network} {
-		s := fold(DefaultConfig(), base, other)
-		n := int64(0)
-		for _, c := range s.Conversations {
-			n += c.Connections
-		}
-		if n != 2 || s.Joined != 0 {
-			t.Errorf("%s: %d connections, %d joined, want 2 and 0", name, n, s.Joined)
-		}
-	}
-}
-
-// Times of a single packet each, a moment apart, are one connection; hostile
-// times do not overflow.
-func TestOverlapOfMoments(t *testing.T) {
-	for _, test := range []struct {
-		a, b   int64
-		joined int64
-	}{
-		{0, joinWindow, 1}, {joinWindow, 0, 1}, {0, joinWindow + 1, 0}, {math.MinInt64, math.MaxInt64, 0}, {math.MaxInt64, math.MaxInt64 - 1, 1},
-	} {
-		if s := fold(DefaultConfig(), record(1, test.a, test.a), at(2, record(1, test.b, test.b))); s.Joined != test.joined {
-			t.Errorf("%d and %d: %d joined, want %d", test.a, test.b, s.Joined, test.joined)
-		}
-	}
-}
-
-// Both generations of a port arrive from one point before those of the other.
-func TestNearestGeneration(t *testing.T) {
-	first, again := record(1, 0, second), record(1, 2*second, 3*second)
-	again.Sent[flow.Client].Bytes = 5
-	s := fold(DefaultConfig(), first, again, at(2, first), at(2, again))
-	if c := one(t, s); c.Connections != 2 || c.Sent[flow.Client].Bytes != 505 || s.Joined != 2 {
-		t.Errorf("%d connections, %d joined, sent %+v", c.Connections, s.Joined, c.Sent)
 	}
 }
 
@@ -251,52 +274,6 @@ func TestOneConversation(t *testing.T) {
 	s := fold(config, record(1, 0, second), other, record(2, 0, second))
 	if len(s.Conversations) != 1 || s.Other.Connections != 2 {
 		t.Errorf("%d conversations, other %+v", len(s.Conversations), s.Other)
-	}
-}
-
-func TestPendingIsBounded(t *testing.T) {
-	config := DefaultConfig()
-	config.Pending = 4
-	var records []flow.Record
-	for i := range uint16(10) {
-		records = append(records, record(i, int64(i)*second, int64(i)*second))
-	}
-	s := fold(config, records...)
-	if c := one(t, s); c.Connections != 10 || s.Unjudged != 0 {
-		t.Errorf("one point: %d connections, %d unjudged, want 10 and 0", c.Connections, s.Unjudged)
-	}
-	for i := range records[:10] {
-		records = append(records, at(2, records[i]))
-	}
-	s = fold(config, records...)
-	if c := one(t, s); s.Joined+c.Connections != 20 || s.Unjudged == 0 || c.Connections-10 > s.Unjudged {
-		t.Errorf("two points: %d connections, %d joined, %d unjudged: what was counted twice must be unjudged", c.Connections, s.Joined, s.Unjudged)
-	}
-}
-
-func TestSearchIsBounded(t *testing.T) {
-	var records []flow.Record
-	for range 40 { // flows without ports, all with the same ends
-		r := record(0, 0, second)
-		r.Proto, r.Ends[0].HasPort, r.Ends[1].HasPort = packet.ProtoICMP, false, false
-		records = append(records, r)
-	}
-	for i := range records[:40] {
-		records = append(records, at(2, records[i]))
-	}
-	s := fold(DefaultConfig(), records...)
-	if c := one(t, s); c.Connections+s.Joined != 80 || c.Connections-40 > s.Unjudged {
-		t.Errorf("%d connections, %d joined, %d unjudged", c.Connections, s.Joined, s.Unjudged)
-	}
-}
-
-func TestManyPoints(t *testing.T) {
-	var records []flow.Record
-	for p := range packet.PointID(100) {
-		records = append(records, at(p+1, record(1, 0, second)))
-	}
-	if c := one(t, fold(DefaultConfig(), records...)); c.Connections != 1 {
-		t.Errorf("a connection at 100 points counts %d times", c.Connections)
 	}
 }
 

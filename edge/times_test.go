@@ -33,7 +33,9 @@ func timed(p packet.PointID, port uint16, client, server, think int64, n int) fl
 	return r
 }
 
-func near(got float64, want int64) bool { return got > 0.989*float64(want) && got < 1.011*float64(want) }
+func near(got float64, want int64) bool {
+	return got > 0.989*float64(want) && got < 1.011*float64(want)
+}
 
 // The median of a conversation is that of all samples, not of the medians of
 // its connections.
@@ -152,7 +154,7 @@ func TestOtherHasTimes(t *testing.T) {
 		r.TCP.Sides[flow.Server].Retransmits = tcp.Retransmits{State: tcp.Measured, Packets: 1}
 		records = append(records, r)
 	}
-	s := fold(Config{Conversations: 4, Pending: 8}, records...)
+	s := fold(Config{Conversations: 4}, records...)
 	samples, packets := s.Other.Times.Response.Count(), s.Other.Repeats[flow.Server].Packets
 	for _, c := range s.Conversations {
 		samples += c.Times.Response.Count()
@@ -163,36 +165,36 @@ func TestOtherHasTimes(t *testing.T) {
 	}
 }
 
-// Large distributions make connections leave early, and free their memory.
-func TestPendingDistributionsAreBounded(t *testing.T) {
+// Records that wait for their path hold a bounded amount of distributions.
+func TestWaitingDistributionsAreBounded(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	big := dist()
 	for range 2000 {
 		big.Add(1000 + r.Int64N(1<<r.IntN(40)))
 	}
 	tab := New(DefaultConfig())
-	var most int
+	var all [][]flow.Record
 	for i := range 20_000 {
-		c := timed(1, uint16(i), 1e6, 1e6, 1e6, 1)
-		c.Distributions.RTT = [2]*histogram.Histogram{big, big}
-		tab.Add(&c)
-		most = max(most, tab.pending.buckets)
+		a := timed(1, uint16(i), 1e6, 1e6, 1e6, 1)
+		a.Distributions.RTT = [2]*histogram.Histogram{big, big}
+		a.Joined, a.ID = true, uint64(2*i)
+		b := at(2, a)
+		b.ID++
+		tab.Add(&a)
+		all = append(all, []flow.Record{a, b})
 	}
-	if each := len(big.Buckets()); most > maxBucketsPending+3*(each+histogramWeight) || tab.pending.left == 0 {
-		t.Errorf("%d buckets wait, %d connections left early", most, tab.pending.left)
+	if tab.buckets > maxBucketsWaiting || tab.buckets < maxBucketsWaiting/2 {
+		t.Errorf("%d buckets wait", tab.buckets)
 	}
-	held := 0
-	for i := range tab.pending.ring {
-		held += tab.pending.ring[i].times.weight
+	for _, pair := range all {
+		p := pathOf(pair)
+		tab.Add(&pair[1])
+		tab.AddPath(&p)
 	}
-	if held != tab.pending.buckets {
-		t.Errorf("the ring holds %d buckets, %d are counted", held, tab.pending.buckets)
+	if tab.buckets != 0 || len(tab.waiting) != 0 {
+		t.Errorf("%d records and %d buckets wait for nothing", len(tab.waiting), tab.buckets)
 	}
-	s := tab.Summary()
-	if tab.pending.buckets != 0 {
-		t.Errorf("%d buckets wait in an empty ring", tab.pending.buckets)
-	}
-	c := one(t, s)
+	c := one(t, tab.Summary())
 	if n := len(c.Times.RTT[0].Buckets()); n > maxBuckets || c.Connections != 20_000 {
 		t.Errorf("%d connections in %d buckets", c.Connections, n)
 	}

@@ -21,6 +21,7 @@ type Capture struct {
 
 	Connections uint64 // Connection records written
 	Evicted     uint64 // of those, ended for lack of resources
+	Uncompared  uint64 // of those, not compared between observation points for lack of resources
 
 	First, Last int64 // record time of the earliest and the latest frame, ns; 0, 0 when there is none
 	Points      []PointCapture

@@ -4,9 +4,10 @@ package path
 type verdict uint8
 
 const (
-	unlocated verdict = iota // nothing tells
-	lost                     // the receiver did not get it
-	arrived                  // it did
+	unlocated  verdict = iota // nothing tells
+	lost                      // the receiver did not get it: it was repeated before an ACK
+	unanswered                // … or no ACK ever came
+	arrived                   // it did
 )
 
 // tally counts packets of one direction that the same sights recorded, out of
@@ -35,7 +36,7 @@ func (m *Matcher) leave(a age) {
 
 // judge counts a packet that some points recorded and some did not.
 func (m *Matcher) judge(e *entry, counter uint64, a age) {
-	s := m.sights.At(e.sighting)
+	s := m.sights.At(e.first.sighting)
 	if e.flags&further != 0 || counter < s.born {
 		return
 	}
@@ -76,14 +77,14 @@ func (m *Matcher) covers(c *conn, number uint32, e *entry) bool {
 	if x.flags&opening != 0 {
 		return true
 	}
-	p := m.findPair(c, e.sighting, number)
+	p := m.findPair(c, e.first.sighting, number)
 	if p == nil {
 		return false
 	}
-	if p.a == e.sighting {
-		return e.at >= p.since[0]
+	if p.a == e.first.sighting {
+		return e.first.at >= p.since[0]
 	}
-	return e.at >= p.since[1]
+	return e.first.at >= p.since[1]
 }
 
 // verdict finds out whether the receiver got a packet.
@@ -100,10 +101,10 @@ func (m *Matcher) verdict(c *conn, s *sighting, e *entry, counter uint64, a age)
 			heard = true
 			acked = acked || !after(e.end, x.una[e.dir])
 		}
-		if x == s || m.findPair(c, e.sighting, i) != nil {
-			at := e.at
+		if x == s || m.findPair(c, e.first.sighting, i) != nil {
+			at := e.first.at
 			if x != s {
-				at += m.pairDiff(e.sighting, i, e.dir)
+				at += m.offset(e.first.sighting, i, e.dir)
 			}
 			if r := m.repeats.first(x.lastRepeat, e, counter, at); r != nil && (first == nil || r.at-at < gap) {
 				first, gap = r, r.at-at
@@ -118,12 +119,20 @@ func (m *Matcher) verdict(c *conn, s *sighting, e *entry, counter uint64, a age)
 		return lost
 	case !heard:
 		return unlocated
+	case m.needless(e):
+		return unlocated // the acknowledgement was of an earlier copy
 	case acked:
 		return arrived
 	case a == early:
 		return unlocated
 	}
-	return lost
+	return unanswered
+}
+
+// needless tells whether the receiver had all of a repeat before it was sent.
+func (m *Matcher) needless(e *entry) bool {
+	r := m.repeats.find(e.repeat)
+	return r != nil && r.acked
 }
 
 // maxTallies bounds the sorts of packets that a connection tells apart.
@@ -152,5 +161,5 @@ func (m *Matcher) count(c *conn, t tally) {
 // forget gives up a packet before it was remembered.
 func (m *Matcher) forget(e *entry) {
 	m.counts.Forgotten++
-	m.conns.At(m.sights.At(e.sighting).conn).lossy = true
+	m.conns.At(m.sights.At(e.first.sighting).conn).lossy = true
 }

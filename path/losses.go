@@ -7,7 +7,7 @@ import (
 
 // losses spreads the tallies over the points and segments, now that the order
 // of the points is known.
-func (m *Matcher) losses(c *conn, all []sight, x *Connection, fromClient uint8) {
+func (m *Matcher) losses(c *conn, all []placed, x *Connection, fromClient uint8) {
 	ambiguous := make([][2]bool, len(x.Segments))
 	for i := c.tallies; i != 0; {
 		t := m.tallies.At(i)
@@ -26,7 +26,10 @@ func (m *Matcher) losses(c *conn, all []sight, x *Connection, fromClient uint8) 
 				*l = Loss{Quality: Quality{tcp.Unknown, tcp.OneSided}}
 				continue
 			}
-			l.judge(x, [2]*sight{a, b}, i, side, fromClient^uint8(side))
+			l.judge(x, [2]*placed{a, b}, i, side, fromClient^uint8(side))
+			if !l.agrees(a, b, side) {
+				l.State = tcp.Ambiguous
+			}
 			if ambiguous[i][side] || c.lossy || x.Order.State != tcp.Measured {
 				l.State = tcp.Ambiguous
 			}
@@ -36,7 +39,7 @@ func (m *Matcher) losses(c *conn, all []sight, x *Connection, fromClient uint8) 
 
 // locator finds the places where the packets of one tally were lost or missed.
 type locator struct {
-	all   []sight
+	all   []placed
 	side  flow.Side
 	t     *tally
 	alone bool
@@ -88,8 +91,12 @@ func (l *locator) locate(x *Connection, ambiguous [][2]bool) {
 		case arrived:
 			x.Points[at].Missed[l.side] += n
 			continue
-		case lost:
-			x.Segments[segment].Loss[l.side].Lost += n
+		case lost, unanswered:
+			loss := &x.Segments[segment].Loss[l.side]
+			loss.Lost += n
+			if l.t.verdict == unanswered {
+				loss.unanswered += n
+			}
 			// Past a point that could not record them it may have been either segment.
 			ambiguous[segment][l.side] = ambiguous[segment][l.side] || i != farthest+1
 		default:
@@ -100,7 +107,7 @@ func (l *locator) locate(x *Connection, ambiguous [][2]bool) {
 }
 
 // judge says what makes the count between points i and i+1 doubtful.
-func (l *Loss) judge(x *Connection, ends [2]*sight, i int, side flow.Side, dir uint8) {
+func (l *Loss) judge(x *Connection, ends [2]*placed, i int, side flow.Side, dir uint8) {
 	if a, b := ends[0].longest[dir], ends[1].longest[dir]; a != b && max(a, b) > standardPayload {
 		l.State = tcp.Ambiguous // segments were joined or cut between the points: their packets differ
 		l.Reasons |= tcp.Offload
@@ -109,6 +116,23 @@ func (l *Loss) judge(x *Connection, ends [2]*sight, i int, side flow.Side, dir u
 		l.State = tcp.Ambiguous
 		l.Reasons |= tcp.CaptureLoss
 	}
+}
+
+// agrees compares the count with what the two points make of it each alone: a
+// packet lost between them has its repeat judged as lost behind the point
+// before, and as lost before the point behind. One of the two differences must
+// be the count: what is lost at the end of a flight leaves no hole behind, and
+// capture loss hides originals.
+func (l *Loss) agrees(a, b *placed, side flow.Side) bool {
+	if !a.r.HasTCP || !b.r.HasTCP {
+		return true
+	}
+	if side == flow.Server {
+		a, b = b, a
+	}
+	up, down := &a.r.TCP.Sides[a.side(side)].Retransmits, &b.r.TCP.Sides[b.side(side)].Retransmits
+	n := l.Lost - l.unanswered
+	return up.LostAfter-down.LostAfter == n || down.LostBefore-up.LostBefore == n
 }
 
 // standardPayload is the most that a packet without offload carries over

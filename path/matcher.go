@@ -41,9 +41,6 @@ type Matcher struct {
 	pairs    pool.Pool[pair]
 	tallies  pool.Pool[tally]
 	hists    pool.Pool[histogram.Histogram]
-	several  bool // packets of a third point have come: records behind the second are kept
-	points   [3]packet.PointID
-	npoints  int
 	counts   Counts
 	finished []Connection
 }
@@ -100,7 +97,7 @@ func NewMatcher(c Config) *Matcher {
 	m := &Matcher{window: int64(c.Window), now: math.MinInt64}
 	share := c.Memory / flow.Partitions
 	m.recent.init(share / 2)
-	m.maxSeen = int(max(share/2/int64(unsafe.Sizeof(sighting{})+unsafe.Sizeof(conn{})), 16))
+	m.maxSeen = int(max(share/2/int64(unsafe.Sizeof(sighting{})+unsafe.Sizeof(conn{})+unsafe.Sizeof(flow.Record{})), 16))
 	m.byTuple = make(map[uint64]uint32)
 	return m
 }
@@ -119,12 +116,12 @@ func (m *Matcher) Packet(n uint32, p *packet.Packet, dir int) {
 	if p.Flags&packet.PortsUnknown != 0 && p.Flags&packet.HeaderCut != 0 || p.Flags&packet.HeaderCut != 0 {
 		return
 	}
-	e := entry{print: fingerprint(p, dir), at: p.Time, now: m.now, sighting: number, dir: d, ttl: p.TTL}
+	e := entry{print: fingerprint(p, dir), now: m.now, dir: d, first: sight{at: p.Time, sighting: number, ttl: p.TTL}}
 	again, acked := false, false
 	if p.Proto == packet.ProtoTCP {
 		again, acked = s.sequence(p, d, &e)
 	}
-	at, ok := m.match(number, &e)
+	at, ok := m.match(&e)
 	if !ok {
 		at, ok = m.enter(&e)
 	}
@@ -174,7 +171,7 @@ func (m *Matcher) note(s *sighting, at uint64, e *entry, acked bool) {
 		acked = acked || x.acked
 		x.acked = acked
 	}
-	s.lastRepeat = m.repeats.add(repeat{at: e.at, packet: at, before: s.lastRepeat, end: e.end, n: e.n, dir: e.dir, acked: acked}) + 1
+	s.lastRepeat = m.repeats.add(repeat{at: e.first.at, packet: at, before: s.lastRepeat, end: e.end, n: e.n, dir: e.dir, acked: acked}) + 1
 	first.repeat = s.lastRepeat
 }
 
@@ -191,7 +188,6 @@ func (m *Matcher) sight(n uint32, p *packet.Packet) uint32 {
 		m.counts.Unwatched++
 		return 0
 	}
-	m.meet(p.Point)
 	number, c := m.sights.GetZero(), m.conns.GetZero()
 	s := m.sights.At(number)
 	*s = sighting{
@@ -210,22 +206,10 @@ func (m *Matcher) sight(n uint32, p *packet.Packet) uint32 {
 	return number
 }
 
-func (m *Matcher) meet(p packet.PointID) {
-	for _, q := range m.points[:m.npoints] {
-		if p == q {
-			return
-		}
-	}
-	if m.npoints < len(m.points) {
-		m.points[m.npoints] = p
-		m.npoints++
-	}
-	m.several = m.npoints == len(m.points)
-}
-
 // match finds a packet that another point recorded, and joins the two sights.
 // Of several that are alike it takes the one whose time fits best.
-func (m *Matcher) match(number uint32, e *entry) (at uint64, ok bool) {
+func (m *Matcher) match(e *entry) (at uint64, ok bool) {
+	number := e.first.sighting
 	s := m.sights.At(number)
 	var best *entry
 	var bestGap int64
@@ -237,11 +221,11 @@ func (m *Matcher) match(number uint32, e *entry) (at uint64, ok bool) {
 		if x.flags&further != 0 {
 			continue
 		}
-		o := m.sights.At(x.sighting)
+		o := m.sights.At(x.first.sighting)
 		if counter < o.born || x.seen&(1<<s.slot) != 0 && o.conn == s.conn || !m.mayJoin(o, s) {
 			continue
 		}
-		gap := e.at - x.at - m.pairDiff(x.sighting, number, e.dir)
+		gap := e.first.at - x.first.at - m.offset(x.first.sighting, number, e.dir)
 		if gap < 0 {
 			gap = -gap
 		}
@@ -252,47 +236,49 @@ func (m *Matcher) match(number uint32, e *entry) (at uint64, ok bool) {
 	if best == nil {
 		return 0, false
 	}
-	if m.sights.At(best.sighting).conn != s.conn {
-		m.merge(best.sighting, number)
+	if m.sights.At(best.first.sighting).conn != s.conn {
+		m.merge(best.first.sighting, number)
 	}
-	c := m.conns.At(s.conn)
+	m.compare(&best.first, &e.first, e.dir)
 	if best.seen == 0 {
-		c.matched[e.dir]++
+		best.second = e.first
+		m.conns.At(s.conn).matched[e.dir]++
+	} else {
+		m.compare(&best.second, &e.first, e.dir)
 	}
+	third := best.seen != 0
 	best.seen |= 1 << s.slot
-	m.compare(best, number, e)
-	if m.several {
-		m.compareFurther(at, number, e)
+	if third {
+		m.compareFurther(at, e) // best may move
 	}
 	return at, true
 }
 
-// compareFurther compares the packet with what the points between the first
-// and this one recorded, and remembers it for those that come after.
-func (m *Matcher) compareFurther(at uint64, number uint32, e *entry) {
+// compareFurther compares the record of a third or later point with those
+// behind the second, and remembers it for those to come.
+func (m *Matcher) compareFurther(at uint64, e *entry) {
 	for w := m.recent.search(e.print); ; {
 		x, counter := m.recent.next(&w)
 		if x == nil {
 			break
 		}
-		if x.flags&further != 0 && x.repeat == at && counter >= m.sights.At(x.sighting).born {
-			m.compare(x, number, e)
+		if x.flags&further != 0 && x.repeat == at && counter >= m.sights.At(x.first.sighting).born {
+			m.compare(&x.first, &e.first, e.dir)
 		}
 	}
 	f := *e
 	f.flags |= further
-	f.repeat = at // of a further record: the counter of the first
+	f.repeat = at
 	m.enter(&f)
 }
 
-// compare notes both records of a packet with the pair of their sights.
-func (m *Matcher) compare(x *entry, number uint32, e *entry) {
-	p := m.pair(x.sighting, number)
-	if p.a == x.sighting {
-		p.add(x.at, e.at, x.ttl, e.ttl, e.dir, m.hists.At(p.hist))
-	} else {
-		p.add(e.at, x.at, e.ttl, x.ttl, e.dir, m.hists.At(p.hist))
+// compare notes two records of a packet with the pair of their sights.
+func (m *Matcher) compare(x, y *sight, dir uint8) {
+	p := m.pair(x.sighting, y.sighting)
+	if p.a != x.sighting {
+		x, y = y, x
 	}
+	p.add(x, y, dir, m.hists.At(p.hist))
 }
 
 // pair gives the pair of two sights of one connection, a new one if need be.
@@ -319,8 +305,8 @@ func (m *Matcher) findPair(c *conn, a, b uint32) *pair {
 	return nil
 }
 
-// pairDiff is the difference that record times of two sights should have.
-func (m *Matcher) pairDiff(from, to uint32, dir uint8) int64 {
+// offset is the difference that record times of two sights should have.
+func (m *Matcher) offset(from, to uint32, dir uint8) int64 {
 	s := m.sights.At(from)
 	if s.conn != m.sights.At(to).conn {
 		return 0
@@ -421,7 +407,6 @@ func (m *Matcher) Reset() {
 			m.free(s.conn)
 		}
 	}
-	m.npoints, m.several = 0, false
 }
 
 // Counts tells what was not compared.

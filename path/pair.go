@@ -44,8 +44,9 @@ const (
 // life could cost any number.
 const windowLength = 10_000_000_000
 
-// add takes a packet that was recorded at times ta and tb.
-func (p *pair) add(ta, tb int64, ttlA, ttlB uint8, dir uint8, hist *histogram.Histogram) {
+// add takes the two records of a packet.
+func (p *pair) add(a, b *sight, dir uint8, hist *histogram.Histogram) {
+	ta, tb := a.at, b.at
 	if p.matched[0]+p.matched[1] == 0 {
 		p.since = [2]int64{ta, tb}
 		p.windowStart = ta
@@ -62,9 +63,9 @@ func (p *pair) add(ta, tb int64, ttlA, ttlB uint8, dir uint8, hist *histogram.Hi
 	p.matched[dir]++
 	p.diff[dir], p.diffAt[dir] = d, ta
 	switch {
-	case ttlA < ttlB:
+	case a.ttl < b.ttl:
 		p.ttl[dir] |= lowerAtA
-	case ttlB < ttlA:
+	case b.ttl < a.ttl:
 		p.ttl[dir] |= lowerAtB
 	}
 	if dir != p.lastDir {

@@ -111,4 +111,6 @@ type Loss struct {
 	Quality
 	Lost      int64 // recorded at the point nearer the sender; the network lost them before the other
 	Unlocated int64 // recorded at one of the two only; lost or missed by the capture
+
+	unanswered int64 // of Lost: those that were not repeated
 }

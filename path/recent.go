@@ -10,25 +10,31 @@ type recent struct {
 	max        int // entries
 }
 
-// entry is one remembered packet, as the first point recorded it, or, flagged
-// further, as another point did afterwards.
+// entry is one remembered packet, as the first point and the second recorded
+// it, or, flagged further, as another point did after those.
 type entry struct {
-	print    uint64
-	at       int64  // record time, ns
-	now      int64  // the input's clock then
-	repeat   uint64 // counter of its note in repeats + 1; 0: it repeats nothing
+	print  uint64
+	now    int64  // the input's clock at the first record
+	repeat uint64 // counter of its note in repeats + 1; 0: it repeats nothing. further: counter of its entry
+	first  sight
+	second sight
+	end, n uint32 // sequence space [end-n, end)
+	seen   uint8  // slots of the sights behind the first
+	dir    uint8
+	flags  entryFlags
+}
+
+// sight is the record of a packet at one point.
+type sight struct {
+	at       int64 // record time, ns
 	sighting uint32
-	end, n   uint32 // sequence space [end-n, end)
-	seen     uint8  // slots of the further sights
-	dir      uint8
 	ttl      uint8
-	flags    entryFlags
 }
 
 type entryFlags uint8
 
 const (
-	further entryFlags = 1 << iota // its first record is another entry
+	further entryFlags = 1 << iota
 	isSYN
 )
 
@@ -37,7 +43,7 @@ const (
 const maxAlike = 16
 
 // octetsPerEntry are those of the ring and its share of the index.
-const octetsPerEntry = 56 + 2*8
+const octetsPerEntry = 72 + 2*8
 
 func (r *recent) init(octets int64) {
 	r.max = 64

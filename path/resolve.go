@@ -8,8 +8,8 @@ import (
 	"mirrorscope/tcp"
 )
 
-// sight is a sighting with its record, put to its place on the way.
-type sight struct {
+// placed is a sighting with its record, put to its place on the way.
+type placed struct {
 	*sighting
 	number uint32
 	r      *flow.Record
@@ -17,7 +17,7 @@ type sight struct {
 }
 
 // side gives what the record tells of the side that the connection calls so.
-func (s *sight) side(side flow.Side) flow.Side {
+func (s *placed) side(side flow.Side) flow.Side {
 	if s.turned {
 		return 1 - side
 	}
@@ -27,16 +27,16 @@ func (s *sight) side(side flow.Side) flow.Side {
 // resolve makes the Connection of sights that have all ended, and frees them.
 func (m *Matcher) resolve(number uint32) {
 	c := m.conns.At(number)
-	var all []sight
+	var all []placed
 	for i := c.sights; i != 0; {
 		s := m.sights.At(i)
 		if s.flags&joined != 0 {
-			all = append(all, sight{sighting: s, number: i, r: s.record})
+			all = append(all, placed{sighting: s, number: i, r: s.record})
 		}
 		i = s.next
 	}
 	if len(all) > 1 {
-		slices.SortFunc(all, func(a, b sight) int { return int(a.slot) - int(b.slot) })
+		slices.SortFunc(all, func(a, b placed) int { return int(a.slot) - int(b.slot) })
 		for i := c.pairs; i != 0; {
 			p := m.pairs.At(i)
 			p.finish()
@@ -47,7 +47,7 @@ func (m *Matcher) resolve(number uint32) {
 	m.free(number)
 }
 
-func (m *Matcher) connection(c *conn, all []sight) Connection {
+func (m *Matcher) connection(c *conn, all []placed) Connection {
 	best := all[0].r
 	for _, s := range all[1:] {
 		if s.r.Direction > best.Direction {
@@ -107,7 +107,7 @@ func (m *Matcher) connection(c *conn, all []sight) Connection {
 
 // primary is the sight that recorded most of what a side sent; among equals the
 // nearest to the sender.
-func primary(all []sight, side flow.Side) int {
+func primary(all []placed, side flow.Side) int {
 	best, most := -1, int64(0)
 	for n := range all {
 		i := n
@@ -132,7 +132,7 @@ func primary(all []sight, side flow.Side) int {
 
 // sort puts sights in order from the client to the server, as far as the pairs
 // tell, else as they came.
-func (m *Matcher) sort(c *conn, all []sight, fromClient uint8) Quality {
+func (m *Matcher) sort(c *conn, all []placed, fromClient uint8) Quality {
 	before := func(i, j int) (sign int, contradicted bool) {
 		p := m.findPair(c, all[i].number, all[j].number)
 		if p == nil {
@@ -171,7 +171,7 @@ func (m *Matcher) sort(c *conn, all []sight, fromClient uint8) Quality {
 			}
 		}
 	}
-	sorted := make([]sight, len(all))
+	sorted := make([]placed, len(all))
 	for n, i := range order {
 		sorted[n] = all[i]
 	}

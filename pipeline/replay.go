@@ -359,6 +359,9 @@ func (r *reader) capture() flow.Capture {
 		c.Stray += n.Stray
 		c.CopiesForgotten += n.CopiesForgotten
 	}
+	for _, m := range r.watch.matchers {
+		c.Uncompared += m.Counts().Unwatched
+	}
 	c.Points = r.learned.Points()
 	slices.SortFunc(c.Points, func(a, b flow.PointCapture) int { return int(a.ID) - int(b.ID) })
 	for _, p := range c.Points {

@@ -39,6 +39,7 @@ func (e *Encoder) AppendCapture(dst []byte, c *flow.Capture) []byte {
 	dst = appendUint(dst, `,"clock_steps":`, c.ClockSteps)
 	dst = appendUint(dst, `,"connections":`, c.Connections)
 	dst = appendUint(dst, `,"evicted_connections":`, c.Evicted)
+	dst = appendUint(dst, `,"uncompared_connections":`, c.Uncompared)
 	if c.Packets > 0 {
 		dst = appendTime(dst, `,"first":`, c.First)
 		dst = appendTime(dst, `,"last":`, c.Last)

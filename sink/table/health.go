@@ -104,8 +104,8 @@ func (t *Writer) health(b *strings.Builder, s *edge.Summary, c *flow.Capture) {
 	if c.Evicted > 0 {
 		warn("memory", "%s ended early, because the memory was full: raise --memory", plural(c.Evicted, "connection"))
 	}
-	if s.Unjudged > 0 {
-		warn("counted twice", "up to %s: too many to compare between observation points", plural(s.Unjudged, "connection"))
+	if c.Uncompared > 0 {
+		warn("counted twice", "up to %s: too many to compare between observation points", plural(c.Uncompared, "connection"))
 	}
 	for i, err := range c.Errors {
 		if i == maxErrorLines {

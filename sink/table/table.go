@@ -12,6 +12,7 @@ import (
 
 	"mirrorscope/edge"
 	"mirrorscope/flow"
+	"mirrorscope/path"
 	"mirrorscope/sink"
 )
 
@@ -43,6 +44,12 @@ func (t *Writer) Write(records []flow.Record) error {
 	for i := range records {
 		t.edges.Add(&records[i])
 	}
+	return nil
+}
+
+// WritePath takes the path of a connection whose last record was just written.
+func (t *Writer) WritePath(c *path.Connection) error {
+	t.edges.AddPath(c)
 	return nil
 }
 
