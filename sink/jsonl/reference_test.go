@@ -60,8 +60,33 @@ func TestReferenceIsComplete(t *testing.T) {
 		}
 	}
 	for line := range bytes.Lines(lines(t)) {
-		fields(decode(t, line), func(name string) { require("field", name) })
+		o := decode(t, line)
+		fields(o, func(name string) { require("field", name) })
+		for group, heading := range map[string]string{
+			"handshake": "### handshake", "rtt": "### round-trip time", "retransmits": "### retransmissions", "out_of_order": "### order, duplicates and windows",
+			"zero_window": "### order, duplicates and windows", "response": "### response time", "capture": "### what the capture did",
+		} {
+			text := section(page, heading) + section(page, "## interval")
+			fields(o[group], func(name string) {
+				if !strings.Contains(text, "`"+name+"`") && name != "client" && name != "server" {
+					t.Errorf("record.md does not name the field `%s` of %s in %q", name, group, heading)
+				}
+			})
+		}
 	}
+}
+
+// section gives the part of a page under a heading.
+func section(page []byte, heading string) string {
+	_, text, found := strings.Cut(string(page), "\n"+heading+"\n")
+	if !found {
+		return ""
+	}
+	if next := strings.Index(text, "\n## "); strings.HasPrefix(heading, "## ") && next >= 0 {
+		return text[:next]
+	}
+	text, _, _ = strings.Cut(text, "\n###")
+	return text
 }
 
 // fields calls f for every field name of an object and the objects in it. The
