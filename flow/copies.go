@@ -20,7 +20,7 @@ const (
 // point just before. From another hop or link, or too soon for any host to
 // have sent it again, it is a mirror's copy. f is its flow, or nil.
 func (t *Table) likeness(f *Flow, p *packet.Packet, dir int) likeness {
-	print, weak := t.fingerprint(f, p, dir)
+	print, weak, noID := t.fingerprint(f, p, dir)
 	e := t.copies.find(print, sum(p), checksumFlag(p))
 	if e == nil {
 		t.copies.add(seenCopy{print: print, at: p.Time, position: p.Position, checksum: sum(p), ttl: p.TTL, flags: checksumFlag(p)}, t.now)
@@ -41,7 +41,7 @@ func (t *Table) likeness(f *Flow, p *packet.Packet, dir int) likeness {
 	switch {
 	case age < window && (hop || position != p.Position || t.learned.dupMirror(p.Point) || !weak && age < t.dupFast(f, p)):
 		return mirrorCopy
-	case weak || p.IPID == 0 && age >= t.tick(f):
+	case weak || noID && age >= t.tick(f):
 		return noLikeness // nothing in it counts up: the host may have sent it again
 	}
 	return networkCopy
@@ -78,13 +78,14 @@ func (t *Table) dupFast(f *Flow, p *packet.Packet) int64 {
 
 // fingerprint of what a copy shares with its original: everything but link
 // header, TTL, DSCP/ECN and the checksums. A fingerprint is weak when hosts
-// may repeat such a packet byte for byte: nothing in it counts up.
-func (t *Table) fingerprint(f *Flow, p *packet.Packet, dir int) (print uint64, weak bool) {
+// may repeat such a packet byte for byte: nothing in it counts up. noID says
+// that its IPv4 identification does not.
+func (t *Table) fingerprint(f *Flow, p *packet.Packet, dir int) (print uint64, weak, noID bool) {
 	src, dst := &p.Src, &p.Dst
 	h := mix64(binary.LittleEndian.Uint64(src[:8])^0x2d358dccaa6c78a5, binary.LittleEndian.Uint64(src[8:])^uint64(p.Point))
 	h = mix64(h^binary.LittleEndian.Uint64(dst[:8]), binary.LittleEndian.Uint64(dst[8:])^0x8bb84b93962eacc9^uint64(p.Network))
 	h = mix64(h^uint64(p.SrcPort)<<48^uint64(p.DstPort)<<32^uint64(p.IPID)<<16^uint64(p.Proto)<<8^uint64(p.Kind), uint64(p.PayloadLen)<<32^uint64(p.IPLen)^0x4b33a62ed433d4a3)
-	noID := p.IPID == 0 || f != nil && f.flags&(idsChange0<<dir) == 0 && f.sent[dir].packets > 1
+	noID = p.IPID == 0 || f != nil && f.flags&(idsChange0<<dir) == 0 && f.sent[dir].packets > 1
 	weak = noID
 	if p.Proto == packet.ProtoTCP {
 		s := &p.TCP
@@ -97,7 +98,7 @@ func (t *Table) fingerprint(f *Flow, p *packet.Packet, dir int) (print uint64, w
 	if p.IPID == 0 && len(p.Payload) > 0 {
 		h = hashPayload(h, p.Payload)
 	}
-	return h, weak
+	return h, weak, noID
 }
 
 // hashPayload mixes in the first and the last 64 octets: enough to tell

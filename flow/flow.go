@@ -40,7 +40,6 @@ type Flow struct {
 	icmpType, icmpCode uint8
 	version            uint8
 	flags              flowFlags
-	pinned             [2]uint32 // place of the path where a direction was recorded first
 
 	tcp       tcp.Conn
 	handshake tcp.Handshake // once decided

@@ -29,6 +29,7 @@ type Table struct {
 	index    index
 	wheels   [numClasses]wheel
 	maxFlows int
+	maxStore int64 // octets that connections may hold in the tcp.Store
 
 	copies     copies
 	tcp        *tcp.Store
@@ -63,7 +64,8 @@ func NewTable(cfg Config, learned *Learned, names *packet.Names) *Table {
 	if cfg.Interval > 0 {
 		perFlow += int64(unsafe.Sizeof(snapshot{}))
 	}
-	t.maxFlows = int(max((share-share/4)/perFlow, 16))
+	t.maxFlows = int(max(share/2/perFlow, 16))
+	t.maxStore = share * 3 / 8
 	t.idHash = make(map[packet.PointID]uint64)
 	t.netHash = make(map[packet.NetworkID]uint64)
 	t.candidates = make(map[uint32]packet.Packet)
@@ -128,7 +130,7 @@ func (t *Table) Add(p *packet.Packet) {
 
 // open starts a flow with its first packet, which is not counted yet.
 func (t *Table) open(key *Key, h uint64, p *packet.Packet, dir int) uint32 {
-	if t.flows.live >= t.maxFlows {
+	for t.flows.live >= t.maxFlows || t.flows.live > 0 && t.tcp.Octets() > t.maxStore {
 		t.evict()
 	}
 	n := t.flows.get()
@@ -180,9 +182,6 @@ func (t *Table) update(n uint32, f *Flow, p *packet.Packet, dir int, like likene
 		f.ce[dir]++
 	}
 	t.noteID(f, p, dir)
-	if v.packets == 1 {
-		f.pinned[dir] = p.Position*31 + uint32(p.TTL)
-	}
 	if f.key.Proto == packet.ProtoTCP {
 		t.updateTCP(f, p, dir, like)
 	}

@@ -25,6 +25,11 @@ func (c *Conn) acked(st *Store, p *packet.Packet, dir int) {
 		d.una = min(d.lo, ack)
 		d.has |= hasUna
 	}
+	if t.Flags&packet.SYN != 0 && d.has&sentSYN != 0 && t.Ack == d.isn+1 && ack < d.hi {
+		// Fast Open data was not taken (RFC 7413 section 4.2): what comes again is its first sending.
+		d.hi = ack
+		st.freeFlight(d)
+	}
 	if ack > d.hi {
 		c.missing(st, d, ack, p.Time)
 	}
@@ -77,7 +82,7 @@ func (c *Conn) advance(st *Store, d *Dir, t *packet.TCP, ack, now int64, hasTS b
 			}
 		}
 	}
-	d.una = ack
+	d.movedFrom, d.una = d.una, ack
 	if d.repRun > 0 && After(uint32(ack), d.repSeq) {
 		d.repRun = 0
 	}
@@ -97,7 +102,12 @@ func (c *Conn) advance(st *Store, d *Dir, t *packet.TCP, ack, now int64, hasTS b
 		}
 		tr.signals = after
 	}
-	d.wfEnd(st, now, c)
+	d.has &^= movedEcho
+	if hasTS {
+		d.movedEcr = t.TSecr
+		d.has |= movedEcho
+	}
+	d.wfEnd(st, now)
 }
 
 // heard notes a signal of loss: of every hole below what has arrived.
@@ -166,12 +176,10 @@ func (c *Conn) dsack(st *Store, d *Dir, lo, hi int64) {
 	if tr := st.troubleIf(d); tr != nil {
 		for i := range tr.repeats {
 			r := &tr.repeats[i]
-			if r.lo < hi && r.hi > lo {
-				matched = true
-				if r.verdict != spurious {
-					y.needless(r)
-					break
-				}
+			if r.lo < hi && r.hi > lo && !r.reported {
+				matched, r.reported = true, true
+				y.needless(r)
+				break
 			}
 		}
 	}
@@ -179,6 +187,10 @@ func (c *Conn) dsack(st *Store, d *Dir, lo, hi int64) {
 		y.dsackUnmatched++
 	}
 }
+
+// reaction is how long after an ACK has passed a repeat may pass that its
+// sender had begun before.
+func (c *Conn) reaction(d *Dir) int64 { return max(c.pathRTT(), c.senderHalf(d)) * 5 / 4 }
 
 // calm forgets what is settled.
 func (c *Conn) calm(st *Store, d *Dir, now int64) {
@@ -194,7 +206,7 @@ func (c *Conn) calm(st *Store, d *Dir, now int64) {
 	if tr.untracked {
 		st.tallyOf(d).untracked = true
 	}
-	if quiet && d.una >= d.hi {
+	if quiet && d.una >= d.hi && !(tr.before != (signals{}) && now-tr.movedAt <= c.reaction(d)) {
 		st.freeTrouble(d)
 	}
 }

@@ -20,7 +20,7 @@ func (c *Conn) classify(st *Store, dir int, tr *trouble, r *repeat, p *packet.Pa
 	atUna := d.has&hasUna == 0 || r.lo <= d.una
 	heard, sackedAbove := tr.signals, tr.sackedAbove(r.hi)
 	active := tr.episode != noEpisode && d.una < tr.recovery
-	passed := d.has&hasUna != 0 && r.hi <= d.una && p.Time-tr.movedAt <= max(rtt, c.senderHalf(d))*5/4
+	passed := d.has&hasUna != 0 && r.hi <= d.una && p.Time-tr.movedAt <= c.reaction(d)
 	if passed {
 		// Its ACK passed here before it did: the sender had reacted to what came before that.
 		heard, sackedAbove = tr.before, tr.before.sackedN

@@ -12,26 +12,28 @@ type Dir struct {
 	lastAt     int64 // … that occupied sequence space
 	zwSince    int64 // this side offers no window since; 0: it does
 	wfSince    int64 // this side has filled the other's window since
+	movedFrom  int64 // una before that
 	repAt      int64 // record time of the latest repeat
 
 	rtt half // timed from this direction's data to its ACK: the receiver's half of the path
 
 	flight, trouble, tally uint32 // in the Store; 0 none
 
-	isn     uint32 // of the SYN or SYN-ACK
-	tsval   uint32 // highest TSval sent
-	repSeq  uint32 // first octet of the latest repeat
-	packets uint32 // that occupied sequence space, network duplicates left out
-	has     dirHas
-	window  uint16 // as last advertised by this sender, not scaled
-	mss     uint16
-	maxLen  uint16 // longest payload that is no super-packet
-	idHigh  uint16 // highest IPv4 identification
-	idSteps int8   // steps of exactly 1 that the identifications made, less what speaks against a counter of its own
-	idUp    int8   // small steps up in a row
-	wscale  uint8
-	ttl     uint8 // of the latest packet that is not an RST
-	repRun  uint8 // timer repeats of repSeq in a row, without progress
+	isn      uint32 // of the SYN or SYN-ACK
+	tsval    uint32 // highest TSval sent
+	movedEcr uint32 // TSecr of the ACK that moved una last
+	repSeq   uint32 // first octet of the latest repeat
+	packets  uint32 // that occupied sequence space, network duplicates left out
+	has      dirHas
+	window   uint16 // as last advertised by this sender, not scaled
+	mss      uint16
+	maxLen   uint16 // longest payload that is no super-packet
+	idHigh   uint16 // highest IPv4 identification
+	idSteps  int8   // steps of exactly 1 that the identifications made, less what speaks against a counter of its own
+	idUp     int8   // small steps up in a row
+	wscale   uint8
+	ttl      uint8 // of the latest packet that is not an RST
+	repRun   uint8 // timer repeats of repSeq in a row, without progress
 }
 
 type dirHas uint32
@@ -51,8 +53,9 @@ const (
 	hasTimestamps
 	sentSYN
 	sentSYNACK
-	heard   // window holds that of a packet without SYN
-	probing // the receiver has closed its window, and nothing new was sent since
+	heard     // window holds that of a packet without SYN
+	movedEcho // movedEcr is known
+	probing   // the receiver has closed its window, and nothing new was sent since
 )
 
 // Conn is one connection at one observation point. Directions are numbered by
@@ -82,7 +85,6 @@ const (
 	simultaneous
 	ecnOffered
 	ecnAccepted
-	superPackets // a packet held more than a segment
 )
 
 // Init makes c the state of a connection of which nothing was recorded yet.
@@ -232,7 +234,9 @@ func (c *Conn) Add(st *Store, p *packet.Packet, dir, client int, o *Opening, ali
 	c.peerHeard = r.una >= r.hi
 	s := d.place(t.Seq)
 	if t.Flags&packet.ACK != 0 {
-		c.acked(st, p, dir)
+		if !alike || n > 0 {
+			c.acked(st, p, dir) // a bare ACK that the network has doubled says nothing new
+		}
 		c.acknowledged(p, dir, o)
 	}
 	switch {
@@ -248,12 +252,12 @@ func (c *Conn) Add(st *Store, p *packet.Packet, dir, client int, o *Opening, ali
 		c.probe(st, d, r, p, s, 0)
 	}
 	c.exchange(st, p, dir, client, s, before)
-	if mss := c.mss(d); int64(p.PayloadLen) > mss && d.has&r.has&hasMSS != 0 {
-		c.flags |= superPackets
-	}
 	c.zeroWindow(st, d, r, t, p.Time)
 	c.calm(st, d, p.Time)
 	c.note(d, p, s <= before)
+	if r.wfSince != 0 && c.window(r, d) > r.hi-r.una {
+		r.wfEnd(st, p.Time)
+	}
 	if c.flags&established == 0 && d.has&r.has&hasSeq != 0 && d.data() && r.data() {
 		c.flags |= established
 	}

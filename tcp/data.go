@@ -154,6 +154,14 @@ func (c *Conn) again(st *Store, p *packet.Packet, dir int, s, m int64) {
 	hasTS := t.Has&packet.HasTimestamps != 0
 	older := hasTS && d.has&hasTSval != 0 && After(d.tsval, t.TSval)
 
+	if s < d.lo && d.has&hasISN == 0 {
+		// Mid-stream: what lies below the first packet recorded may be new.
+		lo := d.lo
+		d.lo = s
+		if s = min(m, lo); s == m {
+			return
+		}
+	}
 	tr := st.troubleIf(d)
 	inHole := int64(0)
 	if tr != nil {
@@ -169,6 +177,8 @@ func (c *Conn) again(st *Store, p *packet.Packet, dir int, s, m int64) {
 		}
 		r.verdict = lostAfter
 		switch {
+		case d.has&hasUna != 0 && m <= d.una && hasTS && d.has&movedEcho != 0 && t.TSval == d.movedEcr && s == d.movedFrom:
+			// Recorded behind its own ACK, which echoes it and moved the edge from where it begins.
 		case d.has&hasUna != 0 && m <= d.una, tr != nil && tr.isSacked(s, m):
 			r.verdict = spurious
 		}
@@ -215,7 +225,11 @@ func (c *Conn) again(st *Store, p *packet.Packet, dir int, s, m int64) {
 	tr.keep(r)
 	mss := c.mss(d)
 	st.tallyOf(d).count(&r, max((payload+mss-1)/mss, 1))
-	st.flightOf(d).collapse = d.hi
+	f := st.flightOf(d)
+	f.collapse = d.hi
+	if hasTS && t.Flags&packet.SYN == 0 {
+		f.stamp(t.TSval, m, p.Time)
+	}
 	d.timerRun(uint32(s), p.Time)
 }
 

@@ -97,6 +97,3 @@ func (f *flight) sentAt(s int64) int64 {
 	}
 	return 0
 }
-
-// single tells whether one segment alone is in flight.
-func (f *flight) single() bool { return f.n == 1 }

@@ -161,7 +161,7 @@ func (o *Opening) first() int64 {
 
 // bases: both halves have a clean sample.
 func (c *Conn) bases() bool {
-	return c.Dirs[0].rtt.firstCleanAt != 0 && c.Dirs[1].rtt.firstCleanAt != 0
+	return c.Dirs[0].rtt.solid != 0 && c.Dirs[1].rtt.solid != 0
 }
 
 // Result computes the handshake's figures from what was recorded so far.
@@ -247,14 +247,14 @@ func (o *Opening) pair(copies []stamp, answer stamp, base *half, why *Reasons) (
 		return -1, Unknown
 	}
 	if n == 1 {
-		if d := answer.t - copies[0].t; d >= initialRTO && base.min > 0 && !base.fits(d) {
+		if d := answer.t - copies[0].t; d >= initialRTO && base.solid > 0 && !base.fits(d) {
 			*why |= LostBeforeOP
 			return -1, Unknown
 		}
 		return 0, Measured
 	}
 	nearest, found := n-1, -1
-	if base.min > 0 {
+	if base.solid > 0 {
 		for i := n - 1; i >= 0; i-- {
 			named := answer.hasTS && copies[i].hasTS && copies[i].tsval == answer.tsecr
 			if (named || i == nearest) && base.fits(answer.t-copies[i].t) {

@@ -110,6 +110,9 @@ func (c *Conn) side(st *Store, s *Side, dir int, now int64, final bool) {
 	*s = Side{}
 	d, o := &c.Dirs[dir], &c.Dirs[1-dir]
 	rtt(st, &s.RTT, &o.rtt) // the other's data is acknowledged by this side
+	if s.RTT.State == Unknown && (d.has&hasSeq == 0 || o.has&hasSeq == 0) {
+		s.RTT.Reasons = OneSided
+	}
 	if d.has&hasSeq != 0 {
 		s.Recorded = d.hi - d.lo + d.gapsBefore
 	}
@@ -153,7 +156,7 @@ func (c *Conn) side(st *Store, s *Side, dir int, now int64, final bool) {
 			x.State = Ambiguous
 		}
 		if y.offload > 0 {
-			x.State = Ambiguous
+			x.State = Ambiguous // what was lost on the wire was a segment, not what was recorded
 			x.Reasons |= Offload
 		}
 	}

@@ -3,11 +3,9 @@ package tcp
 // half is the round trip between the observation point and the host that
 // acknowledges a direction's data: one half of the path. All times are ns.
 type half struct {
-	min          int64 // smallest sample; 0 none
-	handshake    int64 // the half as the handshake showed it; 0 unknown
-	srtt, rttvar int64 // RFC 6298 section 2
-	solid        int64 // smallest sample that cannot hold any think time or delay; 0 none
-	firstCleanAt int64 // record time of the first clean sample; 0 none
+	min       int64 // smallest sample; 0 none
+	handshake int64 // the half as the handshake showed it; 0 unknown
+	solid     int64 // smallest sample that cannot hold any think time or delay; 0 none
 
 	samples        uint32 // clean: the ACK had no reason to wait
 	maybe          uint32 // its delay may be the receiver's
@@ -38,7 +36,7 @@ func (h *half) known() (ns int64, solid bool) {
 
 // take adds a sample. How it was taken and whether the ACK may have been
 // delayed decides where it counts.
-func (h *half) take(st *Store, ns, now int64, clean, byStamp bool) {
+func (h *half) take(st *Store, ns int64, clean, byStamp bool) {
 	if ns <= 0 {
 		return // recorded out of order
 	}
@@ -50,29 +48,18 @@ func (h *half) take(st *Store, ns, now int64, clean, byStamp bool) {
 	}
 	if clean {
 		h.samples++
-		if h.firstCleanAt == 0 {
-			h.firstCleanAt = now
-		}
 		st.add(&h.clean, ns)
 	} else {
 		h.maybe++
 		st.add(&h.delayed, ns)
 	}
-	if h.srtt == 0 {
-		h.srtt, h.rttvar = ns, ns/2
-		return
-	}
-	dev := h.srtt - ns
-	if dev < 0 {
-		dev = -dev
-	}
-	h.rttvar += (dev - h.rttvar) / 4
-	h.srtt += (ns - h.srtt) / 8
 }
 
 // fits: a duration is within [0.5, 2] of the base of later samples, and may
-// always be as long as 1 ms.
-func (h *half) fits(ns int64) bool { return ns >= h.min/2 && ns <= max(2*h.min, 1e6) }
+// always be as long as 1 ms. Samples that hold think time prove nothing.
+func (h *half) fits(ns int64) bool {
+	return h.solid != 0 && ns >= h.solid/2 && ns <= max(2*h.solid, 1e6)
+}
 
 // sample takes the round-trip samples that an ACK of d's data gives, before d
 // moves to ack. r is the receiver's own direction, in which the ACK was sent,
@@ -100,9 +87,9 @@ func (c *Conn) sample(st *Store, d *Dir, ack int64, now int64, tsecr uint32, has
 		if base, solid := d.rtt.known(); n > 0 && solid && ns <= base*5/4 {
 			clean = true // carried by an answer that came at once
 		}
-		d.rtt.take(st, ns, now, clean, false)
+		d.rtt.take(st, ns, clean, false)
 	case echoed && repairing:
-		d.rtt.take(st, now-byStampAt, now, false, true)
+		d.rtt.take(st, now-byStampAt, false, true)
 	}
 	if ack >= d.hi && f.n == 0 && ack >= f.collapse {
 		st.freeFlight(d)
@@ -116,14 +103,6 @@ func (c *Conn) pathRTT() int64 {
 		return 0
 	}
 	return a + b
-}
-
-// rto estimates the sender's retransmission timer (RFC 6298 section 2, with
-// the smallest timer in use for its floor). It is a bound, not a value.
-func (c *Conn) rto(st *Store) int64 {
-	a, b := &c.Dirs[0].rtt, &c.Dirs[1].rtt
-	srtt := max(a.srtt, a.base()) + max(b.srtt, b.base())
-	return srtt + max(4*(a.rttvar+b.rttvar), int64(st.cfg.RTOMin))
 }
 
 // mss is the largest segment of payload in a direction: by both SYNs' options,

@@ -2,6 +2,7 @@ package tcp
 
 import (
 	"time"
+	"unsafe"
 
 	"mirrorscope/histogram"
 	"mirrorscope/pool"
@@ -12,7 +13,6 @@ type Config struct {
 	Grace      time.Duration // an ACK may be recorded so much before what it acknowledges
 	ReorderLag time.Duration // with the round trip unknown, a hole filled sooner was reordering
 	RTOMin     time.Duration // smallest retransmission timer in use
-	DelayedACK time.Duration // worst delay of an ACK that a probe timer allows for
 	DupThresh  int           // duplicate ACKs that start a fast retransmission
 	LossWarn   float64       // share of a direction's octets missed by the capture from which its losses are not located
 }
@@ -21,7 +21,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Grace: 500 * time.Millisecond, ReorderLag: 3 * time.Millisecond, RTOMin: 200 * time.Millisecond,
-		DelayedACK: 200 * time.Millisecond, DupThresh: 3, LossWarn: 0.001,
+		DupThresh: 3, LossWarn: 0.001,
 	}
 }
 
@@ -39,6 +39,18 @@ type Store struct {
 
 // NewStore makes an empty store.
 func NewStore(cfg Config) *Store { return &Store{cfg: cfg} }
+
+// Octets is what the connections hold in the store.
+func (st *Store) Octets() int64 {
+	return int64(st.flights.InUse())*int64(unsafe.Sizeof(flight{})) + int64(st.troubles.InUse())*troubleOctets +
+		int64(st.tallies.InUse())*int64(unsafe.Sizeof(tally{})) + int64(st.hists.InUse())*histOctets
+}
+
+// What a trouble and a histogram take with lists of a usual length.
+const (
+	troubleOctets = 2048
+	histOctets    = 512
+)
 
 // Release gives back all that a connection holds in the store.
 func (st *Store) Release(c *Conn) {

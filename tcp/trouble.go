@@ -54,16 +54,17 @@ type hole struct {
 // repeat is one retransmission that was counted, until its verdict is final.
 type repeat struct {
 	span
-	at      int64 // record time
-	una     int64 // Dir.una, highest SACK and sum of SACKed octets then: to see progress since
-	sackHi  int64
-	tsval   uint32
-	hasTS   bool
-	atUna   bool // nothing older was unacknowledged
-	class   Class
-	verdict verdict
-	payload int64 // octets counted
-	ackedAt int64 // first covered by una; 0 not
+	at       int64 // record time
+	una      int64 // Dir.una, highest SACK and sum of SACKed octets then: to see progress since
+	sackHi   int64
+	tsval    uint32
+	hasTS    bool
+	atUna    bool // nothing older was unacknowledged
+	class    Class
+	verdict  verdict
+	payload  int64 // octets counted
+	reported bool  // by a DSACK
+	ackedAt  int64 // first covered by una; 0 not
 }
 
 type verdict uint8
@@ -233,6 +234,7 @@ func (t *trouble) latest(p int64) *repeat {
 func (t *trouble) keep(r repeat) {
 	if len(t.repeats) == maxRepeats {
 		t.repeats = slices.Delete(t.repeats, 0, maxRepeats/4)
+		t.untracked = true
 	}
 	t.repeats = append(t.repeats, r)
 }

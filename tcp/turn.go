@@ -75,6 +75,7 @@ func (c *Conn) answer(st *Store, p *packet.Packet, ack int64, late bool, server 
 	base, solid := server.known()
 	if !solid {
 		u.flags |= noBase
+		base = 0 // it may hold think time itself: nothing is taken off, and the value is an upper bound
 	}
 	think := max(raw-base, 0)
 	if u.measured == 0 {

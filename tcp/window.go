@@ -42,8 +42,8 @@ func (c *Conn) windowFull(st *Store, d, r *Dir, now int64) {
 	}
 }
 
-// wfEnd ends a time of full window when an ACK has made room.
-func (d *Dir) wfEnd(st *Store, now int64, c *Conn) {
+// wfEnd ends a time of full window: there is room again.
+func (d *Dir) wfEnd(st *Store, now int64) {
 	if d.wfSince != 0 {
 		st.tallyOf(d).wfTime += max(now-d.wfSince, 0)
 		d.wfSince = 0
