@@ -146,6 +146,7 @@ func checkOrder(t *testing.T, recs []flow.Record) {
 func checkVolume(t *testing.T, recs []flow.Record, c *flow.Capture) {
 	t.Helper()
 	whole, parts := map[uint64][2]flow.Volume{}, map[uint64][2]flow.Volume{}
+	points := map[packet.PointID][2]int64{} // missed and recorded
 	var packets int64
 	for _, r := range recs {
 		m := whole
@@ -153,6 +154,10 @@ func checkVolume(t *testing.T, recs []flow.Record, c *flow.Capture) {
 			m = parts
 		} else {
 			packets += r.Sent[0].Packets + r.Sent[1].Packets
+			for _, s := range r.TCP.Sides {
+				p := points[r.Point]
+				points[r.Point] = [2]int64{p[0] + s.Missed, p[1] + s.Recorded}
+			}
 		}
 		sum := m[r.ID]
 		for i, v := range r.Sent {
@@ -164,6 +169,11 @@ func checkVolume(t *testing.T, recs []flow.Record, c *flow.Capture) {
 	}
 	if got := uint64(packets) + c.MirrorDuplicates + c.Stray; got > c.Decoded || got < c.Decoded && got == 0 {
 		t.Errorf("%d packets in connections, %d copies, %d stragglers, but %d frames decoded", packets, c.MirrorDuplicates, c.Stray, c.Decoded)
+	}
+	for _, p := range c.Points {
+		if got := [2]int64{p.Missed, p.Recorded}; got != points[p.ID] {
+			t.Errorf("point %d missed and recorded %v octets, its connections %v", p.ID, got, points[p.ID])
+		}
 	}
 	for id, v := range whole {
 		if parts[id] != v {
