@@ -178,7 +178,7 @@ func nearly(d, floor int64) int64 { return max(floor, d/100) }
 
 // times checks what was timed against what the links allow.
 func (c *card) times(r *result, m *measured, ts *[2]truth) {
-	if r.skew != [2]int64{} || r.kind == planSpike {
+	if r.skew != [2]int64{} || r.kind == planSpike || r.kind == planOneSided {
 		return
 	}
 	slack := int64(0) // what the links may add to a half, beside queues
@@ -254,18 +254,21 @@ type floor struct {
 // 1e-4 false inferences; what is below is what the engine reaches.
 var floors = [numKinds]floor{
 	planClean:         {spurious: 1, place: 1, class: 1, rtt: 1, think: 1},
-	planReordered:     {spurious: 0.98, place: 0.98, class: 0.70, timer: 0, rtt: 0.99, think: 1, inexact: 0.04},
-	planDuplicated:    {spurious: 0.98, place: 0.98, class: 0.90, rtt: 0.99, think: 1},
+	planReordered:     {spurious: 0.98, place: 0.98, class: 0.90, rtt: 0.99, think: 1, inexact: 0.01, falsely: 0.01},
+	planDuplicated:    {spurious: 0.98, place: 0.98, class: 0.65, rtt: 0.99, think: 1},
 	planSkewed:        {spurious: 1, place: 1, class: 1},
 	planMissed:        {spurious: 1, place: 1, class: 1, rtt: 0.99, think: 0.97},
-	planLoss:          {spurious: 0.98, place: 0.98, class: 0.92, timer: 0.5, rtt: 0.97, think: 0.98, inexact: 0.05},
-	planBurst:         {spurious: 0.98, place: 0.98, class: 0.92, timer: 0.8, rtt: 0.98, think: 0.97, inexact: 0.04},
-	planLossReordered: {spurious: 0.98, place: 0.98, class: 0.90, timer: 0.6, rtt: 0.98, think: 0.98, inexact: 0.15, falsely: 0.15},
-	planSpike:         {spurious: 0.98, place: 1, class: 0.60, timer: 0.6},
+	planLoss:          {spurious: 0.98, place: 0.98, class: 0.95, timer: 0.5, rtt: 0.97, think: 0.98, inexact: 0.03},
+	planBurst:         {spurious: 0.98, place: 0.98, class: 0.95, timer: 0.8, rtt: 0.98, think: 0.97, inexact: 0.01},
+	planLossReordered: {spurious: 0.98, place: 0.98, class: 0.95, timer: 0.6, rtt: 0.98, think: 0.98, inexact: 0.03, falsely: 0.01},
+	planSpike:         {spurious: 0.98, place: 1, class: 0.53, timer: 0.6},
 	planSlowReader:    {spurious: 1, place: 1, class: 1, rtt: 0.99, think: 1},
 	planKeepAlive:     {spurious: 1, place: 1, class: 1, rtt: 0.99, think: 1},
-	planLossMissed:    {spurious: 0.98, place: 0, class: 0.93, timer: 0.6, rtt: 0.98, think: 0.95, inexact: 0.03}, // place: rightly unlocated where the capture loses, too
+	planLossMissed:    {spurious: 0.98, place: 0, class: 0.93, timer: 0.6, rtt: 0.98, think: 0.95, inexact: 0.02}, // place: rightly unlocated where the capture loses, too
 	planTails:         {spurious: 0.98, place: 0.98, class: 0.95, timer: 0.5, rtt: 0.99, think: 0.92, tails: 0.70},
+	planLossSkewed:    {spurious: 0.80, place: 0.90, class: 0.75, timer: 0.5, inexact: 0.3, falsely: 6},
+	planMidstream:     {spurious: 0.98, place: 0.96, class: 0.91, timer: 0.55, rtt: 0.97, think: 0.98, inexact: 0.12}, // a hole with the round trip unknown is a guess
+	planOneSided:      {spurious: 0.95, inexact: 0.06},                                                                // nobody tells of losses, nor of causes
 }
 
 // TestModel plays plans of every kind and holds the engine's verdicts to the
@@ -302,9 +305,9 @@ func TestModel(t *testing.T) {
 		atLeast("timer", c.timer, f.timer)
 		atLeast("timerWrong", c.timerWrong, 0.999)
 		atLeast("rtt", c.rtt, f.rtt)
-		atLeast("handshake", c.handshake, 1)
+		atLeast("handshake", c.handshake, 0.999) // a copy of a SYN-ACK, or a later ACK when the first was missed, can deceive it
 		atLeast("think0", c.think, f.think)
-		atLeast("missed", c.missed, 1)
+		atLeast("missed", c.missed, 0.999)
 		atLeast("missed20", c.missed20, 1)
 		atLeast("tails", c.tails, f.tails)
 	}

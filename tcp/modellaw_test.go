@@ -34,6 +34,7 @@ func TestModelLaws(t *testing.T) {
 				}
 			}
 			ticks := append([]record(nil), r.records...)
+			zero := false // a TSecr of 0 means none, so a clock that shows 0 is not the same capture
 			for i := range ticks {
 				if ticks[i].TCP.TSval != 0 { // TSecr 0 means none
 					base := [2]uint32{-r.hosts[0].tsBase - 50, -r.hosts[1].tsBase - 50}
@@ -42,9 +43,10 @@ func TestModelLaws(t *testing.T) {
 					if ticks[i].TCP.Flags&ack != 0 {
 						ticks[i].TCP.TSecr += base[1-from]
 					}
+					zero = zero || ticks[i].TCP.TSval == 0 || ticks[i].TCP.TSecr == 0
 				}
 			}
-			if got := measure(ticks, 0).report; got != want {
+			if got := measure(ticks, 0).report; got != want && !zero {
 				t.Fatalf("%v, seed %d: timestamps that wrap:\n got %+v\nwant %+v", k, seed, got, want)
 			}
 		}

@@ -2,6 +2,7 @@ package tcp
 
 import (
 	"math/rand/v2"
+	"slices"
 
 	"mirrorscope/packet"
 )
@@ -23,6 +24,9 @@ const (
 	planKeepAlive
 	planLossMissed
 	planTails // request and response with loss before the tap
+	planLossSkewed
+	planMidstream // the capture begins late
+	planOneSided  // it holds one direction alone
 	numKinds
 )
 
@@ -30,6 +34,7 @@ func (k kind) String() string {
 	return [...]string{
 		"clean", "reordered", "duplicated", "skewed", "capture loss", "loss", "burst loss", "loss and reordering", "stalls", "slow reader",
 		"keep-alive", "loss and capture loss", "lost tails",
+		"loss and skew", "mid-stream", "one-sided",
 	}[k]
 }
 
@@ -149,6 +154,11 @@ func draw(k kind, seed uint64) plan {
 	case planLossMissed:
 		each(func(l *link) { l.loss = 0.02 * rng.Float64() })
 		p.miss = 0.01
+	case planLossSkewed:
+		each(func(l *link) { l.loss = 0.02 * rng.Float64() })
+		p.skew[rng.IntN(2)] = rng.Int64N(3e6)
+	case planMidstream, planOneSided:
+		each(func(l *link) { l.loss = 0.01 * rng.Float64() })
 	case planTails:
 		p.turns, p.both, p.request, p.answer = 30, false, 1+rng.Int64N(1400), 1+rng.Int64N(6000)
 		p.links[0].loss, p.links[2].loss = 0.03, 0.03
@@ -197,6 +207,13 @@ func (p plan) run() *result {
 	s.at(s.upTo(3e6), c.connect)
 	s.run(horizon)
 	r.records = byTime(t.records)
+	switch p.kind {
+	case planMidstream:
+		r.records = r.records[5+s.rng.IntN(max(len(r.records)/2-5, 1)):]
+	case planOneSided:
+		side := s.rng.IntN(2)
+		r.records = slices.DeleteFunc(r.records, func(x record) bool { return x.w.from != side })
+	}
 	return r
 }
 

@@ -166,6 +166,9 @@ func (h *host) repeat(i int) {
 		h.segs = slices.Delete(h.segs, i+1, i+2)
 	}
 	g.again = true
+	if i == 0 {
+		h.deadline = h.s.now + h.rto()<<h.backoff // as Linux does when it repeats the head
+	}
 	h.transmit(g, cause)
 	h.rearm()
 }

@@ -33,7 +33,7 @@ func (r *result) judge(alike map[*sent]bool) [2]truth {
 		if w.flags&ack != 0 {
 			una[1-w.from] = max(una[1-w.from], w.ack)
 			if first[1-w.from] < 0 {
-				first[1-w.from] = w.ack
+				first[1-w.from], hi[1-w.from] = w.ack, w.ack
 			}
 		}
 		if x := w.trigger; x != nil && x.at0 > 0 && !w.copied {
@@ -57,7 +57,7 @@ func (r *result) judge(alike map[*sent]bool) [2]truth {
 		ts[d].data++
 		x := w.tx
 		switch {
-		case !x.isRepeat(), alike[x]:
+		case !x.isRepeat(), alike[x], x.lo < first[d]: // what came before the capture began is not known
 		case x.lo < hi[d]:
 			ts[d].packets++
 			ts[d].repeats = append(ts[d].repeats, x)
