@@ -8,6 +8,7 @@ const (
 	lost                      // the receiver did not get it: it was repeated before an ACK
 	unanswered                // … or no ACK ever came
 	arrived                   // it did
+	unheard                   // nothing had come from it by then: unanswered if anything did later
 )
 
 // tally counts packets of one direction that the same sights recorded, out of
@@ -117,6 +118,8 @@ func (m *Matcher) verdict(c *conn, s *sighting, e *entry, counter uint64, a age)
 		return arrived
 	case first != nil:
 		return lost
+	case !heard && a == due:
+		return unheard
 	case !heard:
 		return unlocated
 	case m.needless(e):

@@ -1,6 +1,8 @@
 package path
 
 import (
+	"slices"
+
 	"mirrorscope/flow"
 	"mirrorscope/tcp"
 )
@@ -15,6 +17,12 @@ func (m *Matcher) losses(c *conn, all []placed, x *Connection, fromClient uint8)
 		side := flow.Side(t.dir ^ fromClient)
 		alone := t.of&(t.of-1) == 0
 		l := locator{all: all, side: side, t: t, alone: alone}
+		if t.verdict == unheard {
+			t.verdict = unlocated
+			if l.heard() {
+				t.verdict = unanswered
+			}
+		}
 		l.locate(x, ambiguous)
 	}
 	for i := range x.Segments {
@@ -60,6 +68,11 @@ func (l *locator) expected(i int) bool {
 		return false
 	}
 	return l.t.of&(1<<s.slot) != 0 || l.alone && s.flags&opening != 0
+}
+
+// heard tells whether any sight recorded the other side.
+func (l *locator) heard() bool {
+	return slices.ContainsFunc(l.all, func(s placed) bool { return s.packets[1-l.t.dir] > 0 })
 }
 
 func (l *locator) locate(x *Connection, ambiguous [][2]bool) {
@@ -131,8 +144,9 @@ func (l *Loss) agrees(a, b *placed, side flow.Side) bool {
 		a, b = b, a
 	}
 	up, down := &a.r.TCP.Sides[a.side(side)].Retransmits, &b.r.TCP.Sides[b.side(side)].Retransmits
-	n := l.Lost - l.unanswered
-	return up.LostAfter-down.LostAfter == n || down.LostBefore-up.LostBefore == n
+	// Of those that nothing answered within the window, some are repeated later.
+	fits := func(n int64) bool { return l.Lost-l.unanswered <= n && n <= l.Lost }
+	return fits(up.LostAfter-down.LostAfter) || fits(down.LostBefore-up.LostBefore)
 }
 
 // standardPayload is the most that a packet without offload carries over

@@ -23,6 +23,9 @@ type pair struct {
 	windowStart int64
 	smallest    [2]int64 // round trip of the best window, if a or b comes first in direction 0
 	windows     uint32   // that had both directions
+	last        struct { // such window
+		low, high [2]int64
+	}
 
 	lowest, highest [2]int64 // ever
 	positive        uint32   // samples in which a came first in direction 0 …
@@ -108,6 +111,7 @@ func (p *pair) closeWindow() {
 			}
 		}
 		p.windows++
+		p.last.low, p.last.high = p.low, p.high
 	}
 	p.inWindow = [2]uint32{}
 }

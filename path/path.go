@@ -92,7 +92,7 @@ type Segment struct {
 	RTT  RTT
 	Loss [2]Loss // by the side that sent
 	// Offset bounds by how much the clock of the point nearer the server is
-	// ahead of the other, ns. Both are 0 unless HasOffset.
+	// ahead of the other at the end, ns. Both are 0 unless HasOffset.
 	OffsetMin, OffsetMax int64
 	HasOffset            bool
 }
@@ -112,5 +112,5 @@ type Loss struct {
 	Lost      int64 // recorded at the point nearer the sender; the network lost them before the other
 	Unlocated int64 // recorded at one of the two only; lost or missed by the capture
 
-	unanswered int64 // of Lost: those that were not repeated
+	unanswered int64 // of Lost: those that were not repeated within the window
 }

@@ -198,9 +198,9 @@ func (m *Matcher) measure(s *Segment, p *pair, a uint32, fromClient uint8) {
 	// Packets of the client give t(b) - t(a) ≥ offset, those of the server t(a) - t(b) ≥ -offset.
 	client, server := fromClient, 1-fromClient
 	if p.a == a {
-		s.OffsetMin, s.OffsetMax = p.highest[server], p.lowest[client]
+		s.OffsetMin, s.OffsetMax = p.last.high[server], p.last.low[client]
 	} else {
-		s.OffsetMin, s.OffsetMax = -p.lowest[server], -p.highest[client]
+		s.OffsetMin, s.OffsetMax = -p.last.low[server], -p.last.high[client]
 	}
 	s.HasOffset = s.OffsetMin <= s.OffsetMax
 	if !s.HasOffset {

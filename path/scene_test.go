@@ -199,3 +199,5 @@ func randomFates(r *rand.Rand, n, parts int) (fates []pcapgen.Fate) {
 func missing(r *rand.Rand, rate float64) func(*pcapgen.Recorded) bool {
 	return func(*pcapgen.Recorded) bool { return r.Float64() < rate }
 }
+
+func addrPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }

@@ -309,7 +309,7 @@ func (r *reader) barrier(s int64) {
 	r.learned.Merge(r.tables, s)
 	r.second = s
 	r.ask(func(t *flow.Table) { t.Expire(s) })
-	r.watch.turn(s, r.cfg.Names.Points(), r.tables, r.drain)
+	r.watch.turn(s, max(r.cfg.Names.Points(), r.faces), r.tables, r.drain)
 }
 
 // flush ends all flows. What the last second has taught counts for those that

@@ -8,7 +8,8 @@ import (
 // watch decides whether the tables are watched for connections that several
 // observation points record. As long as there is one point only, that would
 // cost time for nothing: so after a first while, in which the points of most
-// captures show up, it waits for a second one.
+// captures show up, it waits for a second interface or point. A connection that
+// is under way when that comes is compared from then on.
 type watch struct {
 	matchers []*path.Matcher // by partition; nil: nobody asks
 	on       bool
@@ -30,9 +31,9 @@ func (w *watch) start(memory int64, tables []*flow.Table) {
 	}
 }
 
-// turn is called at each barrier, with the number of points so far. It
-// depends on the packets before the barrier alone, so it is the same for any
-// number of shards.
+// turn is called at each barrier, with the number of points that there are at
+// least. It depends on what was read before the barrier alone, so it is the
+// same for any number of shards.
 func (w *watch) turn(second int64, points int, tables []*flow.Table, drain func()) {
 	if w.matchers == nil {
 		return
