@@ -57,6 +57,9 @@ func TestRuleClass(t *testing.T) {
 		{"round trip unknown", scene{bare: true}, []pk{
 			{at: 9_000, dir: 1, seq: 1, ack: pos(0)}, data(10_000, 0), data(10_010, 1), data(12_000, 1),
 		}, "repeats 1 octets 1000 after 1 unknown 1"},
+		{"its ACK passed here before the repeat: what came before that was the cause", scene{}, flight4(
+			acks(10_510, 0, 1, 2), acks(10_520, 0, 1, 3), acks(10_530, 0, 1, 4), acks(10_600, 4), data(10_830, 0), acks(11_330, 4)),
+			"repeats 1 octets 1000 spurious 1 fast 1"},
 	})
 }
 
@@ -83,6 +86,9 @@ func TestRuleSpurious(t *testing.T) {
 		{"DSACK for a repeat that was needed on its face", scene{}, []pk{
 			data(10_000, 0), data(215_000, 0), dsack(215_500, 1, 0, 1), acks(216_000, 1),
 		}, "repeats 1 octets 1000 spurious 1 timer 1"},
+		{"a second DSACK for one repeat tells of a third arrival", scene{}, []pk{
+			data(10_000, 0), data(215_000, 0), dsack(215_500, 1, 0, 1), dsack(215_600, 1, 0, 1), acks(216_000, 1),
+		}, "repeats 1 octets 1000 spurious 1 timer 1 dsack_unmatched 1"},
 		{"DSACK without a recorded repeat: the network made the second", scene{}, []pk{data(10_000, 0), acks(10_500, 1), dsack(10_600, 1, 0, 1)}, "dsack_unmatched 1"},
 		{"a first block above all ACKs is no DSACK", scene{}, flight4(acks(10_530, 0, 3, 4, 1, 2), data(10_900, 0), acks(11_400, 4)),
 			"repeats 1 octets 1000 after 1 fast 1"},

@@ -86,6 +86,9 @@ func TestRuleSamples(t *testing.T) {
 		{"what closes a hole says nothing of what is behind it", scene{}, flight4(
 			acks(10_510, 0, 1, 2), acks(10_520, 0, 1, 3), acks(10_530, 0, 1, 4), data(10_900, 0), acks(11_000, 4)), 0, 0, 500},
 		{"an overtaken segment", scene{}, []pk{data(10_000, 1), data(10_300, 0), acks(10_600, 2)}, 0, 0, 500},
+		{"timestamps serve where sequence numbers cannot", scene{stamps: true}, []pk{
+			data(10_000, 0), data(215_000, 0), acks(215_480, 1).with(func(p *pk) { p.echo = 215 }),
+		}, 0, 1, 480},
 		{"a keep-alive's answer gives none by sequence", scene{}, []pk{data(10_000, 0), acks(10_600, 1), {at: 5_000_000, seq: pos(1) - 1}, acks(5_000_100, 1)}, 0, 1, 500},
 		{"an ACK recorded before its data gives none", scene{}, []pk{acks(10_000, 2), data(10_100, 0), data(10_110, 1), acks(10_700, 2)}, 0, 0, 500},
 	}
