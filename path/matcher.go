@@ -236,8 +236,13 @@ func (m *Matcher) match(e *entry) (at uint64, ok bool) {
 	if best == nil {
 		return 0, false
 	}
-	if m.sights.At(best.first.sighting).conn != s.conn {
-		m.merge(best.first.sighting, number)
+	if o := m.sights.At(best.first.sighting); o.conn != s.conn {
+		// What a lone sight has recorded, no slot has seen: it can take any.
+		if m.conns.At(o.conn).n > 1 {
+			m.merge(best.first.sighting, number)
+		} else {
+			m.merge(number, best.first.sighting)
+		}
 	}
 	m.compare(&best.first, &e.first, e.dir)
 	if best.seen == 0 {
