@@ -55,7 +55,7 @@ func (c *Conn) missing(st *Store, d *Dir, ack, now int64) {
 		d.hi = ack
 		return
 	}
-	st.troubleOf(d).open(hole{span: span{d.hi, ack}, at: now, ackedAt: now, packets: d.packets})
+	st.troubleOf(d).open(hole{span: span{d.hi, ack}, at: now, ackedAt: now, packets: d.packets, byACK: true})
 	d.hi = ack
 }
 
@@ -147,7 +147,7 @@ func (c *Conn) sacks(st *Store, d *Dir, t *packet.TCP, ack, now int64) {
 		if hi > d.hi {
 			if lo > d.hi && d.has&hasSeq != 0 {
 				// What lies before the block may still be on its way.
-				st.troubleOf(d).open(hole{span: span{d.hi, lo}, at: now, packets: d.packets})
+				st.troubleOf(d).open(hole{span: span{d.hi, lo}, at: now, packets: d.packets, byACK: true})
 				d.hi = lo
 			}
 			c.missing(st, d, hi, now)

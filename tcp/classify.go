@@ -45,7 +45,7 @@ func (c *Conn) classify(st *Store, dir int, tr *trouble, r *repeat, p *packet.Pa
 	if prev != nil {
 		progress := d.una > prev.una || tr.sackHi() > prev.sackHi
 		switch {
-		case timer && atUna && !progress:
+		case timer && atUna && (!progress || !fresh):
 			return c.enter(tr, d, timerRecovery, ClassRTO)
 		case progress && (evidence || active):
 			return ClassLostRetransmission

@@ -5,11 +5,13 @@ import "mirrorscope/packet"
 // Dir is the state of one direction: what its sender sent, and what the other
 // side said about it. Positions are 64-bit (see unwrap).
 type Dir struct {
-	lo, hi     int64 // first position recorded, and the end of the highest
+	lo, hi     int64 // first position recorded, and the end of the highest: recorded, or acknowledged
+	recorded   int64 // end of the highest position recorded
 	una        int64 // highest cumulative ACK recorded from the receiver
 	gapsBefore int64 // octets of space passed before a gap that began a new count
 	seenAt     int64 // record time of the latest packet
-	lastAt     int64 // … that occupied sequence space
+	firstAt    int64 // … of the first that occupied sequence space
+	lastAt     int64 // … and of the latest
 	zwSince    int64 // this side offers no window since; 0: it does
 	wfSince    int64 // this side has filled the other's window since
 	movedFrom  int64 // una before that
@@ -21,6 +23,7 @@ type Dir struct {
 
 	isn      uint32 // of the SYN or SYN-ACK
 	tsval    uint32 // highest TSval sent
+	firstTS  uint32 // TSval of the first packet that occupied sequence space
 	movedEcr uint32 // TSecr of the ACK that moved una last
 	repSeq   uint32 // first octet of the latest repeat
 	packets  uint32 // that occupied sequence space, network duplicates left out
@@ -28,9 +31,11 @@ type Dir struct {
 	window   uint16 // as last advertised by this sender, not scaled
 	mss      uint16
 	maxLen   uint16 // longest payload that is no super-packet
+	firstID  uint16 // IPv4 identification of that packet
 	idHigh   uint16 // highest IPv4 identification
 	idSteps  int8   // steps of exactly 1 that the identifications made, less what speaks against a counter of its own
 	idUp     int8   // small steps up in a row
+	tail     uint8  // packets of a tail that was lost before the point and are still to come again
 	wscale   uint8
 	ttl      uint8 // of the latest packet that is not an RST
 	repRun   uint8 // timer repeats of repSeq in a row, without progress
@@ -216,6 +221,9 @@ func (c *Conn) Add(st *Store, p *packet.Packet, dir, client int, o *Opening, ali
 	switch {
 	case c.foreign(t, dir):
 		return
+	case t.Flags&packet.SYN != 0 && alike:
+		st.tallyOf(d).netDups++
+		return
 	case t.Flags&packet.SYN != 0:
 		c.syn(p, dir, o)
 	case t.Flags&packet.RST != 0:
@@ -240,9 +248,13 @@ func (c *Conn) Add(st *Store, p *packet.Packet, dir, client int, o *Opening, ali
 		c.acknowledged(p, dir, o)
 	}
 	switch {
+	case t.Flags&(packet.SYN|packet.ACK) == packet.SYN|packet.ACK && d.has&sentSYN != 0 && c.synacks[dir] == 1:
+		// Simultaneous open: it repeats the number of its own SYN, which is no loss.
 	case d.has&hasSeq == 0:
 		d.has |= hasSeq
-		d.lo, d.hi = s, s
+		if d.has&hasUna == 0 || r.has&sentSYNACK == 0 || s < d.una || s-d.una > maxEarlyData {
+			d.lo, d.hi = s, s
+		}
 		if n > 0 {
 			c.occupy(st, p, dir, s, s+n, false)
 		}

@@ -22,7 +22,9 @@ func (c *Conn) occupy(st *Store, p *packet.Packet, dir int, s, e int64, alike bo
 		st.tallyOf(d).strays++
 		return
 	}
-	d.packets++
+	if d.packets++; d.packets == 1 {
+		d.firstAt, d.firstTS, d.firstID = p.Time, p.TCP.TSval, p.IPID
+	}
 	if s >= d.hi {
 		c.fresh(st, p, dir, s, e)
 	} else {
@@ -34,7 +36,7 @@ func (c *Conn) occupy(st *Store, p *packet.Packet, dir int, s, e int64, alike bo
 			c.fresh(st, p, dir, d.hi, e)
 		}
 	}
-	d.lastAt = p.Time
+	d.lastAt, d.recorded = p.Time, max(d.recorded, e)
 	c.windowFull(st, d, r, p.Time)
 }
 
@@ -74,7 +76,16 @@ func (c *Conn) fresh(st *Store, p *packet.Packet, dir int, s, e int64) {
 			h.ackedAt = p.Time
 		}
 		st.troubleOf(d).open(h)
-	} else if c.inferred(st, d, r, p) {
+	} else if missing := c.inferred(st, d, r, p); missing > 0 {
+		// Of many, one may be the probe for the others.
+		d.tail = 1
+		if missing >= 4 {
+			d.tail = uint8(missing - 1)
+		}
+	}
+	if d.tail > 0 && p.PayloadLen > 0 {
+		// All of a lost tail comes again before anything new.
+		d.tail--
 		st.tallyOf(d).inferred++
 	}
 	d.hi = e
@@ -99,19 +110,23 @@ func (c *Conn) fresh(st *Store, p *packet.Packet, dir int, s, e int64) {
 // inferred: the packet is new by its number, but IPv4 identifications are
 // missing before it, after a pause long enough for a repeat and in which the
 // other side gave nothing to acknowledge: the tail before it was lost before
-// the observation point, and this is its repeat.
-func (c *Conn) inferred(st *Store, d, r *Dir, p *packet.Packet) bool {
+// the observation point, and this is its repeat. It gives the number of packets
+// that are missing.
+func (c *Conn) inferred(st *Store, d, r *Dir, p *packet.Packet) int {
 	if tr := st.troubleIf(d); tr != nil && (len(tr.holes) > 0 || len(tr.sacked) > 0 || tr.dupACKs > 0) {
-		return false // what is missing may be repeats
+		return 0 // what is missing may be repeats
 	}
 	if !c.peerHeard && p.Time-d.seenAt < minTimerGap {
-		return false // … or the ACK of the other side's last data
+		return 0 // … or the ACK of the other side's last data
 	}
 	if !d.countsIDs(p) || int16(p.IPID-d.idHigh) < 2 || int16(p.IPID-d.idHigh) > 64 {
-		return false
+		return 0
 	}
 	rtt := c.pathRTT()
-	return rtt > 0 && p.Time-d.seenAt >= rtt*9/10 && r.lastAt < d.seenAt
+	if rtt == 0 || p.Time-d.seenAt < rtt*9/10 || r.lastAt >= d.seenAt {
+		return 0
+	}
+	return int(p.IPID-d.idHigh) - 1
 }
 
 // countsIDs tells whether the IPv4 identifications of a direction count up by
@@ -154,21 +169,18 @@ func (c *Conn) again(st *Store, p *packet.Packet, dir int, s, m int64) {
 	hasTS := t.Has&packet.HasTimestamps != 0
 	older := hasTS && d.has&hasTSval != 0 && After(d.tsval, t.TSval)
 
-	if s < d.lo && d.has&hasISN == 0 {
-		// Mid-stream: what lies below the first packet recorded may be new.
-		lo := d.lo
-		d.lo = s
-		if s = min(m, lo); s == m {
-			return
-		}
-	}
 	tr := st.troubleIf(d)
+	early := s < d.lo && d.has&hasISN == 0
+	if early {
+		tr = st.troubleOf(d)
+		tr.precede(d, s, m, hasTS)
+	}
 	inHole := int64(0)
 	if tr != nil {
 		inHole = tr.overlap(s, m)
 	}
 	payload := max(m-s-flagsBelow(t, m-s, p.PayloadLen), 0)
-	r := repeat{span: span{s, m}, at: p.Time, una: d.una, tsval: t.TSval, hasTS: hasTS, atUna: d.has&hasUna != 0 && s <= d.una, payload: payload}
+	r := repeat{span: span{s, m}, at: p.Time, una: d.una, tsval: t.TSval, hasTS: hasTS, atUna: d.has&hasUna != 0 && s <= d.una || t.Flags&packet.SYN != 0, payload: payload}
 
 	if 2*inHole <= m-s {
 		// Recorded before.
@@ -187,9 +199,14 @@ func (c *Conn) again(st *Store, p *packet.Packet, dir int, s, m int64) {
 		}
 	} else {
 		h, _ := tr.firstHole(s, m)
-		switch c.fills(st, d, tr, &h, p, older) {
+		by := c.fills(st, d, tr, &h, p, older)
+		if early && by >= maybeRepeated {
+			c.filled(st, d, tr, s, m) // nothing tells whether it was sent before
+			return
+		}
+		switch by {
 		case reordered:
-			if h.ackedAt == 0 {
+			if h.ackedAt == 0 && !h.byACK {
 				y := st.tallyOf(d)
 				y.oooPackets++
 				y.oooExtent = max(y.oooExtent, d.packets-h.packets)
@@ -211,8 +228,11 @@ func (c *Conn) again(st *Store, p *packet.Packet, dir int, s, m int64) {
 		case repeated:
 			r.verdict = lostBefore
 		}
-		if h.ackedAt != 0 {
+		switch {
+		case h.ackedAt != 0:
 			r.verdict = spurious // the capture missed the original, the receiver did not
+		case early:
+			r.verdict = unlocated // its original may have passed before the capture began
 		}
 		c.filled(st, d, tr, s, m)
 	}
@@ -279,6 +299,9 @@ const (
 // its TSval lies below the highest.
 func (c *Conn) fills(st *Store, d *Dir, tr *trouble, h *hole, p *packet.Packet, older bool) filler {
 	t := &p.TCP
+	if h.byACK && h.lo >= d.recorded && p.Time-h.at <= int64(st.cfg.Grace) {
+		return reordered // its own ACK, or a later packet's, was recorded first: the directions are skewed
+	}
 	if h.hasTS && t.Has&packet.HasTimestamps != 0 {
 		switch step := int32(t.TSval - h.tsval); {
 		case step > 0:

@@ -85,11 +85,11 @@ func (o *Opening) answered(c *Conn, p *packet.Packet, dir int) {
 	}
 	o.ack = newStamp(p)
 	o.ackData = p.PayloadLen > 0 && p.TCP.Flags&packet.SYN == 0
-	o.ackPlain = cl.has&hasISN != 0 && p.TCP.Seq == cl.isn+1 && p.PayloadLen == 0
+	o.ackPlain = p.PayloadLen == 0 && (cl.has&hasISN == 0 || p.TCP.Seq == cl.isn+1 || cl.packets == 1 && p.TCP.Seq == uint32(cl.hi)) && (s.has&hasISN == 0 || p.TCP.Ack == s.isn+1)
 	if o.nsyn == 1 && o.nsynack == 1 && c.flags&simultaneous == 0 {
 		// Until data has shown better: what the halves are at most.
 		cl.rtt.handshake = max(o.synack[0].t-o.syn[0].t, 0)
-		if !o.ackData {
+		if o.ackPlain {
 			s.rtt.handshake = max(o.ack.t-o.synack[0].t, 0)
 		}
 	}
@@ -187,8 +187,8 @@ func (o *Opening) Result(c *Conn) Handshake {
 	accepted, cst := o.pair(o.synack[:o.nsynack], o.ack, &client, &h.Reasons)
 	if accepted >= 0 {
 		h.Client = o.ack.t - o.synack[accepted].t
-		if cst == Measured && o.ackData {
-			cst = Bounded // data may have waited for the application
+		if cst == Measured && !o.ackPlain {
+			cst = Bounded // data may have waited for the application, and a later ACK for data
 		}
 	}
 	sst := Unknown

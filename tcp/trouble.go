@@ -46,6 +46,7 @@ type hole struct {
 	beforeID uint16 // IPv4 identification of the packet before it …
 	behindID uint16 // … and of the packet behind it
 	idsOK    bool   // these count up by one
+	byACK    bool   // opened by an ACK of what was not recorded, not by a packet behind it
 	packets  uint32 // Dir.packets when it was opened
 	signalAt int64  // first signal of its loss that was recorded; 0 none
 	ackedAt  int64  // the receiver has it: the capture missed it, or has it still to come; 0 not
@@ -95,6 +96,28 @@ func (t *trouble) open(h hole) {
 		t.untracked = true
 	}
 	t.holes = append(t.holes, h)
+}
+
+// precede makes [s, m), or what of it lies below the first packet recorded of a
+// direction whose beginning was not, a hole before that packet, and lets the
+// direction begin at s.
+func (t *trouble) precede(d *Dir, s, m int64, hasTS bool) {
+	h := hole{
+		span: span{s, min(m, d.lo)}, at: d.firstAt, tsval: d.firstTS, hasTS: hasTS && d.has&hasTSval != 0, behindID: d.firstID, idsOK: d.idUp >= 4,
+		packets: d.packets, signalAt: t.sackedAt,
+	}
+	if h.signalAt == 0 && t.dupACKs > 0 {
+		h.signalAt = t.latestAt
+	}
+	if d.has&hasUna != 0 && d.una >= h.hi {
+		h.ackedAt = d.firstAt
+	}
+	d.lo = s
+	if len(t.holes) < maxHoles {
+		t.holes = slices.Insert(t.holes, 0, h)
+	} else {
+		t.untracked = true
+	}
 }
 
 // overlap is how many octets of [lo, hi) lie in holes.
