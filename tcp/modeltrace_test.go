@@ -20,7 +20,7 @@ func TestModelTrace(t *testing.T) {
 	}
 	r := draw(k, seed).run()
 	m := measure(r.records, 0)
-	ts := r.judge(m.alike)
+	ts := r.judge(m)
 	t.Logf("%v, client %+v, server %+v, turns %d, both %v", k, r.plan.hosts[0], r.plan.hosts[1], r.turns, r.both)
 	for i := range r.links {
 		l := &r.links[i]

@@ -19,9 +19,10 @@ type truth struct {
 	repeats                 []*sent
 }
 
-// judge finds the truth of both directions. What is alike to its original in
-// all that is recorded cannot be told from a copy and is left out.
-func (r *result) judge(alike map[*sent]bool) [2]truth {
+// judge finds the truth of both directions, of what can be seen. A repeat that
+// is alike to its original in all that is recorded cannot be told from a copy.
+// One of what was sent before the capture began may be recognised or not.
+func (r *result) judge(m *measured) [2]truth {
 	var ts [2]truth
 	var hi, una [2]int64
 	var rec [2][]span
@@ -57,14 +58,16 @@ func (r *result) judge(alike map[*sent]bool) [2]truth {
 		ts[d].data++
 		x := w.tx
 		switch {
-		case !x.isRepeat(), alike[x], x.lo < first[d]: // what came before the capture began is not known
-		case x.lo < hi[d]:
+		case !x.isRepeat(), m.alike[x]:
+		case x.lo < first[d] && !m.counted(x):
+		case x.lo < hi[d] || x.lo < first[d]:
 			ts[d].packets++
 			ts[d].repeats = append(ts[d].repeats, x)
 			end := min(x.hi, x.old, hi[d])
 			ts[d].bytes += max(min(end-x.lo, x.payload), 0)
 			needless, hidden := r.before(x)
 			switch {
+			case x.lo < first[d]: // nor where the original was lost
 			case needless:
 				ts[d].spurious++
 				if x.reported == 0 && una[d] < min(x.hi, x.old) {
@@ -115,6 +118,9 @@ func (r *result) before(x *sent) (needless, hidden bool) {
 	n := end - x.lo
 	return 2*covered(arrived, x.lo, end) > n, 2*covered(passed, x.lo, end) < n
 }
+
+// counted tells whether the engine took a transmission for a repeat.
+func (m *measured) counted(x *sent) bool { _, ok := m.class[x]; return ok }
 
 // covered is how many positions of [lo, hi) the spans hold.
 func covered(spans []span, lo, hi int64) int64 {
