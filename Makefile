@@ -8,7 +8,7 @@ FUZZTIME ?= 30s
 BENCH    ?= .
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test check bench fuzz docs clean
+.PHONY: help demo build test check bench fuzz lab docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -33,6 +33,10 @@ bench: ## run every benchmark (BENCH=regexp narrows)
 
 fuzz: ## run every fuzz target for FUZZTIME (30s)
 	@scripts/fuzz $(GO) $(FUZZTIME)
+
+lab: ## as root: kernel TCP through planned faults; rewrite docs/explanation/accuracy.md
+	@scripts/test-deps
+	$(GO) run -buildvcs=false ./internal/netlab/cmd/lab -o docs/explanation/accuracy.md
 
 docs: ## refresh the sample output in README.md and the generated pages
 	$(GO) test . ./cmd/sensor -run '^(TestDocs|TestReference)' -update

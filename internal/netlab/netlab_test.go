@@ -286,9 +286,9 @@ func TestTruthOfTaps(t *testing.T) {
 			"server": {Repeats: 1, RepeatBytes: 1448, LostBefore: 1},
 		}},
 		{"tail-loss-before", FromClient, map[string]SideTruth{
-			"client": {Repeats: 2, RepeatBytes: 2 * 1040, LostAfter: 2},
-			"middle": {Unseen: 2},
-			"server": {Unseen: 2},
+			"client": {Repeats: 6, RepeatBytes: 6 * 1040, LostAfter: 6},
+			"middle": {Unseen: 6},
+			"server": {Unseen: 6},
 		}},
 		{"rto", FromClient, map[string]SideTruth{
 			"client": {Repeats: 3, RepeatBytes: 3 * 553, LostAfter: 3},
@@ -379,9 +379,12 @@ func TestTruthOfTimes(t *testing.T) {
 		if len(c.Response) != 25 {
 			t.Errorf("%s: %d turns, want 25", name, len(c.Response))
 		}
-		for _, us := range c.Response {
-			if us < 12_000 {
-				t.Errorf("%s: a response after %v µs, less than the server thought", name, us)
+		for i, turn := range c.Response {
+			if turn.Server < 12_000 {
+				t.Errorf("%s, turn %d: the server answered after %v µs, sooner than it meant to", name, i, turn.Server)
+			}
+			if turn.Raw == nil || *turn.Raw < turn.Server+halves[1] {
+				t.Errorf("%s, turn %d: %v at the tap, %v at the server and a round trip of at least %v µs between", name, i, turn.Raw, turn.Server, halves[1])
 			}
 		}
 	}

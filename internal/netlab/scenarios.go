@@ -10,6 +10,15 @@ var (
 	far  = delays(4*ms, 6*ms)
 )
 
+// tails drops the last segment of each of the first n bursts.
+func tails(n, octets int) []Rule {
+	var rules []Rule
+	for i := range n {
+		rules = append(rules, drop(octet(int64((i+1)*octets-1), 1)))
+	}
+	return rules
+}
+
 // noProbes turns tail loss probes off, where a probe that races a delayed
 // acknowledgement would only blur what is shown.
 var noProbes = map[string]string{"tcp_early_retrans": "0"}
@@ -89,17 +98,15 @@ var Scenarios = []Scenario{
 	},
 	{
 		Name: "tail-loss", Shows: "The last segment of a flight lost: the kernel probes for it",
-		Plan: far.with(1, FromClient, drop(octet(29_999, 1)), drop(octet(59_999, 1))),
-		Load: bursts(3, 30_000, 400*ms),
-		Want: Want{Outcomes: []string{"closed"}, Repeats: [2]Range{exactly(2)},
-			Kernel: []Counter{{FromClient, "TCPLossProbes", exactly(2)}}},
+		Plan: far.with(1, FromClient, tails(6, 30_000)...), Load: bursts(7, 30_000, 300*ms),
+		Want: Want{Outcomes: []string{"closed"}, Repeats: [2]Range{exactly(6)},
+			Kernel: []Counter{{FromClient, "TCPLossProbes", exactly(6)}}},
 	},
 	{
 		Name: "tail-loss-before", Shows: "The last segment of a flight lost before the middle tap: its repeat looks new",
-		Plan: far.with(0, FromClient, drop(octet(29_999, 1)), drop(octet(59_999, 1))),
-		Load: bursts(3, 30_000, 400*ms),
-		Want: Want{Outcomes: []string{"closed"}, Repeats: [2]Range{exactly(2)},
-			Kernel: []Counter{{FromClient, "TCPLossProbes", exactly(2)}}},
+		Plan: far.with(0, FromClient, tails(6, 30_000)...), Load: bursts(7, 30_000, 300*ms),
+		Want: Want{Outcomes: []string{"closed"}, Repeats: [2]Range{exactly(6)},
+			Kernel: []Counter{{FromClient, "TCPLossProbes", exactly(6)}}},
 	},
 	{
 		Name: "rto", Shows: "A segment lost three times: timeouts that double, without probes",

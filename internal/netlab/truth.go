@@ -53,13 +53,13 @@ type CaptureTruth struct {
 
 // ConnectionTruth is what is true of one connection at one tap.
 type ConnectionTruth struct {
-	VNI       uint32         `json:"vni,omitempty"` // where two taps are in one file
-	Client    netip.AddrPort `json:"client"`
-	Server    netip.AddrPort `json:"server"`
-	Sides     [2]SideTruth   `json:"sides"` // by sender
-	Handshake HandshakeTruth `json:"handshake"`
-	RTT       [2]RTTTruth    `json:"rtt"`      // of the client's and the server's half
-	Response  []float64      `json:"response"` // µs from the last octet of a request at the server to the first of the response, by turn
+	VNI       uint32          `json:"vni,omitempty"` // where two taps are in one file
+	Client    netip.AddrPort  `json:"client"`
+	Server    netip.AddrPort  `json:"server"`
+	Sides     [2]SideTruth    `json:"sides"` // by sender
+	Handshake HandshakeTruth  `json:"handshake"`
+	RTT       [2]RTTTruth     `json:"rtt"`      // of the client's and the server's half
+	Response  []ResponseTruth `json:"response"` // by turn
 }
 
 // SideTruth is about the packets of one sender at one tap.
@@ -70,7 +70,7 @@ type SideTruth struct {
 	Repeats     int   `json:"repeats"`      // retransmitted packets that can be told from new data, SYN and FIN included
 	RepeatBytes int64 `json:"repeat_bytes"` // payload
 	Unseen      int   `json:"unseen"`       // retransmitted packets that look new here: all before was lost and nothing above was recorded
-	UnseenData  int   `json:"unseen_data"`  // of Unseen: with payload, after the SYN
+	UnseenTails int   `json:"unseen_tails"` // of Unseen: data and FINs, which an observer may infer
 	Spurious    int   `json:"spurious"`     // of Repeats: an earlier transmission arrived
 	LostBefore  int   `json:"lost_before"`  // of Repeats: no transmission arrived, none had passed this tap
 	LostAfter   int   `json:"lost_after"`   // of Repeats: no transmission arrived, one had passed this tap
@@ -94,12 +94,20 @@ type HandshakeTruth struct {
 	SYNACKs int      `json:"synacks"`
 }
 
-// RTTTruth is about the round trips of one half, from data to an
-// acknowledgement that was sent at once. In µs; nil where there is none.
+// RTTTruth is about the round trips of one half, from a packet with sequence
+// space to an acknowledgement that was sent at once. In µs; nil where there is
+// none.
 type RTTTruth struct {
 	Samples int      `json:"samples"`
-	Min     *float64 `json:"min_us"`
-	Median  *float64 `json:"median_us"`
+	Min     *float64 `json:"min_us"`      // of all, the handshake included
+	DataMin *float64 `json:"data_min_us"` // of data and FINs
+}
+
+// ResponseTruth is about one turn, in µs. Raw contains the round trip between
+// tap and server; Server is what the server took.
+type ResponseTruth struct {
+	Server float64  `json:"server_us"` // last octet of the request arrives there to first packet of the response leaves
+	Raw    *float64 `json:"raw_us"`    // the same two packets at the tap; nil where one was not recorded
 }
 
 // flowTruth is a connection with all that both ends sent.
@@ -233,8 +241,8 @@ func (v *view) side(d Direction) SideTruth {
 			t.Duplicates++
 		case s.Repeated() && s.Pos >= high:
 			t.Unseen++
-			if s.Kind == Data {
-				t.UnseenData++
+			if s.Kind == Data || s.Kind == FIN {
+				t.UnseenTails++
 			}
 		case s.Repeated():
 			t.repeat(s, data, v.tap)
@@ -267,7 +275,7 @@ func (v *view) side(d Direction) SideTruth {
 func (v *view) closed(s *Sent) bool {
 	var last *Sent
 	for _, o := range v.flow.sent[1-s.From] {
-		if o.Delivered() && o.Passed[o.receiver()][0] <= s.Time {
+		if o.Delivered() && arrival(o) <= s.Time {
 			last = o
 		}
 	}
@@ -310,9 +318,9 @@ func (t *SideTruth) repeat(s *Sent, data []*Sent, tap Tap) {
 	}
 }
 
-// prompt is how soon an answer must follow to be one that was sent at once and
-// not by a timer.
-const prompt = time.Millisecond
+// prompt is how soon an answer follows that was sent at once, by a kernel that
+// may have to wait for its core. Timers of acknowledgements take 40 ms or more.
+const prompt = 10 * time.Millisecond
 
 func microseconds(ns int64) *float64 {
 	us := float64(ns) / 1000
@@ -333,7 +341,7 @@ func (v *view) handshake() HandshakeTruth {
 	}
 	var synack *Sent // the one accepted
 	for _, s := range v.flow.sent[FromServer] {
-		if s.Kind == SYNACK && s.Delivered() && (synack == nil || s.Passed[ClientTap][0] < synack.Passed[ClientTap][0]) {
+		if s.Kind == SYNACK && s.Delivered() && (synack == nil || arrival(s) < arrival(synack)) {
 			synack = s
 		}
 	}
@@ -342,7 +350,7 @@ func (v *view) handshake() HandshakeTruth {
 	}
 	var cause, opened *Sent
 	for _, s := range v.flow.sent[FromClient] {
-		if s.Kind == SYN && s.Delivered() && s.Passed[ServerTap][0] <= synack.Time && synack.Time-s.Passed[ServerTap][0] < int64(prompt) {
+		if s.Kind == SYN && s.Delivered() && arrival(s) <= synack.Time && synack.Time-arrival(s) < int64(prompt) {
 			cause = s
 		}
 		if opened == nil && s.Ack >= 1 {
@@ -371,69 +379,86 @@ func (v *view) handshake() HandshakeTruth {
 	return t
 }
 
-// rtt gives the round trips from data of sender d to its receiver and back,
-// over acknowledgements that were sent as soon as the data arrived.
+// rtt gives the round trips from what sender d sent to its receiver and back,
+// over acknowledgements that were sent as soon as it arrived. Which one an
+// acknowledgement answers is known here from the times of arrival.
 func (v *view) rtt(d Direction) RTTTruth {
-	var samples []int64
-	data := slices.DeleteFunc(slices.Clone(v.flow.sent[d]), func(s *Sent) bool { return s.Kind != Data || !s.Delivered() })
-	highest := int64(1)
+	var samples, data []int64
+	sent := slices.DeleteFunc(slices.Clone(v.flow.sent[d]), func(s *Sent) bool { return s.Space == 0 || !s.Delivered() })
+	highest := int64(-1)
 	for _, a := range v.flow.sent[1-d] {
 		if a.Ack <= highest {
 			continue
 		}
 		highest = a.Ack
 		var last *Sent
-		for _, s := range data {
-			at := s.Passed[s.receiver()][0]
-			if s.Pos+s.Space <= a.Ack && at <= a.Time && (last == nil || at >= last.Passed[s.receiver()][0]) {
+		for _, s := range sent {
+			if s.Pos+s.Space <= a.Ack && arrival(s) <= a.Time && (last == nil || arrival(s) >= arrival(last)) {
 				last = s
 			}
 		}
-		if last == nil || a.Time-last.Passed[last.receiver()][0] > int64(prompt) {
+		if last == nil || a.Time-arrival(last) > int64(prompt) {
 			continue
 		}
 		from, ok1 := v.first[last]
 		to, ok2 := v.first[a]
 		if ok1 && ok2 {
 			samples = append(samples, to-from)
+			if last.Kind == Data || last.Kind == FIN {
+				data = append(data, to-from)
+			}
 		}
 	}
 	t := RTTTruth{Samples: len(samples)}
 	if len(samples) > 0 {
-		slices.Sort(samples)
-		t.Min, t.Median = microseconds(samples[0]), microseconds(samples[(len(samples)-1)/2])
+		t.Min = microseconds(slices.Min(samples))
+	}
+	if len(data) > 0 {
+		t.DataMin = microseconds(slices.Min(data))
 	}
 	return t
 }
 
-// responses gives, for each turn, the time from the arrival of the request's
-// last octet at the server to the first packet of its response.
-func (v *view) responses() []float64 {
-	var out []float64
+// arrival is when a delivered packet came to its host first.
+func arrival(s *Sent) int64 { return s.Passed[s.receiver()][0] }
+
+// responses gives the turns: new data of the server that acknowledges new data
+// of the client.
+func (v *view) responses() []ResponseTruth {
+	var out []ResponseTruth
 	answered := int64(1)
 	for _, y := range v.flow.sent[FromServer] {
 		if y.Kind != Data || y.Repeated() || y.Ack <= answered {
 			continue
 		}
-		var complete int64 // every octet of the request had arrived
+		var request *Sent // the packet that completed it
 		for pos := answered; pos < y.Ack; {
-			var arrival, next int64
+			var piece *Sent
 			for _, s := range v.flow.sent[FromClient] {
-				if s.Len > 0 && s.Delivered() && s.Pos <= pos && pos < s.Pos+s.Space {
-					if at := s.Passed[ServerTap][0]; arrival == 0 || at < arrival {
-						arrival, next = at, s.Pos+s.Space
-					}
+				covers := s.Len > 0 && s.Pos <= pos && pos < s.Pos+s.Space
+				if covers && s.Delivered() && (piece == nil || arrival(s) < arrival(piece)) {
+					piece = s
 				}
 			}
-			if next == 0 {
-				break
+			if piece == nil {
+				break // the FIN
 			}
-			complete, pos = max(complete, arrival), next
+			if request == nil || arrival(piece) > arrival(request) {
+				request = piece
+			}
+			pos = piece.Pos + piece.Space
 		}
 		answered = y.Ack
-		if complete != 0 {
-			out = append(out, float64(y.Time-complete)/1000)
+		if request == nil {
+			continue
 		}
+		t := ResponseTruth{Server: float64(y.Time-arrival(request)) / 1000}
+		from, ok1 := v.first[request]
+		to, ok2 := v.first[y]
+		if ok1 && ok2 {
+			t.Raw = microseconds(to - from)
+		}
+		out = append(out, t)
 	}
 	return out
 }

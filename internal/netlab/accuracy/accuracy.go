@@ -8,14 +8,30 @@ package accuracy
 
 import (
 	"net/netip"
+	"os/exec"
+	"strings"
 )
 
 // Tool measures captures.
 type Tool interface {
 	Name() string
+	// Version is the first line of what the tool says of itself, empty for
+	// our own.
+	Version() string
 	// Measure reads one capture and gives a result for each connection it
 	// finds.
 	Measure(path string) ([]Connection, error)
+}
+
+// firstLine runs a program and gives the first line it writes.
+func firstLine(path string, args ...string) string {
+	out, _ := exec.Command(path, args...).CombinedOutput() // tcptrace ends with 1 after its version
+	for line := range strings.Lines(string(out)) {
+		if !strings.HasPrefix(line, "Running as user") {
+			return strings.TrimSpace(line)
+		}
+	}
+	return ""
 }
 
 // Value is a number that a tool gave, or did not.
@@ -40,7 +56,7 @@ type Connection struct {
 	Client, Server netip.AddrPort
 	Sides          [2]Side
 	Handshake      struct{ Client, Server, Setup Value }
-	RTT            [2]struct{ Min, Median Value }
+	RTT            [2]struct{ Min Value }
 	Response       struct{ Turns, Min, Median, Max Value }
 	KeepAlives     Value // of both sides
 	WindowProbes   Value // of both sides

@@ -10,9 +10,10 @@ import (
 // Row is one quantity of the accuracy table.
 type Row struct {
 	Name   string
-	Unit   string  // of n and of the worst error
+	Unit   string  // of n; where it is times, errors are µs
 	Target string  // as documented
-	Rate   float64 // of claims that must be right
+	Right  float64 // share of our claims that must be right
+	Found  float64 // share of everything that must be claimed and right
 	add    func(c *view, s *Score)
 }
 
@@ -72,61 +73,68 @@ func always(netlab.SideTruth) bool     { return true }
 func repeats(t netlab.SideTruth) bool  { return t.Repeats+t.Unseen > 0 }
 func original(t netlab.SideTruth) bool { return t.Repeats+t.Unseen == 0 }
 
-// Rows are the rows of the table.
+// times is the unit of rows that compare durations.
+const times = "times"
+
+// Rows are the rows of the table. Where Found is well below the target, page.go
+// of the command says why.
 var Rows = []Row{
-	{"Retransmitted packets, any tap", "flows", "exact", 1,
+	{"Retransmitted packets, any tap", "flows", "exact", 1, 1,
 		count(packetsOf, func(t netlab.SideTruth) int64 { return int64(t.Repeats) }, repeats)},
-	{"Retransmitted octets, any tap", "flows", "exact", 1,
+	{"Retransmitted octets, any tap", "flows", "exact", 1, 1,
 		count(bytesOf, func(t netlab.SideTruth) int64 { return t.RepeatBytes }, repeats)},
-	{"Retransmitted packets, tap at the sender, against `tcpi_total_retrans`", "flows", "exact", 1,
+	{"Retransmitted packets, tap at the sender, against `tcpi_total_retrans`", "flows", "exact", 1, 1,
 		kernel(packetsOf, func(i *netlab.TCPInfo) float64 { return float64(i.TotalRetrans) })},
-	{"Retransmitted octets, tap at the sender, against `tcpi_bytes_retrans`", "flows", "exact", 1,
+	{"Retransmitted octets, tap at the sender, against `tcpi_bytes_retrans`", "flows", "exact", 1, 1,
 		kernel(bytesOf, func(i *netlab.TCPInfo) float64 { return float64(i.BytesRetrans) })},
-	{"No retransmission and no loss where there was none", "flows", "0", 1, sides(nothing(func(c *view) bool { return c.whole() }))},
-	{"The same under worse taps: doubled, lossy, skewed, cut, one-sided, mid-stream", "flows", "0", 1,
+	{"No retransmission and no loss where there was none", "flows", "0", 1, 0.98, sides(nothing(func(c *view) bool { return c.whole() }))},
+	{"The same under worse taps: doubled, lossy, skewed, cut, one-sided, mid-stream", "flows", "0", 1, 0.98,
 		sides(nothing(func(c *view) bool { return !c.whole() }))},
-	{"Repeats of a lost tail that look new, inferred", "packets", "≥ 75 % found", 0, sides(inferred)},
-	{"False inferences", "data packets", "< 1 in 10⁴", 0.9999, sides(falseInferences)},
-	{"Retransmissions spurious or needed", "packets", "≥ 98 %", 0.98, sides(spurious)},
-	{"Lost before or behind the tap", "packets", "≥ 98 %", 0.98, sides(located)},
-	{"Fast recovery or timer", "packets", "≥ 95 %", 0.95, fastOrTimer},
-	{"Tail loss probe or timeout", "packets", "≥ 85 %, the rest withheld", 0.85, probeOrTimeout},
-	{"Packets out of order", "flows", "exact", 1,
+	{"Repeats of a lost tail that look new, inferred", "packets", "≥ 75 % found", 0, 0.6, sides(inferred)},
+	{"False inferences", "data packets", "< 1 in 10⁴", 0.9999, 0.9999, sides(falseInferences)},
+	{"The same with capture loss", "data packets", "", 0, 0.99, sides(falseInferencesLossy)},
+	{"Retransmissions spurious or needed", "packets", "≥ 98 %", 0.98, 0.97, sides(established(spurious))},
+	{"Lost before or behind the tap", "packets", "≥ 98 %", 0.98, 0.97, sides(established(located))},
+	{"SYN and SYN-ACK repeats: spurious or needed", "packets", "", 0, 0.5, sides(opening(spurious))},
+	{"SYN and SYN-ACK repeats: lost before or behind the tap", "packets", "", 0, 0.5, sides(opening(located))},
+	{"Fast recovery or timer", "packets", "≥ 95 %", 0.95, 0.95, fastOrTimer},
+	{"Tail loss probe or timeout", "packets", "≥ 85 %, the rest withheld", 0.85, 0.3, probeOrTimeout},
+	{"Packets out of order", "flows", "exact", 1, 0.97,
 		count(func(s Side) Value { return s.OutOfOrder }, func(t netlab.SideTruth) int64 { return int64(t.OutOfOrder) }, always)},
-	{"Duplicates made by the network", "flows", "exact", 1,
+	{"Duplicates made by the network", "flows", "exact", 1, 0.97,
 		count(func(s Side) Value { return s.Duplicates }, func(t netlab.SideTruth) int64 { return int64(t.Duplicates) }, always)},
-	{"Every packet mirrored twice: as without copies", "flows", "exact", 1, asBase("doubled")},
-	{"Frames cut at 96 octets: as whole frames", "flows", "exact", 1, asBase("snap")},
-	{"One direction recorded 3 ms late: retransmissions", "flows", "exact", 1, retransmissions("skewed")},
-	{"Two mirrors in one file: retransmissions at each", "flows", "exact", 1, retransmissions("mirrored")},
-	{"One direction recorded: its retransmissions", "flows", "exact", 1, retransmissions("only-client", "only-server")},
-	{"Begun in mid-stream: retransmissions", "flows", "exact", 1, retransmissions("midstream")},
-	{"Begun in mid-stream: client and server told apart", "connections", "", 0, roles},
-	{"Retransmitted packets with 1 % capture loss", "flows", "within 3 % + 1", 1, lossy("loss1", amongLoss)},
-	{"Retransmitted packets with 5 % capture loss", "flows", "", 0, lossy("loss5", amongLoss)},
-	{"No loss of the capture reported as loss of the network, 1 %", "flows", "0", 1, lossy("loss1", notBlamed)},
-	{"No loss of the capture reported as loss of the network, 5 %", "flows", "0", 1, lossy("loss5", notBlamed)},
-	{"Octets that the capture missed, above 0.5 %", "octets", "± 20 %", 1, sides(missed)},
-	{"No capture loss where there was none", "flows", "0", 1,
+	{"Every packet mirrored twice: as without copies", "flows", "exact", 1, 1, asBase("doubled")},
+	{"Frames cut at 96 octets: as whole frames", "flows", "exact", 1, 1, asBase("snap")},
+	{"One direction recorded 3 ms late: retransmissions", "flows", "exact", 1, 0.85, retransmissions("skewed")},
+	{"Two mirrors in one file: retransmissions at each", "flows", "exact", 1, 1, retransmissions("mirrored")},
+	{"One direction recorded: its retransmissions", "flows", "exact", 1, 1, retransmissions("only-client", "only-server")},
+	{"Begun in mid-stream: retransmissions", "flows", "exact", 1, 1, sides(midstream)},
+	{"Begun in mid-stream: client and server told apart", "connections", "", 0, 0.9, roles},
+	{"Retransmitted packets with 1 % capture loss", "flows", "within 3 % + 1", 1, 0.95, lossy("loss1", amongLoss)},
+	{"Retransmitted packets with 5 % capture loss", "flows", "", 0, 0.9, lossy("loss5", amongLoss)},
+	{"No loss of the capture reported as loss of the network, 1 %", "flows", "0", 1, 0.95, lossy("loss1", notBlamed)},
+	{"No loss of the capture reported as loss of the network, 5 %", "flows", "", 0.98, 0.95, lossy("loss5", notBlamed)},
+	{"Octets that the capture missed, above 0.5 %", "flows", "± 20 %", 1, 0.95, sides(missed)},
+	{"No capture loss where there was none", "flows", "0", 1, 0.98,
 		count(func(s Side) Value { return s.MissedBytes }, func(t netlab.SideTruth) int64 { return t.MissedBytes }, always)},
-	{"Handshake, both halves", "µs", "± max(0.1 ms, 1 %)", 1, handshake},
-	{"Connection set-up", "µs", "± max(0.1 ms, 1 %)", 1, setup},
-	{"Round trip, base of each half", "µs", "± max(0.1 ms, 1 %)", 1, base},
-	{"Round trip, median of each half (20 samples or more)", "µs", "", 0, median},
-	{"Response time: least, median, most", "µs", "± max(0.3 ms, 1 %)", 1, response},
-	{"Requests and responses counted", "connections", "exact", 1, turns},
-	{"Keep-alives", "connections", "exact", 1, func(c *view, s *Score) {
+	{"Handshake, both halves", times, "± max(0.1 ms, 1 %)", 1, 0.97, handshake},
+	{"Connection set-up", times, "± max(0.1 ms, 1 %)", 1, 0.97, setup},
+	{"Round trip, base of each half", times, "± max(0.1 ms, 1 %)", 0.98, 0.95, base},
+	{"Response time as the tap can know it: least, median, most", times, "± max(0.3 ms, 1 %)", 1, 0.9, response},
+	{"The same against the server's own time, jitter of the path included", times, "", 0, 0.7, serverTime},
+	{"Requests and responses counted", "connections", "exact", 1, 1, turns},
+	{"Keep-alives", "connections", "exact", 1, 0.95, func(c *view, s *Score) {
 		if c.whole() {
 			s.number(c.where(2), c.got.KeepAlives, float64(c.truth.Sides[0].KeepAlives+c.truth.Sides[1].KeepAlives), equal)
 		}
 	}},
-	{"Zero-window probes", "connections", "exact", 1, func(c *view, s *Score) {
+	{"Zero-window probes", "connections", "exact", 1, 0.95, func(c *view, s *Score) {
 		if c.whole() {
 			s.number(c.where(2), c.got.WindowProbes, float64(c.truth.Sides[0].Probes+c.truth.Sides[1].Probes), equal)
 		}
 	}},
-	{"Zero-window time", "µs", "exact", 1, sides(zeroWindow)},
-	{"Outcome of the connection", "connections", "", 1, outcome},
+	{"Zero-window time", times, "exact", 1, 1, sides(zeroWindow)},
+	{"Outcome of the connection", "connections", "", 1, 0.97, outcome},
 }
 
 // kernel compares with TCP_INFO where the tap lies at the sender.
@@ -139,14 +147,15 @@ func kernel(got func(Side) Value, want func(*netlab.TCPInfo) float64) func(*view
 	})
 }
 
-// nothing wants a side that repeated nothing to be reported so.
+// nothing wants a side that repeated nothing to be reported so. Inferences have
+// a row of their own.
 func nothing(when func(*view) bool) func(*view, int, netlab.SideTruth, Side, *Score) {
 	return func(c *view, side int, t netlab.SideTruth, g Side, s *Score) {
 		if !original(t) || !when(c) {
 			return
 		}
 		claimed := g.Packets
-		for _, v := range []Value{g.LostBefore, g.LostAfter, g.Inferred} {
+		for _, v := range []Value{g.LostBefore, g.LostAfter} {
 			if v.Known {
 				claimed.V += v.V
 			}
@@ -160,22 +169,51 @@ func nothing(when func(*view) bool) func(*view, int, netlab.SideTruth, Side, *Sc
 const minPackets = 10
 
 func inferred(c *view, side int, t netlab.SideTruth, g Side, s *Score) {
-	if n := t.UnseenData; c.whole() && n > 0 && t.Packets >= minPackets && !c.scenario.IPv6 {
+	if n := t.UnseenTails; c.whole() && n > 0 && t.Packets >= minPackets && !c.scenario.IPv6 {
 		found := min(n, int(g.Inferred.V))
 		s.share(c.where(side), n, found, n-found, g.Inferred.V, float64(n))
 	}
 }
 
 func falseInferences(c *view, side int, t netlab.SideTruth, g Side, s *Score) {
-	if !c.whole() {
-		return
+	if c.whole() {
+		s.inferences(c.where(side), t, g)
 	}
+}
+
+func falseInferencesLossy(c *view, side int, t netlab.SideTruth, g Side, s *Score) {
+	if c.capture.Variant == "loss1" || c.capture.Variant == "loss5" {
+		s.inferences(c.where(side), t, g)
+	}
+}
+
+// inferences counts those for which nothing was repeated.
+func (s *Score) inferences(where string, t netlab.SideTruth, g Side) {
 	if !g.Inferred.Known {
-		s.share(c.where(side), t.DataPackets, 0, t.DataPackets, 0, 0)
+		s.share(where, t.DataPackets, 0, t.DataPackets, 0, 0)
 		return
 	}
-	false_ := max(0, int(g.Inferred.V)-t.UnseenData)
-	s.share(c.where(side), t.DataPackets, t.DataPackets-false_, 0, g.Inferred.V, float64(t.UnseenData))
+	wrong := max(0, int(g.Inferred.V)-t.UnseenTails)
+	s.share(where, max(wrong, t.DataPackets), max(wrong, t.DataPackets)-wrong, 0, g.Inferred.V, float64(t.UnseenTails))
+}
+
+// opening and established apply f to sides that repeated a SYN or SYN-ACK, and
+// to the others. Whether the first one arrived cannot be seen from every tap:
+// behind it, an answer may be lost again.
+func opening(f func(*view, int, netlab.SideTruth, Side, *Score)) func(*view, int, netlab.SideTruth, Side, *Score) {
+	return func(c *view, side int, t netlab.SideTruth, g Side, s *Score) {
+		if t.SYN > 0 {
+			f(c, side, t, g, s)
+		}
+	}
+}
+
+func established(f func(*view, int, netlab.SideTruth, Side, *Score)) func(*view, int, netlab.SideTruth, Side, *Score) {
+	return func(c *view, side int, t netlab.SideTruth, g Side, s *Score) {
+		if t.SYN == 0 {
+			f(c, side, t, g, s)
+		}
+	}
 }
 
 // spurious counts verdicts: each needless repeat reported as needed is wrong,
@@ -253,7 +291,8 @@ func probeOrTimeout(c *view, s *Score) {
 }
 
 // asBase wants the same counts from a variant as the same tool gave for the
-// whole capture of the same tap.
+// whole capture of the same tap. Duplicates by the network are left out: at a
+// tap that records everything twice they cannot be told from its own.
 func asBase(variant string) func(*view, *Score) {
 	return sides(func(c *view, side int, _ netlab.SideTruth, g Side, s *Score) {
 		if c.capture.Variant != variant || c.base == nil {
@@ -263,7 +302,7 @@ func asBase(variant string) func(*view, *Score) {
 		differ, known := 0.0, false
 		for _, p := range [][2]Value{
 			{g.Packets, b.Packets}, {g.Bytes, b.Bytes}, {g.Spurious, b.Spurious}, {g.LostBefore, b.LostBefore},
-			{g.LostAfter, b.LostAfter}, {g.Inferred, b.Inferred}, {g.OutOfOrder, b.OutOfOrder}, {g.Duplicates, b.Duplicates},
+			{g.LostAfter, b.LostAfter}, {g.Inferred, b.Inferred}, {g.OutOfOrder, b.OutOfOrder},
 		} {
 			if p[0].Known && p[1].Known {
 				known = true
@@ -283,6 +322,16 @@ func retransmissions(variants ...string) func(*view, *Score) {
 			}
 		}
 	})
+}
+
+// midstream takes a repeat of what was sent before the beginning as it comes:
+// whether it can be told depends on what the other side says of it.
+func midstream(c *view, side int, t netlab.SideTruth, g Side, s *Score) {
+	if c.capture.Variant == "midstream" {
+		s.number(c.where(side), g.Packets, float64(t.Repeats), func(got, want float64) bool {
+			return want <= got && got <= want+float64(t.Unseen)
+		})
+	}
 }
 
 // lossy applies f to the sides of a variant with capture loss that had repeats.

@@ -11,17 +11,23 @@ type Score struct {
 	Exact    int     // within the tolerance of the row
 	Withheld int     // not said, or not claimed
 	Worst    float64 // error of a claim, in the unit of the row
-	Wrong    []Miss  // what was claimed and is not so; N = Exact + Withheld + those
-	wrong    int
+	Wrong    int     // claimed and not so; N = Exact + Withheld + Wrong
+	Misses   []Miss  // what was wrong or withheld
 }
 
-// Miss is one claim that is wrong.
+// Miss is something that a tool did not get right.
 type Miss struct {
 	Where     string
+	Withheld  bool
 	Got, Want float64
 }
 
-func (m Miss) String() string { return fmt.Sprintf("%s: %g, in truth %g", m.Where, m.Got, m.Want) }
+func (m Miss) String() string {
+	if m.Withheld {
+		return fmt.Sprintf("%s: withheld (%g), in truth %g", m.Where, m.Got, m.Want)
+	}
+	return fmt.Sprintf("%s: %g, in truth %g", m.Where, m.Got, m.Want)
+}
 
 // number compares one number.
 func (s *Score) number(where string, got Value, want float64, within func(got, want float64) bool) {
@@ -32,8 +38,9 @@ func (s *Score) number(where string, got Value, want float64, within func(got, w
 		s.Worst = max(s.Worst, math.Abs(got.V-want))
 	case !got.Known || !got.Sure:
 		s.Withheld++
+		s.Misses = append(s.Misses, Miss{where, true, got.V, want})
 	default:
-		s.miss(1, Miss{where, got.V, want}, math.Abs(got.V-want))
+		s.wrong(1, Miss{where, false, got.V, want}, math.Abs(got.V-want))
 	}
 }
 
@@ -43,23 +50,34 @@ func (s *Score) share(where string, n, exact, withheld int, got, want float64) {
 	s.N += n
 	s.Exact += exact
 	s.Withheld += withheld
+	if withheld > 0 {
+		s.Misses = append(s.Misses, Miss{where, true, got, want})
+	}
 	if wrong := n - exact - withheld; wrong > 0 {
-		s.miss(wrong, Miss{where, got, want}, float64(wrong))
+		s.wrong(wrong, Miss{where, false, got, want}, float64(wrong))
 	}
 }
 
-func (s *Score) miss(n int, m Miss, by float64) {
-	s.wrong += n
-	s.Wrong = append(s.Wrong, m)
+func (s *Score) wrong(n int, m Miss, by float64) {
+	s.Wrong += n
+	s.Misses = append(s.Misses, m)
 	s.Worst = max(s.Worst, by)
 }
 
-// Rate is the share of claims that are right, 1 without claims.
-func (s *Score) Rate() float64 {
-	if s.Exact+s.wrong == 0 {
+// Right is the share of claims that are right, 1 without claims.
+func (s *Score) Right() float64 {
+	if s.Exact+s.Wrong == 0 {
 		return 1
 	}
-	return float64(s.Exact) / float64(s.Exact+s.wrong)
+	return float64(s.Exact) / float64(s.Exact+s.Wrong)
+}
+
+// Found is the share of everything that was claimed and right, 1 of nothing.
+func (s *Score) Found() float64 {
+	if s.N == 0 {
+		return 1
+	}
+	return float64(s.Exact) / float64(s.N)
 }
 
 // equal is the tolerance of counts.

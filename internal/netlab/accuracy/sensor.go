@@ -14,7 +14,8 @@ type Sensor struct {
 	Path string
 }
 
-func (s Sensor) Name() string { return "Mirrorscope" }
+func (s Sensor) Name() string    { return "Mirrorscope" }
+func (s Sensor) Version() string { return "" }
 
 // measured is the state of a value that is claimed.
 const measured = "measured"
@@ -56,9 +57,8 @@ type record struct {
 		Setup  *float64 `json:"setup_us"`
 	}
 	RTT *bySide[struct {
-		State  string
-		Min    *float64 `json:"min_us"`
-		Median *float64 `json:"p50_us"`
+		State string
+		Min   *float64 `json:"min_us"`
 	}]
 	Retransmits *bySide[struct {
 		State      string
@@ -147,8 +147,7 @@ func (r *record) connection() Connection {
 	for i := range c.Sides {
 		side := &c.Sides[i]
 		if x := r.RTT.side(i); x != nil {
-			// The minimum stays usable where percentiles are only bounds.
-			c.RTT[i].Min, c.RTT[i].Median = value(x.Min, measured), value(x.Median, x.State)
+			c.RTT[i].Min = value(x.Min, x.State)
 		}
 		if x := r.Retransmits.side(i); x != nil {
 			side.Packets, side.Bytes = value(x.Packets, x.State), value(x.Bytes, x.State)

@@ -10,9 +10,10 @@ import (
 	"mirrorscope/internal/netlab"
 )
 
-// Table collects how the tools do.
+// Table collects how the tools do. Add may be called from several goroutines.
 type Table struct {
 	Tools  []Tool
+	mu     sync.Mutex
 	scores [][]Score // by row and tool
 }
 
@@ -35,15 +36,22 @@ func (t *Table) Add(s netlab.Scenario, r *netlab.Result) error {
 		if err != nil {
 			return err
 		}
-		for _, capture := range r.Truth.Captures {
-			for _, v := range views(s, r, capture, all) {
-				for row := range Rows {
-					Rows[row].add(&v, &t.scores[row][tool])
-				}
+		t.compare(s, r, tool, all)
+	}
+	return nil
+}
+
+// compare adds what one tool said of the captures of one run.
+func (t *Table) compare(s netlab.Scenario, r *netlab.Result, tool int, all map[string][]Connection) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, capture := range r.Truth.Captures {
+		for _, v := range views(s, r, capture, all) {
+			for row := range Rows {
+				Rows[row].add(&v, &t.scores[row][tool])
 			}
 		}
 	}
-	return nil
 }
 
 // measureAll runs a tool over the captures of one run, two at a time.
@@ -98,15 +106,15 @@ func views(s netlab.Scenario, r *netlab.Result, capture netlab.CaptureTruth, all
 	return out
 }
 
-// Markdown writes the table. Each tool has its number of exact, withheld and
-// wrong results and the worst error of a claim.
+// Markdown writes the table. A tool's cell has the number of exact, withheld
+// and wrong results, and the worst error of a claim where there was one.
 func (t *Table) Markdown(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString("| quantity | target | n |")
 	rule := "|---|---|--:|"
 	for _, tool := range t.Tools {
-		fmt.Fprintf(&b, " %s: exact | withheld | wrong | worst error |", tool.Name())
-		rule += "--:|--:|--:|--:|"
+		fmt.Fprintf(&b, " %s |", tool.Name())
+		rule += "--:|"
 	}
 	b.WriteString("\n" + rule + "\n")
 	for i, row := range Rows {
@@ -121,11 +129,14 @@ func (t *Table) Markdown(w io.Writer) error {
 		fmt.Fprintf(&b, "| %s | %s | %d %s |", row.Name, target, n, row.Unit)
 		for tool := range t.Tools {
 			s := &t.scores[i][tool]
-			worst := fmt.Sprintf("%.4g", s.Worst)
-			if s.Withheld == s.N {
-				worst = "–"
+			fmt.Fprintf(&b, " %d / %d / %d", s.Exact, s.Withheld, s.Wrong)
+			if s.Worst > 0 {
+				fmt.Fprintf(&b, ", %s", short(s.Worst))
+				if row.Unit == times {
+					b.WriteString(" µs")
+				}
 			}
-			fmt.Fprintf(&b, " %d | %d | %d | %s |", s.Exact, s.Withheld, s.wrong, worst)
+			b.WriteString(" |")
 		}
 		b.WriteString("\n")
 	}
@@ -133,10 +144,18 @@ func (t *Table) Markdown(w io.Writer) error {
 	return err
 }
 
-// Misses writes every wrong claim of a tool, by row.
+// short writes an error with three digits.
+func short(v float64) string {
+	if v >= 100 {
+		return fmt.Sprintf("%.0f", v)
+	}
+	return fmt.Sprintf("%.3g", v)
+}
+
+// Misses writes everything that a tool got wrong or withheld, by row.
 func (t *Table) Misses(w io.Writer, tool int) {
 	for i, row := range Rows {
-		for _, m := range t.scores[i][tool].Wrong {
+		for _, m := range t.scores[i][tool].Misses {
 			fmt.Fprintf(w, "%s: %s\n", row.Name, m)
 		}
 	}

@@ -15,7 +15,8 @@ type Tcptrace struct {
 	Path string
 }
 
-func (t Tcptrace) Name() string { return "tcptrace" }
+func (t Tcptrace) Name() string    { return "tcptrace" }
+func (t Tcptrace) Version() string { return firstLine(t.Path, "-v") }
 
 // pair is a line with the same key for both directions.
 var pair = regexp.MustCompile(`^\s+([^:]+):\s+([0-9.]+)\s*\S*\s{2,}([^:]+):\s+([0-9.]+)`)

@@ -26,20 +26,20 @@ func setup(c *view, s *Score) {
 	}
 }
 
+// base takes any value between the shortest round trip of all packets and the
+// shortest of data: tools differ in whether the handshake counts.
 func base(c *view, s *Score) {
 	for side, want := range c.truth.RTT {
-		if c.whole() && want.Min != nil {
-			s.number(c.where(side), c.got.RTT[side].Min, *want.Min, exactTimes)
+		if !c.whole() || want.Min == nil {
+			continue
 		}
-	}
-}
-
-// median allows for the width of a histogram's bucket, 2.2 %, beside the 1 %.
-func median(c *view, s *Score) {
-	for side, want := range c.truth.RTT {
-		if c.whole() && want.Samples >= 20 {
-			s.number(c.where(side), c.got.RTT[side].Median, *want.Median, near(100, 0.032))
+		high := *want.Min
+		if want.DataMin != nil {
+			high = *want.DataMin
 		}
+		got := c.got.RTT[side].Min
+		nearest := min(max(got.V, *want.Min), high)
+		s.number(c.where(side), got, nearest, exactTimes)
 	}
 }
 
@@ -49,15 +49,58 @@ func turns(c *view, s *Score) {
 	}
 }
 
+// response compares with what can be known at the tap: the time between the two
+// packets there, less the base of the round trip, which may be that of all
+// packets or that of data. It differs from the server's own time by as much as
+// the round trip of that turn was above its base.
 func response(c *view, s *Score) {
-	if c.turns == 0 || !c.whole() || len(c.truth.Response) == 0 {
+	rtt := c.truth.RTT[netlab.FromServer]
+	if rtt.Min == nil {
 		return
 	}
-	times := slices.Sorted(slices.Values(c.truth.Response))
-	within := near(300, 0.01)
-	s.number(c.where(2)+", least", c.got.Response.Min, times[0], within)
-	s.number(c.where(2)+", median", c.got.Response.Median, times[(len(times)-1)/2], near(300, 0.032))
-	s.number(c.where(2)+", most", c.got.Response.Max, times[len(times)-1], within)
+	high := *rtt.Min
+	if rtt.DataMin != nil {
+		high = *rtt.DataMin
+	}
+	var least, most []float64
+	for _, turn := range c.truth.Response {
+		if turn.Raw == nil {
+			return
+		}
+		least, most = append(least, max(0, *turn.Raw-high)), append(most, max(0, *turn.Raw-*rtt.Min))
+	}
+	c.distribution(least, most, s)
+}
+
+// serverTime compares with the server's own time.
+func serverTime(c *view, s *Score) {
+	var took []float64
+	for _, turn := range c.truth.Response {
+		took = append(took, turn.Server)
+	}
+	c.distribution(took, took, s)
+}
+
+// distribution compares least, median and most, each between the same of two
+// lists. The median allows for the width of a histogram's bucket, 2.2 %.
+func (c *view) distribution(low, high []float64, s *Score) {
+	if c.turns == 0 || !c.whole() || len(low) == 0 {
+		return
+	}
+	low, high = slices.Sorted(slices.Values(low)), slices.Sorted(slices.Values(high))
+	for _, q := range []struct {
+		name  string
+		got   Value
+		at    int
+		share float64
+	}{
+		{"least", c.got.Response.Min, 0, 0.01},
+		{"median", c.got.Response.Median, (len(low) - 1) / 2, 0.032},
+		{"most", c.got.Response.Max, len(low) - 1, 0.01},
+	} {
+		nearest := min(max(q.got.V, low[q.at]), high[q.at])
+		s.number(c.where(2)+", "+q.name, q.got, nearest, near(300, q.share))
+	}
 }
 
 func zeroWindow(c *view, side int, t netlab.SideTruth, _ Side, s *Score) {

@@ -16,7 +16,8 @@ type Tshark struct {
 	Path string
 }
 
-func (t Tshark) Name() string { return "tshark" }
+func (t Tshark) Name() string    { return "tshark" }
+func (t Tshark) Version() string { return firstLine(t.Path, "--version") }
 
 // columns are the fields asked of tshark, in this order.
 var columns = []string{
@@ -181,8 +182,7 @@ func (s *stream) connection() Connection {
 			Class: map[string]float64{"fast": d.fast},
 		}
 		if samples := s.rtt[i]; len(samples) > 0 {
-			slices.Sort(samples)
-			c.RTT[i].Min, c.RTT[i].Median = sure(samples[0]), sure(samples[(len(samples)-1)/2])
+			c.RTT[i].Min = sure(slices.Min(samples))
 		}
 	}
 	return c

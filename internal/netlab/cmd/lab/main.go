@@ -1,7 +1,7 @@
 // Command lab runs the scenarios of the lab, lets our sensor, tshark and
 // tcptrace measure the captures, and writes how they compare with the truth.
 //
-//	lab [-o PAGE] [-keep DIR] [-misses] [SCENARIO…]
+//	lab [-o PAGE] [-keep DIR] [-misses] [-ours] [SCENARIO…]
 //
 // It needs root and /dev/net/tun; tools that are not installed are left out.
 package main
@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"mirrorscope/internal/netlab"
@@ -31,7 +32,7 @@ func main() {
 func run() error {
 	page := flag.String("o", "", "write the page with the table to this file")
 	keep := flag.String("keep", "", "keep captures, truth and logs in this folder")
-	misses := flag.Bool("misses", false, "list every wrong claim of our sensor")
+	misses := flag.Bool("misses", false, "list what our sensor gets wrong or withholds")
 	ours := flag.Bool("ours", false, "measure with our sensor alone")
 	flag.Parse()
 
@@ -63,7 +64,7 @@ func run() error {
 		table.Misses(os.Stdout, 0)
 	}
 	var b bytes.Buffer
-	if err := writePage(&b, table); err != nil {
+	if err := writePage(&b, table, versions(tools)); err != nil {
 		return err
 	}
 	if *page == "" {
@@ -92,6 +93,21 @@ func findTools(dir string, ours bool) ([]accuracy.Tool, error) {
 		tools = append(tools, accuracy.Tcptrace{Path: path})
 	}
 	return tools, nil
+}
+
+// versions names the kernel and the other tools.
+func versions(tools []accuracy.Tool) []string {
+	var out []string
+	if release, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
+		number, _, _ := strings.Cut(string(release), "-")
+		out = append(out, "Linux "+strings.TrimSpace(number)+", cubic, a TAP device without offloads in each of two network namespaces")
+	}
+	for _, tool := range tools {
+		if v := tool.Version(); v != "" {
+			out = append(out, v)
+		}
+	}
+	return out
 }
 
 // attempts is how often a run is tried that does not show what it should: a
