@@ -303,10 +303,16 @@ func (c *Conn) note(d *Dir, p *packet.Packet, inOrder bool) {
 // exchange follows requests and responses. s is where the packet begins, and
 // before what was the end of its direction.
 func (c *Conn) exchange(st *Store, p *packet.Packet, dir, client int, s, before int64) {
+	if p.TCP.Flags&packet.SYN != 0 {
+		client = int(c.client) // Fast Open: the caller cannot know yet
+	}
 	if p.PayloadLen == 0 || client < 0 {
 		return
 	}
 	e := s + int64(p.PayloadLen)
+	if p.TCP.Flags&packet.SYN != 0 {
+		e++
+	}
 	d, r := &c.Dirs[dir], &c.Dirs[1-dir]
 	if dir == client {
 		c.turn.ask(e, p.Time, d.has&hasSeq != 0 && s < before && before != 0)

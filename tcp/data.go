@@ -25,6 +25,9 @@ func (c *Conn) occupy(st *Store, p *packet.Packet, dir int, s, e int64, alike bo
 	if d.packets++; d.packets == 1 {
 		d.firstAt, d.firstTS, d.firstID = p.Time, p.TCP.TSval, p.IPID
 	}
+	if tr := st.troubleIf(d); tr != nil {
+		tr.behind(d, p, s)
+	}
 	if s >= d.hi {
 		c.fresh(st, p, dir, s, e)
 	} else {
@@ -229,6 +232,8 @@ func (c *Conn) again(st *Store, p *packet.Packet, dir int, s, m int64) {
 			r.verdict = lostBefore
 		}
 		switch {
+		case h.ackedAt != 0 && hasTS && d.has&movedEcho != 0 && t.TSval == d.movedEcr && s == d.movedFrom:
+			// Recorded behind its own ACK: that waited for it.
 		case h.ackedAt != 0:
 			r.verdict = spurious // the capture missed the original, the receiver did not
 		case early:

@@ -184,7 +184,7 @@ func (o *Opening) Result(c *Conn) Handshake {
 
 	server := c.Dirs[c.client].rtt   // client data until the server's ACK
 	client := c.Dirs[1-c.client].rtt // server data until the client's ACK
-	accepted, cst := o.pair(o.synack[:o.nsynack], o.ack, &client, &h.Reasons)
+	accepted, cst := o.pair(o.synack[:o.nsynack], o.ack, &client, true, &h.Reasons)
 	if accepted >= 0 {
 		h.Client = o.ack.t - o.synack[accepted].t
 		if cst == Measured && !o.ackPlain {
@@ -198,7 +198,7 @@ func (o *Opening) Result(c *Conn) Handshake {
 		for i := range o.nsynack {
 			why = 0
 			var syn int
-			if syn, sst = o.pair(o.syn[:o.nsyn], o.synack[i], &server, &why); syn >= 0 {
+			if syn, sst = o.pair(o.syn[:o.nsyn], o.synack[i], &server, false, &why); syn >= 0 {
 				h.Server = o.synack[i].t - o.syn[syn].t
 				break
 			}
@@ -233,8 +233,9 @@ func (o *Opening) Result(c *Conn) Handshake {
 // proof. Of several, TSecr names the one whose TSval the peer stored, which
 // need not be the one it answers (Linux answers a repeated SYN with the first
 // one's), so a copy counts only if TSecr names it or it is the nearest before,
-// and if the half that follows fits the base that later data showed.
-func (o *Opening) pair(copies []stamp, answer stamp, base *half, why *Reasons) (int, State) {
+// and if the half that follows fits the base that later data showed. echoes says
+// that the answer echoes the very packet it answers: the client's ACK does.
+func (o *Opening) pair(copies []stamp, answer stamp, base *half, echoes bool, why *Reasons) (int, State) {
 	n := 0
 	for n < len(copies) && copies[n].t <= answer.t {
 		n++
@@ -257,7 +258,7 @@ func (o *Opening) pair(copies []stamp, answer stamp, base *half, why *Reasons) (
 	if base.solid > 0 {
 		for i := n - 1; i >= 0; i-- {
 			named := answer.hasTS && copies[i].hasTS && copies[i].tsval == answer.tsecr
-			if (named || i == nearest) && base.fits(answer.t-copies[i].t) {
+			if (named || i == nearest && !(echoes && answer.hasTS)) && base.fits(answer.t-copies[i].t) {
 				if found >= 0 {
 					found = -1 // two explanations
 					break

@@ -1,6 +1,10 @@
 package tcp
 
-import "slices"
+import (
+	"slices"
+
+	"mirrorscope/packet"
+)
 
 // trouble is the state of a direction while something is missing, repeated or
 // selectively acknowledged. It is given back when all is quiet again.
@@ -117,6 +121,21 @@ func (t *trouble) precede(d *Dir, s, m int64, hasTS bool) {
 		t.holes = slices.Insert(t.holes, 0, h)
 	} else {
 		t.untracked = true
+	}
+}
+
+// behind gives holes that an ACK opened what they lack: the first packet that
+// is recorded behind them. It begins at s.
+func (t *trouble) behind(d *Dir, p *packet.Packet, s int64) {
+	for i := range t.holes {
+		h := &t.holes[i]
+		if h.hi > s {
+			return
+		}
+		if h.byACK && !h.hasTS && !h.idsOK {
+			h.tsval, h.hasTS = p.TCP.TSval, p.TCP.Has&packet.HasTimestamps != 0
+			h.behindID, h.idsOK = p.IPID, p.Version == 4 && d.idUp >= 4
+		}
 	}
 }
 
