@@ -138,7 +138,7 @@ func (d *Dir) countsIDs(p *packet.Packet) bool { return p.Version == 4 && d.idSt
 
 // sharedIDs is where the count of exact steps is set to when a gap shows that
 // other connections of the host draw from the same counter.
-const sharedIDs = -32
+const sharedIDs = -4
 
 // noteID keeps track of a direction's IPv4 identifications. inOrder says that
 // the packet opened no hole.
@@ -202,8 +202,11 @@ func (c *Conn) again(st *Store, p *packet.Packet, dir int, s, m int64) {
 		}
 	} else {
 		h, _ := tr.firstHole(s, m)
-		by := c.fills(st, d, tr, &h, p, older)
-		if early && by >= maybeRepeated {
+		by, proven := filledBy(&h, d, p)
+		if !proven {
+			by = c.fills(st, d, tr, &h, p)
+		}
+		if early && !(proven && by == repeated) {
 			c.filled(st, d, tr, s, m) // nothing tells whether it was sent before
 			return
 		}
@@ -299,29 +302,34 @@ const (
 	maybeReordered
 )
 
-// fills decides whether what fills a hole is a retransmission or a packet that
-// others have overtaken; the first rule that can tell does. older says that
-// its TSval lies below the highest.
-func (c *Conn) fills(st *Store, d *Dir, tr *trouble, h *hole, p *packet.Packet, older bool) filler {
+// filledBy tells whether what fills a hole was sent before or after the packet
+// behind the hole, where timestamps or identifications prove it.
+func filledBy(h *hole, d *Dir, p *packet.Packet) (by filler, proven bool) {
 	t := &p.TCP
-	if h.byACK && h.lo >= d.recorded && p.Time-h.at <= int64(st.cfg.Grace) {
-		return reordered // its own ACK, or a later packet's, was recorded first: the directions are skewed
-	}
 	if h.hasTS && t.Has&packet.HasTimestamps != 0 {
 		switch step := int32(t.TSval - h.tsval); {
 		case step > 0:
-			return repeated
+			return repeated, true
 		case step < 0:
-			return reordered
+			return reordered, true
 		}
 	}
 	if h.idsOK && p.Version == 4 {
 		switch {
 		case int16(p.IPID-d.idHigh) > 0:
-			return repeated
+			return repeated, true
 		case int16(h.behindID-p.IPID) > 0:
-			return reordered // a repeat leaves after the packet that opened the hole
+			return reordered, true // a repeat leaves after the packet that opened the hole
 		}
+	}
+	return repeated, false
+}
+
+// fills decides whether what fills a hole is a retransmission or a packet that
+// others have overtaken, by time: the first rule that can tell does.
+func (c *Conn) fills(st *Store, d *Dir, tr *trouble, h *hole, p *packet.Packet) filler {
+	if h.byACK && h.lo >= d.recorded && p.Time-h.at <= int64(st.cfg.Grace) {
+		return reordered // its own ACK, or a later packet's, was recorded first: the directions are skewed
 	}
 	if h.ackedAt != 0 {
 		// The receiver had it before: recorded late, or repeated although it had arrived.
