@@ -37,8 +37,11 @@ func (m *Matcher) leave(a age) {
 
 // judge counts a packet that some points recorded and some did not.
 func (m *Matcher) judge(e *entry, counter uint64, a age) {
+	if e.flags&further != 0 || e.flags&(indexed|isSYN) == 0 {
+		return
+	}
 	s := m.sights.At(e.first.sighting)
-	if e.flags&further != 0 || counter < s.born {
+	if counter < s.born {
 		return
 	}
 	c := m.conns.At(s.conn)

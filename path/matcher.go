@@ -58,6 +58,7 @@ type sighting struct {
 	first, last  int64  // the input's clock at the first packet and the latest
 	born         uint64 // counter in recent: entries before are of an earlier use
 	lastRepeat   uint64 // counter + 1 of its latest note
+	lastEntry    uint64 // counter + 1 of its latest packet in recent, until it is paired
 	endedAt      int64
 	record       *flow.Record // once it has ended
 	packets      [2]uint32
@@ -78,6 +79,7 @@ const (
 	opening // its first packet began the connection
 	ended
 	joined // its record says that a path follows
+	paired // there was another sight of its 5-tuple: its packets are in the index
 )
 
 // conn is a connection, of one sight or several.
@@ -121,9 +123,13 @@ func (m *Matcher) Packet(n uint32, p *packet.Packet, dir int) {
 	if p.Proto == packet.ProtoTCP {
 		again, acked = s.sequence(p, d, &e)
 	}
-	at, ok := m.match(&e)
+	var at uint64
+	ok := false
+	if s.flags&paired != 0 {
+		at, ok = m.match(&e)
+	}
 	if !ok {
-		at, ok = m.enter(&e)
+		at, ok = m.enter(s, &e)
 	}
 	if again && ok {
 		m.note(s, at, &e, acked)
@@ -196,6 +202,8 @@ func (m *Matcher) sight(n uint32, p *packet.Packet) uint32 {
 	}
 	if s.older != 0 {
 		m.sights.At(s.older).newer = number
+		s.flags |= paired
+		m.pairUp(m.sights.At(s.older))
 	}
 	m.byTuple[p.Hash] = number
 	if p.Proto == packet.ProtoTCP && p.TCP.Flags&packet.SYN != 0 {
@@ -274,7 +282,7 @@ func (m *Matcher) compareFurther(at uint64, e *entry) {
 	f := *e
 	f.flags |= further
 	f.repeat = at
-	m.enter(&f)
+	m.enter(m.sights.At(e.first.sighting), &f)
 }
 
 // compare notes two records of a packet with the pair of their sights.
@@ -327,21 +335,49 @@ func (m *Matcher) offset(from, to uint32, dir uint8) int64 {
 }
 
 // enter remembers a packet until it can be judged.
-func (m *Matcher) enter(e *entry) (at uint64, ok bool) {
-	alike := 0
-	for w := m.recent.search(e.print); ; alike++ {
-		if x, _ := m.recent.next(&w); x == nil {
-			break
+func (m *Matcher) enter(s *sighting, e *entry) (at uint64, ok bool) {
+	r := &m.recent
+	if s.flags&paired != 0 {
+		if r.alike(e.print) {
+			m.forget(e)
+			return 0, false
 		}
+		e.flags |= indexed
 	}
-	if alike >= maxAlike {
-		m.forget(e)
-		return 0, false
-	}
-	if m.recent.full() {
+	if r.full() {
 		m.leave(early)
 	}
-	return m.recent.add(*e), true
+	if s.flags&paired == 0 {
+		if back := r.head - (s.lastEntry - 1); s.lastEntry > r.tail {
+			e.back = uint32(back)
+		}
+		s.lastEntry = r.head + 1
+	}
+	return r.add(e), true
+}
+
+// pairUp makes the packets of a sight known that was the only one of its
+// 5-tuple.
+func (m *Matcher) pairUp(s *sighting) {
+	if s.flags&paired != 0 {
+		return
+	}
+	s.flags |= paired
+	r := &m.recent
+	for next := s.lastEntry; next > r.tail; {
+		counter := next - 1
+		e := r.at(counter)
+		if r.alike(e.print) {
+			m.forget(e)
+		} else {
+			e.flags |= indexed
+			r.enter(e.print, counter)
+		}
+		if e.back == 0 {
+			break
+		}
+		next -= uint64(e.back)
+	}
 }
 
 // advance moves the clock on, and judges what is old enough.

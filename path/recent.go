@@ -2,7 +2,8 @@ package path
 
 // recent remembers the packets of the latest moments by fingerprint: a ring in
 // order of arrival, and an index into it by open addressing. A counter names
-// an entry: it never comes again.
+// an entry: it never comes again. What only one point can have recorded so far
+// is in the ring alone, which is written and read in order and so costs little.
 type recent struct {
 	ring       []entry // length a power of two
 	head, tail uint64  // counters: [tail, head) is in use
@@ -19,6 +20,7 @@ type entry struct {
 	first  sight
 	second sight
 	end, n uint32 // sequence space [end-n, end)
+	back   uint32 // while not indexed: how many entries before the one before of its sight is; 0: none
 	seen   uint8  // slots of the sights behind the first
 	dir    uint8
 	flags  entryFlags
@@ -36,6 +38,7 @@ type entryFlags uint8
 const (
 	further entryFlags = 1 << iota
 	isSYN
+	indexed
 )
 
 // maxAlike bounds the entries of one fingerprint, so that packets without
@@ -87,31 +90,56 @@ func (r *recent) next(s *search) (e *entry, counter uint64) {
 // full tells whether add would need an entry to leave first.
 func (r *recent) full() bool { return int(r.head-r.tail) == r.max }
 
-// add remembers a packet. There must be room.
-func (r *recent) add(e entry) (counter uint64) {
+// add remembers a packet, in the index if it is flagged so. There must be room.
+func (r *recent) add(e *entry) (counter uint64) {
 	if int(r.head-r.tail) == len(r.ring) {
 		r.resize(2 * len(r.ring))
 	}
-	return r.push(e)
+	r.push(e)
+	return r.head - 1
 }
 
-func (r *recent) push(e entry) (counter uint64) {
-	*r.at(r.head) = e
+func (r *recent) push(e *entry) {
+	*r.at(r.head) = *e
+	if e.flags&indexed != 0 {
+		r.enter(e.print, r.head)
+	}
+	r.head++
+}
+
+// enter puts an entry into the index.
+func (r *recent) enter(print, counter uint64) {
 	mask := uint32(len(r.index) - 1)
-	i := r.home(tag(e.print))
+	i := r.home(tag(print))
 	for r.index[i] != 0 {
 		i = (i + 1) & mask
 	}
-	r.index[i] = uint64(tag(e.print))<<32 | uint64(uint32(r.head))
-	r.head++
-	return r.head - 1
+	r.index[i] = uint64(tag(print))<<32 | uint64(uint32(counter))
+}
+
+// alike tells whether there are already as many of a fingerprint as may be.
+func (r *recent) alike(print uint64) bool {
+	n := 0
+	for w := r.search(print); ; n++ {
+		if e, _ := r.next(&w); e == nil {
+			return false
+		}
+		if n == maxAlike-1 {
+			return true
+		}
+	}
 }
 
 // drop removes the oldest, shifting back those of the index that it had
 // displaced.
 func (r *recent) drop() {
+	e := r.at(r.tail)
+	if e.flags&indexed == 0 {
+		r.tail++
+		return
+	}
 	mask := uint32(len(r.index) - 1)
-	g := tag(r.at(r.tail).print)
+	g := tag(e.print)
 	want := uint64(g)<<32 | uint64(uint32(r.tail))
 	i := r.home(g)
 	for r.index[i] != want {
@@ -137,7 +165,7 @@ func (r *recent) resize(n int) {
 	r.ring, r.index = make([]entry, n), make([]uint64, 2*n)
 	r.head = old.tail
 	for i := old.tail; i != old.head; i++ {
-		r.push(*old.at(i))
+		r.push(old.at(i))
 	}
 }
 

@@ -10,7 +10,10 @@ func TestRecentAgainstList(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	var x recent
 	x.init(1 << 20)
-	type kept struct{ print, counter uint64 }
+	type kept struct {
+		print, counter uint64
+		indexed        bool
+	}
 	var list []kept
 	for range 200_000 {
 		print := r.Uint64N(200) << 32 * (1 + r.Uint64N(2)) // many of one tag
@@ -19,11 +22,13 @@ func TestRecentAgainstList(t *testing.T) {
 			x.drop()
 			list = list[1:]
 		case r.IntN(3) > 0 && len(list) < 3000:
-			list = append(list, kept{print, x.add(entry{print: print})})
+			e := entry{print: print, flags: entryFlags(r.IntN(2)) * indexed}
+			counter := x.add(&e)
+			list = append(list, kept{print, counter, e.flags != 0})
 		default:
 			want := map[uint64]bool{}
 			for _, k := range list {
-				if k.print == print {
+				if k.print == print && k.indexed {
 					want[k.counter] = true
 				}
 			}

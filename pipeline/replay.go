@@ -274,7 +274,14 @@ func (r *reader) frame(f *capture.Frame, p *packet.Packet) {
 	c.Decoded++
 	p.Now = r.now
 	if s := r.now - r.now%1e9; s != r.second {
+		if r.second < 0 {
+			r.watch.begin(r.cfg.Names.Point(p.Point), r.now)
+		}
 		r.barrier(s)
+	}
+	if r.watch.due(p, r.faces) {
+		r.drain()
+		r.watch.turn()
 	}
 	r.send(p, flow.Partition(p.Hash), isPacket)
 	if p.Kind == packet.ICMPOther {
@@ -309,7 +316,6 @@ func (r *reader) barrier(s int64) {
 	r.learned.Merge(r.tables, s)
 	r.second = s
 	r.ask(func(t *flow.Table) { t.Expire(s) })
-	r.watch.turn(s, max(r.cfg.Names.Points(), r.faces), r.tables, r.drain)
 }
 
 // flush ends all flows. What the last second has taught counts for those that

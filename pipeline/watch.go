@@ -2,53 +2,60 @@ package pipeline
 
 import (
 	"mirrorscope/flow"
+	"mirrorscope/packet"
 	"mirrorscope/path"
 )
 
 // watch decides whether the tables are watched for connections that several
-// observation points record. As long as there is one point only, that would
-// cost time for nothing: so after a first while, in which the points of most
-// captures show up, it waits for a second interface or point. A connection that
-// is under way when that comes is compared from then on.
+// observation points record, which would cost time for nothing where there is
+// one point: so it waits for a second interface or point. A mirror's tunnel is
+// seldom alone: with one the tables are watched from the start, and no longer
+// than it takes for a second one to show up.
 type watch struct {
 	matchers []*path.Matcher // by partition; nil: nobody asks
+	tables   []*flow.Table
 	on       bool
-	began    bool
-	first    int64 // the first barrier, ns
-	window   int64
+	several  bool  // interfaces or points
+	until    int64 // ns; while there is one point
 }
 
-// start begins to watch, with the part of the tables' memory that they leave.
+// start makes the matchers, with the part of the tables' memory that they leave.
 func (w *watch) start(memory int64, tables []*flow.Table) {
 	c := path.DefaultConfig()
 	c.Memory = memory / 8
-	w.window = int64(c.Window)
-	w.on = true
-	for _, t := range tables {
-		m := path.NewMatcher(c)
-		w.matchers = append(w.matchers, m)
-		t.Watch(m)
+	w.tables = tables
+	for range tables {
+		w.matchers = append(w.matchers, path.NewMatcher(c))
 	}
 }
 
-// turn is called at each barrier, with the number of points that there are at
-// least. It depends on what was read before the barrier alone, so it is the
-// same for any number of shards.
-func (w *watch) turn(second int64, points int, tables []*flow.Table, drain func()) {
-	if w.matchers == nil {
-		return
+// firstPoint is the number of the first point.
+const firstPoint packet.PointID = 1
+
+// due tells whether the packet that comes next turns the watch on or off. The
+// answer follows from what was read so far, so it is the same for any number
+// of shards.
+func (w *watch) due(p *packet.Packet, faces int) bool {
+	if w.several || w.matchers == nil {
+		return false
 	}
-	if !w.began {
-		w.began, w.first = true, second
+	w.several = p.Point != firstPoint || faces > 1
+	return w.several && !w.on || w.on && !w.several && p.Now > w.until
+}
+
+// begin turns the watch on if the first point is a tunnel's.
+func (w *watch) begin(first packet.PointKey, now int64) {
+	if w.matchers != nil && first.Kind != packet.NoTunnel {
+		w.until = now + int64(path.DefaultConfig().Window)
+		w.turn()
 	}
-	want := points > 1 || second-w.first <= w.window
-	if want == w.on {
-		return
-	}
-	w.on = want
-	drain() // the shards have let go of their tables
-	for i, t := range tables {
-		if want {
+}
+
+// turn turns the watch on or off. No shard may have packets then.
+func (w *watch) turn() {
+	w.on = !w.on
+	for i, t := range w.tables {
+		if w.on {
 			t.Watch(w.matchers[i])
 		} else {
 			t.Watch(nil)
