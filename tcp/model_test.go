@@ -17,9 +17,6 @@ func seeds(t *testing.T, usual int) uint64 {
 		}
 		return uint64(n)
 	}
-	if testing.Short() {
-		usual /= 10
-	}
 	return uint64(usual)
 }
 
