@@ -73,7 +73,7 @@ func (h *Host) do(f func() error) error {
 func (h *Host) close() {
 	close(h.calls)
 	if h.tap >= 0 {
-		unix.Close(h.tap)
+		_ = unix.Close(h.tap)
 	}
 }
 

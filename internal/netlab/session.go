@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -43,6 +44,7 @@ type Session struct {
 	addrs  [2]netip.Addr
 	listen net.Listener
 	conns  []*Conn
+	open   []io.Closer // everything to close at the end
 	before [2]map[string]int64
 	after  [2]map[string]int64
 }
@@ -70,10 +72,10 @@ func (s *Session) run(sc Scenario) error {
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	defer s.listen.Close()
+	s.open = append(s.open, s.listen)
 	defer func() {
-		for _, c := range s.conns {
-			c.close()
+		for _, c := range s.open {
+			_ = c.Close() // the load may have closed it
 		}
 	}()
 	if s.before, err = s.counters(); err != nil {
@@ -164,6 +166,7 @@ func (s *Session) dial(to uint16) (*net.TCPConn, error) {
 		return nil, err
 	}
 	t := c.(*net.TCPConn)
+	s.open = append(s.open, t)
 	return t, errors.Join(t.SetDeadline(s.limit), t.SetNoDelay(!s.socket.Delay))
 }
 
@@ -177,6 +180,7 @@ func (s *Session) accept() (*net.TCPConn, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.open = append(s.open, t)
 	return t, errors.Join(t.SetDeadline(s.limit), t.SetNoDelay(!s.socket.Delay))
 }
 
@@ -188,7 +192,6 @@ func (s *Session) Connect() (*Conn, error) {
 	}
 	server, err := s.accept()
 	if err != nil {
-		client.Close()
 		return nil, err
 	}
 	return s.pair(client, server), nil
@@ -232,7 +235,7 @@ func (s *Session) Finish(c *Conn, active Direction) error {
 		return err
 	}
 	if n, err := c.Ends[1-active].Read(one[:]); n != 0 || err == nil {
-		return fmt.Errorf("%s read %d octets after the end, error %v", 1-active, n, err)
+		return errors.Join(fmt.Errorf("%s read %d octets where the stream should end", 1-active, n), err)
 	}
 	if err := c.Ends[1-active].CloseWrite(); err != nil {
 		return err
@@ -269,13 +272,5 @@ func (s *Session) until(what string, ok func() (bool, error)) error {
 			return fmt.Errorf("not %s in time: %w", what, os.ErrDeadlineExceeded)
 		}
 		time.Sleep(2 * time.Millisecond)
-	}
-}
-
-func (c *Conn) close() {
-	for _, end := range c.Ends {
-		if end != nil {
-			end.Close()
-		}
 	}
 }

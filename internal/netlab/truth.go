@@ -108,6 +108,7 @@ type RTTTruth struct {
 type ResponseTruth struct {
 	Server float64  `json:"server_us"` // last octet of the request arrives there to first packet of the response leaves
 	Raw    *float64 `json:"raw_us"`    // the same two packets at the tap; nil where one was not recorded
+	Repeat bool     `json:"repeat"`    // part of the request was sent more than once
 }
 
 // flowTruth is a connection with all that both ends sent.
@@ -432,10 +433,12 @@ func (v *view) responses() []ResponseTruth {
 			continue
 		}
 		var request *Sent // the packet that completed it
+		repeat := false
 		for pos := answered; pos < y.Ack; {
 			var piece *Sent
 			for _, s := range v.flow.sent[FromClient] {
 				covers := s.Len > 0 && s.Pos <= pos && pos < s.Pos+s.Space
+				repeat = repeat || covers && s.Repeated()
 				if covers && s.Delivered() && (piece == nil || arrival(s) < arrival(piece)) {
 					piece = s
 				}
@@ -452,7 +455,7 @@ func (v *view) responses() []ResponseTruth {
 		if request == nil {
 			continue
 		}
-		t := ResponseTruth{Server: float64(y.Time-arrival(request)) / 1000}
+		t := ResponseTruth{Server: float64(y.Time-arrival(request)) / 1000, Repeat: repeat}
 		from, ok1 := v.first[request]
 		to, ok2 := v.first[y]
 		if ok1 && ok2 {

@@ -1,7 +1,6 @@
 package netlab
 
 import (
-	"bufio"
 	"bytes"
 	"hash/fnv"
 	"math/rand/v2"
@@ -146,13 +145,8 @@ const (
 
 // write makes the pcap file.
 func (c *Capture) write(path string) error {
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	b := bufio.NewWriter(f)
-	w := pcapgen.NewPcapWriter(b, pcapgen.PcapConfig{Link: pcapgen.LinkEthernet, Nano: true, SnapLen: c.snap})
+	var b bytes.Buffer
+	w := pcapgen.NewPcapWriter(&b, pcapgen.PcapConfig{Link: pcapgen.LinkEthernet, Nano: true, SnapLen: c.snap})
 	for _, fr := range c.frames() {
 		if err := w.Write(fr); err != nil {
 			return err
@@ -161,10 +155,7 @@ func (c *Capture) write(path string) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	if err := b.Flush(); err != nil {
-		return err
-	}
-	return f.Close()
+	return os.WriteFile(path, b.Bytes(), 0o644)
 }
 
 func (c *Capture) frames() []pcapgen.Frame {

@@ -49,10 +49,11 @@ func turns(c *view, s *Score) {
 	}
 }
 
-// response compares with what can be known at the tap: the time between the two
-// packets there, less the base of the round trip, which may be that of all
-// packets or that of data. It differs from the server's own time by as much as
-// the round trip of that turn was above its base.
+// response takes a time between the server's own and what can be known at the
+// tap: that between the two packets there, less the base of the round trip,
+// which may be that of all packets or that of data. They differ by as much as
+// the round trip of that turn was above its base. A turn whose request was
+// repeated has no time that all would agree on.
 func response(c *view, s *Score) {
 	rtt := c.truth.RTT[netlab.FromServer]
 	if rtt.Min == nil {
@@ -64,10 +65,14 @@ func response(c *view, s *Score) {
 	}
 	var least, most []float64
 	for _, turn := range c.truth.Response {
+		if turn.Repeat {
+			continue
+		}
 		if turn.Raw == nil {
 			return
 		}
-		least, most = append(least, max(0, *turn.Raw-high)), append(most, max(0, *turn.Raw-*rtt.Min))
+		least = append(least, min(turn.Server, max(0, *turn.Raw-high)))
+		most = append(most, max(turn.Server, *turn.Raw-*rtt.Min))
 	}
 	c.distribution(least, most, s)
 }
@@ -76,7 +81,9 @@ func response(c *view, s *Score) {
 func serverTime(c *view, s *Score) {
 	var took []float64
 	for _, turn := range c.truth.Response {
-		took = append(took, turn.Server)
+		if !turn.Repeat {
+			took = append(took, turn.Server)
+		}
 	}
 	c.distribution(took, took, s)
 }
