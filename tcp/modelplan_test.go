@@ -19,7 +19,8 @@ const (
 	planLoss   // anywhere on the path, ACKs included
 	planBurst
 	planLossReordered
-	planSpike // the path stalls: timers fire for nothing
+	planSpike       // the path stalls behind the tap: timers fire for nothing
+	planSpikeBefore // or before it, so that what is repeated passes with its repeats
 	planSlowReader
 	planKeepAlive
 	planLossMissed
@@ -32,7 +33,7 @@ const (
 
 func (k kind) String() string {
 	return [...]string{
-		"clean", "reordered", "duplicated", "skewed", "capture loss", "loss", "burst loss", "loss and reordering", "stalls", "slow reader",
+		"clean", "reordered", "duplicated", "skewed", "capture loss", "loss", "burst loss", "loss and reordering", "stalls behind", "stalls before", "slow reader",
 		"keep-alive", "loss and capture loss", "lost tails",
 		"loss and skew", "mid-stream", "one-sided",
 	}[k]
@@ -131,12 +132,15 @@ func draw(k kind, seed uint64) plan {
 	case planLossReordered:
 		each(func(l *link) { l.loss = 0.02 * rng.Float64() })
 		each(func(l *link) { l.reorder, l.reorderBy = 0.02*rng.Float64(), int64(float64(rtt)*0.3*rng.Float64()) })
-	case planSpike:
-		some(func(l *link) {
-			l.spikeAt = 3*rtt + rng.Int64N(20*rtt)
-			l.spikeEnd = l.spikeAt + rtt + rng.Int64N(300e6)
-			l.spike = rtt + 250e6 + rng.Int64N(600e6)
-		})
+	case planSpike, planSpikeBefore:
+		i := 1 + 2*rng.IntN(2)
+		if k == planSpikeBefore {
+			i--
+		}
+		l := &p.links[i]
+		l.spikeAt = 3*rtt + rng.Int64N(20*rtt)
+		l.spikeEnd = l.spikeAt + rtt + rng.Int64N(300e6)
+		l.spike = rtt + 250e6 + rng.Int64N(600e6)
 	case planSlowReader:
 		i := rng.IntN(2)
 		p.hosts[i].buffer = 16 << 10
@@ -298,10 +302,16 @@ func measure(recs []record, client int) *measured {
 		alike := false
 		if ok && p.Time-last < 1e9 {
 			weak := p.IPID == 0 && p.TCP.Has&packet.HasTimestamps == 0 && p.PayloadLen <= 1 && p.TCP.Flags&(packet.SYN|packet.FIN) == 0
-			rtt := m.MinRTT()
 			fast, tick := int64(5e6), int64(1e6)
+			rtt := m.MinRTT()
 			if rtt > 0 {
-				fast, tick = min(fast, rtt/2), min(tick, rtt)
+				tick = min(tick, rtt)
+			}
+			if p.IPID == 0 && p.TCP.Has&packet.HasTimestamps == 0 {
+				rtt = m.KnownRTT()
+			}
+			if rtt > 0 {
+				fast = min(fast, rtt/2)
 			}
 			age := p.Time - last
 			alike = !weak && (age < fast || p.IPID != 0 || age < tick)
