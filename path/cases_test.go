@@ -2,6 +2,7 @@ package path_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"mirrorscope/internal/needs"
 	"mirrorscope/internal/pcapgen"
 	"mirrorscope/packet"
+	"mirrorscope/path"
 	"mirrorscope/tcp"
 )
 
@@ -143,8 +145,16 @@ func TestSmallConnections(t *testing.T) {
 			f.list = append(f.list, capture.Frame{Data: b, Time: sceneStart + int64(i)*10e6 + int64(tap)*1e6, WireLen: len(b), Link: capture.LinkEthernet, Interface: uint32(tap)})
 		}
 	}
+	last := f.list[len(f.list)-1]
+	last.Data = bytes.Clone(last.Data)
+	last.Data[14+5]++ // another identification: a datagram that one point records only
+	last.Time += 1e6
+	f.list = append(f.list, last)
 	x := replay(t, f, 1)
 	p := x.one(t)
+	if l := p.Segments[0].Loss[flow.Client]; l.Lost != 0 || l.Unlocated != 0 || p.Points[0].Missed[flow.Client] != 1 || l.State != tcp.Ambiguous {
+		t.Errorf("datagrams: loss %+v, missed %v", l, p.Points[0].Missed)
+	}
 	if got := x.points(p); p.Matched != [2]int64{2, 0} || got[0] != "a" || p.Order.State != tcp.Measured || p.Segments[0].Loss[flow.Server].State != tcp.Unknown {
 		t.Errorf("datagrams at %v: %+v", got, p)
 	}
@@ -225,11 +235,61 @@ func TestStrangersStayApart(t *testing.T) {
 	}
 }
 
+// One point records what the network card has joined: data cannot be compared
+// packet by packet, and no loss follows from that.
+func TestOffload(t *testing.T) {
+	rec := conn(2*ms, 7*ms).Record()
+	var out []pcapgen.Recorded
+	last := -1 // of tap 0 from the server, with a full segment
+	for _, p := range rec.Packets {
+		full := len(p.Data) == 1500
+		if p.Tap == 0 && p.From == pcapgen.Server {
+			if full && last >= 0 && len(out[last].Data) == 1500 {
+				joined := append(bytes.Clone(out[last].Data), p.Data[52:]...)
+				binary.BigEndian.PutUint16(joined[2:], uint16(len(joined)))
+				out[last].Data = joined
+				continue
+			}
+			last = len(out)
+		}
+		out = append(out, p)
+	}
+	rec.Packets = out
+	p := replay(t, record(ab, rec), 1).one(t)
+	if l := p.Segments[0].Loss[flow.Server]; l != (path.Loss{Quality: path.Quality{State: tcp.Unknown, Reasons: tcp.Offload}}) {
+		t.Errorf("loss %+v", l)
+	}
+	for i := range p.Points {
+		if p.Points[i].Missed != [2]int64{0, path.NotKnown} {
+			t.Errorf("point %d missed %v", i, p.Points[i].Missed)
+		}
+	}
+	if l := p.Segments[0].Loss[flow.Client]; l.State != tcp.Measured || l.Lost != 0 || p.Segments[0].RTT.Min != int64(10*ms) {
+		t.Errorf("%+v", p.Segments[0])
+	}
+}
+
 // Further away in time than the window allows.
 func TestWindow(t *testing.T) {
 	for clock, want := range map[time.Duration]int{1900 * ms: 1, 2100 * ms: 0} {
 		if x := replay(t, record([]tap{{name: "a"}, {name: "b", clock: clock}}, conn(2*ms, 7*ms).Record()), 1); len(x.paths) != want {
 			t.Errorf("%v apart: %d paths, want %d", clock, len(x.paths), want)
+		}
+	}
+}
+
+// A clock that goes far back: what it says then is not compared, and no time
+// overflows.
+func TestClockThatGoesBack(t *testing.T) {
+	f := record(ab, conn(2*ms, 7*ms).Record())
+	for i := range f.list {
+		if i >= 20 && i%2 == 0 {
+			f.list[i].Time -= 1 << 62
+		}
+	}
+	for _, p := range replay(t, f, 1).paths {
+		if rtt := p.Segments[0].RTT; rtt.Min > int64(time.Second) || rtt.P50 > float64(time.Second) {
+			t.Errorf("round trip %+v", rtt)
 		}
 	}
 }

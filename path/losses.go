@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"mirrorscope/flow"
+	"mirrorscope/packet"
 	"mirrorscope/tcp"
 )
 
@@ -30,20 +31,47 @@ func (m *Matcher) losses(c *conn, all []placed, x *Connection, fromClient uint8)
 		for _, side := range [...]flow.Side{flow.Client, flow.Server} {
 			l := &x.Segments[i].Loss[side]
 			l.State = tcp.Measured
-			if a.r.Sent[a.side(side)].Packets == 0 || b.r.Sent[b.side(side)].Packets == 0 {
+			switch {
+			case a.r.Sent[a.side(side)].Packets == 0 || b.r.Sent[b.side(side)].Packets == 0:
 				*l = Loss{Quality: Quality{tcp.Unknown, tcp.OneSided}}
 				continue
-			}
-			l.judge(x, [2]*placed{a, b}, i, side, fromClient^uint8(side))
-			if !l.agrees(a, b, side) {
+			case recut(all, fromClient^uint8(side)):
+				*l = Loss{Quality: Quality{tcp.Unknown, tcp.Offload}}
+				continue
+			case x.Points[i].Missed[side] > 0 || x.Points[i+1].Missed[side] > 0:
 				l.State = tcp.Ambiguous
+				l.Reasons |= tcp.CaptureLoss
 			}
-			if ambiguous[i][side] || c.lossy || x.Order.State != tcp.Measured {
+			unnumbered := x.Proto != packet.ProtoTCP && l.Unlocated > 0
+			if unnumbered || !l.agrees(a, b, side) || ambiguous[i][side] || c.lossy || x.Order.State != tcp.Measured {
 				l.State = tcp.Ambiguous
 			}
 		}
 	}
+	for _, side := range [...]flow.Side{flow.Client, flow.Server} {
+		if recut(all, fromClient^uint8(side)) {
+			for i := range x.Points {
+				x.Points[i].Missed[side] = NotKnown
+			}
+		}
+	}
 }
+
+// recut tells whether the segments of a direction were joined or cut between
+// the points (segmentation offload): then their packets cannot be compared.
+func recut(all []placed, dir uint8) bool {
+	low, high := ^uint32(0), uint32(0)
+	for _, s := range all {
+		if n := s.longest[dir]; n > 0 {
+			low, high = min(low, n), max(high, n)
+		}
+	}
+	return low < high && high > standardPayload
+}
+
+// standardPayload is the most that a packet without offload carries over
+// Ethernet.
+const standardPayload = 1460
 
 // locator finds the places where the packets of one tally were lost or missed.
 type locator struct {
@@ -119,18 +147,6 @@ func (l *locator) locate(x *Connection, ambiguous [][2]bool) {
 	}
 }
 
-// judge says what makes the count between points i and i+1 doubtful.
-func (l *Loss) judge(x *Connection, ends [2]*placed, i int, side flow.Side, dir uint8) {
-	if a, b := ends[0].longest[dir], ends[1].longest[dir]; a != b && max(a, b) > standardPayload {
-		l.State = tcp.Ambiguous // segments were joined or cut between the points: their packets differ
-		l.Reasons |= tcp.Offload
-	}
-	if x.Points[i].Missed[side] > 0 || x.Points[i+1].Missed[side] > 0 {
-		l.State = tcp.Ambiguous
-		l.Reasons |= tcp.CaptureLoss
-	}
-}
-
 // agrees compares the count with what the two points make of it each alone: a
 // packet lost between them has its repeat judged as lost behind the point
 // before, and as lost before the point behind. One of the two differences must
@@ -148,7 +164,3 @@ func (l *Loss) agrees(a, b *placed, side flow.Side) bool {
 	fits := func(n int64) bool { return l.Lost-l.unanswered <= n && n <= l.Lost }
 	return fits(up.LostAfter-down.LostAfter) || fits(down.LostBefore-up.LostBefore)
 }
-
-// standardPayload is the most that a packet without offload carries over
-// Ethernet.
-const standardPayload = 1460

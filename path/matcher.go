@@ -115,8 +115,8 @@ func (m *Matcher) Packet(n uint32, p *packet.Packet, dir int) {
 	s.packets[d]++
 	s.last = m.now
 	s.longest[d] = max(s.longest[d], p.PayloadLen)
-	if p.Flags&packet.PortsUnknown != 0 && p.Flags&packet.HeaderCut != 0 || p.Flags&packet.HeaderCut != 0 {
-		return
+	if p.Flags&packet.HeaderCut != 0 || uint64(m.now)-uint64(p.Time) > uint64(m.window) {
+		return // nothing to compare, or a clock that went back
 	}
 	e := entry{print: fingerprint(p, dir), now: m.now, dir: d, first: sight{at: p.Time, sighting: number, ttl: p.TTL}}
 	again, acked := false, false

@@ -84,8 +84,11 @@ type Connection struct {
 type Point struct {
 	ID     packet.PointID
 	Flow   uint64   // flow.Record.ID
-	Missed [2]int64 // packets of each side that came past, and that the capture here did not record
+	Missed [2]int64 // packets of each side that came past, and that the capture here did not record; or NotKnown
 }
+
+// NotKnown stands for a number of packets that nothing tells.
+const NotKnown int64 = -1
 
 // Segment is the way between two neighbouring points.
 type Segment struct {

@@ -35,7 +35,18 @@ func (e *Encoder) AppendPath(dst []byte, c *path.Connection) []byte {
 		p := &c.Points[i]
 		dst = e.pointName(append(dst, `{"name":`...), p)
 		dst = appendID(append(dst, `,"connection":`...), p.Flow)
-		dst = append(appendSides(dst, `,"capture_missed_packets":`, p.Missed), '}')
+		dst = append(dst, `,"capture_missed_packets":{`...)
+		for side := flow.Client; side <= flow.Server; side++ {
+			if p.Missed[side] == path.NotKnown {
+				continue
+			}
+			if dst[len(dst)-1] != '{' {
+				dst = append(dst, ',')
+			}
+			dst = append(append(append(dst, '"'), side.String()...), `":`...)
+			dst = strconv.AppendInt(dst, p.Missed[side], 10)
+		}
+		dst = append(dst, "}}"...)
 	}
 	dst = append(e.state(append(dst, `],"order":{`...), c.Order.State, c.Order.Reasons), '}')
 	dst = appendID(append(dst, `,"primary":{"client":`...), c.Points[c.Primary[flow.Client]].Flow)

@@ -23,7 +23,7 @@ func paths() []path.Connection {
 		Start: sinktest.Start, End: sinktest.Start + 1e9,
 		Joined:  path.Quality{State: tcp.Measured},
 		Order:   path.Quality{State: tcp.Measured},
-		Points:  []path.Point{{ID: sinktest.BarePoint, Flow: 1}, {ID: sinktest.VXLANPoint, Flow: 2, Missed: [2]int64{0, 7}}, {ID: sinktest.HostilePoint, Flow: 3}},
+		Points:  []path.Point{{ID: sinktest.BarePoint, Flow: 1}, {ID: sinktest.VXLANPoint, Flow: 2, Missed: [2]int64{0, 7}}, {ID: sinktest.HostilePoint, Flow: 3, Missed: [2]int64{0, path.NotKnown}}},
 		Primary: [2]int{0, 2},
 		Sent:    [2]flow.Volume{{Packets: 12, Bytes: 3456, PayloadBytes: 2800}, {Packets: 10, Bytes: 9876, PayloadBytes: 9000}},
 		Matched: [2]int64{12, 9},
@@ -35,7 +35,7 @@ func paths() []path.Connection {
 			},
 			{
 				RTT:  path.RTT{Quality: path.Quality{State: tcp.Ambiguous}, Min: tcp.Absent, P50: 300, Samples: 2},
-				Loss: [2]path.Loss{{Quality: path.Quality{State: tcp.Measured}, Lost: 3}, {Quality: path.Quality{State: tcp.Ambiguous, Reasons: tcp.Offload}}},
+				Loss: [2]path.Loss{{Quality: path.Quality{State: tcp.Measured}, Lost: 3}, {Quality: path.Quality{State: tcp.Unknown, Reasons: tcp.Offload}}},
 			},
 		},
 		Outcome: flow.Closed, RTT: 812_000,
