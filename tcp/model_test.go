@@ -170,7 +170,7 @@ func (c *card) classOf(seed uint64, s *sent, got Class) {
 	}
 }
 
-// near is the error that a time may have: 0.1 ms or 1 %.
+// nearly is the error that a time may have: a floor, or 1 %.
 func nearly(d, floor int64) int64 { return max(floor, d/100) }
 
 // times checks what was timed against what the links allow.
@@ -257,13 +257,12 @@ type floor struct {
 	inexact, falsely               float64 // directions, packets per run, at most
 	spurious, place, class         float64 // shares, at least
 	timer, told, rtt, think, tails float64
-	inferredFalsely                float64 // per data packet, at most
 }
 
-// floors by kind of plan. Section 16 asks for exact counts, 0.98 for spurious
-// and place, 0.95 for class, 0.85 for probe against timer
-// with the rest left open (told), 0.75 for tails and fewer than
-// 1e-4 false inferences; what is below is what the engine reaches.
+// floors by kind of plan. The aim is exact counts, 0.98 for spurious and place,
+// 0.95 for class, 0.85 for the probe against the timer with the rest left open
+// (told), 0.75 for tails and fewer than 1e-4 false inferences a packet; what is
+// below that is what the engine reaches.
 var floors = [numKinds]floor{
 	planClean:         {spurious: 1, place: 1, class: 1, rtt: 1, think: 1},
 	planReordered:     {spurious: 0.98, place: 0.98, class: 0.90, rtt: 0.99, think: 1, inexact: 0.01, falsely: 0.01},

@@ -272,7 +272,7 @@ type measured struct {
 	alike   map[*sent]bool  // repeats that the flow table takes for copies: nothing in them differs from the original
 }
 
-// likeKey is what a packet shares with its copy (section 10).
+// likeKey is what a packet shares with its copy.
 type likeKey struct {
 	from int
 	k    packet.TCP

@@ -7,7 +7,7 @@ func flight4(ps ...pk) []pk {
 	return append([]pk{data(10_000, 0), data(10_010, 1), data(10_020, 2), data(10_030, 3)}, ps...)
 }
 
-// Section 5.5: what made the sender repeat.
+// What made the sender repeat.
 func TestRuleClass(t *testing.T) {
 	dup := func(at int64) pk { return acks(at, 0) }
 	playRules(t, []ruleTest{
@@ -75,7 +75,7 @@ func TestRuleTimerRun(t *testing.T) {
 	}
 }
 
-// Section 5.6: repeats that were needless, although they did not look so here.
+// Repeats that were needless, although they did not look so here.
 func TestRuleSpurious(t *testing.T) {
 	dsack := func(at int64, i int, blocks ...int) pk { return acks(at, i, blocks...) }
 	playRules(t, []ruleTest{

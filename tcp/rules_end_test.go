@@ -6,7 +6,7 @@ import (
 	"mirrorscope/packet"
 )
 
-// Section 4: how a connection ends. The client has sent up to position
+// How a connection ends. The client has sent up to position
 // firstByte, and so has the server; windows are 65535.
 func TestRuleResets(t *testing.T) {
 	const rst = packet.RST | ack
@@ -88,7 +88,7 @@ func TestRuleClosed(t *testing.T) {
 	}
 }
 
-// Section 1: what cannot be one stream begins a new count, and is no hole.
+// What cannot be one stream begins a new count, and is no hole.
 func TestRuleResync(t *testing.T) {
 	far := uint32(1<<30 + 70_000)
 	p := (scene{}).play(data(10_000, 0), acks(10_500, 1), pk{at: 20_000, seq: far, n: 1000}, pk{at: 20_500, dir: 1, ack: far + 1000}, pk{at: 900_000, seq: far + 1000, n: 1000}, pk{at: 900_500, dir: 1, ack: far + 2000})

@@ -14,7 +14,7 @@ func opened(p *play) (client, server, setup int64, s State) {
 	return us(h.Client), us(h.Server), us(h.Setup), h.State
 }
 
-// Section 3: what the handshake's times are taken from.
+// What the handshake's times are taken from.
 func TestRuleOpen(t *testing.T) {
 	// Clean samples of both halves, 500 and 300 µs, later.
 	later := []pk{
@@ -51,7 +51,7 @@ func TestRuleOpen(t *testing.T) {
 	}
 }
 
-// Section 2: both sides send a SYN, and answer the other's (RFC 9293 section
+// Both sides send a SYN, and answer the other's (RFC 9293 section
 // 3.5). The SYN-ACKs repeat no octet.
 func TestRuleSimultaneousOpen(t *testing.T) {
 	p := scene{bare: true}.play(

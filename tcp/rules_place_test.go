@@ -6,7 +6,7 @@ import (
 	"mirrorscope/packet"
 )
 
-// Section 5.3: where the original was lost.
+// Where the original was lost.
 func TestRulePlace(t *testing.T) {
 	older := func(ms uint32) func(*pk) { return func(p *pk) { p.ts = ms } }
 	playRules(t, []ruleTest{
@@ -45,7 +45,7 @@ func TestRulePlace(t *testing.T) {
 	})
 }
 
-// Section 5.4: what fills a hole is a repeat, or a packet that was overtaken.
+// What fills a hole is a repeat, or a packet that was overtaken.
 func TestRuleFiller(t *testing.T) {
 	id := func(n uint16) func(*pk) { return func(p *pk) { p.id = n } }
 	ts := func(ms uint32) func(*pk) { return func(p *pk) { p.ts = ms } }
@@ -85,7 +85,7 @@ func TestRuleFiller(t *testing.T) {
 	})
 }
 
-// Section 5.4: tails lost before the point leave no hole; identifications
+// Tails lost before the point leave no hole; identifications
 // betray their repeats.
 func TestRuleInferred(t *testing.T) {
 	id := func(n uint16) func(*pk) { return func(p *pk) { p.id = n } }
@@ -101,7 +101,7 @@ func TestRuleInferred(t *testing.T) {
 	})
 }
 
-// Sections 5.7 and 9: what the capture misses, and what that spoils.
+// What the capture misses, and what that spoils.
 func TestRuleCaptureLoss(t *testing.T) {
 	playRules(t, []ruleTest{
 		{"acknowledged and never recorded", scene{}, []pk{
@@ -123,7 +123,7 @@ func TestRuleCaptureLoss(t *testing.T) {
 	})
 }
 
-// Section 2: only ACKs are recorded. What they cover is not missed but never
+// Only ACKs are recorded. What they cover is not missed but never
 // was to be recorded.
 func TestRuleACKsAlone(t *testing.T) {
 	p := scene{bare: true}.play(pk{at: 0, dir: 1, seq: 1, ack: 1000}, pk{at: 1000, dir: 1, seq: 1, ack: 90_000}, pk{at: 900_000, dir: 1, seq: 1, ack: 200_000})
@@ -133,7 +133,7 @@ func TestRuleACKsAlone(t *testing.T) {
 	}
 }
 
-// Section 11: AccECN and ECN are agreed by the SYNs (RFC 3168 section 6.1.1).
+// AccECN and ECN are agreed by the SYNs (RFC 3168 section 6.1.1).
 func TestRuleECN(t *testing.T) {
 	for _, tt := range []struct {
 		name              string

@@ -8,8 +8,7 @@ import (
 	"mirrorscope/packet"
 )
 
-// These tests hold one packet sequence to each rule of the specification. A
-// scene starts with a handshake and two segments each way, which show both
+// These tests hold one packet sequence to each rule of measuring. A scene starts with a handshake and two segments each way, which show both
 // halves: 500 µs to the server and back, 300 µs to the client and back. Then
 // the client has sent up to position 2897, and so has the server. The tests go
 // on at 10 ms with segments of 1000 octets, number 0 first.
@@ -238,7 +237,7 @@ func playRules(t *testing.T, tests []ruleTest) {
 	}
 }
 
-// Section 5.1: what is examined, and how it is counted.
+// What is examined, and how it is counted.
 func TestRuleCounts(t *testing.T) {
 	playRules(t, []ruleTest{
 		{"nothing happens", scene{}, []pk{data(10_000, 0), acks(10_500, 1)}, ""},
@@ -268,7 +267,7 @@ func TestRuleCounts(t *testing.T) {
 	})
 }
 
-// Section 5.2: what looks like a repeat and is none.
+// What looks like a repeat and is none.
 func TestRuleNoRepeat(t *testing.T) {
 	shut := acks(10_500, 1).with(func(p *pk) { p.win = -1 })
 	playRules(t, []ruleTest{

@@ -2,7 +2,7 @@ package tcp
 
 import "testing"
 
-// Section 8: the server's think time. The server's half is 500 µs.
+// The server's think time. The server's half is 500 µs.
 func TestRuleTurns(t *testing.T) {
 	answer := func(at int64, upTo int, seq, n uint32) pk { return pk{at: at, dir: 1, ack: pos(upTo), seq: seq, n: n} }
 	const none = -1

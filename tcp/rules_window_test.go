@@ -6,7 +6,7 @@ import (
 	"mirrorscope/packet"
 )
 
-// Section 7: zero windows, and windows that are full. Times in µs.
+// Zero windows, and windows that are full. Times in µs.
 func TestRuleWindows(t *testing.T) {
 	zero := func(p pk) pk { return p.with(func(p *pk) { p.win = -1 }) }
 	size := func(p pk, win int) pk { return p.with(func(p *pk) { p.win = win }) }
@@ -64,7 +64,7 @@ func TestRuleWindows(t *testing.T) {
 	}
 }
 
-// Section 6: which ACKs give a sample of the server's half, and of which kind.
+// Which ACKs give a sample of the server's half, and of which kind.
 // The scene itself gives one clean sample of 500 µs.
 func TestRuleSamples(t *testing.T) {
 	tests := []struct {
