@@ -227,7 +227,7 @@ func (h *host) keepAlive() {
 	}
 	w := h.packet(packet.ACK)
 	w.lo, w.hi = h.nxt-1, h.nxt-1
-	h.kept++
+	w.kept = true
 	h.out(w)
 	h.alive.set(h.s.now + h.cfg.keepAlive)
 }

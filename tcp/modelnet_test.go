@@ -126,6 +126,7 @@ type wire struct {
 	tsval, tsecr uint32
 	id           uint16
 	copied       bool  // made by the network
+	kept, probe  bool  // a keep-alive, a zero-window probe
 	tx           *sent // of packets that occupy sequence space
 	trigger      *sent // what this pure ACK answers at once, or nil
 	reports      *sent // what its DSACK is for

@@ -33,8 +33,6 @@ type sender struct {
 	reo            timer
 	persist        timer
 	persistN       int
-
-	kept, shut int // keep-alives and zero-window probes sent
 }
 
 type caState uint8
@@ -265,7 +263,7 @@ func (h *host) windowProbe() {
 	}
 	w := h.packet(packet.ACK)
 	w.lo, w.hi = h.una-1, h.una-1
-	h.shut++
+	w.probe = true
 	h.out(w)
 	h.persistN++
 	h.persist.set(h.s.now + h.rto()<<min(h.persistN, 5))

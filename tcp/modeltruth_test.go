@@ -16,6 +16,7 @@ type truth struct {
 	data                    int64 // packets recorded that occupy sequence space
 	missed, unique          int64 // octets acknowledged and never recorded; recorded
 	half                    int64 // smallest time from data to the ACK that it caused at once, ns; 0 none
+	kept, probes            int64 // keep-alives and zero-window probes recorded
 	repeats                 []*sent
 }
 
@@ -44,6 +45,12 @@ func (r *result) judge(m *measured) [2]truth {
 		}
 		d := w.from
 		n[d]++
+		if w.kept {
+			ts[d].kept++
+		}
+		if w.probe {
+			ts[d].probes++
+		}
 		if w.tx == nil {
 			continue
 		}

@@ -8,10 +8,11 @@ import (
 	"mirrorscope/packet"
 )
 
-// These tests hold one packet sequence to each rule of measuring. A scene starts with a handshake and two segments each way, which show both
-// halves: 500 µs to the server and back, 300 µs to the client and back. Then
-// the client has sent up to position 2897, and so has the server. The tests go
-// on at 10 ms with segments of 1000 octets, number 0 first.
+// These tests hold one packet sequence to each rule of measuring. A scene
+// starts with a handshake and two segments each way, which show both halves:
+// 500 µs to the server and back, 300 µs to the client and back. Then each side
+// has sent up to position firstByte. The tests go on at 10 ms with segments of
+// 1000 octets, number 0 first.
 type scene struct {
 	stamps   bool // both sides use timestamps, ticks of 1 ms
 	ids      bool // both sides count IPv4 identifications up
