@@ -43,6 +43,8 @@ func (t *Table) likeness(f *Flow, p *packet.Packet, dir int) likeness {
 		return mirrorCopy
 	case weak || noID && age >= t.tick(f):
 		return noLikeness // nothing in it counts up: the host may have sent it again
+	case age >= int64(t.cfg.TCP.RTOMin):
+		return noLikeness // as late as a timer: some hosts repeat the very same packet
 	}
 	return networkCopy
 }

@@ -75,6 +75,7 @@ type class uint8
 const (
 	halfOpen class = iota
 	linger
+	closing // both FINs, but something is still repeated
 	dnsClass
 	udpClass
 	otherClass
@@ -85,7 +86,7 @@ const (
 // timeout of each class, ns.
 func (c *Config) timeouts() [numClasses]int64 {
 	return [numClasses]int64{
-		halfOpen: int64(c.SYNTimeout), linger: int64(c.TCPLinger), dnsClass: int64(c.DNSIdle), udpClass: int64(c.UDPIdle),
+		halfOpen: int64(c.SYNTimeout), linger: int64(c.TCPLinger), closing: int64(c.TupleIdle), dnsClass: int64(c.DNSIdle), udpClass: int64(c.UDPIdle),
 		otherClass: int64(c.OtherIdle), tcpClass: int64(c.TCPIdle),
 	}
 }
@@ -95,6 +96,8 @@ func (f *Flow) classOf() class {
 	switch f.key.Proto {
 	case packet.ProtoTCP:
 		switch {
+		case f.tcp.Closed() && !f.tcp.Settled():
+			return closing
 		case f.tcp.Ended():
 			return linger
 		case f.tcp.Opening():

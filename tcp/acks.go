@@ -25,7 +25,7 @@ func (c *Conn) acked(st *Store, p *packet.Packet, dir int) {
 		d.una = min(d.lo, ack)
 		d.has |= hasUna
 	}
-	if t.Flags&packet.SYN != 0 && d.has&sentSYN != 0 && t.Ack == d.isn+1 && ack < d.hi {
+	if t.Flags&packet.SYN != 0 && d.has&sentSYN != 0 && t.Ack == d.isn+1 && ack < d.hi && d.packets == 1 {
 		// Fast Open data was not taken (RFC 7413 section 4.2): what comes again is its first sending.
 		d.hi = ack
 		st.freeFlight(d)
@@ -55,6 +55,10 @@ func (c *Conn) missing(st *Store, d *Dir, ack, now int64) {
 		d.hi = ack
 		return
 	}
+	if ack == d.hi+1 && d.packets == 0 && d.has&hasISN == 0 {
+		d.lo, d.hi = ack, ack // a keep-alive was the first packet recorded: its octet went before
+		return
+	}
 	st.troubleOf(d).open(hole{span: span{d.hi, ack}, at: now, ackedAt: now, packets: d.packets, byACK: true})
 	d.hi = ack
 }
@@ -76,11 +80,7 @@ func (c *Conn) advance(st *Store, d *Dir, t *packet.TCP, ack, now int64, hasTS b
 				st.tallyOf(d).needless(r)
 			}
 		}
-		for i := range tr.holes {
-			if h := &tr.holes[i]; h.hi <= ack && h.ackedAt == 0 {
-				h.ackedAt = now
-			}
-		}
+		tr.arrived(d.una, ack, now)
 	}
 	d.movedFrom, d.una = d.una, ack
 	if d.repRun > 0 && After(uint32(ack), d.repSeq) {
@@ -159,12 +159,7 @@ func (c *Conn) sacks(st *Store, d *Dir, t *packet.TCP, ack, now int64) {
 				tr.sackedAt = now
 			}
 		}
-		// SACKed holes have arrived.
-		for j := range tr.holes {
-			if h := &tr.holes[j]; h.ackedAt == 0 && lo <= h.lo && h.hi <= hi {
-				h.ackedAt = now
-			}
-		}
+		tr.arrived(lo, hi, now)
 	}
 }
 

@@ -31,6 +31,10 @@ func (c *Conn) classify(st *Store, dir int, tr *trouble, r *repeat, p *packet.Pa
 	evidence := fresh && (heard.dupACKs >= st.cfg.DupThresh || sackedAbove > int64(st.cfg.DupThresh-1)*mss ||
 		sackedAbove > 0 && rtt > 0 && p.Time-heard.sackedAt >= rtt/4)
 
+	if d.has&hasUna != 0 && r.hi <= d.una && r.lo > tr.timerLo && r.hi <= tr.timerHi {
+		// All had arrived, and its ACKs have passed here; the sender still goes back over what its timer took for lost.
+		return ClassRTORecovery
+	}
 	prev := tr.latest(r.lo)
 	lastSent := d.lastAt
 	switch f := st.flightIf(d); {

@@ -127,6 +127,10 @@ func (c *Conn) Closed() bool {
 	return c.Dirs[0].has&hasFIN != 0 && c.Dirs[1].has&hasFIN != 0
 }
 
+// Settled: both FINs were recorded, and nothing is left to be acknowledged as
+// far as that is recorded.
+func (c *Conn) Settled() bool { return c.Closed() && !c.Dirs[0].unacked() && !c.Dirs[1].unacked() }
+
 // Ended: nothing but stragglers is to be expected.
 func (c *Conn) Ended() bool { return c.Closed() || c.flags&(reset|refused) != 0 }
 
@@ -260,8 +264,11 @@ func (c *Conn) Add(st *Store, p *packet.Packet, dir, client int, o *Opening, ali
 		}
 	case n > 0:
 		c.occupy(st, p, dir, s, s+n, alike)
-	case s == d.hi-1 && !alike:
+	case alike:
+	case s == d.hi-1:
 		c.probe(st, d, r, p, s, 0)
+	case s > d.hi && s-d.hi <= maxJump:
+		c.passOver(st, d, p, s) // an ACK alone tells how far its sender has come
 	}
 	c.exchange(st, p, dir, client, s, before)
 	c.zeroWindow(st, d, r, t, p.Time)

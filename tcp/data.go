@@ -70,15 +70,11 @@ func (c *Conn) stray(d, r *Dir, p *packet.Packet, s int64) bool {
 func (c *Conn) fresh(st *Store, p *packet.Packet, dir int, s, e int64) {
 	d, r := &c.Dirs[dir], &c.Dirs[1-dir]
 	t := &p.TCP
+	if tr := st.troubleIf(d); tr != nil {
+		tr.timerHi = 0
+	}
 	if s > d.hi {
-		h := hole{
-			span: span{d.hi, s}, at: p.Time, tsval: t.TSval, hasTS: t.Has&packet.HasTimestamps != 0, behindID: p.IPID,
-			idsOK: p.Version == 4 && d.idUp >= 4, packets: d.packets,
-		}
-		if d.has&hasUna != 0 && d.una >= s {
-			h.ackedAt = p.Time
-		}
-		st.troubleOf(d).open(h)
+		c.passOver(st, d, p, s)
 	} else if missing := c.inferred(st, d, r, p); missing > 0 {
 		// Of many, one may be the probe for the others.
 		d.tail = 1
@@ -108,6 +104,19 @@ func (c *Conn) fresh(st *Store, p *packet.Packet, dir int, s, e int64) {
 	} else {
 		d.has &^= probing
 	}
+}
+
+// passOver opens a hole between what was sent before and s, where p begins.
+func (c *Conn) passOver(st *Store, d *Dir, p *packet.Packet, s int64) {
+	h := hole{
+		span: span{d.hi, s}, at: p.Time, tsval: p.TCP.TSval, hasTS: p.TCP.Has&packet.HasTimestamps != 0, behindID: p.IPID,
+		idsOK: p.Version == 4 && d.idUp >= 4, packets: d.packets,
+	}
+	if d.has&hasUna != 0 && d.una >= s {
+		h.ackedAt = p.Time
+	}
+	st.troubleOf(d).open(h)
+	d.hi = s
 }
 
 // inferred: the packet is new by its number, but IPv4 identifications are
@@ -206,7 +215,7 @@ func (c *Conn) again(st *Store, p *packet.Packet, dir int, s, m int64) {
 		if !proven {
 			by = c.fills(st, d, tr, &h, p)
 		}
-		if early && !(proven && by == repeated) {
+		if early && (by == maybeRepeated || by == repeated && !proven) {
 			c.filled(st, d, tr, s, m) // nothing tells whether it was sent before
 			return
 		}
@@ -247,6 +256,9 @@ func (c *Conn) again(st *Store, p *packet.Packet, dir int, s, m int64) {
 	tr = st.troubleOf(d)
 	r.class = c.classify(st, dir, tr, &r, p)
 	r.sackHi = tr.sackHi()
+	if r.class == ClassRTO || r.class == ClassTimer {
+		tr.timerLo, tr.timerHi = s, d.hi
+	}
 	if d.has&hasUna != 0 && m <= d.una {
 		r.ackedAt = p.Time
 	}

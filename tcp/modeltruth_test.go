@@ -15,6 +15,8 @@ type truth struct {
 	early                   int64 // … before that
 	data                    int64 // packets recorded that occupy sequence space
 	missed, unique          int64 // octets acknowledged and never recorded; recorded
+	shut                    int64 // times that this side closed its window
+	shutFor                 int64 // ns
 	half                    int64 // smallest time from data to the ACK that it caused at once, ns; 0 none
 	kept, probes            int64 // keep-alives and zero-window probes recorded
 	repeats                 []*sent
@@ -30,8 +32,21 @@ func (r *result) judge(m *measured) [2]truth {
 	var n [2]int
 	first := [2]int64{-1, -1}
 	seen := map[*sent]bool{}
+	var shutAt [2]int64
+	last := int64(0)
 	for i := range r.records {
 		w := r.records[i].w
+		at := r.records[i].Time
+		last = max(last, at)
+		if shut := &shutAt[w.from]; w.flags&syn == 0 && (w.window == 0) != (*shut != 0) {
+			if *shut == 0 {
+				ts[w.from].shut++
+				*shut = at
+			} else {
+				ts[w.from].shutFor += at - *shut
+				*shut = 0
+			}
+		}
 		if w.flags&ack != 0 {
 			una[1-w.from] = max(una[1-w.from], w.ack)
 			if first[1-w.from] < 0 {
@@ -52,6 +67,9 @@ func (r *result) judge(m *measured) [2]truth {
 			ts[d].probes++
 		}
 		if w.tx == nil {
+			if first[d] >= 0 && w.flags&ack != 0 {
+				hi[d] = max(hi[d], w.lo) // a bare ACK tells how far its sender has come
+			}
 			continue
 		}
 		if first[d] < 0 {
@@ -93,6 +111,9 @@ func (r *result) judge(m *measured) [2]truth {
 		hi[d] = max(hi[d], x.hi)
 	}
 	for d := range ts {
+		if shutAt[d] != 0 {
+			ts[d].shutFor += last - shutAt[d]
+		}
 		if first[d] < 0 {
 			continue
 		}

@@ -64,7 +64,7 @@ func TestRuleFiller(t *testing.T) {
 		}, "reordered 1 extent 1 late 30000"},
 		{"2: overtaken by a bare ACK, too", scene{ids: true}, []pk{
 			{at: 9_990, seq: pos(1), id: 2}, data(10_000, 1).with(id(3)), data(40_000, 0).with(id(1)), acks(40_500, 2),
-		}, "reordered 1 extent 1 late 30000"},
+		}, "reordered 1 extent 2 late 30010"},
 		{"3: the sender had time to hear of it", scene{}, []pk{
 			data(10_000, 1), acks(10_200, 0, 1, 2), data(10_500, 0), acks(11_000, 2),
 		}, "repeats 1 octets 1000 before 1 fast 1"},

@@ -17,6 +17,8 @@ type trouble struct {
 
 	signals           // since una moved
 	before    signals // … and before it did: what the sender may still react to
+	timerLo   int64   // what the latest timer's repeat began with …
+	timerHi   int64   // … and what had been sent by then; 0 when something new was sent since
 	movedAt   int64   // record time of the ACK that moved una
 	untracked bool    // a bound was reached: something was forgotten
 }
@@ -122,6 +124,42 @@ func (t *trouble) precede(d *Dir, s, m int64, hasTS bool) {
 	} else {
 		t.untracked = true
 	}
+}
+
+// arrived marks what of the holes lies in [lo, hi): the receiver has it.
+func (t *trouble) arrived(lo, hi, now int64) {
+	for i := 0; i < len(t.holes); i++ {
+		h := &t.holes[i]
+		if h.lo >= hi {
+			return
+		}
+		if h.ackedAt != 0 || h.hi <= lo {
+			continue
+		}
+		if h.lo < lo {
+			if !t.split(i, lo) {
+				return
+			}
+			continue // the upper part is next
+		}
+		if h.hi > hi && !t.split(i, hi) {
+			return
+		}
+		t.holes[i].ackedAt = now
+	}
+}
+
+// split cuts hole i in two at p, if there is room.
+func (t *trouble) split(i int, p int64) bool {
+	if len(t.holes) == maxHoles {
+		t.untracked = true
+		return false
+	}
+	upper := t.holes[i]
+	upper.lo = p
+	t.holes[i].hi = p
+	t.holes = slices.Insert(t.holes, i+1, upper)
+	return true
 }
 
 // behind gives holes that an ACK opened what they lack: the first packet that
