@@ -64,7 +64,7 @@ func NewTable(cfg Config, learned *Learned, names *packet.Names) *Table {
 	if cfg.Interval > 0 {
 		perFlow += int64(unsafe.Sizeof(snapshot{}))
 	}
-	t.maxFlows = int(max(share/2/perFlow, 16))
+	t.maxFlows = int(max(share*3/8/perFlow, 16)) // an eighth is left to a Watcher
 	t.maxStore = share * 3 / 8
 	t.idHash = make(map[packet.PointID]uint64)
 	t.netHash = make(map[packet.NetworkID]uint64)

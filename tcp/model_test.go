@@ -277,20 +277,20 @@ type floor struct {
 // below that is what the engine reaches.
 var floors = [numKinds]floor{
 	planClean:         {spurious: 1, place: 1, class: 1, rtt: 1, think: 1},
-	planReordered:     {spurious: 0.98, place: 0.98, class: 0.90, rtt: 0.99, think: 1, inexact: 0.01, falsely: 0.01, probes: 0.01},
+	planReordered:     {spurious: 0.98, place: 0.98, class: 0.90, rtt: 0.99, think: 1, inexact: 0.01, falsely: 0.01},
 	planDuplicated:    {spurious: 0.98, place: 0.98, class: 0.50, rtt: 0.99, think: 1},
-	planSkewed:        {spurious: 1, place: 1, class: 1, probes: 0.25, volume: 0.85}, // a last ACK recorded behind the answer to its FIN
+	planSkewed:        {spurious: 1, place: 1, class: 1},
 	planMissed:        {spurious: 1, place: 1, class: 1, rtt: 0.99, think: 0.97},
 	planLoss:          {spurious: 0.98, place: 0.98, class: 0.95, timer: 0.88, told: 0.55, rtt: 0.97, think: 0.98, inexact: 0.03},
 	planBurst:         {spurious: 0.98, place: 0.98, class: 0.95, timer: 0.93, told: 0.8, rtt: 0.98, think: 0.97, inexact: 0.01, volume: 0.99},
 	planLossReordered: {spurious: 0.98, place: 0.98, class: 0.95, timer: 0.9, told: 0.65, rtt: 0.98, think: 0.98, inexact: 0.03, falsely: 0.01},
-	planSpike:         {spurious: 0.98, place: 1, class: 0.5, timer: 0.9, told: 0.8}, // the flight that follows a needless timer is not yet recognised
+	planSpike:         {spurious: 0.98, place: 1, class: 0.95, timer: 0.95, told: 0.8},
 	planSpikeBefore:   {spurious: 0.98, place: 1, class: 0.3, timer: 0.3, told: 0.6}, // nothing that passes tells of the time that went by
 	planSlowReader:    {spurious: 1, place: 1, class: 1, rtt: 0.99, think: 1},
 	planKeepAlive:     {spurious: 1, place: 1, class: 1, rtt: 0.99, think: 1},
 	planLossMissed:    {spurious: 0.98, place: 0, class: 0.93, timer: 0.93, told: 0.6, rtt: 0.98, think: 0.95, inexact: 0.02}, // place: rightly unlocated where the capture loses, too
-	planTails:         {spurious: 0.98, place: 0.98, class: 0.95, timer: 0.97, told: 0.6, rtt: 0.99, think: 0.92, tails: 0.75, inexact: 0.01},
-	planLossSkewed:    {spurious: 0.87, place: 0.92, class: 0.77, timer: 0.8, told: 0.6, inexact: 0.25, probes: 0.3, volume: 0.85},
+	planTails:         {spurious: 0.98, place: 0.98, class: 0.95, timer: 0.97, told: 0.6, rtt: 0.99, think: 0.92, tails: 0.80, inexact: 0.02},
+	planLossSkewed:    {spurious: 0.87, place: 0.92, class: 0.80, timer: 0.8, told: 0.6, inexact: 0.15},
 	planMidstream:     {spurious: 0.98, place: 0.93, class: 0.88, timer: 0.85, told: 0.5, rtt: 0.97, think: 0.97, inexact: 0.15}, // a hole with the round trip unknown is a guess
 	planOneSided:      {spurious: 0.95, inexact: 0.06},                                                                           // nobody tells of losses, nor of causes
 }

@@ -1,10 +1,17 @@
-// Package tcp measures one TCP connection from its packets: the handshake,
-// and the base of both halves of the round-trip time that decides it.
+// Package tcp measures one TCP connection from the packets that one observation
+// point recorded: the handshake, what was repeated and why, where it was lost,
+// what came out of order, the round trip to either side, windows, and how long
+// the server took to answer. It judges by what was recorded alone and says
+// where that does not suffice.
 //
-// State is per connection and per observation point, owned by one goroutine,
-// holds no pointers and allocates nothing. Times are record times in ns.
-// RFC 9293 (TCP), RFC 6298 section 3 (Karn), RFC 7323 (timestamps), RFC 7413
-// (Fast Open).
+// A Conn is per connection and observation point, owned by one goroutine, and
+// holds no pointers; what only some connections need at some times is in a
+// Store. Once a Store has grown, a packet allocates nothing. Times are record
+// times in ns.
+//
+// RFC 9293 (TCP), RFC 6298 (timer, Karn), RFC 7323 (timestamps), RFC 2018 and
+// 2883 (SACK, DSACK), RFC 8985 (RACK, TLP), RFC 3522 (Eifel), RFC 7413 (Fast
+// Open).
 package tcp
 
 // State says how much a value can be trusted.
