@@ -215,9 +215,12 @@ func (c *Conn) again(st *Store, p *packet.Packet, dir int, s, m int64) {
 		if !proven {
 			by = c.fills(st, d, tr, &h, p)
 		}
-		if early && (by == maybeRepeated || by == repeated && !proven) {
-			c.filled(st, d, tr, s, m) // nothing tells whether it was sent before
-			return
+		if early && !proven && (by == maybeRepeated || by == repeated) {
+			if p.Time-h.at < int64(st.cfg.RTOMin) {
+				c.filled(st, d, tr, s, m) // nothing tells whether it was sent before
+				return
+			}
+			by = maybeRepeated // too late to have been overtaken
 		}
 		switch by {
 		case reordered:
@@ -363,7 +366,7 @@ func (c *Conn) fills(st *Store, d *Dir, tr *trouble, h *hole, p *packet.Packet) 
 	}
 	if h.signalAt != 0 {
 		// The sender can have heard of the loss: its half of the path later.
-		if p.Time-h.signalAt >= c.senderHalf(d)*9/10 {
+		if p.Time-h.signalAt >= c.senderHalf(d)*9/10 || p.Time-h.at >= max(rtt, int64(st.cfg.RTOMin)) {
 			return repeated
 		}
 		return reordered

@@ -126,9 +126,10 @@ func (c *Conn) side(st *Store, s *Side, dir int, now int64, final bool) {
 		s.ZeroWindow.Probes = int64(y.zwProbes)
 	}
 	pending := int64(0)
-	if tr := st.troubleIf(d); tr != nil && final {
+	if tr := st.troubleIf(d); tr != nil {
 		for _, h := range tr.holes {
-			if h.ackedAt != 0 {
+			s.Recorded -= h.hi - h.lo
+			if h.ackedAt != 0 && final {
 				pending += h.hi - h.lo
 			}
 		}
@@ -160,7 +161,9 @@ func (c *Conn) side(st *Store, s *Side, dir int, now int64, final bool) {
 			x.Reasons |= Offload
 		}
 	}
-	s.Recorded -= s.Missed
+	if y != nil {
+		s.Recorded -= y.missed
+	}
 	if s.Missed > 0 && float64(s.Missed) > st.cfg.LossWarn*float64(s.Missed+s.Recorded) {
 		// The original of a repeat that filled a hole may have been missed, too.
 		x.State = Ambiguous

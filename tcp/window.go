@@ -37,6 +37,9 @@ func (c *Conn) windowFull(st *Store, d, r *Dir, now int64) {
 	if d.wfSince != 0 || r.zwSince != 0 || d.has&hasUna == 0 {
 		return
 	}
+	if tr := st.troubleIf(d); tr != nil && len(tr.holes) > 0 {
+		return // what is in flight is not known
+	}
 	if w := c.window(d, r); w > 0 && r.has&heard != 0 && d.hi-d.una >= w {
 		d.wfSince = now
 	}
