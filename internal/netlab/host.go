@@ -14,6 +14,7 @@ import (
 
 const (
 	tunDevice = "/dev/net/tun"
+	tapName   = "tap0"
 	mtu       = 1500
 )
 
@@ -103,8 +104,7 @@ func (h *Host) setUp(sysctl []map[string]string) error {
 		return fmt.Errorf("open %s: %w", tunDevice, err)
 	}
 	h.tap = fd
-	const name = "tap0"
-	ifr, err := unix.NewIfreq(name)
+	ifr, err := unix.NewIfreq(tapName)
 	if err != nil {
 		return err
 	}
@@ -112,9 +112,9 @@ func (h *Host) setUp(sysctl []map[string]string) error {
 	// every frame comes out as it would lie on a wire.
 	ifr.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI)
 	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, ifr); err != nil {
-		return fmt.Errorf("make %s: %w", name, err)
+		return fmt.Errorf("make %s: %w", tapName, err)
 	}
-	link, err := netlink.LinkByName(name)
+	link, err := netlink.LinkByName(tapName)
 	if err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func (h *Host) setUp(sysctl []map[string]string) error {
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
-			return fmt.Errorf("configure %s: %w", name, err)
+			return fmt.Errorf("configure %s: %w", tapName, err)
 		}
 	}
 	return nil
@@ -151,7 +151,12 @@ func addNeighbour(link netlink.Link, a netip.Addr, mac net.HardwareAddr) error {
 	})
 }
 
-// counters reads the TcpExt and Tcp counters of the namespace.
+// deviceDrops is the counter of packets that the device threw away, in both
+// directions.
+const deviceDrops = "DeviceDrops"
+
+// counters reads the counters of the namespace: TcpExt, Tcp and Ip, and what
+// its device dropped.
 func (h *Host) counters() (map[string]int64, error) {
 	m := map[string]int64{}
 	err := h.do(func() error {
@@ -164,12 +169,18 @@ func (h *Host) counters() (map[string]int64, error) {
 				return fmt.Errorf("%s: %w", file, err)
 			}
 		}
+		link, err := netlink.LinkByName(tapName)
+		if err != nil {
+			return err
+		}
+		drops := link.Attrs().Statistics
+		m[deviceDrops] = int64(drops.RxDropped + drops.TxDropped)
 		return nil
 	})
 	return m, err
 }
 
-// parseCounters adds the lines "TcpExt:" and "Tcp:" of a netstat or snmp file
+// parseCounters adds the lines "TcpExt:", "Tcp:" and "Ip:" of a netstat or snmp file
 // to m: a line of names, then one of values.
 func parseCounters(text string, m map[string]int64) error {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
@@ -178,7 +189,7 @@ func parseCounters(text string, m map[string]int64) error {
 		if len(names) != len(values) || names[0] != values[0] {
 			return fmt.Errorf("line %d has other names than line %d", i+1, i+2)
 		}
-		if names[0] != "TcpExt:" && names[0] != "Tcp:" {
+		if names[0] != "TcpExt:" && names[0] != "Tcp:" && names[0] != "Ip:" {
 			continue
 		}
 		for j := 1; j < len(names); j++ {

@@ -88,6 +88,9 @@ type Scenario struct {
 	Unsupported func() string
 }
 
+// NoSACK tells whether connections go without selective acknowledgements.
+func (s *Scenario) NoSACK() bool { return s.Sysctl["tcp_sack"] == "0" }
+
 // Want is what must be true of a run for the scenario to show what it says.
 type Want struct {
 	Outcomes []string // of the connections in order, as records name them; the last for all further
@@ -154,6 +157,14 @@ func Run(t testing.TB, s Scenario) Result {
 	panic("unreachable")
 }
 
+// lossInHost are counters of packets that a host threw away outside the network:
+// where one moves, a packet that was delivered may not have arrived.
+var lossInHost = []string{
+	"TCPBacklogDrop", "TCPRcvQDrop", "TCPOFODrop", "TCPZeroWindowDrop", "PruneCalled", "RcvPruned", "OfoPruned",
+	"PFMemallocDrop", "TCPMinTTLDrop", "TCPReqQFullDrop", "ListenDrops", "ListenOverflows", "TCPSpuriousRtxHostQueues",
+	"TCPRetransFail", "InCsumErrors", "InDiscards", "OutDiscards", deviceDrops,
+}
+
 // Unmet says in what r is not what the scenario is to show.
 func (s *Scenario) Unmet(r *Result) []string {
 	var unmet []string
@@ -166,6 +177,13 @@ func (s *Scenario) Unmet(r *Result) []string {
 		}
 		if !want.Has(n) {
 			unmet = append(unmet, fmt.Sprintf("the %s repeated %d packets, not %d to %d", Direction(side), n, want.Min, want.Max))
+		}
+	}
+	for side, counters := range r.Truth.Counters {
+		for _, name := range lossInHost {
+			if n := counters[name]; n != 0 {
+				unmet = append(unmet, fmt.Sprintf("%s of the %s is %d: it lost what the network had delivered", name, Direction(side), n))
+			}
 		}
 	}
 	for _, w := range s.Want.Kernel {

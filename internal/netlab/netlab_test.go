@@ -31,24 +31,9 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// lossInHost are counters of packets that a host threw away after they had
-// arrived at its device: where one moves, "delivered" is not the truth.
-var lossInHost = []string{
-	"TCPBacklogDrop", "TCPRcvQDrop", "TCPOFODrop", "TCPZeroWindowDrop", "PruneCalled", "RcvPruned", "OfoPruned",
-	"PFMemallocDrop", "TCPMinTTLDrop", "TCPReqQFullDrop", "ListenDrops", "ListenOverflows", "TCPSpuriousRtxHostQueues",
-	"TCPRetransFail", "InCsumErrors",
-}
-
 // kernelAgrees compares what both kernels counted with the packets that came
 // out of their devices.
 func kernelAgrees(t *testing.T, r *Result) {
-	for side, counters := range r.Truth.Counters {
-		for _, name := range lossInHost {
-			if counters[name] != 0 {
-				t.Errorf("%s of the %s is %d: packets were lost where the lab does not see it", name, Direction(side), counters[name])
-			}
-		}
-	}
 	flows := flowsOf(r.Sent)
 	if len(flows) < len(r.Truth.Connections) {
 		t.Fatalf("%d connections on the wire, %d established", len(flows), len(r.Truth.Connections))

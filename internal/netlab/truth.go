@@ -15,7 +15,7 @@ type Truth struct {
 	Outcomes    []string            `json:"outcomes"`    // of the connections in order, the last for all further
 	Turns       int                 `json:"turns"`       // requests and responses of each connection; 0: the load has none
 	Connections []KernelTruth       `json:"connections"` // that were established, in order
-	Counters    [2]map[string]int64 `json:"counters"`    // TcpExt and Tcp, the change over the run, by Direction
+	Counters    [2]map[string]int64 `json:"counters"`    // TcpExt, Tcp, Ip and DeviceDrops, the change over the run, by Direction
 	Captures    []CaptureTruth      `json:"captures"`
 }
 

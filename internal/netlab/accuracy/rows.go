@@ -94,6 +94,7 @@ var Rows = []Row{
 	{"False inferences", "data packets", "< 1 in 10⁴", 0.9999, 0.9999, sides(falseInferences)},
 	{"The same with capture loss", "data packets", "", 0, 0.99, sides(falseInferencesLossy)},
 	{"Retransmissions spurious or needed", "packets", "≥ 98 %", 0.98, 0.97, sides(established(spurious))},
+	{"The same without selective acknowledgements", "packets", "", 0, 0.5, sides(withoutSACK(spurious))},
 	{"Lost before or behind the tap", "packets", "≥ 98 %", 0.98, 0.97, sides(established(located))},
 	{"SYN and SYN-ACK repeats: spurious or needed", "packets", "", 0, 0.5, sides(opening(spurious))},
 	{"SYN and SYN-ACK repeats: lost before or behind the tap", "packets", "", 0, 0.5, sides(opening(located))},
@@ -198,9 +199,10 @@ func (s *Score) inferences(where string, t netlab.SideTruth, g Side) {
 	s.share(where, max(wrong, t.DataPackets), max(wrong, t.DataPackets)-wrong, 0, g.Inferred.V, float64(t.UnseenTails))
 }
 
-// opening and established apply f to sides that repeated a SYN or SYN-ACK, and
-// to the others. Whether the first one arrived cannot be seen from every tap:
-// behind it, an answer may be lost again.
+// opening applies f to sides that repeated a SYN or SYN-ACK. Whether the first
+// one arrived cannot be seen from every tap: behind it, an answer may be lost
+// again. established applies f to the others, with selective acknowledgements;
+// withoutSACK to those without.
 func opening(f func(*view, int, netlab.SideTruth, Side, *Score)) func(*view, int, netlab.SideTruth, Side, *Score) {
 	return func(c *view, side int, t netlab.SideTruth, g Side, s *Score) {
 		if t.SYN > 0 {
@@ -211,7 +213,15 @@ func opening(f func(*view, int, netlab.SideTruth, Side, *Score)) func(*view, int
 
 func established(f func(*view, int, netlab.SideTruth, Side, *Score)) func(*view, int, netlab.SideTruth, Side, *Score) {
 	return func(c *view, side int, t netlab.SideTruth, g Side, s *Score) {
-		if t.SYN == 0 {
+		if t.SYN == 0 && !c.scenario.NoSACK() {
+			f(c, side, t, g, s)
+		}
+	}
+}
+
+func withoutSACK(f func(*view, int, netlab.SideTruth, Side, *Score)) func(*view, int, netlab.SideTruth, Side, *Score) {
+	return func(c *view, side int, t netlab.SideTruth, g Side, s *Score) {
+		if t.SYN == 0 && c.scenario.NoSACK() {
 			f(c, side, t, g, s)
 		}
 	}
@@ -353,13 +363,17 @@ func amongLoss(c *view, side int, t netlab.SideTruth, g Side, s *Score) {
 }
 
 // notBlamed wants no more loss on either side of the tap than there was. What
-// the tool calls lost without a place is not blame.
+// the tool calls lost without a place is not blame, and without selective
+// acknowledgements a needless repeat may pass for a loss.
 func notBlamed(c *view, side int, t netlab.SideTruth, g Side, s *Score) {
 	if !g.LostBefore.Known || !g.LostAfter.Known {
 		s.number(c.where(side), Value{}, 0, equal)
 		return
 	}
 	excess := max(0, g.LostBefore.V-float64(t.LostBefore)) + max(0, g.LostAfter.V-float64(t.LostAfter))
+	if c.scenario.NoSACK() {
+		excess = max(0, excess-float64(t.Spurious))
+	}
 	s.number(c.where(side), sure(excess), 0, equal)
 }
 

@@ -27,11 +27,14 @@ A flow is what one side of a connection sent. The runs are real, so figures diff
 `
 
 const notes = `
-## What is withheld, and why
+## What cannot be known, and why
 
 - **A lost tail that looks new.** When everything from some packet to the end of a flight is lost before the tap, nothing is missing in
   what was recorded: the repeats are new data there. A gap in the IPv4 identification after a pause gives the first one away, so a
   single lost packet is found; of a whole lost flight only the first repeat comes after a pause.
+- **Needless repeats without selective acknowledgements.** After a timeout the sender repeats everything behind the hole, whether it had
+  arrived or not, and the one acknowledgement that follows covers both. The packets do not tell which it was; such repeats count as
+  needed.
 - **Tail loss probe or timeout.** With one segment in flight, Linux lets the probe wait as long as the timeout would. The packets are the
   same then, and so is their time.
 - **Repeats of SYN and SYN-ACK.** Whether the first SYN arrived is known by its answer. Where the answer is lost before it comes to the
