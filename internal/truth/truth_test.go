@@ -27,6 +27,9 @@ type truth struct {
 	WithoutCopies *struct {
 		TCPStreams []stream `json:"tcp_streams"`
 	} `json:"without_mirror_copies"`
+
+	TCPTrace  []tcptraceConn `json:"tcptrace"`
+	Published []published    `json:"upstream_expected"`
 }
 
 type stream struct {
@@ -44,6 +47,8 @@ type stream struct {
 	TunnelIDs  []map[string]any `json:"tunnel_ids"`
 	Simultan   bool             `json:"simultaneous_open"`
 	Packets    int64
+
+	MirrorCopies int64 `json:"mirror_copies"`
 }
 
 func (s *stream) client() endpoint { return endpoint{s.Client.Unmap(), s.ClientPort} }
@@ -52,6 +57,7 @@ func (s *stream) server() endpoint { return endpoint{s.Server.Unmap(), s.ServerP
 type side struct {
 	Packets      int64
 	PayloadBytes int64 `json:"payload_bytes"`
+	Analysis     map[string]int64
 }
 
 type handshake struct {
