@@ -249,12 +249,11 @@ func TestTruthOfTaps(t *testing.T) {
 	}{
 		{"clean", FromClient, map[string]SideTruth{"client": {}, "middle": {}, "server": {}, "middle-doubled": {}, "middle-skewed": {}}},
 		{"loss-before", FromClient, map[string]SideTruth{
-			"client":           {Repeats: 3, RepeatBytes: 3 * 1448, LostAfter: 3},
-			"middle":           {Repeats: 3, RepeatBytes: 3 * 1448, LostBefore: 3},
-			"server":           {Repeats: 3, RepeatBytes: 3 * 1448, LostBefore: 3},
-			"middle-doubled":   {Repeats: 3, RepeatBytes: 3 * 1448, LostBefore: 3},
-			"middle-snap":      {Repeats: 3, RepeatBytes: 3 * 1448, LostBefore: 3},
-			"middle-midstream": {Repeats: 3, RepeatBytes: 3 * 1448, LostBefore: 3},
+			"client":         {Repeats: 3, RepeatBytes: 3 * 1448, LostAfter: 3},
+			"middle":         {Repeats: 3, RepeatBytes: 3 * 1448, LostBefore: 3},
+			"server":         {Repeats: 3, RepeatBytes: 3 * 1448, LostBefore: 3},
+			"middle-doubled": {Repeats: 3, RepeatBytes: 3 * 1448, LostBefore: 3},
+			"middle-snap":    {Repeats: 3, RepeatBytes: 3 * 1448, LostBefore: 3},
 		}},
 		{"loss-after", FromClient, map[string]SideTruth{
 			"client": {Repeats: 3, RepeatBytes: 3 * 1448, LostAfter: 3},

@@ -69,7 +69,7 @@ type SideTruth struct {
 	Octets      int64 `json:"octets"`       // of payload that arrived and passed this tap, each once, recorded or not
 	Repeats     int   `json:"repeats"`      // retransmitted packets that can be told from new data, SYN and FIN included
 	RepeatBytes int64 `json:"repeat_bytes"` // payload
-	Unseen      int   `json:"unseen"`       // retransmitted packets that look new here: all before was lost and nothing above was recorded
+	Unseen      int   `json:"unseen"`       // retransmitted packets that look new here: no packet before tells that these octets were sent
 	UnseenTails int   `json:"unseen_tails"` // of Unseen: data and FINs, which an observer may infer
 	Spurious    int   `json:"spurious"`     // of Repeats: an earlier transmission arrived
 	LostBefore  int   `json:"lost_before"`  // of Repeats: no transmission arrived, none had passed this tap
@@ -201,7 +201,7 @@ func (v *view) truth() ConnectionTruth {
 func (v *view) side(d Direction) SideTruth {
 	var t SideTruth
 	var recorded intervals
-	var high, zeroSince int64
+	var high, next, zeroSince int64 // ends of the data recorded, and of what was sent by any packet's word
 	zero := false
 	passed := map[*Sent]bool{}
 	var data []*Sent
@@ -235,12 +235,15 @@ func (v *view) side(d Direction) SideTruth {
 			}
 		}
 		if s.Space == 0 {
+			// An acknowledgement carries the number of the next new octet: what
+			// lies below was sent, recorded or not.
+			next = max(next, s.Pos)
 			continue
 		}
 		switch {
 		case passed[s]:
 			t.Duplicates++
-		case s.Repeated() && s.Pos >= high:
+		case s.Repeated() && s.Pos >= next:
 			t.Unseen++
 			if s.Kind == Data || s.Kind == FIN {
 				t.UnseenTails++
@@ -253,6 +256,7 @@ func (v *view) side(d Direction) SideTruth {
 		passed[s] = true
 		recorded.add(s.Pos, s.Pos+s.Space)
 		high = max(high, s.Pos+s.Space)
+		next = max(next, high)
 	}
 	var arrived intervals
 	for _, s := range data {
