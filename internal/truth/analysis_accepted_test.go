@@ -24,17 +24,17 @@ var (
 			"recorded half a second later. Here each hole was filled, out of order or by a retransmission, or was not acknowledged before the " +
 			"capture ended: then the packet may have been lost before the observation point, and the capture missed nothing."}
 	missedUnannounced = reason{truthErrs, "Missed, and no packet behind the hole tells so",
-		"The receiver has octets that were never recorded: those between the SYN's number and the first data packet (172.28.50.86), or a SACK block " +
+		"The receiver has octets that were never recorded: 1348 between what its SYN-ACK acknowledges and the first data packet (172.28.50.86), or a SACK block " +
 			"above everything that was recorded (90.84.59.104). tshark looks at holes between data packets and at cumulative acknowledgments."}
 	goesOn = reason{truthErrs, "A packet that repeats and goes on",
 		"Packet 262 repeats [180336, 180601) and carries [180601, 181736) for the first time. To tshark it is a retransmission and moves nothing, so " +
 			"that the acknowledgment of 181736 acknowledges what it has not seen."}
 	finOrKeepAlive = reason{known, "One octet acknowledged behind an empty first packet",
-		"The octet is the FIN, which the capture missed. An octet below the acknowledgment behind an empty first packet may also be that of a " +
-			"keep-alive, which was sent long before the capture began; the sensor takes it for that."}
+		"The octet is the FIN, which the capture missed: its acknowledgment echoes the host's present timestamp. Without a look at that it is as behind a keep-alive, " +
+			"whose octet was sent before the capture began, and the sensor takes it for one."}
 	keepAliveFirst = reason{truthErrs, "The capture begins with a keep-alive",
-		"The first packet of the direction is empty and numbered one before the next octet; the answer acknowledges that octet, which was sent before " +
-			"the capture began. That is a keep-alive and its answer, and nothing was missed."}
+		"The first packet of the direction is empty and numbered one before the next octet; the answer acknowledges that octet and echoes a timestamp of minutes before. " +
+			"That is a keep-alive and its answer; the octet was sent before the capture began, and nothing was missed."}
 	keepAliveMidstream = reason{truthErrs, "Keep-alives in mid-stream",
 		"Empty, one octet before what the receiver has acknowledged, every 30 s, with nothing outstanding: keep-alives. tshark knows the next number only from " +
 			"the sender's own packets, which are all keep-alives here, and calls them duplicate acknowledgments."}
@@ -44,16 +44,16 @@ var (
 	notKeepAlive = reason{truthErrs, "One octet that was never acknowledged",
 		"The octet of packet 877 comes again after 0.5, 1, 2, 4 and 8 s, later together with the FIN, and was never acknowledged: its timer runs. " +
 			"A keep-alive is sent when nothing is outstanding. tshark goes by the number and the length alone."}
-	afterSignal = reason{truthErrs, "A repeat within 3 ms is a repeat",
-		"tshark calls out of order what comes below the highest number within 3 ms (or a round trip) of it. These octets were recorded before, or the hole was " +
-			"reported by duplicate acknowledgments or SACK for longer than the sender's half of the path; where the host counts its IP ids up, they come " +
-			"after those of all packets before. They were sent again."}
+	afterSignal = reason{truthErrs, "Sent again soon behind new data",
+		"tshark calls out of order what comes below the highest number within the initial round trip of it, or within 3 ms where that is unknown. These octets were " +
+			"recorded before, or their hole had been reported by duplicate acknowledgments or SACK for longer than the sender's half of the path, and where " +
+			"the host counts its IP ids up they come after those of all packets before. They were sent again."}
 	recut = reason{truthErrs, "Sent again in smaller pieces",
 		"Packets 378 and 379 (1460 octets each) are repeated as 1440 + 20 + 1440 + 20 with the next IP ids, as a host does after it was told of a smaller MTU. " +
 			"All octets were recorded before, so nothing can be out of order."}
 	sentEarlier = reason{truthErrs, "Late, but sent earlier",
-		"The timestamp (or the IP id) is older than that of the packet that opened the hole: it left the host before it and was overtaken. " +
-			"tshark calls retransmission what comes more than 3 ms or a round trip late, without a look at either."}
+		"The timestamp, or the IP id where the timestamps are equal, is older than that of the packet that opened the hole: it left the host before that and was overtaken. " +
+			"tshark looks at neither: it goes by the time, and calls retransmission what ends where the stream does."}
 	laterProof = reason{truthErrs, "Needless, as the receiver has told or tells later",
 		"A DSACK covers the repeat, or the acknowledgment echoes a timestamp from before it (Eifel): the original had arrived. So it had when a SYN comes again behind " +
 			"the SYN-ACK. tshark calls spurious only data that lies below the acknowledgment when it is recorded."}
@@ -82,7 +82,8 @@ var (
 			"sending, not missed, not repeated."}
 	rewrittenNumbers = reason{either, "A firewall that rewrites numbers",
 		"Recorded on both sides of a firewall that gives the server other sequence numbers: every packet of the server is there twice, in two number spaces. " +
-			"Neither tool can count such a stream; in truth nothing was repeated. The sensor follows the space of the SYN-ACK that answers the recorded SYN."}
+			"Neither tool can count such a stream; in truth nothing was repeated and nothing missed. The sensor follows the space of the SYN-ACK that answers the recorded SYN; both " +
+			"take some acknowledgments of the other space for missed packets."}
 	simultaneousOpen = reason{truthErrs, "The second step of a split handshake",
 		"The SYN-ACK has the number of its host's own SYN because both hosts have sent a SYN (RFC 9293 section 3.5). Nothing was lost."}
 	refusedTwice = reason{either, "Refused, and tried again",
@@ -110,9 +111,10 @@ var (
 		"tcptrace does not know the header with which this direction is encapsulated and has seen none of its packets."}
 	fragmentHeader = reason{truthErrs, "IPv6 fragment headers",
 		"Each packet has a fragment header (atomic fragments). tcptrace takes its 8 octets for payload: every acknowledgment repeats 8 octets."}
-	holesForgotten = reason{truthErrs, "Repeats of which tcptrace loses sight",
-		"In zeek-206 it counts no repeat from packet 236 to 262, although 168 to 211 are their first sendings, and calls out of order what an earlier repeat carried already. " +
-			"In zeek-reassembly it counts the octets of the frame, which are fewer than IP says, and calls fillers of holes out of order that come seconds later."}
+	holesForgotten = reason{truthErrs, "Originals that tcptrace does not remember",
+		"In zeek-206 the window was closed when the originals passed (168-211 and 1049 onwards): tcptrace calls all of them probes and forgets their octets, so that the repeats " +
+			"are new or out of order to it. In zeek-reassembly the originals of some repeats were lost before the tap: it counts only octets that it has seen, and calls " +
+			"three fillers of holes out of order that come more than a second later."}
 	wrappedNumbers = reason{truthErrs, "More than 4 GB",
 		"The sequence numbers wrap around during the transfer. Packet 69 is new; tcptrace finds its number among those of the first round."}
 
@@ -330,7 +332,7 @@ var analysisCases = []analysisCase{
 		"10.1.1.150 60566", "sum 0/7, retransmissions 0/7, octets 0/750", "1868, 1869, 1872, 1873, 1907, 2023, 2170"},
 
 	{&holesForgotten, "tcptrace", "tcp/zeek-206_example_b.pcap", "65.54.95.206 80 — 192.168.72.14 3254",
-		"65.54.95.206 80", "sum 91/108, retransmissions 65/108, out of order 26/0, octets 87595/148930", "1226-1299"},
+		"65.54.95.206 80", "sum 91/108, retransmissions 65/108, out of order 26/0, octets 87595/148930", "236-262, 1227-1258, 1277"},
 	{&holesForgotten, "tcptrace", "tcp/zeek-reassembly.pcap", "63.193.213.194 2564 — 128.3.97.175 80",
 		"63.193.213.194 2564", "retransmissions 14/17, out of order 3/0, octets 5559/9098", "35, 36, 39, 42, 45, 48, 50, 52, 64, 66, 68, 71, 74, 77, 112, 114, 116"},
 
