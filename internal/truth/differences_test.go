@@ -21,7 +21,7 @@ var verdicts = []struct {
 	verdict
 	title, intro string
 }{
-	{known, "Where the sensor is wrong", "Limits that are known. Each is on the list to be mended."},
+	{known, "Where the sensor is wrong", "Known limits."},
 	{either, "Where both can be defended", "The packets allow two readings, or a setting asks for the other."},
 	{truthErrs, "Where the sensor is right", "By the rule that is told, and by packets that show it."},
 }
