@@ -327,6 +327,11 @@ func (t *SideTruth) repeat(s *Sent, data []*Sent, tap Tap) {
 // may have to wait for its core. Timers of acknowledgements take 40 ms or more.
 const prompt = 10 * time.Millisecond
 
+// caused is how soon a SYN-ACK follows the SYN that caused it. It is short
+// because the timers of both hosts run out a second after the same moment: a
+// repeated SYN can arrive just before the SYN-ACK is repeated by itself.
+const caused = 200 * time.Microsecond
+
 func microseconds(ns int64) *float64 {
 	us := float64(ns) / 1000
 	return &us
@@ -355,7 +360,7 @@ func (v *view) handshake() HandshakeTruth {
 	}
 	var cause, opened *Sent
 	for _, s := range v.flow.sent[FromClient] {
-		if s.Kind == SYN && s.Delivered() && arrival(s) <= synack.Time && synack.Time-arrival(s) < int64(prompt) {
+		if s.Kind == SYN && s.Delivered() && arrival(s) <= synack.Time && synack.Time-arrival(s) < int64(caused) {
 			cause = s
 		}
 		if opened == nil && s.Ack >= 1 {
