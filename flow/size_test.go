@@ -15,7 +15,7 @@ func TestSizes(t *testing.T) {
 		got, most uintptr
 	}{
 		{"Flow", unsafe.Sizeof(Flow{}), 800},
-		{"tcp.Conn", unsafe.Sizeof(tcp.Conn{}), 496},
+		{"tcp.Conn", unsafe.Sizeof(tcp.Conn{}), 512},
 		{"tcp.Opening", unsafe.Sizeof(tcp.Opening{}), 512},
 		{"seenCopy", unsafe.Sizeof(seenCopy{}), 24},
 		{"packet.Packet", unsafe.Sizeof(packet.Packet{}), 256},

@@ -30,8 +30,16 @@ func (c *Conn) acked(st *Store, p *packet.Packet, dir int) {
 		d.hi = ack
 		st.freeFlight(d)
 	}
+	if ack <= d.hi+c.reach(d, r) {
+		d.has &^= suspect
+	} else if d.has&suspect == 0 || ack < d.suspectAt {
+		// Further than its sender can be, unless much was missed: then the next ACK says so, too.
+		d.has |= suspect
+		d.suspectAt = ack
+		return
+	}
 	if ack > d.hi {
-		c.missing(st, d, ack, p.Time)
+		c.missing(st, d, t, ack, p.Time)
 	}
 	if t.NumSACK > 0 {
 		c.sacks(st, d, t, ack, p.Time)
@@ -48,14 +56,27 @@ func (c *Conn) acked(st *Store, p *packet.Packet, dir int) {
 	c.calm(st, d, p.Time)
 }
 
+// reach is how far behind what was recorded d's sender can be: a few of the
+// windows that r has offered it.
+func (c *Conn) reach(d, r *Dir) int64 {
+	w := int64(r.window)
+	switch {
+	case d.has&r.has&hasWScale != 0:
+		w <<= r.wscale
+	case d.has&r.has&hasISN == 0:
+		w <<= 10 // mid-stream: the scale is unknown
+	}
+	return max(4*w, 1<<18)
+}
+
 // missing: the receiver has acknowledged what was not recorded. Either the
 // capture missed it, or it is recorded late.
-func (c *Conn) missing(st *Store, d *Dir, ack, now int64) {
+func (c *Conn) missing(st *Store, d *Dir, t *packet.TCP, ack, now int64) {
 	if d.has&hasSeq == 0 {
 		d.hi = ack
 		return
 	}
-	if ack == d.hi+1 && d.packets == 0 && d.has&hasISN == 0 {
+	if ack == d.hi+1 && d.packets == 0 && d.has&hasISN == 0 && !(t.Has&packet.HasTimestamps != 0 && d.has&hasTSval != 0 && !After(d.firstTS, t.TSecr)) {
 		d.lo, d.hi = ack, ack // a keep-alive was the first packet recorded: its octet went before
 		return
 	}
@@ -150,7 +171,7 @@ func (c *Conn) sacks(st *Store, d *Dir, t *packet.TCP, ack, now int64) {
 				st.troubleOf(d).open(hole{span: span{d.hi, lo}, at: now, packets: d.packets, byACK: true})
 				d.hi = lo
 			}
-			c.missing(st, d, hi, now)
+			c.missing(st, d, t, hi, now)
 		}
 		tr := st.troubleOf(d)
 		if tr.sack(max(lo, ack), hi) {

@@ -10,11 +10,12 @@ type Dir struct {
 	una        int64 // highest cumulative ACK recorded from the receiver
 	gapsBefore int64 // octets of space passed before a gap that began a new count
 	seenAt     int64 // record time of the latest packet
-	firstAt    int64 // … of the first that occupied sequence space
-	lastAt     int64 // … and of the latest
+	firstAt    int64 // … of the first
+	lastAt     int64 // … of the latest that occupied sequence space
 	zwSince    int64 // this side offers no window since; 0: it does
 	wfSince    int64 // this side has filled the other's window since
 	movedFrom  int64 // una before that
+	suspectAt  int64 // an ACK that lay further ahead than the sender can have come
 	repAt      int64 // record time of the latest repeat
 
 	rtt half // timed from this direction's data to its ACK: the receiver's half of the path
@@ -23,7 +24,7 @@ type Dir struct {
 
 	isn      uint32 // of the SYN or SYN-ACK
 	tsval    uint32 // highest TSval sent
-	firstTS  uint32 // TSval of the first packet that occupied sequence space
+	firstTS  uint32 // TSval of the first packet
 	movedEcr uint32 // TSecr of the ACK that moved una last
 	repSeq   uint32 // first octet of the latest repeat
 	packets  uint32 // that occupied sequence space, network duplicates left out
@@ -60,6 +61,7 @@ const (
 	sentSYNACK
 	heard     // window holds that of a packet without SYN
 	movedEcho // movedEcr is known
+	suspect   // suspectAt is known
 	probing   // the receiver has closed its window, and nothing new was sent since
 )
 
@@ -256,6 +258,7 @@ func (c *Conn) Add(st *Store, p *packet.Packet, dir, client int, o *Opening, ali
 		// Simultaneous open: it repeats the number of its own SYN, which is no loss.
 	case d.has&hasSeq == 0:
 		d.has |= hasSeq
+		d.firstAt, d.firstTS, d.firstID = p.Time, t.TSval, p.IPID
 		if d.has&hasUna == 0 || r.has&sentSYNACK == 0 || s < d.una || s-d.una > maxEarlyData {
 			d.lo, d.hi = s, s
 		}

@@ -22,9 +22,7 @@ func (c *Conn) occupy(st *Store, p *packet.Packet, dir int, s, e int64, alike bo
 		st.tallyOf(d).strays++
 		return
 	}
-	if d.packets++; d.packets == 1 {
-		d.firstAt, d.firstTS, d.firstID = p.Time, p.TCP.TSval, p.IPID
-	}
+	d.packets++
 	if tr := st.troubleIf(d); tr != nil {
 		tr.behind(d, p, s)
 	}

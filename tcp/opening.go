@@ -205,7 +205,8 @@ func (o *Opening) Result(c *Conn) Handshake {
 		}
 		h.Reasons |= why
 		if why&ClockStep != 0 {
-			h.Setup = Absent // the SYN was recorded late: what follows it is too short
+			// The directions are skewed: what follows the SYN is too short, and the client's half is off by as much.
+			h.Setup, h.Client = Absent, Absent
 		}
 	}
 	switch {

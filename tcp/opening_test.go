@@ -122,7 +122,7 @@ func TestHandshake(t *testing.T) {
 		}, Measured, 0, 800, 300, 500, 800, 800},
 		{"SYN recorded behind its SYN-ACK", []seg{
 			{at: 0, dir: 1, flags: synack, seq: 900, ack: 101}, {at: 100, flags: syn, seq: 100}, {at: 300, flags: ack, seq: 101, ack: 901},
-		}, Unknown, ClockStep, none, 300, none, none, none},
+		}, Unknown, ClockStep, none, none, none, none, none},
 		{"unfinished", []seg{{at: 0, flags: syn, seq: 100}}, Unknown, 0, none, none, none, none, none},
 	}
 	for _, tt := range tests {

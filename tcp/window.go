@@ -66,7 +66,7 @@ func (c *Conn) probe(st *Store, d, r *Dir, p *packet.Packet, s, n int64) bool {
 	case shut && n <= 1 && (s == d.hi-1 || s == d.una-1), shut && r.zwSince != 0 && n > 0 && s == d.una:
 		st.tallyOf(d).zwProbes++
 		return true
-	case n <= 1 && s == d.hi-1 && d.una == d.hi && r.zwSince == 0 && d.has&hasFIN == 0 && (d.packets == 0 || d.recorded >= d.hi):
+	case n <= 1 && s == d.hi-1 && d.una == d.hi && r.zwSince == 0 && d.has&hasFIN == 0 && (d.recorded == 0 || d.recorded >= d.hi):
 		st.tallyOf(d).keepAlives++
 		return true
 	}
