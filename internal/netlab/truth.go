@@ -87,11 +87,12 @@ type SideTruth struct {
 
 // HandshakeTruth has durations in µs; nil where there is none.
 type HandshakeTruth struct {
-	Client  *float64 `json:"client_us"`
-	Server  *float64 `json:"server_us"`
-	Setup   *float64 `json:"setup_us"`
-	SYNs    int      `json:"syns"`
-	SYNACKs int      `json:"synacks"`
+	Client  *float64  `json:"client_us"`
+	Server  *float64  `json:"server_us"`
+	Answers []float64 `json:"answers_us"` // from a SYN to the SYN-ACK that it caused, of every pair recorded
+	Setup   *float64  `json:"setup_us"`
+	SYNs    int       `json:"syns"`
+	SYNACKs int       `json:"synacks"`
 }
 
 // RTTTruth is about the round trips of one half, from a packet with sequence
@@ -358,18 +359,23 @@ func (v *view) handshake() HandshakeTruth {
 	if synack == nil {
 		return t
 	}
-	var cause, opened *Sent
+	var opened *Sent
 	for _, s := range v.flow.sent[FromClient] {
-		if s.Kind == SYN && s.Delivered() && arrival(s) <= synack.Time && synack.Time-arrival(s) < int64(caused) {
-			cause = s
-		}
 		if opened == nil && s.Ack >= 1 {
 			opened = s
 		}
 	}
 	at, ok := v.first[synack]
-	if from, seen := v.first[cause]; ok && seen {
-		t.Server = microseconds(at - from)
+	for _, answer := range v.flow.sent[FromServer] {
+		from, seen1 := v.first[v.cause(answer)]
+		to, seen2 := v.first[answer]
+		if answer.Kind != SYNACK || !seen1 || !seen2 {
+			continue
+		}
+		t.Answers = append(t.Answers, float64(to-from)/1000)
+		if answer == synack {
+			t.Server = microseconds(to - from)
+		}
 	}
 	if to, seen := v.first[opened]; ok && seen {
 		t.Client = microseconds(to - at)
@@ -387,6 +393,18 @@ func (v *view) handshake() HandshakeTruth {
 		t.Setup = microseconds(end - begin)
 	}
 	return t
+}
+
+// cause gives the SYN that the server answered with a SYN-ACK, or nil where it
+// sent that by itself.
+func (v *view) cause(synack *Sent) *Sent {
+	var cause *Sent
+	for _, s := range v.flow.sent[FromClient] {
+		if s.Kind == SYN && s.Delivered() && arrival(s) <= synack.Time && synack.Time-arrival(s) < int64(caused) {
+			cause = s
+		}
+	}
+	return cause
 }
 
 // rtt gives the round trips from what sender d sent to its receiver and back,

@@ -1,6 +1,7 @@
 package accuracy
 
 import (
+	"math"
 	"slices"
 
 	"mirrorscope/internal/netlab"
@@ -9,14 +10,22 @@ import (
 // exactTimes is the tolerance of times that are differences of two packets'.
 var exactTimes = near(100, 0.01)
 
+// handshake takes any pair of SYN and SYN-ACK for the server's half.
 func handshake(c *view, s *Score) {
 	if !c.whole() {
 		return
 	}
-	for side, want := range []*float64{c.truth.Handshake.Client, c.truth.Handshake.Server} {
-		if want != nil {
-			s.number(c.where(side), []Value{c.got.Handshake.Client, c.got.Handshake.Server}[side], *want, exactTimes)
+	if want := c.truth.Handshake.Client; want != nil {
+		s.number(c.where(0), c.got.Handshake.Client, *want, exactTimes)
+	}
+	if want := c.truth.Handshake.Server; want != nil {
+		got, nearest := c.got.Handshake.Server, *want
+		for _, us := range c.truth.Handshake.Answers {
+			if math.Abs(got.V-us) < math.Abs(got.V-nearest) {
+				nearest = us
+			}
 		}
+		s.number(c.where(1), got, nearest, exactTimes)
 	}
 }
 
