@@ -139,6 +139,10 @@ var differences = []difference{
 		"one SYN, answered after 1.1 s, and later data after a fraction of that: withheld as lost_before_op rather than told as a round trip"},
 	{"handshake", "tcp/mercury-capture2.pcap", "10.0.2.15 1040 — 176.32.101.4 80", either,
 		"one SYN, answered after 1.1 s, and later data after a fraction of that: withheld as lost_before_op rather than told as a round trip"},
+	{"handshake", "tcp/arkime-tcp_handshake_synthetic.pcap", "192.0.2.10 40004 — 198.51.100.5 8080", truthErrs,
+		"made by hand: the ACK acknowledges 123456789 and not the SYN-ACK's 8001, so it ends no handshake"},
+	{"handshake", "tcp/arkime-tcp_handshake_synthetic.pcap", "192.0.2.10 40010 — 198.51.100.5 8080", truthErrs,
+		"made by hand: the ACK acknowledges 517000 and not the SYN-ACK's 17001, so it ends no handshake"},
 	{"handshake", "tcp/arkime-tcp_handshake_synthetic.pcap", "192.0.2.10 40011 — 198.51.100.5 8080", truthErrs,
 		"made by hand: the ACK acknowledges 19000 − 499705 and not the SYN-ACK's 19001, so it ends no handshake"},
 
