@@ -195,9 +195,4 @@ func randomFates(r *rand.Rand, n, parts int) (fates []pcapgen.Fate) {
 	return fates
 }
 
-// missing loses each record with a probability.
-func missing(r *rand.Rand, rate float64) func(*pcapgen.Recorded) bool {
-	return func(*pcapgen.Recorded) bool { return r.Float64() < rate }
-}
-
 func addrPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }

@@ -233,7 +233,7 @@ func TestMatch(t *testing.T) {
 func TestQuotedFlow(t *testing.T) {
 	a, b, r := netip.MustParseAddr("10.0.0.7"), netip.MustParseAddr("10.0.0.9"), netip.MustParseAddr("10.0.0.1")
 	for port := range uint16(200) {
-		syn := []pcapgen.Layer{pcapgen.IPv4{Src: a, Dst: b, ID: 7}, pcapgen.TCP{SrcPort: 40000 + port, DstPort: 443, Seq: 99, Flags: uint16(packet.SYN)}}
+		syn := []pcapgen.Layer{pcapgen.IPv4{Src: a, Dst: b, ID: 7}, pcapgen.TCP{SrcPort: 40000 + port, DstPort: 443, Seq: 99, Flags: packet.SYN}}
 		f1 := pcapgen.Build(append([]pcapgen.Layer{pcapgen.Ethernet{}}, syn...)...)
 		f2 := pcapgen.Build(pcapgen.Ethernet{}, pcapgen.IPv4{Src: r, Dst: a}, pcapgen.ICMP{Type: 3, Code: 1}, pcapgen.Payload(pcapgen.Build(syn...)))
 		src := &frames{list: []capture.Frame{

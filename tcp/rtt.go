@@ -22,16 +22,11 @@ func (h *half) base() int64 {
 	return h.min
 }
 
-// known is the half without queues. solid says that no sample in it was
-// carried by an answer, and may hold the time to think of it.
+// known is the half without queues, as far as is known. solid says that
+// something else than answers, which may hold the time to think of them, has
+// shown it: it may be less still, but not much more.
 func (h *half) known() (ns int64, solid bool) {
-	switch {
-	case h.solid != 0 && (h.handshake == 0 || h.solid < h.handshake):
-		return h.solid, true
-	case h.handshake != 0:
-		return h.handshake, true
-	}
-	return h.min, false
+	return h.base(), h.solid != 0 || h.handshake != 0
 }
 
 // take adds a sample. How it was taken and whether the ACK may have been

@@ -49,9 +49,8 @@ type hole struct {
 	at       int64  // record time of the packet behind it
 	tsval    uint32 // of that packet …
 	hasTS    bool
-	beforeID uint16 // IPv4 identification of the packet before it …
 	behindID uint16 // … and of the packet behind it
-	idsOK    bool   // these count up by one
+	idsOK    bool   // these count up
 	byACK    bool   // opened by an ACK of what was not recorded, not by a packet behind it
 	packets  uint32 // Dir.packets when it was opened
 	signalAt int64  // first signal of its loss that was recorded; 0 none
