@@ -6,6 +6,7 @@ import "mirrorscope/packet"
 // side said about it. Positions are 64-bit (see unwrap).
 type Dir struct {
 	lo, hi     int64 // first position recorded, and the end of the highest: recorded, or acknowledged
+	first      int64 // position of the first packet recorded
 	recorded   int64 // end of the highest position recorded
 	una        int64 // highest cumulative ACK recorded from the receiver
 	gapsBefore int64 // octets of space passed before a gap that began a new count
@@ -262,6 +263,7 @@ func (c *Conn) Add(st *Store, p *packet.Packet, dir, client int, o *Opening, ali
 		if d.has&hasUna == 0 || r.has&sentSYNACK == 0 || s < d.una || s-d.una > maxEarlyData {
 			d.lo, d.hi = s, s
 		}
+		d.first = d.lo
 		if n > 0 {
 			c.occupy(st, p, dir, s, s+n, false)
 		}

@@ -180,7 +180,7 @@ func (c *Conn) again(st *Store, p *packet.Packet, dir int, s, m int64) {
 	older := hasTS && d.has&hasTSval != 0 && After(d.tsval, t.TSval)
 
 	tr := st.troubleIf(d)
-	early := s < d.lo && d.has&hasISN == 0
+	early := s < d.first && d.has&hasISN == 0
 	if early {
 		tr = st.troubleOf(d)
 		tr.precede(d, s, m, hasTS)

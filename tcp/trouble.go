@@ -108,7 +108,7 @@ func (t *trouble) open(h hole) {
 // direction begin at s.
 func (t *trouble) precede(d *Dir, s, m int64, hasTS bool) {
 	h := hole{
-		span: span{s, min(m, d.lo)}, at: d.firstAt, tsval: d.firstTS, hasTS: hasTS && d.has&hasTSval != 0, behindID: d.firstID, idsOK: d.idUp >= 4,
+		span: span{s, min(m, d.first)}, at: d.firstAt, tsval: d.firstTS, hasTS: hasTS && d.has&hasTSval != 0, behindID: d.firstID, idsOK: d.idUp >= 4,
 		packets: d.packets, signalAt: t.sackedAt,
 	}
 	if h.signalAt == 0 && t.dupACKs > 0 {
@@ -117,7 +117,7 @@ func (t *trouble) precede(d *Dir, s, m int64, hasTS bool) {
 	if d.has&hasUna != 0 && d.una >= h.hi {
 		h.ackedAt = d.firstAt
 	}
-	d.lo = s
+	d.lo = min(d.lo, s)
 	if len(t.holes) < maxHoles {
 		t.holes = slices.Insert(t.holes, 0, h)
 	} else {
