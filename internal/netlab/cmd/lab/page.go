@@ -30,8 +30,9 @@ const notes = `
 ## What cannot be known, and why
 
 - **A lost tail that looks new.** When everything from some packet to the end of a flight is lost before the tap, nothing is missing in
-  what was recorded: the repeats are new data there. A gap in the IPv4 identification after a pause gives the first one away, so a
-  single lost packet is found; of a whole lost flight only the first repeat comes after a pause.
+  what was recorded: the repeats are new data there. A gap in the IPv4 identification after a pause gives them away, and its width how
+  many are missing; of two or three one is counted, since the others may be probes for it, and of more all but one. Where the
+  sender's next bare acknowledgement is recorded first, its sequence number shows the loss, and nothing needs to be inferred.
 - **Needless repeats without selective acknowledgements.** After a timeout the sender repeats everything behind the hole, whether it had
   arrived or not, and the one acknowledgement that follows covers both. The packets do not tell which it was; such repeats count as
   needed.
@@ -40,7 +41,7 @@ const notes = `
 - **Repeats of SYN and SYN-ACK.** Whether the first SYN arrived is known by its answer. Where the answer is lost before it comes to the
   tap, both explanations look alike.
 - **One direction recorded late**, beyond the round trip to the nearer host: acknowledgements are recorded before what they
-  acknowledge. Retransmissions in such a flow are marked as ambiguous.
+  acknowledge. Time stamps and identifications tell repeats from late data; without both, some are marked as ambiguous.
 - **Outcome of a connection without an answer.** The capture ends before the timeout does.
 - **A side that sent nothing but a reset** has no retransmissions to speak of.
 - **Response time** on a path whose base is not known, because every round trip recorded may contain time to think.
