@@ -11,9 +11,10 @@ import (
 type likeness uint8
 
 const (
-	noLikeness  likeness = iota // there is none, or a host sent the same again
-	mirrorCopy                  // the mirror delivered it twice
-	networkCopy                 // the network did: same place, but too late for the mirror
+	noLikeness   likeness = iota // there is none, or a host sent the same again
+	mirrorCopy                   // the mirror delivered it twice
+	networkCopy                  // the network did: same place, but too late for the mirror
+	candidateSYN                 // a SYN that may begin another connection of the 5-tuple
 )
 
 // likeness looks for a packet whose like was recorded at the same observation
@@ -39,7 +40,7 @@ func (t *Table) likeness(f *Flow, p *packet.Packet, dir int) likeness {
 		window = int64(t.cfg.DupWindowHop)
 	}
 	switch {
-	case age < window && (hop || position != p.Position || t.learned.dupMirror(p.Point) || !weak && age < t.dupFast(f, p)):
+	case age < window && (hop || position != p.Position || t.learned.dupMirror(p.Point) || !weak && age < t.dupFast(f, noID)):
 		return mirrorCopy
 	case weak || noID && age >= t.tick(f):
 		return noLikeness // nothing in it counts up: the host may have sent it again
@@ -54,7 +55,7 @@ func (t *Table) likeness(f *Flow, p *packet.Packet, dir int) likeness {
 func (t *Table) tick(f *Flow) int64 {
 	const stampTick = 1e6
 	if f != nil && f.key.Proto == packet.ProtoTCP {
-		if rtt := f.tcp.MinRTT(); rtt > 0 {
+		if rtt := f.tcp.KnownRTT(); rtt > 0 {
 			return min(rtt, stampTick)
 		}
 	}
@@ -63,13 +64,13 @@ func (t *Table) tick(f *Flow) int64 {
 
 // dupFast is the age below which no host can have repeated a packet byte for
 // byte: half the smallest round trip, if that is known to be short. Where
-// nothing in the packet counts up, one known half of it suffices.
-func (t *Table) dupFast(f *Flow, p *packet.Packet) int64 {
+// the identification does not count up, all that is known of it is taken.
+func (t *Table) dupFast(f *Flow, noID bool) int64 {
 	fast := int64(t.cfg.DupFast)
 	if f != nil && f.key.Proto == packet.ProtoTCP {
 		rtt := f.tcp.MinRTT()
-		if p.IPID == 0 && p.TCP.Has&packet.HasTimestamps == 0 {
-			rtt = f.tcp.KnownRTT()
+		if noID {
+			rtt = f.tcp.KnownRTT() // within a tick of its clock a host may repeat the very same packet
 		}
 		if rtt > 0 {
 			return min(fast, rtt/2)

@@ -11,10 +11,18 @@ type earlier struct {
 	ended int64 // on the input's clock
 }
 
+// continuity says what a packet is to the flow that generation gives.
+type continuity uint8
+
+const (
+	belongs   continuity = iota
+	strayed              // of the generation before: counted into neither
+	undecided            // it counts, but says nothing of the connection yet
+)
+
 // generation gives the flow that a TCP packet belongs to: n, which its key
-// names, or a new one that begins with it, when n is ended. ok is false for a
-// straggler of the generation before, which is counted into neither.
-func (t *Table) generation(n uint32, p *packet.Packet, dir int) (m uint32, ok bool) {
+// names, or a new one that begins with it, when n is ended.
+func (t *Table) generation(n uint32, p *packet.Packet, dir int) (m uint32, v continuity) {
 	f := t.flows.at(n)
 	if len(t.earlier) > 0 {
 		e, known := t.earlier[n]
@@ -28,11 +36,11 @@ func (t *Table) generation(n uint32, p *packet.Packet, dir int) (m uint32, ok bo
 			if f.snapshot != 0 {
 				t.activate(n, f)
 			}
-			return n, false
+			return n, strayed
 		}
 	}
 	if p.TCP.Flags&packet.SYN == 0 {
-		return n, true
+		return n, belongs
 	}
 	var candidate *uint32
 	syn, waits := t.candidates[n]
@@ -41,7 +49,7 @@ func (t *Table) generation(n uint32, p *packet.Packet, dir int) (m uint32, ok bo
 	}
 	switch f.tcp.Continues(p, dir, t.now-f.seen > int64(t.cfg.TupleIdle), candidate) {
 	case tcp.New:
-		return t.supersede(n, p, dir), true
+		return t.supersede(n, p, dir), belongs
 	case tcp.Candidate:
 		// It may be answered by a challenge ACK (RFC 5961 section 4): the SYN-ACK decides.
 		if len(t.candidates) < maxRare {
@@ -49,6 +57,7 @@ func (t *Table) generation(n uint32, p *packet.Packet, dir int) (m uint32, ok bo
 			c.Payload = nil
 			t.candidates[n] = c
 		}
+		return n, undecided
 	case tcp.Switch:
 		v := &f.sent[1-dir]
 		v.packets--
@@ -56,9 +65,9 @@ func (t *Table) generation(n uint32, p *packet.Packet, dir int) (m uint32, ok bo
 		v.payload -= uint64(syn.PayloadLen)
 		m := t.supersede(n, &syn, 1-dir)
 		t.update(m, t.flows.at(m), &syn, 1-dir, noLikeness)
-		return m, true
+		return m, belongs
 	}
-	return n, true
+	return n, belongs
 }
 
 // supersede ends flow n, for p begins another connection of its 5-tuple, and

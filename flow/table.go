@@ -38,9 +38,11 @@ type Table struct {
 	earlier    map[uint32]earlier       // by flow: the sequence space of the generation before
 	snapshots  pool.Pool[snapshot]
 
-	serial uint64 // of the latest record
-	now    int64  // highest record time of the input at the latest packet
-	second int64  // the latest barrier, ns; noSecond before the first
+	serial uint64   // of the latest record
+	due0   []uint32 // scratch of Collect
+	tie    int64    // the moment of the latest Collect whose records were not taken; 0 none
+	now    int64    // highest record time of the input at the latest packet
+	second int64    // the latest barrier, ns; noSecond before the first
 	out    []Record
 
 	watcher Watcher
@@ -117,9 +119,12 @@ func (t *Table) Add(p *packet.Packet) {
 		found = false
 	}
 	if found && p.Proto == packet.ProtoTCP && p.Flags&(packet.HeaderCut|packet.BadHeader) == 0 {
-		var ok bool
-		if n, ok = t.generation(n, p, dir); !ok {
+		var v continuity
+		switch n, v = t.generation(n, p, dir); v {
+		case strayed:
 			return
+		case undecided:
+			like = candidateSYN
 		}
 	}
 	if !found {
@@ -209,6 +214,9 @@ func (t *Table) updateTCP(f *Flow, p *packet.Packet, dir int, like likeness) {
 			f.opening = t.openings.GetZero()
 		}
 	}
+	if like == candidateSYN {
+		return
+	}
 	o := t.opening(f)
 	client := int(f.role.client)
 	if f.role.source == DirUnknown {
@@ -257,6 +265,26 @@ func (t *Table) Expire(now int64) {
 	}
 	t.closeIntervals(now)
 	t.now, t.second = max(t.now, now), now
+}
+
+// Collect ends the flows that are due by now, within a second: what a record
+// says, and its place in the order, do not depend on it.
+func (t *Table) Collect(now int64) {
+	t.tie = now
+	for c := range t.wheels {
+		w := &t.wheels[c]
+		for {
+			n := w.earliest(now/1e9, &t.flows)
+			if n == noFlow {
+				break
+			}
+			t.end(n, t.due(t.flows.at(n)), EndIdleTimeout)
+		}
+		t.due0 = w.dueIn(now/1e9+1, now, &t.flows, t.due0[:0])
+		for _, n := range t.due0 {
+			t.end(n, t.due(t.flows.at(n)), EndIdleTimeout)
+		}
+	}
 }
 
 // Flush ends all flows at the end of the input, whose clock stands at now.
@@ -331,5 +359,32 @@ func (t *Table) end(n uint32, release int64, reason EndReason) {
 func (t *Table) Take(buf []Record) []Record {
 	out := t.out
 	t.out = buf[:0]
+	if t.tie == 0 {
+		return out
+	}
+	// More may end at the moment of Collect: what has waits for its place among
+	// them, unless the clock seems to stand still.
+	ties := 0
+	for i := range out {
+		if out[i].Release == t.tie {
+			ties++
+		}
+	}
+	if ties > 0 && ties <= maxTies {
+		k := 0
+		for i := range out {
+			if out[i].Release == t.tie {
+				t.out = append(t.out, out[i])
+			} else {
+				out[k] = out[i]
+				k++
+			}
+		}
+		out = out[:k]
+	}
+	t.tie = 0
 	return out
 }
+
+// maxTies is how many records of one moment wait for each other.
+const maxTies = 1024

@@ -133,3 +133,39 @@ func BenchmarkAdd(b *testing.B) {
 		})
 	}
 }
+
+// Records that leave within a second leave in the same order, and say the same,
+// as those that wait for its end.
+func TestCollect(t *testing.T) {
+	play := func(every int) []Record {
+		s := newScene(t, func(c *Config) { c.Memory = minMemory })
+		for i := range 5000 {
+			s.at(time.Duration(i) * 700 * time.Microsecond)
+			s.add(s.udp(host{"10.1.0.1", uint16(20000 + i%3000)}, host{"10.0.0.9", 53}, "x"))
+			if i%7 == 0 {
+				s.add(s.tcp(host{"10.1.0.2", uint16(20000 + i)}, srv, "S", 1, 0, "")).add(s.tcp(srv, host{"10.1.0.2", uint16(20000 + i)}, "RA", 0, 2, ""))
+			}
+			if every > 0 && i%every == 0 {
+				s.table.Collect(s.table.now)
+				s.take()
+			}
+		}
+		recs := s.end()
+		for i := range recs {
+			recs[i].serial = 0
+		}
+		return recs
+	}
+	want := play(0)
+	for _, every := range []int{1, 10, 333} {
+		got := play(every)
+		if len(got) != len(want) {
+			t.Fatalf("every %d packets: %d records, want %d", every, len(got), len(want))
+		}
+		for i := range got {
+			if got[i] != want[i] {
+				t.Fatalf("every %d packets: record %d is %+v, want %+v", every, i, got[i], want[i])
+			}
+		}
+	}
+}

@@ -102,6 +102,26 @@ func (w *wheel) earliest(limit int64, flows *slab) uint32 {
 // anySecond as a limit: the earliest, whenever it is due.
 const anySecond = math.MaxInt64
 
+// dueIn adds to dst the flows in the slot of a second that are due by now (ns).
+func (w *wheel) dueIn(second, now int64, flows *slab, dst []uint32) []uint32 {
+	if w.n == 0 || second < w.base || second >= w.base+wheelSlots {
+		return dst
+	}
+	first := w.head[uint64(second)%wheelSlots]
+	if first == 0 {
+		return dst
+	}
+	for n := first - 1; ; {
+		f := flows.at(n)
+		if w.due(f) <= now {
+			dst = append(dst, n)
+		}
+		if n = f.next; n == first-1 {
+			return dst
+		}
+	}
+}
+
 // nextUsed is the distance in slots from base to the next slot in use.
 func (w *wheel) nextUsed() int {
 	start := int(uint64(w.base) % wheelSlots)

@@ -178,11 +178,14 @@ type reader struct {
 	free    chan *second // and back
 	cancel  context.CancelFunc
 
-	now    int64 // highest record time so far
-	second int64 // the running second, ns; -1 before the first packet
-	seen   flow.Capture
-	faces  int // interfaces named so far
-	watch  watch
+	now      int64 // highest record time so far
+	second   int64 // the running second, ns; -1 before the first packet
+	seen     flow.Capture
+	faces    int    // interfaces named so far
+	sent     int    // packets since records were last collected
+	last     int64  // record time of the frame before
+	filtered uint64 // frames that were held for a packet that Match left out
+	watch    watch
 }
 
 func newReader(src capture.Source, cfg Config, tables []*flow.Table, learned *flow.Learned) *reader {
@@ -211,6 +214,7 @@ func (r *reader) close() {
 // run reads to the end of the source, or until the context is done; then all
 // flows end.
 func (r *reader) run(ctx context.Context) error {
+	parent := ctx
 	ctx, r.cancel = context.WithCancel(ctx)
 	defer r.cancel()
 	var f capture.Frame
@@ -226,8 +230,8 @@ func (r *reader) run(ctx context.Context) error {
 		}
 		r.frame(&f, &p)
 	}
-	if errors.Is(err, io.EOF) {
-		err = nil
+	if errors.Is(err, io.EOF) || ctx.Err() != nil && parent.Err() == nil {
+		err = nil // in the second case the output has failed, and its error tells
 	}
 	r.decoder.Flush()
 	r.flush()
@@ -247,11 +251,13 @@ func (r *reader) frame(f *capture.Frame, p *packet.Packet) {
 	c.Packets++
 	c.Bytes += uint64(f.WireLen)
 	c.First, c.Last = min(c.First, f.Time), max(c.Last, f.Time)
-	if f.Time < r.now-int64(r.cfg.Flow.ClockStep) {
+	if c.Packets > 1 && f.Time < r.last-int64(r.cfg.Flow.ClockStep) {
 		c.ClockSteps++
 	}
+	r.last = f.Time
 	r.now = max(r.now, f.Time)
 
+	held := r.decoder.Settled[packet.OK]
 	skip := r.decoder.Decode(f.Data, uint16(f.Link), f.Interface, f.WireLen, f.Time, p)
 	switch skip {
 	case packet.OK:
@@ -269,6 +275,7 @@ func (r *reader) frame(f *capture.Frame, p *packet.Packet) {
 	}
 	if r.cfg.Match != nil && !r.cfg.Match(p) {
 		c.Skipped[packet.Filtered]++
+		r.filtered += r.decoder.Settled[packet.OK] - held
 		return
 	}
 	c.Decoded++
@@ -284,6 +291,10 @@ func (r *reader) frame(f *capture.Frame, p *packet.Packet) {
 		r.watch.turn()
 	}
 	r.send(p, flow.Partition(p.Hash), isPacket)
+	if r.sent++; r.sent >= collectEvery {
+		r.sent = 0
+		r.collect()
+	}
 	if p.Kind == packet.ICMPOther {
 		var q packet.Quote
 		if packet.ParseQuote(p, &q) {
@@ -316,6 +327,20 @@ func (r *reader) barrier(s int64) {
 	r.learned.Merge(r.tables, s)
 	r.second = s
 	r.ask(func(t *flow.Table) { t.Expire(s) })
+}
+
+// collectEvery is how many packets may pass before the records that are ready
+// leave, so that what a second ends need not fit into memory.
+const collectEvery = 1 << 15
+
+// collect asks for the records that are due by now, in the middle of a second.
+// Nobody waits: the question follows the packets.
+func (r *reader) collect() {
+	now := r.now
+	for _, s := range r.shards {
+		s.flush()
+	}
+	r.ask(func(t *flow.Table) { t.Collect(now) })
 }
 
 // flush ends all flows. What the last second has taught counts for those that
@@ -358,6 +383,8 @@ func (r *reader) capture() flow.Capture {
 			c.Skipped[s] += n
 		}
 	}
+	c.Decoded -= r.filtered
+	c.Skipped[packet.Filtered] += r.filtered
 	for _, t := range r.tables {
 		n := t.Counts()
 		c.Truncated += n.Truncated

@@ -32,6 +32,11 @@ func (c *Conn) acked(st *Store, p *packet.Packet, dir int) {
 	}
 	if ack <= d.hi+c.reach(d, r) {
 		d.has &^= suspect
+	} else if d.has&suspectSeq != 0 && ack >= d.suspectEnd && ack <= d.suspectEnd+c.reach(d, r) {
+		// The packet that lay so far ahead was the sender's: much was missed before it.
+		d.has &^= suspectSeq
+		c.missing(st, d, t, d.suspectFrom, p.Time)
+		d.hi, d.recorded = d.suspectEnd, d.suspectEnd
 	} else if d.has&suspect == 0 || ack < d.suspectAt {
 		// Further than its sender can be, unless much was missed: then the next ACK says so, too.
 		d.has |= suspect
@@ -42,7 +47,7 @@ func (c *Conn) acked(st *Store, p *packet.Packet, dir int) {
 		c.missing(st, d, t, ack, p.Time)
 	}
 	if t.NumSACK > 0 {
-		c.sacks(st, d, t, ack, p.Time)
+		c.sacks(st, d, r, t, ack, p.Time)
 	}
 	switch {
 	case ack > d.una:
@@ -76,7 +81,11 @@ func (c *Conn) missing(st *Store, d *Dir, t *packet.TCP, ack, now int64) {
 		d.hi = ack
 		return
 	}
-	if ack == d.hi+1 && d.packets == 0 && d.has&hasISN == 0 && !(t.Has&packet.HasTimestamps != 0 && d.has&hasTSval != 0 && !After(d.firstTS, t.TSecr)) {
+	if ack <= d.probeEnd {
+		d.hi = ack // the window's probe was taken
+		return
+	}
+	if tr := st.troubleIf(d); (tr == nil || len(tr.holes) == 0) && ack == d.hi+1 && d.packets == 0 && d.has&hasISN == 0 && !(t.Has&packet.HasTimestamps != 0 && d.has&hasTSval != 0 && !After(d.firstTS, t.TSecr)) {
 		d.lo, d.hi = ack, ack // a keep-alive was the first packet recorded: its octet went before
 		return
 	}
@@ -145,7 +154,7 @@ func (t *trouble) heard(now int64) {
 
 // sacks takes the blocks of a SACK option (RFC 2018), and a DSACK in front
 // (RFC 2883 section 4).
-func (c *Conn) sacks(st *Store, d *Dir, t *packet.TCP, ack, now int64) {
+func (c *Conn) sacks(st *Store, d, r *Dir, t *packet.TCP, ack, now int64) {
 	for i := range t.NumSACK {
 		lo, hi := unwrap(d.hi, t.SACK[i].Left), unwrap(d.hi, t.SACK[i].Right)
 		if hi <= lo || hi-lo > maxJump {
@@ -162,7 +171,7 @@ func (c *Conn) sacks(st *Store, d *Dir, t *packet.TCP, ack, now int64) {
 				continue
 			}
 		}
-		if hi <= d.una || lo < d.una-maxJump {
+		if hi <= d.una || lo < d.una-maxJump || hi > d.hi+c.reach(d, r) {
 			continue
 		}
 		if hi > d.hi {
@@ -188,6 +197,9 @@ func (c *Conn) sacks(st *Store, d *Dir, t *packet.TCP, ack, now int64) {
 // one the network, or a repeat that the capture missed, made the second.
 func (c *Conn) dsack(st *Store, d *Dir, lo, hi int64) {
 	y := st.tallyOf(d)
+	if hi-lo == 1 && y.keepAlives+y.zwProbes > 0 {
+		return // the octet of a probe
+	}
 	matched := false
 	if tr := st.troubleIf(d); tr != nil {
 		for i := range tr.repeats {

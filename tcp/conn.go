@@ -5,19 +5,23 @@ import "mirrorscope/packet"
 // Dir is the state of one direction: what its sender sent, and what the other
 // side said about it. Positions are 64-bit (see unwrap).
 type Dir struct {
-	lo, hi     int64 // first position recorded, and the end of the highest: recorded, or acknowledged
-	first      int64 // position of the first packet recorded
-	recorded   int64 // end of the highest position recorded
-	una        int64 // highest cumulative ACK recorded from the receiver
-	gapsBefore int64 // octets of space passed before a gap that began a new count
-	seenAt     int64 // record time of the latest packet
-	firstAt    int64 // … of the first
-	lastAt     int64 // … of the latest that occupied sequence space
-	zwSince    int64 // this side offers no window since; 0: it does
-	wfSince    int64 // this side has filled the other's window since
-	movedFrom  int64 // una before that
-	suspectAt  int64 // an ACK that lay further ahead than the sender can have come
-	repAt      int64 // record time of the latest repeat
+	lo, hi      int64 // first position recorded, and the end of the highest: recorded, or acknowledged
+	first       int64 // position of the first packet recorded
+	recorded    int64 // end of the highest position recorded
+	una         int64 // highest cumulative ACK recorded from the receiver
+	gapsBefore  int64 // octets of space passed before a gap that began a new count
+	seenAt      int64 // record time of the latest packet
+	firstAt     int64 // … of the first
+	lastAt      int64 // … of the latest that occupied sequence space
+	zwSince     int64 // this side offers no window since; 0: it does
+	wfSince     int64 // this side has filled the other's window since
+	movedFrom   int64 // una before that
+	fin         int64 // position behind the FIN
+	probeEnd    int64 // where the latest zero-window probe with data ended
+	suspectEnd  int64
+	suspectFrom int64 // a packet that lay further ahead than the window allows
+	suspectAt   int64 // an ACK that lay further ahead than the sender can have come
+	repAt       int64 // record time of the latest repeat
 
 	rtt half // timed from this direction's data to its ACK: the receiver's half of the path
 
@@ -60,10 +64,11 @@ const (
 	hasTimestamps
 	sentSYN
 	sentSYNACK
-	heard     // window holds that of a packet without SYN
-	movedEcho // movedEcr is known
-	suspect   // suspectAt is known
-	probing   // the receiver has closed its window, and nothing new was sent since
+	heard      // window holds that of a packet without SYN
+	movedEcho  // movedEcr is known
+	suspect    // suspectAt is known
+	suspectSeq // suspectFrom is known
+	probing    // the receiver has closed its window, and nothing new was sent since
 )
 
 // Conn is one connection at one observation point. Directions are numbered by
@@ -210,9 +215,9 @@ func (c *Conn) MinRTT() int64 {
 	return a + b
 }
 
-// KnownRTT is what is known of that: the path is at least as long. 0 where
-// neither half is.
-func (c *Conn) KnownRTT() int64 { return c.Dirs[0].rtt.min + c.Dirs[1].rtt.min }
+// KnownRTT is what is known of the path, the handshake's halves included: it is
+// at least as long. 0 where neither half is.
+func (c *Conn) KnownRTT() int64 { return c.Dirs[0].rtt.base() + c.Dirs[1].rtt.base() }
 
 // Add takes a packet that was recorded in direction dir, in record order,
 // mirror copies left out. client is the direction of the client as far as the
@@ -243,7 +248,6 @@ func (c *Conn) Add(st *Store, p *packet.Packet, dir, client int, o *Opening, ali
 	}
 	if t.Flags&packet.FIN != 0 {
 		n++
-		d.has |= hasFIN
 	}
 	before := d.hi
 	c.peerHeard = r.una >= r.hi
@@ -272,7 +276,7 @@ func (c *Conn) Add(st *Store, p *packet.Packet, dir, client int, o *Opening, ali
 	case alike:
 	case s == d.hi-1:
 		c.probe(st, d, r, p, s, 0)
-	case s > d.hi && s-d.hi <= maxJump:
+	case s > d.hi && s-d.hi <= c.reach(d, r):
 		c.passOver(st, d, p, s) // an ACK alone tells how far its sender has come
 	}
 	c.exchange(st, p, dir, client, s, before)

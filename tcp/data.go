@@ -12,9 +12,21 @@ func (c *Conn) occupy(st *Store, p *packet.Packet, dir int, s, e int64, alike bo
 		d.maxLen = max(d.maxLen, uint16(n))
 	}
 	switch {
-	case s-d.hi > maxJump || d.hi-s > maxJump:
-		c.resync(st, d, s, e)
-		return
+	case c.faraway(d, r, s):
+		said := d.has&suspect != 0 && s >= d.hi && s <= d.suspectAt+c.reach(d, r)
+		again := d.has&suspectSeq != 0 && s >= d.suspectFrom && s-d.suspectFrom <= maxEarlyData
+		if !said && !again {
+			// Foreign, unless the next one, or its ACK, lies there, too: then much was missed.
+			d.has |= suspectSeq
+			d.suspectFrom, d.suspectEnd = s, e
+			st.tallyOf(d).strays++
+			return
+		}
+		d.has &^= suspectSeq | suspect
+		if s-d.hi > maxJump || d.hi-s > maxJump {
+			c.resync(st, d, s, e)
+			return
+		}
 	case alike && s < d.hi:
 		st.tallyOf(d).netDups++
 		return
@@ -23,13 +35,26 @@ func (c *Conn) occupy(st *Store, p *packet.Packet, dir int, s, e int64, alike bo
 		return
 	}
 	d.packets++
+	if p.TCP.Flags&packet.FIN != 0 {
+		d.has |= hasFIN
+		d.fin = e
+	}
 	if tr := st.troubleIf(d); tr != nil {
 		tr.behind(d, p, s)
+	}
+	if s == d.hi && r.zwSince != 0 && n == 1 && d.has&hasUna != 0 && d.una == d.hi {
+		// A probe with data beyond the closed window: sent again if it is not taken.
+		st.tallyOf(d).zwProbes++
+		d.probeEnd = e
+		return
 	}
 	if s >= d.hi {
 		c.fresh(st, p, dir, s, e)
 	} else {
 		if c.probe(st, d, r, p, s, n) {
+			if f := st.flightIf(d); f != nil && n > 0 {
+				f.collapse = d.hi // it may be what is acknowledged next
+			}
 			return
 		}
 		c.again(st, p, dir, s, min(e, d.hi))
@@ -39,6 +64,19 @@ func (c *Conn) occupy(st *Store, p *packet.Packet, dir int, s, e int64, alike bo
 	}
 	d.lastAt, d.recorded = p.Time, max(d.recorded, e)
 	c.windowFull(st, d, r, p.Time)
+}
+
+// faraway: the packet lies further from what was sent than the window allows,
+// or a whole stream away.
+func (c *Conn) faraway(d, r *Dir, s int64) bool {
+	if d.hi-s > maxJump {
+		return true
+	}
+	if s <= d.hi+c.reach(d, r) {
+		d.has &^= suspectSeq
+		return false
+	}
+	return true
 }
 
 // maxPlainSegment is the payload that a frame of the usual sizes can hold;
@@ -97,11 +135,7 @@ func (c *Conn) fresh(st *Store, p *packet.Packet, dir int, s, e int64) {
 	if t.Has&packet.HasTimestamps != 0 {
 		f.stamp(t.TSval, e, p.Time)
 	}
-	if r.zwSince != 0 && p.PayloadLen == 1 {
-		st.tallyOf(d).zwProbes++
-	} else {
-		d.has &^= probing
-	}
+	d.has &^= probing
 }
 
 // passOver opens a hole between what was sent before and s, where p begins.

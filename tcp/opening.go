@@ -249,7 +249,7 @@ func (o *Opening) pair(copies []stamp, answer stamp, base *half, echoes bool, wh
 		return -1, Unknown
 	}
 	if n == 1 {
-		if d := answer.t - copies[0].t; d >= initialRTO && base.solid > 0 && !base.fits(d) {
+		if d := answer.t - copies[0].t; d >= initialRTO && base.min > 0 && d > max(2*base.min, 1e6) {
 			*why |= LostBeforeOP
 			return -1, Unknown
 		}

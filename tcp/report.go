@@ -164,6 +164,7 @@ func (c *Conn) side(st *Store, s *Side, dir int, now int64, final bool) {
 	if y != nil {
 		s.Recorded -= y.missed
 	}
+	s.Recorded = max(s.Recorded, 0)
 	if s.Missed > 0 && float64(s.Missed) > st.cfg.LossWarn*float64(s.Missed+s.Recorded) {
 		// The original of a repeat that filled a hole may have been missed, too.
 		x.State = Ambiguous

@@ -72,7 +72,7 @@ func (c *Conn) sample(st *Store, d *Dir, ack int64, now int64, tsecr uint32, has
 		byStampAt, echoed = f.echo(tsecr, ack)
 	}
 	mss := c.mss(d)
-	clean := ack-d.una >= 2*mss || d.has&hasFIN != 0 && ack == d.hi
+	clean := ack-d.una >= 2*mss || d.has&hasFIN != 0 && ack == d.fin
 	switch {
 	case exact && !repairing:
 		ns := now - at

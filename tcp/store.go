@@ -48,9 +48,13 @@ func (st *Store) Octets() int64 {
 
 // What a trouble and a histogram take with lists of a usual length.
 const (
-	troubleOctets = 2048
+	troubleOctets = 4096
 	histOctets    = 512
 )
+
+// keptLists is how many entries the lists of a trouble may have room for when it
+// is given back.
+const keptLists = 64
 
 // Release gives back all that a connection holds in the store.
 func (st *Store) Release(c *Conn) {
@@ -141,6 +145,9 @@ func (st *Store) freeFlight(d *Dir) {
 
 func (st *Store) freeTrouble(d *Dir) {
 	if d.trouble != 0 {
+		if t := st.troubles.At(d.trouble); cap(t.holes)+cap(t.sacked)+cap(t.repeats) > keptLists {
+			*t = trouble{} // one bad connection does not keep its lists for ever
+		}
 		st.troubles.Put(d.trouble)
 		d.trouble = 0
 	}

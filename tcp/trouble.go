@@ -85,9 +85,9 @@ const (
 // Bounds of the lists. What exceeds them is forgotten, oldest first, and
 // makes the counts ambiguous.
 const (
-	maxHoles   = 512
-	maxSacked  = 256
-	maxRepeats = 256
+	maxHoles   = 128
+	maxSacked  = 64
+	maxRepeats = 128
 )
 
 func (t *trouble) reset() {

@@ -107,8 +107,9 @@ var (
 		"In zeek-206 the window was closed when the originals passed (168-211 and 1049 onwards): tcptrace calls all of them probes and forgets their octets, so that the repeats " +
 			"are new or out of order to it. In zeek-reassembly the originals of some repeats were lost before the tap: it counts only octets that it has seen, and calls " +
 			"three fillers of holes out of order that come more than a second later."}
-	wrappedNumbers = reason{truthErrs, "More than 4 GB",
-		"The sequence numbers wrap around during the transfer. Packet 69 is new; tcptrace finds its number among those of the first round."}
+	nearlyAllMissed = reason{known, "More than 4 GB, nearly all missed",
+		"A dozen packets are left of a transfer in which the numbers wrap twice. Each lies further ahead than a window, and is taken for " +
+			"the sender's only when the next packet or its ACK says so; some have been acknowledged by then. The state is `ambiguous`, `capture_loss`."}
 
 	arkimeCopies = reason{truthErrs, "Copies counted as packets",
 		"The mirror delivered every packet up to four times, 81 copies in all. Arkime counts them."}
@@ -118,6 +119,9 @@ var (
 	otherNumber = reason{either, "An acknowledgment of another number",
 		"Made by hand: the acknowledgment is not of the SYN-ACK's number (or comes in a SYN-ACK of the client), so to the sensor it ends no handshake. Arkime " +
 			"takes the first acknowledgment whatever its number; packet 21 is a stray to the sensor."}
+	handRepeat = reason{either, "A repeat made by hand",
+		"The packet comes again after 1 ms, half of the round trip, identical in every octet and without an identification that counts up: " +
+			"a repeat to the sensor; the truth has taken it out as a copy."}
 	identical = reason{either, "Copies made by hand",
 		"The packet comes again after 1 ms, identical in every octet: a mirror copy to the sensor, a packet to Arkime."}
 )
@@ -249,14 +253,14 @@ var analysisCases = []analysisCase{
 		"10.10.0.2 443", "sum 4/0, retransmissions 2/0, out of order 2/0, fast 2/0", "2853, 2857, 2863, 2865"},
 	{&rewrittenNumbers, "tshark", "tcp/mercury-capture2.pcap", "10.6.9.137 1763 — 10.10.0.2 443", "10.6.9.137 1763", "missed 1/0", "2852, 2856, 2860, 2868"},
 	{&rewrittenNumbers, "tshark", "tcp/mercury-capture2.pcap", "10.6.9.137 1764 — 10.10.0.2 443",
-		"10.10.0.2 443", "sum 4/3, retransmissions 0/2, out of order 4/1", "2878, 2888, 2890"},
+		"10.10.0.2 443", "sum 4/0, out of order 4/0", "2878, 2882, 2888, 2890"},
 	{&rewrittenNumbers, "tshark", "tcp/mercury-capture2.pcap", "10.6.9.137 1766 — 10.10.0.2 443", "10.10.0.2 443", "sum 4/0, out of order 4/0", "2988, 2992, 2998, 3000"},
 	{&rewrittenNumbers, "tshark", "tcp/mercury-capture2.pcap", "10.6.9.137 1768 — 10.10.0.2 443", "10.10.0.2 443", "sum 5/0, out of order 5/0", "3205, 3209, 3215, 3217, 3219"},
 	{&rewrittenNumbers, "tshark", "tcp/mercury-capture2.pcap", "10.6.9.137 1769 — 10.10.0.2 443", "10.10.0.2 443", "sum 2/0, out of order 2/0", "3227, 3231"},
 	{&rewrittenNumbers, "tcptrace", "tcp/mercury-capture2.pcap", "10.6.9.137 1758 — 10.10.0.2 443",
 		"10.10.0.2 443", "sum 0/2, retransmissions 0/2, octets 0/1380", "2315, 2317"},
 	{&rewrittenNumbers, "tcptrace", "tcp/mercury-capture2.pcap", "10.6.9.137 1764 — 10.10.0.2 443",
-		"10.10.0.2 443", "sum 4/3, retransmissions 0/2, out of order 4/1, octets 0/265", "2878, 2882, 2888, 2890"},
+		"10.10.0.2 443", "sum 4/0, out of order 4/0", "2878, 2882, 2888, 2890"},
 
 	{&notKeepAlive, "tshark", "tcp/mercury-capture2.pcap", "68.95.198.126 1928 — 192.168.1.2 2996",
 		"192.168.1.2 2996", "sum 3/8, retransmissions 3/8, keep-alives 5/0", "878, 879, 884, 940, 1020"},
@@ -316,8 +320,10 @@ var analysisCases = []analysisCase{
 	{&holesForgotten, "tcptrace", "tcp/zeek-reassembly.pcap", "63.193.213.194 2564 — 128.3.97.175 80",
 		"63.193.213.194 2564", "retransmissions 14/17, out of order 3/0, octets 5559/9098", "35, 36, 39, 42, 45, 48, 50, 52, 64, 66, 68, 71, 74, 77, 112, 114, 116"},
 
-	{&wrappedNumbers, "tcptrace", "tcp/zeek-bigtransfer.pcap", "192.168.56.1 59764 — 192.168.56.101 37150",
-		"192.168.56.101 37150", "sum 1/0, retransmissions 1/0, octets 752/0", "69"},
+	{&nearlyAllMissed, "tshark", "tcp/zeek-bigtransfer.pcap", "192.168.56.1 59764 — 192.168.56.101 37150",
+		"192.168.56.101 37150", "sum 0/4, retransmissions 0/4, spurious 0/3", "62, 63, 66, 68"},
+	{&nearlyAllMissed, "tcptrace", "tcp/zeek-bigtransfer.pcap", "192.168.56.1 59764 — 192.168.56.101 37150",
+		"192.168.56.101 37150", "sum 1/4, retransmissions 1/4, octets 752/5152", "62, 63, 66, 68, 69"},
 
 	{&arkimeCopies, "Arkime", "tcp/arkime-wireshark-retrans.pcap", "172.17.96.77 4000 — 172.17.96.143 59221", "both", "packets 108/27, SYN 4/1, SYN-ACK 4/1, FIN 8/2", "81 of 108"},
 	{&otherConnection, "Arkime", "tcp/arkime-tcp_handshake_synthetic.pcap", "192.0.2.10 40003 — 198.51.100.5 8080",
@@ -328,7 +334,7 @@ var analysisCases = []analysisCase{
 	{&otherNumber, "Arkime", "tcp/arkime-tcp_handshake_synthetic.pcap", "192.0.2.10 40010 — 198.51.100.5 8080", "both", "half of the handshake in ms 1/0", "38"},
 	{&otherNumber, "Arkime", "tcp/arkime-tcp_handshake_synthetic.pcap", "192.0.2.10 40011 — 198.51.100.5 8080", "both", "half of the handshake in ms 1/0", "41"},
 	{&identical, "Arkime", "tcp/arkime-tcp_handshake_synthetic.pcap", "192.0.2.10 40013 — 198.51.100.5 8080", "both", "packets 3/2, SYN 3/2", "47"},
-	{&identical, "Arkime", "tcp/arkime-tcpseq_synthetic.pcap", "10.0.0.5 40003 — 10.0.0.6 8002", "both", "packets 6/5", "20"},
+	{&handRepeat, "tshark", "tcp/arkime-tcpseq_synthetic.pcap", "10.0.0.5 40003 — 10.0.0.6 8002", "10.0.0.5 40003", "sum 0/1, retransmissions 0/1", "20"},
 	{&madeCopy, "DeepFlow", "tcp/deepflow-syn-retrans.pcap", "10.30.0.223 80 — 220.181.111.188 12345",
 		"both", "SYN 2/1, client retransmissions 1/0, server half in µs 216300/316300", "2"},
 }
