@@ -126,7 +126,9 @@ const outLen = 512
 func collect(seconds <-chan *second, free chan<- *second, tell func(*path.Connection) error, out func([]flow.Record) error) error {
 	var err error
 	var order []*flow.Record
-	paths := map[uint64]*path.Connection{} // by the record that they follow
+	// By the record that they follow. It may leave a little later than its path
+	// is known, so that what waits is a copy.
+	paths := map[uint64]path.Connection{}
 	chunk := make([]flow.Record, 0, outLen)
 	for s := range seconds {
 		s.wait.Wait()
@@ -137,25 +139,27 @@ func collect(seconds <-chan *second, free chan<- *second, tell func(*path.Connec
 			}
 		}
 		slices.SortFunc(order, flow.Compare)
-		clear(paths)
 		for i := range s.paths {
-			for j := range s.paths[i] {
-				paths[s.paths[i][j].Last] = &s.paths[i][j]
+			for _, c := range s.paths[i] {
+				paths[c.Last] = c
 			}
 		}
 		for len(order) > 0 && err == nil {
-			var last *path.Connection
+			var last path.Connection
+			found := false
 			chunk = chunk[:0]
-			for last == nil && len(chunk) < outLen && len(order) > 0 {
+			for !found && len(chunk) < outLen && len(order) > 0 {
 				r := order[0]
 				chunk = append(chunk, *r)
 				order = order[1:]
 				if r.Joined && r.Kind == flow.Connection {
-					last = paths[r.ID]
+					if last, found = paths[r.ID]; found {
+						delete(paths, r.ID)
+					}
 				}
 			}
-			if err = out(chunk); err == nil && last != nil {
-				err = tell(last)
+			if err = out(chunk); err == nil && found {
+				err = tell(&last)
 			}
 			if err != nil {
 				s.failed()
@@ -331,7 +335,7 @@ func (r *reader) barrier(s int64) {
 
 // collectEvery is how many packets may pass before the records that are ready
 // leave, so that what a second ends need not fit into memory.
-const collectEvery = 1 << 15
+var collectEvery = 1 << 15 // a variable for tests
 
 // collect asks for the records that are due by now, in the middle of a second.
 // Nobody waits: the question follows the packets.
