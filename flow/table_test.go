@@ -169,3 +169,19 @@ func TestCollect(t *testing.T) {
 		}
 	}
 }
+
+// What ends at one moment keeps its order although it was collected in between.
+func TestCollectTies(t *testing.T) {
+	s := newScene(t, nil)
+	early, late := host{"10.1.0.1", 40001}, host{"10.1.0.2", 40002}
+	s.at(ms(1)).add(s.tcp(early, srv, "S", 100, 0, ""))
+	s.at(ms(2)).add(s.tcp(late, srv, "S", 100, 0, ""))
+	s.at(ms(9)).add(s.tcp(late, srv, "S", 90_000, 0, "")) // begins another connection
+	s.table.Collect(s.table.now)
+	s.take()
+	s.at(ms(9)).add(s.tcp(early, srv, "S", 90_000, 0, ""))
+	recs := s.end()
+	if len(recs) != 4 || recs[0].Ends[Client].Port != early.port || recs[1].Ends[Client].Port != late.port {
+		t.Errorf("%d records, of ports %d, %d, …; want 4, %d, %d", len(recs), recs[0].Ends[Client].Port, recs[1].Ends[Client].Port, early.port, late.port)
+	}
+}
