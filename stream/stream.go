@@ -1,4 +1,217 @@
 // Package stream puts one direction of a TCP connection back in order, within
 // bounds: what comes in order is handed on without a copy, what comes early
-// waits. It says what is missing instead of waiting for ever.
+// waits. What was not recorded is told instead of waited for without end.
+//
+// A Stream belongs to the goroutine that owns the connection. Once its lists
+// have grown, a packet allocates nothing.
 package stream
+
+import (
+	"slices"
+
+	"mirrorscope/pool"
+)
+
+// Chunk is what comes next of a direction: octets, or word of octets that were
+// not recorded.
+type Chunk struct {
+	Pos     int64
+	Data    []byte // lent until the next call of Push or Skip
+	Missing int64  // so many octets from Pos on were not recorded; Data is empty then
+	Time    int64  // record time, ns, of the packet that completed the octets in order
+	Acked   int64  // octets of the other direction that had been acknowledged with them
+	Filled  bool   // the packet filled a hole: it had been lost, or overtaken
+}
+
+// End is the position behind the chunk.
+func (c *Chunk) End() int64 { return c.Pos + int64(len(c.Data)) + c.Missing }
+
+// Bounds of what may wait for a hole to be filled. Beyond them the hole is
+// taken for a loss of the capture.
+const (
+	maxWaiting = 64 << 10 // octets
+	maxParts   = 128
+)
+
+// partOctets is what a waiting part costs beside its octets.
+const partOctets = 64
+
+// part is a segment that came early.
+type part struct {
+	pos   int64
+	off   int // in Stream.early
+	n     int // octets captured
+	wire  int64
+	acked int64
+}
+
+// Stream is one direction.
+type Stream struct {
+	next    int64 // position that comes next
+	started bool
+	force   bool   // the present hole is not waited for any more
+	filled  bool   // the latest packet filled a hole
+	has     bool   // cur is there
+	early   []byte // octets of parts
+	parts   []part // by position
+	cut     int64  // up to here, the latest segment given was not captured
+	held    int    // octets taken from the budget
+	since   int64  // record time since when the present hole is open
+
+	cur        part // the latest segment, of which data was captured
+	data       []byte
+	now, acked int64 // of the latest packet
+}
+
+// Start tells where the direction begins. Without it, it begins with the first
+// segment pushed.
+func (s *Stream) Start(pos int64) {
+	if !s.started {
+		s.next, s.started = pos, true
+	}
+}
+
+// Position is what comes next.
+func (s *Stream) Position() int64 { return s.next }
+
+// Waiting tells whether something came early.
+func (s *Stream) Waiting() bool { return len(s.parts) > 0 }
+
+// Push takes a segment as recorded: wire octets from pos on, of which data was
+// captured, in a packet that acknowledged acked octets of the other direction.
+// What it makes available is to be taken by Next before the next Push. What
+// waits is copied, and its room taken from the budget; where there is none, the
+// hole before it is not waited for.
+func (s *Stream) Push(b *pool.Budget, pos int64, data []byte, wire int64, at, acked int64) {
+	s.Start(pos)
+	s.now, s.acked, s.filled, s.force = at, acked, false, false
+	if int64(len(data)) > wire {
+		data = data[:wire]
+	}
+	p := part{pos: pos, n: len(data), wire: wire, acked: acked}
+	switch {
+	case p.end() <= s.next: // again
+	case pos <= s.next:
+		s.filled = len(s.parts) > 0
+		s.cur, s.data, s.has = p, data, true
+	case !s.wait(b, p, data):
+		s.cur, s.data, s.has = p, data, true
+		s.force = true
+	}
+}
+
+func (p *part) end() int64 { return p.pos + p.wire }
+
+// wait keeps a segment that came early, if there is room.
+func (s *Stream) wait(b *pool.Budget, p part, data []byte) bool {
+	if len(s.parts) >= maxParts || len(s.early)+len(data) > maxWaiting || !b.Take(len(data)+partOctets) {
+		return false
+	}
+	if len(s.parts) == 0 {
+		s.since = s.now
+	}
+	s.held += len(data) + partOctets
+	p.off = len(s.early)
+	s.early = append(s.early, data...)
+	i := len(s.parts)
+	for i > 0 && s.parts[i-1].pos > p.pos {
+		i--
+	}
+	s.parts = slices.Insert(s.parts, i, p)
+	return true
+}
+
+// GiveUp stops to wait for what is missing: Next tells of it as of octets that
+// were not recorded.
+func (s *Stream) GiveUp(now int64) {
+	s.now, s.force, s.filled = now, len(s.parts) > 0, false
+}
+
+// Overdue tells whether the present hole is open since more than grace, ns,
+// although the receiver has acknowledged all before acked: it has what was not
+// recorded.
+func (s *Stream) Overdue(now, acked, grace int64) bool {
+	return len(s.parts) > 0 && acked >= s.parts[0].pos && now-s.since > grace
+}
+
+// Next gives what comes next, if that is there.
+func (s *Stream) Next(b *pool.Budget, c *Chunk) bool {
+	if s.cut > s.next {
+		*c = Chunk{Pos: s.next, Missing: s.cut - s.next, Time: s.now, Acked: s.acked, Filled: s.filled}
+		s.next = s.cut
+		return true
+	}
+	for len(s.parts) > 0 && s.parts[0].pos <= s.next {
+		p := s.parts[0]
+		s.parts = slices.Delete(s.parts, 0, 1)
+		taken := p.end() > s.next && s.take(c, &p, s.early[p.off:p.off+p.n])
+		if len(s.parts) == 0 {
+			s.empty(b)
+		} else {
+			s.since = s.now
+		}
+		if taken {
+			return true
+		}
+	}
+	if s.has && s.cur.pos <= s.next {
+		s.has = false
+		if s.cur.end() > s.next && s.take(c, &s.cur, s.data) {
+			return true
+		}
+		return s.Next(b, c)
+	}
+	if !s.force {
+		return false
+	}
+	to := int64(-1)
+	if len(s.parts) > 0 {
+		to = s.parts[0].pos
+	}
+	if s.has && (to < 0 || s.cur.pos < to) {
+		to = s.cur.pos
+	}
+	if to < 0 {
+		return false
+	}
+	*c = Chunk{Pos: s.next, Missing: to - s.next, Time: s.now, Acked: s.acked}
+	s.next = to
+	return true
+}
+
+// take gives the part of p that is new: its octets first; word of those that
+// were not captured comes with the next call.
+func (s *Stream) take(c *Chunk, p *part, data []byte) bool {
+	skip := s.next - p.pos
+	*c = Chunk{Pos: s.next, Time: s.now, Acked: max(p.acked, s.acked), Filled: s.filled}
+	if skip >= int64(len(data)) {
+		c.Missing = p.end() - s.next
+		s.next = p.end()
+		return true
+	}
+	c.Data = data[skip:]
+	s.next += int64(len(c.Data))
+	if s.next < p.end() {
+		s.cut = p.end() // to be told next
+	}
+	return true
+}
+
+// empty gives back the room of what waited.
+func (s *Stream) empty(b *pool.Budget) {
+	b.Give(s.held)
+	s.held = 0
+	s.early, s.parts = s.early[:0], s.parts[:0]
+	if cap(s.early) > keptOctets {
+		s.early = nil // lent octets stay valid: nothing is written to them any more
+	}
+}
+
+// keptOctets is how much room a Stream keeps that nothing waits in.
+const keptOctets = 4 << 10
+
+// Reset gives back all and makes s ready for another direction.
+func (s *Stream) Reset(b *pool.Budget) {
+	s.empty(b)
+	*s = Stream{early: s.early, parts: s.parts}
+}

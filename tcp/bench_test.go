@@ -44,7 +44,7 @@ func (b *bulk) send(dir int, k packet.TCP, n uint32) {
 	k.Has |= packet.HasTimestamps
 	k.TSval, k.TSecr = uint32(b.now/1e6), uint32((b.now-benchRTT)/1e6)
 	b.p = packet.Packet{Time: b.now, Now: b.now, Proto: packet.ProtoTCP, Version: 4, TTL: 64, Position: 1, IPID: b.ids[dir], PayloadLen: n, TCP: k}
-	b.c.Add(b.st, &b.p, dir, 0, &b.o, false)
+	b.c.follow(b.st, &b.p, dir, 0, &b.o, false)
 }
 
 func (b *bulk) data() {

@@ -220,27 +220,27 @@ func (c *Conn) MinRTT() int64 {
 func (c *Conn) KnownRTT() int64 { return c.Dirs[0].rtt.base() + c.Dirs[1].rtt.base() }
 
 // Add takes a packet that was recorded in direction dir, in record order,
-// mirror copies left out. client is the direction of the client as far as the
-// caller knows. o is the state of the opening; it may be nil once the handshake
+// mirror copies left out. o is the state of the opening; it may be nil once the handshake
 // is decided. alike says that the same packet was recorded a moment ago, and
-// that it is no mirror's copy.
-func (c *Conn) Add(st *Store, p *packet.Packet, dir, client int, o *Opening, alike bool) {
+// that it is no mirror's copy. What the packet carries is given back, for
+// Exchange or for a reader of the protocol above.
+func (c *Conn) Add(st *Store, p *packet.Packet, dir int, o *Opening, alike bool) (g Segment) {
 	if p.Flags&(packet.HeaderCut|packet.BadHeader) != 0 {
-		return
+		return g
 	}
 	t := &p.TCP
 	d, r := &c.Dirs[dir], &c.Dirs[1-dir]
 	switch {
 	case c.foreign(t, dir):
-		return
+		return g
 	case t.Flags&packet.SYN != 0 && alike:
 		st.tallyOf(d).netDups++
-		return
+		return g
 	case t.Flags&packet.SYN != 0:
 		c.syn(p, dir, o)
 	case t.Flags&packet.RST != 0:
 		c.rst(p, dir)
-		return
+		return g
 	}
 	n := int64(p.PayloadLen)
 	if t.Flags&packet.SYN != 0 {
@@ -279,7 +279,10 @@ func (c *Conn) Add(st *Store, p *packet.Packet, dir, client int, o *Opening, ali
 	case s > d.hi && s-d.hi <= c.reach(d, r):
 		c.passOver(st, d, p, s) // an ACK alone tells how far its sender has come
 	}
-	c.exchange(st, p, dir, client, s, before)
+	g = Segment{Time: p.Time, Pos: s, End: s + int64(p.PayloadLen), Before: before, Acked: r.una}
+	if t.Flags&packet.SYN != 0 {
+		g.Pos, g.End = g.Pos+1, g.End+1 // Fast Open
+	}
 	c.zeroWindow(st, d, r, t, p.Time)
 	c.calm(st, d, p.Time)
 	c.note(d, p, s <= before)
@@ -289,6 +292,7 @@ func (c *Conn) Add(st *Store, p *packet.Packet, dir, client int, o *Opening, ali
 	if c.flags&established == 0 && d.has&r.has&hasSeq != 0 && d.data() && r.data() {
 		c.flags |= established
 	}
+	return g
 }
 
 // place gives the position of a sequence number in a direction.
@@ -313,27 +317,6 @@ func (c *Conn) note(d *Dir, p *packet.Packet, inOrder bool) {
 	if t.Has&packet.HasTimestamps != 0 && (d.has&hasTSval == 0 || After(t.TSval, d.tsval)) {
 		d.tsval = t.TSval
 		d.has |= hasTSval
-	}
-}
-
-// exchange follows requests and responses. s is where the packet begins, and
-// before what was the end of its direction.
-func (c *Conn) exchange(st *Store, p *packet.Packet, dir, client int, s, before int64) {
-	if p.TCP.Flags&packet.SYN != 0 {
-		client = int(c.client) // Fast Open: the caller cannot know yet
-	}
-	if p.PayloadLen == 0 || client < 0 {
-		return
-	}
-	e := s + int64(p.PayloadLen)
-	if p.TCP.Flags&packet.SYN != 0 {
-		e++
-	}
-	d, r := &c.Dirs[dir], &c.Dirs[1-dir]
-	if dir == client {
-		c.turn.ask(e, p.Time, d.has&hasSeq != 0 && s < before && before != 0)
-	} else if e > before {
-		c.answer(st, p, r.una, s != before && before != 0, &r.rtt)
 	}
 }
 

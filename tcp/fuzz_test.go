@@ -37,7 +37,7 @@ func FuzzConn(f *testing.F) {
 			if i%7 == 3 {
 				client = -1
 			}
-			c.Add(st, &p, dir, client, op, alike)
+			c.follow(st, &p, dir, client, op, alike)
 			bounded(t, &c, st)
 			if i%64 == 63 {
 				c.Report(st, &r, 0, now, false)

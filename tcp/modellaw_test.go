@@ -81,8 +81,8 @@ func TestModelIntervals(t *testing.T) {
 			for i := range r.records {
 				p := &r.records[i].Packet
 				now = p.Time
-				cut.Add(cut.st, p, r.records[i].w.from, 0, &cut.o, false)
-				uncut.Add(uncut.st, p, r.records[i].w.from, 0, &uncut.o, false)
+				cut.follow(cut.st, p, r.records[i].w.from, 0, &cut.o, false)
+				uncut.follow(uncut.st, p, r.records[i].w.from, 0, &uncut.o, false)
 				if rng.IntN(50) == 0 {
 					closeInterval(now, false)
 				}

@@ -324,7 +324,7 @@ func measure(recs []record, client int) *measured {
 		}
 		d := &m.Dirs[dir]
 		before := tallyOf(m.st, d)
-		m.Add(m.st, p, dir, client, &m.o, alike)
+		m.follow(m.st, p, dir, client, &m.o, alike)
 		after := tallyOf(m.st, d)
 		if after.packets > before.packets {
 			for c := range NumClasses {

@@ -36,7 +36,7 @@ func (p *play) add(segs ...seg) *play {
 		if s.tsval != 0 {
 			k.TCP.Has |= packet.HasTimestamps
 		}
-		p.c.Add(p.st, &k, s.dir, 0, &p.o, false)
+		p.c.follow(p.st, &k, s.dir, 0, &p.o, false)
 	}
 	return p
 }

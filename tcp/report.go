@@ -228,7 +228,7 @@ func (c *Conn) distributions(client int, take func(*dist) *histogram.Histogram) 
 		h := &c.Dirs[1-dir].rtt // the other's data is acknowledged by this side
 		x.RTT[i], x.Delayed[i] = take(&h.clean), take(&h.delayed)
 	}
-	x.Think = take(&c.turn.think)
+	x.Think = take(&c.turn.times)
 	if x == (Distributions{}) {
 		return nil
 	}
@@ -254,7 +254,7 @@ func (c *Conn) response(st *Store, r *Response, client int) {
 	if u.measured == 0 {
 		return
 	}
-	r.Min, r.Max, r.Quantiles = u.min, u.max, quantiles(st.whole(u.think))
+	r.Min, r.Max, r.Quantiles = u.min, u.max, quantiles(st.whole(u.times))
 	r.State = Measured
 	if u.flags&noBase != 0 {
 		r.State = Bounded

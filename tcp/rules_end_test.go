@@ -110,7 +110,7 @@ func TestRuleBadHeaders(t *testing.T) {
 	for _, f := range []packet.Flags{packet.HeaderCut, packet.BadHeader} {
 		k := packet.Packet{Time: epoch + 15e6, PayloadLen: 1000, Proto: packet.ProtoTCP, Version: 4, Flags: f}
 		k.TCP = packet.TCP{Flags: packet.RST | ack, Seq: ruleISN[0] + firstByte + 99, Ack: ruleISN[1] + 99}
-		p.c.Add(p.st, &k, 0, 0, &p.o, false)
+		p.c.follow(p.st, &k, 0, 0, &p.o, false)
 	}
 	if got := *p.report(20_000); got != want {
 		t.Errorf("\n got %+v\nwant %+v", got, want)
@@ -129,7 +129,7 @@ func TestRuleForeignRST(t *testing.T) {
 		p := (scene{}).play()
 		k := packet.Packet{Time: epoch + 15e6, Proto: packet.ProtoTCP, Version: 4, TTL: tt.ttl, Position: 1}
 		k.TCP = packet.TCP{Flags: packet.RST | ack, Seq: ruleISN[1] + firstByte, Ack: ruleISN[0] + firstByte, Window: 1}
-		p.c.Add(p.st, &k, 1, 0, &p.o, false)
+		p.c.follow(p.st, &k, 1, 0, &p.o, false)
 		if p.c.RSTForeign() != tt.want {
 			t.Errorf("TTL %d: %v", tt.ttl, p.c.RSTForeign())
 		}

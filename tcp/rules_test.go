@@ -44,6 +44,15 @@ const (
 	fullLen   = 1448 // of a full segment
 )
 
+// follow is what a caller does that knows nothing of the protocol above.
+func (c *Conn) follow(st *Store, p *packet.Packet, dir, client int, o *Opening, alike bool) {
+	g := c.Add(st, p, dir, o, alike)
+	if p.TCP.Flags&packet.SYN != 0 {
+		client, _ = c.Client() // Fast Open
+	}
+	c.Exchange(st, &g, dir, client)
+}
+
 // pos is where segment i starts.
 func pos(i int) uint32 { return firstByte + uint32(i)*segLen }
 
@@ -159,7 +168,7 @@ func (s scene) play(ps ...pk) *play {
 		if s.noClient {
 			client = -1
 		}
-		p.c.Add(p.st, &k, d, client, &p.o, q.alike)
+		p.c.follow(p.st, &k, d, client, &p.o, q.alike)
 	}
 	return p
 }

@@ -69,7 +69,7 @@ func (st *Store) Release(c *Conn) {
 		st.freeDist(&d.rtt.clean)
 		st.freeDist(&d.rtt.delayed)
 	}
-	st.freeDist(&c.turn.think)
+	st.freeDist(&c.turn.times)
 }
 
 // dist is the distribution of one quantity of a connection: of the running

@@ -1,6 +1,38 @@
 package tcp
 
-import "mirrorscope/packet"
+// Segment is a packet's payload in its place. Positions are 64-bit and run on
+// where sequence numbers wrap.
+type Segment struct {
+	Time     int64
+	Pos, End int64 // of the payload; equal where there is none
+	Before   int64 // end of the highest octet of this direction recorded before; 0 nothing was
+	Acked    int64 // octets of the other direction that its sender has acknowledged by then
+}
+
+// Fresh tells whether the segment holds an octet beyond all that was recorded
+// of its direction.
+func (g *Segment) Fresh() bool { return g.End > g.Pos && g.End > g.Before }
+
+// Again tells whether the segment holds an octet that was recorded, or passed
+// over, before.
+func (g *Segment) Again() bool { return g.End > g.Pos && g.Pos < g.Before && g.Before != 0 }
+
+// Late tells whether something before the segment is missing, or comes again
+// with it.
+func (g *Segment) Late() bool { return g.Pos != g.Before && g.Before != 0 }
+
+// Exchange follows requests and responses of a protocol that nothing else is
+// known of: what the client sends is a request, what the server sends then is
+// the response. client is the direction of the client, -1 where it is not known.
+func (c *Conn) Exchange(st *Store, g *Segment, dir, client int) {
+	switch {
+	case g.End == g.Pos || client < 0:
+	case dir == client:
+		c.Ask(g.End, g.Time, g.Again())
+	case g.Fresh():
+		c.Answer(st, g, client)
+	}
+}
 
 // turn follows requests and responses: client payload, then server payload
 // that acknowledges it. Without a parser a turn is a request.
@@ -13,7 +45,7 @@ type turn struct {
 	reqEnd   int64 // position behind the last octet of the request
 	reqAt    int64 // record time of the packet that carried it
 	min, max int64 // of think time, ns
-	think    dist
+	times    dist  // of think time
 }
 
 type turnState uint8
@@ -33,9 +65,10 @@ const (
 	noBase
 )
 
-// ask takes payload of the client that ends at e. again says that part of it
-// was sent before.
-func (u *turn) ask(e, at int64, again bool) {
+// Ask takes payload of the client that ends at e and was recorded at the time
+// at. again says that part of it was sent before.
+func (c *Conn) Ask(e, at int64, again bool) {
+	u := &c.turn
 	if u.state != requesting {
 		if again {
 			return // a straggling repeat of a request that was answered
@@ -48,9 +81,8 @@ func (u *turn) ask(e, at int64, again bool) {
 	u.again = u.again || again
 }
 
-// answer takes fresh payload of the server, in a packet that acknowledges the
-// client's data up to ack. late says that something before it is missing.
-func (c *Conn) answer(st *Store, p *packet.Packet, ack int64, late bool, server *half) {
+// Answer takes fresh payload of the server.
+func (c *Conn) Answer(st *Store, g *Segment, client int) {
 	u := &c.turn
 	if u.state != requesting {
 		return
@@ -58,21 +90,42 @@ func (c *Conn) answer(st *Store, p *packet.Packet, ack int64, late bool, server 
 	u.state = responding
 	u.turns++
 	switch {
-	case ack < u.reqEnd:
+	case g.Acked < u.reqEnd:
 		u.flags |= earlyResponse
-		return
-	case late:
+	case g.Late():
 		u.flags |= responseLost
-		return
 	case u.again:
 		u.flags |= requestLost // which of its copies the server answers cannot be told
-		return
+	default:
+		c.think(st, g.Time-u.reqAt, client)
 	}
-	raw := p.Time - u.reqAt
+}
+
+// Responded takes a request and its response that a reader of the protocol
+// above has paired: raw ns lie between the request's last octet and the
+// response's first, unless reasons tell why that cannot be known. It gives the
+// time to think, Absent where it was not measured.
+func (c *Conn) Responded(st *Store, raw int64, reasons Reasons, client int) int64 {
+	u := &c.turn
+	u.turns++
+	switch {
+	case reasons == 0:
+		return c.think(st, raw, client)
+	case reasons&RequestLost != 0:
+		u.flags |= requestLost
+	case reasons&ResponseLost != 0:
+		u.flags |= responseLost
+	}
+	return Absent
+}
+
+// think adds a response that came raw ns after its request.
+func (c *Conn) think(st *Store, raw int64, client int) int64 {
 	if raw < 0 {
-		return // recorded out of order
+		return Absent // recorded out of order
 	}
-	base, solid := server.known()
+	u := &c.turn
+	base, solid := c.Half(1 - client)
 	if !solid {
 		u.flags |= noBase
 		base = 0 // it may hold think time itself: nothing is taken off, and the value is an upper bound
@@ -83,5 +136,12 @@ func (c *Conn) answer(st *Store, p *packet.Packet, ack int64, late bool, server 
 	}
 	u.min, u.max = min(u.min, think), max(u.max, think)
 	u.measured++
-	st.add(&u.think, think)
+	st.add(&u.times, think)
+	return think
 }
+
+// Half is the round trip in ns between the observation point and the host that
+// sends in a direction, without queues, as far as is known by now; 0 unknown.
+// solid says that something else than answers, which may hold the time to think
+// of them, has shown it.
+func (c *Conn) Half(dir int) (ns int64, solid bool) { return c.Dirs[1-dir].rtt.known() }
