@@ -1,3 +1,14 @@
+// Package tlsmeta reads the clear-text part of TLS and DTLS handshakes, and of
+// what two ends say before they turn to TLS.
+//
+// It keeps what anyone on the path can see (SNI, ALPN, versions, cipher suites,
+// certificates, JA3 and JA4) and never payload. Parsers alias their input, keep
+// no reference to it after returning, and do not allocate; what makes strings
+// does. Every octet may be hostile: what contradicts itself is an error or counts
+// as absent, and all that is kept is bounded.
+//
+// RFC 8446 (TLS 1.3), RFC 5246 (TLS 1.2), RFC 6101 (SSL 3.0), RFC 6347 and 9147
+// (DTLS), RFC 6066 section 3 (SNI), RFC 7301 (ALPN), RFC 5280 (certificates).
 package tlsmeta
 
 // Info is what the clear-text part of one TLS connection told. Numbers are
@@ -6,7 +17,7 @@ package tlsmeta
 type Info struct {
 	Version     uint16 // negotiated: of the ServerHello, with supported_versions (0x0304 is TLS 1.3); 0xfeff, 0xfefd and 0xfefc are DTLS
 	Offered     uint16 // the highest version that the ClientHello offers
-	SNI         string // server_name of the first ClientHello (RFC 6066 section 3); with ECH the outer one
+	SNI         string // server_name of the first ClientHello (RFC 6066 section 3); with ECH the outer one; escaped where it is not printable UTF-8, as all strings here
 	ALPNOffered []string
 	ALPN        string // of the ServerHello; encrypted in TLS 1.3
 	Cipher      uint16
@@ -34,13 +45,16 @@ type Info struct {
 
 	Alert   *Alert // the first fatal alert in the clear, else the first but close_notify
 	Outcome Outcome
+
+	offer offer
 }
 
 // Certificate is what is kept of an X.509 certificate (RFC 5280).
 type Certificate struct {
-	Subject, Issuer     string // RFC 2253, as crypto/x509 writes them
-	SAN                 []string
-	NotBefore, NotAfter int64 // s since the Unix epoch
+	Subject, Issuer     string   // RFC 4514; at most 1024 octets
+	SAN                 []string // DNS names, IP addresses, mail addresses and URIs as they stand
+	SANCut              bool     // there are more of them
+	NotBefore, NotAfter int64    // s since the Unix epoch
 	SHA256              [32]byte
 }
 
