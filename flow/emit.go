@@ -45,6 +45,8 @@ func (t *Table) record(f *Flow, r *Record, release int64, reason EndReason) {
 		}
 		t.outcome(f, r)
 	}
+	t.said(f, r, reason)
+	t.nameEnds(f, r)
 	if r.EndReason == EndIdleTimeout || r.EndReason == EndForced {
 		if f.key.Proto == packet.ProtoTCP && f.tcp.Ended() {
 			r.EndReason = EndOfFlow

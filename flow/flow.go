@@ -25,6 +25,7 @@ type Flow struct {
 	path     packet.PathID
 	opening  uint32 // index + 1 into Table.openings while the handshake is undecided
 	snapshot uint32 // index + 1 into Table.snapshots when there are interval records
+	session  uint32 // what its ends say to each other; 0 nothing that is read
 	learned  uint32 // version of Learned that was asked for a listener
 
 	mirrorDups, truncated uint32

@@ -3,6 +3,7 @@ package flow
 import (
 	"bytes"
 
+	"mirrorscope/dnsmeta"
 	"mirrorscope/packet"
 )
 
@@ -16,13 +17,17 @@ type Learned struct {
 	listeners map[endpoint]int64
 	pairs     map[pair]pairSeen
 	points    map[packet.PointID]*pointSeen
+	names     *dnsmeta.Names
 	swept     int64
 
-	Forgotten uint64 // listeners and pairs not learned because the bound was reached
+	Forgotten uint64 // listeners, pairs and names not learned because the bound was reached
 }
 
 // maxLearned bounds listeners and pairs each.
 const maxLearned = 1 << 18
+
+// maxNamed bounds the addresses of which names are known.
+const maxNamed = 1 << 17
 
 // refresh is how old, in ns, what is learned may become before it is told
 // again.
@@ -56,6 +61,7 @@ type pointSeen struct {
 func NewLearned(cfg Config) *Learned {
 	return &Learned{
 		cfg: cfg, listeners: make(map[endpoint]int64), pairs: make(map[pair]pairSeen), points: make(map[packet.PointID]*pointSeen),
+		names: dnsmeta.NewNames(maxNamed),
 	}
 }
 
@@ -98,10 +104,12 @@ type report struct {
 		pair
 		oneSided bool
 	}
-	points map[packet.PointID]*PointCapture
-	lastID packet.PointID
-	last   *PointCapture
-	ids    []packet.PointID // keys of points, in order of first appearance
+	answers   []answer // names of addresses
+	forgotten uint64   // … that found no place
+	points    map[packet.PointID]*PointCapture
+	lastID    packet.PointID
+	last      *PointCapture
+	ids       []packet.PointID // keys of points, in order of first appearance
 
 	truncated, malformed, stray uint64
 }
@@ -134,7 +142,11 @@ func (l *Learned) Merge(tables []*Table, now int64) {
 		for _, p := range r.pairs {
 			l.addPair(p.pair, p.oneSided, t.now)
 		}
-		r.listeners, r.pairs = r.listeners[:0], r.pairs[:0]
+		for i := range r.answers {
+			l.names.Learn(&r.answers[i].Answer, r.answers[i].network)
+		}
+		l.Forgotten += r.forgotten
+		r.listeners, r.pairs, r.answers, r.forgotten = r.listeners[:0], r.pairs[:0], r.answers[:0], 0
 		for _, id := range r.ids {
 			c := r.points[id]
 			l.addPoint(c, now)
@@ -208,6 +220,7 @@ func (s *pointSeen) advance(second int64) {
 
 func (l *Learned) sweep(now int64) {
 	l.swept = now
+	l.names.Sweep(now)
 	old := now - int64(l.cfg.ListenerMemory)
 	for e, at := range l.listeners {
 		if at < old {

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"mirrorscope/packet"
+	"mirrorscope/session"
 	"mirrorscope/tcp"
 )
 
@@ -89,7 +90,8 @@ const (
 type Endpoint struct {
 	Addr    packet.Addr
 	Port    uint16
-	HasPort bool // false where the protocol has none, or it was cut
+	HasPort bool   // false where the protocol has none, or it was cut
+	Name    string // by which DNS knew the address when the flow began; "" unknown
 }
 
 // Volume counts what one side sent. IP octets are those of the IP header's
@@ -154,6 +156,8 @@ type Record struct {
 	HasTCP        bool
 	TCP           tcp.Report
 	Distributions *tcp.Distributions // of an Interval, and with Config.Distributions of a Connection; nil where nothing was sampled
+
+	session.Report // what the two ends said
 
 	MirrorDuplicates    int64
 	TruncatedPackets    int64

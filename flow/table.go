@@ -6,6 +6,7 @@ import (
 
 	"mirrorscope/packet"
 	"mirrorscope/pool"
+	"mirrorscope/session"
 	"mirrorscope/tcp"
 )
 
@@ -33,6 +34,7 @@ type Table struct {
 
 	copies     copies
 	tcp        *tcp.Store
+	sessions   *session.Store
 	openings   pool.Pool[tcp.Opening]
 	candidates map[uint32]packet.Packet // by flow: a SYN that may open a new generation
 	earlier    map[uint32]earlier       // by flow: the sequence space of the generation before
@@ -68,6 +70,7 @@ func NewTable(cfg Config, learned *Learned, names *packet.Names) *Table {
 	}
 	t.maxFlows = int(max(share*3/8/perFlow, 16)) // an eighth is left to a Watcher
 	t.maxStore = share * 3 / 8
+	t.sessions = session.NewStore(t.maxStore / 2)
 	t.idHash = make(map[packet.PointID]uint64)
 	t.netHash = make(map[packet.NetworkID]uint64)
 	t.candidates = make(map[uint32]packet.Packet)
@@ -135,7 +138,7 @@ func (t *Table) Add(p *packet.Packet) {
 
 // open starts a flow with its first packet, which is not counted yet.
 func (t *Table) open(key *Key, h uint64, p *packet.Packet, dir int) uint32 {
-	for t.flows.live >= t.maxFlows || t.flows.live > 0 && t.tcp.Octets() > t.maxStore {
+	for t.flows.live >= t.maxFlows || t.flows.live > 0 && t.tcp.Octets()+t.sessions.Octets() > t.maxStore {
 		t.evict()
 	}
 	n := t.flows.get()
@@ -189,6 +192,9 @@ func (t *Table) update(n uint32, f *Flow, p *packet.Packet, dir int, like likene
 	t.noteID(f, p, dir)
 	if f.key.Proto == packet.ProtoTCP {
 		t.updateTCP(f, p, dir, like)
+	}
+	if f.key.Proto == packet.ProtoUDP {
+		t.datagram(f, p, dir)
 	}
 	t.direct(f, p, dir)
 	t.teach(f)
@@ -329,7 +335,7 @@ func (t *Table) evict() {
 func (t *Table) end(n uint32, release int64, reason EndReason) {
 	f := t.flows.at(n)
 	t.decide(f)
-	if f.snapshot != 0 && f.tcp.Undecided(t.tcp) {
+	if more := t.endTalk(f, release, reason); f.snapshot != 0 && (more || f.tcp.Undecided(t.tcp)) {
 		t.activate(n, f)
 	}
 	t.closeInterval(f, true)
@@ -341,6 +347,7 @@ func (t *Table) end(n uint32, release int64, reason EndReason) {
 	t.wheels[f.class].remove(n, &t.flows)
 	t.index.remove(f.hash, n, &t.flows)
 	t.tcp.Release(&f.tcp)
+	t.sessions.Release(f.session)
 	if f.snapshot != 0 {
 		t.snapshots.Put(f.snapshot)
 	}

@@ -1,4 +1,273 @@
 // Package session follows what the two ends of a flow say to each other: which
-// protocol they speak, the TLS handshake, requests and responses, and how the
+// protocol they speak, their TLS handshake, requests and responses, and how the
 // time of the connection divides among them.
+//
+// A protocol is told by what it looks like, on any port. What looks like none
+// that is known is followed by turns: what the client sends is a request, what
+// the server sends then is its response. Only what is needed for that is put in
+// order, and only while it is needed: the octets of a handshake, and of HTTP.
+//
+// A Session belongs to the goroutine of its flow and holds no pointers; what it
+// needs is in a Store. Outside of handshakes and of names met for the first
+// time, a packet allocates nothing. Times are record times in ns.
 package session
+
+import (
+	"mirrorscope/packet"
+	"mirrorscope/stream"
+	"mirrorscope/tcp"
+	"mirrorscope/tlsmeta"
+)
+
+// Session is what one flow said so far.
+type Session struct {
+	kind    kind
+	hops    uint8 // preludes passed
+	flags   flags
+	streams [2]uint32
+	sniff   uint32
+	tls     uint32
+	http    uint32
+	dns     uint32
+	quic    uint32
+	dtls    uint32
+
+	fin    [2]int64    // position behind a direction's FIN; 0 none
+	again  span        // latest octets of the client that came again
+	filled span        // latest octets of the server that filled a hole
+	ticket tcp.Segment // a segment of the server that may be a session ticket, and not the response
+	line   line
+
+	httpClient uint8 // direction
+}
+
+type span struct{ lo, hi int64 }
+
+func (s span) overlaps(lo, hi int64) bool { return lo < s.hi && hi > s.lo }
+
+type kind uint8
+
+const (
+	undecided kind = iota
+	prelude        // what comes before TLS inside another protocol
+	tlsKind
+	httpKind
+	dnsKind
+	plain // nothing that is read
+	quicKind
+	dtlsKind
+)
+
+type flags uint8
+
+const (
+	answered flags = 1 << iota // TLS 1.3: the first response, or what may be a ticket, has come
+	tlsTold                    // an interval has told of the handshake
+)
+
+// grace is how long an ACK may be recorded before what it acknowledges.
+const grace = 500e6
+
+// Conn is the connection that a session runs over, with what its caller knows
+// of it.
+type Conn struct {
+	TCP    *tcp.Conn
+	Store  *tcp.Store
+	Client int            // direction of the client; -1 not known
+	Ends   [2]packet.Addr // by direction, who sends
+	Ports  [2]uint16
+}
+
+// Segment takes what a packet of a TCP connection carries. It gives the number
+// of the session, which is made with the first payload.
+func (st *Store) Segment(n uint32, c *Conn, p *packet.Packet, g *tcp.Segment, dir int) uint32 {
+	if n == 0 {
+		if g.End == g.Pos || p.TCP.Flags&packet.RST != 0 {
+			return 0
+		}
+		n = st.open(c)
+	}
+	s := st.sessions.At(n)
+	if p.TCP.Flags&packet.FIN != 0 && s.fin[dir] == 0 {
+		s.fin[dir] = g.End + 1
+	}
+	switch {
+	case s.kind == plain:
+		st.turn(s, c, g, dir)
+	case s.streams[0] == 0:
+		st.behind(s, c, g, dir)
+	default:
+		st.read(s, c, p, g, dir)
+	}
+	return n
+}
+
+func (st *Store) open(c *Conn) uint32 {
+	n := st.sessions.GetZero()
+	s := st.sessions.At(n)
+	st.openStreams(s, c)
+	s.sniff = st.sniffs.GetZero()
+	return n
+}
+
+func (st *Store) openStreams(s *Session, c *Conn) {
+	for dir := range s.streams {
+		s.streams[dir] = st.streams.Get()
+		if isn, ok := c.TCP.Start(dir); ok {
+			st.streams.At(s.streams[dir]).Start(isn)
+		}
+	}
+}
+
+func (st *Store) closeStreams(s *Session) {
+	for dir, n := range s.streams {
+		if n != 0 {
+			st.streams.At(n).Reset(&st.budget)
+			st.streams.Put(n)
+			s.streams[dir] = 0
+		}
+	}
+}
+
+// read puts a segment in order and hands on what that makes available.
+func (st *Store) read(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, dir int) {
+	if g.Again() {
+		st.repeated(s, c, g, dir)
+	}
+	x := st.streams.At(s.streams[dir])
+	if g.End > g.Pos {
+		x.Push(&st.budget, g.Pos, p.Payload, g.End-g.Pos, g.Time, g.Acked)
+		st.drain(s, c, g, dir)
+	}
+	// What waits in the other direction may wait for something that was not
+	// recorded, but acknowledged by this packet.
+	for _, d := range [2]int{dir, 1 - dir} {
+		if s.streams[d] == 0 {
+			break
+		}
+		if x := st.streams.At(s.streams[d]); x.Overdue(g.Time, c.TCP.Una(d), grace) {
+			x.GiveUp(g.Time)
+			st.drain(s, c, g, d)
+		}
+	}
+	if s.kind != tlsKind {
+		st.turn(s, c, g, dir)
+	}
+	st.closing(s, dir, g.Time)
+	st.settle(s)
+}
+
+// drain hands on what a direction has ready.
+func (st *Store) drain(s *Session, c *Conn, g *tcp.Segment, dir int) {
+	var k stream.Chunk
+	for s.streams[dir] != 0 && st.streams.At(s.streams[dir]).Next(&st.budget, &k) {
+		st.chunk(s, c, g, &k, dir)
+	}
+}
+
+// chunk hands on what comes next of a direction.
+func (st *Store) chunk(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, dir int) {
+	switch s.kind {
+	case undecided, prelude:
+		st.sniffed(s, c, g, k, dir)
+	case tlsKind:
+		st.tlsChunk(s, c, g, k, dir)
+	case httpKind:
+		st.httpChunk(s, c, g, k, dir)
+	case dnsKind:
+		st.dnsChunk(s, c, k, dir)
+	}
+}
+
+// repeated takes note of octets that came again.
+func (st *Store) repeated(s *Session, c *Conn, g *tcp.Segment, dir int) {
+	if dir == c.Client {
+		s.again = span{g.Pos, g.End}
+	}
+	if s.kind == tlsKind && c.TCP.Una(dir) < g.End {
+		st.tls.At(s.tls).Again(dir, g.Pos, g.End, g.Time)
+	}
+}
+
+// closing tells the reader that a direction has ended, once all that came
+// before its FIN was read.
+func (st *Store) closing(s *Session, dir int, at int64) {
+	if s.fin[dir] == 0 || s.streams[dir] != 0 && st.streams.At(s.streams[dir]).Position() < s.fin[dir]-1 {
+		return
+	}
+	st.ended(s, dir, at)
+}
+
+// ended tells the reader that a direction has ended.
+func (st *Store) ended(s *Session, dir int, at int64) {
+	switch s.kind {
+	case tlsKind:
+		st.tls.At(s.tls).Close(dir, at)
+	case httpKind:
+		st.http.At(s.http).conn.Closed(dir == int(s.httpClient), at)
+	}
+}
+
+// Reset takes an RST that ended the connection.
+func (st *Store) Reset(n uint32, dir int, at int64) {
+	if n != 0 {
+		st.ended(st.sessions.At(n), dir, at)
+	}
+}
+
+// settle lets go of what is not needed any more.
+func (st *Store) settle(s *Session) {
+	if s.streams[0] == 0 {
+		return
+	}
+	over := s.kind == plain
+	if s.kind == tlsKind && st.tls.At(s.tls).Over() {
+		over = !st.streams.At(s.streams[0]).Waiting() && !st.streams.At(s.streams[1]).Waiting()
+	}
+	if over {
+		st.closeStreams(s)
+		st.closeSniff(s)
+	}
+}
+
+func (st *Store) closeSniff(s *Session) {
+	if s.sniff != 0 {
+		st.sniffs.Put(s.sniff)
+		s.sniff = 0
+	}
+}
+
+// Release forgets a session.
+func (st *Store) Release(n uint32) {
+	if n == 0 {
+		return
+	}
+	s := st.sessions.At(n)
+	st.closeStreams(s)
+	st.closeSniff(s)
+	if s.tls != 0 {
+		x := st.tls.At(s.tls)
+		x.Release(&st.budget)
+		x.Info = tlsmeta.Info{} // its owner is the record now
+		st.tls.Put(s.tls)
+	}
+	if s.http != 0 {
+		x := st.http.At(s.http)
+		x.conn.Reset(st.httpShared, false)
+		st.http.Put(s.http)
+	}
+	if s.dns != 0 {
+		x := st.dns.At(s.dns)
+		x.conn.Release()
+		x.before = nil
+		st.dns.Put(s.dns)
+	}
+	if s.quic != 0 {
+		st.quic.At(s.quic).Reset()
+		st.quic.Put(s.quic)
+	}
+	if s.dtls != 0 {
+		st.dtls.Put(s.dtls)
+	}
+	st.sessions.Put(n)
+}

@@ -198,3 +198,11 @@ func (st *Store) tallyIf(d *Dir) *tally {
 	}
 	return st.tallies.At(d.tally)
 }
+
+// inferred is how many repeats of a direction were inferred so far.
+func (st *Store) inferred(d *Dir) uint32 {
+	if d.tally == 0 {
+		return 0
+	}
+	return st.tallies.At(d.tally).inferred
+}

@@ -7,6 +7,7 @@ type Segment struct {
 	Pos, End int64 // of the payload; equal where there is none
 	Before   int64 // end of the highest octet of this direction recorded before; 0 nothing was
 	Acked    int64 // octets of the other direction that its sender has acknowledged by then
+	Inferred bool  // a repeat of what was lost before the observation point, as identifications tell
 }
 
 // Fresh tells whether the segment holds an octet beyond all that was recorded
@@ -81,6 +82,9 @@ func (c *Conn) Ask(e, at int64, again bool) {
 	u.again = u.again || again
 }
 
+// Asked tells whether a request waits for its response.
+func (c *Conn) Asked() bool { return c.turn.state == requesting }
+
 // Answer takes fresh payload of the server.
 func (c *Conn) Answer(st *Store, g *Segment, client int) {
 	u := &c.turn
@@ -139,6 +143,19 @@ func (c *Conn) think(st *Store, raw int64, client int) int64 {
 	st.add(&u.times, think)
 	return think
 }
+
+// Start is the position of the first octet that a direction can carry, where
+// its SYN or SYN-ACK was recorded.
+func (c *Conn) Start(dir int) (pos int64, ok bool) {
+	d := &c.Dirs[dir]
+	return unwrap(d.hi, d.isn) + 1, d.has&hasISN != 0
+}
+
+// Una is how far the other side has acknowledged a direction.
+func (c *Conn) Una(dir int) int64 { return c.Dirs[dir].una }
+
+// MSS is the largest segment of a direction, in octets of payload.
+func (c *Conn) MSS(dir int) int64 { return c.mss(&c.Dirs[dir]) }
 
 // Half is the round trip in ns between the observation point and the host that
 // sends in a direction, without queues, as far as is known by now; 0 unknown.

@@ -1,0 +1,127 @@
+package session
+
+import (
+	"mirrorscope/httpmeta"
+	"mirrorscope/stream"
+	"mirrorscope/tcp"
+)
+
+// httpTalk is a connection that speaks HTTP in the clear.
+type httpTalk struct {
+	conn   httpmeta.Conn
+	info   httpmeta.Info // since the last interval
+	before httpmeta.Info // of intervals that are over
+	names  string        // of the preludes that came before
+}
+
+func (st *Store) openHTTP(s *Session, c *Conn, k *stream.Chunk, dir int, names string) {
+	if s.http == 0 {
+		s.http = st.http.Get()
+		x := st.http.At(s.http)
+		x.info.Reset()
+		x.before.Reset()
+	}
+	x := st.http.At(s.http)
+	x.names = names
+	whole := true
+	for d := range 2 {
+		if _, ok := c.TCP.Start(d); !ok {
+			whole = false
+		}
+	}
+	x.conn.Reset(st.httpShared, whole)
+	s.httpClient = uint8(dir)
+	if v := httpmeta.Probe(k.Data); v == httpmeta.ServerHTTP1 {
+		s.httpClient = uint8(1 - dir)
+	}
+}
+
+// httpChunk takes what comes next of a direction of HTTP.
+func (st *Store) httpChunk(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, dir int) {
+	x := st.http.At(s.http)
+	fromClient := dir == int(s.httpClient)
+	if k.Missing > 0 {
+		x.conn.Gap(fromClient, k.Missing, k.Time)
+	} else {
+		if k.Filled && !fromClient {
+			s.filled = span{k.Pos, k.End()}
+		}
+		if k.Filled && fromClient {
+			s.again = span{k.Pos, k.End()}
+		}
+		x.conn.Feed(fromClient, k.Pos, k.Data, k.Time)
+	}
+	st.exchanges(s, c, x)
+	if what, clientPos, serverPos, ok := x.conn.Upgraded(); ok && what == "connect" && s.hops < maxHops {
+		from := serverPos
+		if fromClient {
+			from = clientPos
+		}
+		if from >= 0 && k.End() > from && k.Missing == 0 {
+			st.tunnelled(s, c, g, k, dir, from, joinNames(x.names, "http_connect"))
+		}
+	}
+}
+
+// tunnelled looks anew at what comes behind a CONNECT.
+func (st *Store) tunnelled(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, dir int, from int64, names string) {
+	s.kind = undecided
+	s.hops++
+	s.sniff = st.sniffs.GetZero()
+	st.sniffs.At(s.sniff).names = names
+	rest := *k
+	if skip := from - k.Pos; skip > 0 {
+		rest.Pos, rest.Data = from, k.Data[skip:]
+	}
+	st.sniffed(s, c, g, &rest, dir)
+}
+
+// exchanges takes the requests that have their response.
+func (st *Store) exchanges(s *Session, c *Conn, x *httpTalk) {
+	var e httpmeta.Exchange
+	for x.conn.Next(&e) {
+		think := tcp.Absent
+		if e.Status != 0 {
+			var why tcp.Reasons
+			switch {
+			case e.Broken || e.RequestEnd == 0 || e.ResponseAt == 0:
+				why = tcp.CaptureLoss
+			case s.again.overlaps(e.RequestPos, e.RequestLast):
+				why = tcp.RequestLost
+			case s.filled.overlaps(e.ResponsePos, e.ResponsePos+1):
+				why = tcp.ResponseLost
+			}
+			think = c.TCP.Responded(c.Store, e.ResponseAt-e.RequestEnd, why, int(s.httpClient))
+		}
+		x.info.Add(&e, think)
+	}
+}
+
+// httpEnd ends the exchanges.
+func (st *Store) httpEnd(s *Session, c *Conn, at int64) {
+	x := st.http.At(s.http)
+	x.conn.Close(at)
+	st.exchanges(s, c, x)
+	x.info.AddLosses(x.conn.Losses())
+}
+
+// httpReport gives what the connection told: of its whole life, or since the
+// last interval, which it ends.
+func (st *Store) httpReport(s *Session, interval bool) *httpmeta.Info {
+	x := st.http.At(s.http)
+	if interval {
+		if x.info.Empty() {
+			return nil
+		}
+		i := x.info.Clone()
+		x.before.Merge(&x.info)
+		x.info.Reset()
+		return i
+	}
+	x.before.Merge(&x.info)
+	x.info.Reset()
+	if x.before.Empty() {
+		return nil
+	}
+	return x.before.Clone()
+}

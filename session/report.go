@@ -1,0 +1,110 @@
+package session
+
+import (
+	"mirrorscope/dnsmeta"
+	"mirrorscope/httpmeta"
+	"mirrorscope/tcp"
+	"mirrorscope/tlsmeta"
+	"mirrorscope/tlsmeta/quic"
+)
+
+// Report is what a flow said, over its whole life or since the last interval.
+// It owns its memory. What the flow did not speak is nil.
+type Report struct {
+	TLS    *TLS // DTLS, too
+	QUIC   *QUIC
+	HTTP   *httpmeta.Info
+	DNS    *dnsmeta.Info
+	Phases *Phases // of a whole TCP connection
+}
+
+// QUIC is what a QUIC connection told.
+type QUIC struct {
+	quic.Info
+	Handshake quic.Handshake
+}
+
+// End ends a session at a record time: what is open is judged. idle says that it
+// has fallen silent; else the input or the memory ended, and it might have gone on.
+// It tells whether an interval has more to tell for it.
+func (st *Store) End(n uint32, c *Conn, idle bool, at int64) (more bool) {
+	if n == 0 {
+		return false
+	}
+	s := st.sessions.At(n)
+	for dir := range s.streams {
+		if s.streams[dir] != 0 {
+			st.streams.At(s.streams[dir]).GiveUp(at)
+			st.drain(s, c, &tcp.Segment{Time: at}, dir)
+		}
+	}
+	if s.tls != 0 {
+		x := st.tls.At(s.tls)
+		x.End(idle, at)
+		st.noTicket(s, c, x.Client())
+		more = s.flags&tlsTold == 0
+	}
+	if s.http != 0 {
+		st.httpEnd(s, c, at)
+		more = more || !st.http.At(s.http).info.Empty()
+	}
+	if s.dns != 0 {
+		x := &st.dns.At(s.dns).conn
+		more = more || x.Pending()
+		x.End(at)
+	}
+	return more
+}
+
+// Whole tells what a session said in its whole life, behind End. frame is that of
+// a TCP connection, else nil. n may be 0.
+func (st *Store) Whole(n uint32, c *Conn, idle bool, frame *Frame) (r Report) {
+	var l *line
+	if n != 0 {
+		s := st.sessions.At(n)
+		l = &s.line
+		r = st.told(s, c, idle, false)
+		if s.tls != 0 {
+			r.TLS = st.tlsReport(s, c)
+		}
+	}
+	if frame != nil {
+		p := l.phases(frame)
+		r.Phases = &p
+	}
+	return r
+}
+
+// Interval tells what a session said since the last interval, which it ends: of
+// TLS, when its handshake has ended.
+func (st *Store) Interval(n uint32, c *Conn) (r Report) {
+	if n == 0 {
+		return r
+	}
+	s := st.sessions.At(n)
+	r = st.told(s, c, false, true)
+	if s.tls != 0 && s.flags&tlsTold == 0 && st.tls.At(s.tls).Info.Outcome != tlsmeta.OutcomeNone {
+		s.flags |= tlsTold
+		r.TLS = st.tlsReport(s, c)
+	}
+	return r
+}
+
+func (st *Store) told(s *Session, c *Conn, idle, interval bool) (r Report) {
+	if s.http != 0 {
+		r.HTTP = st.httpReport(s, interval)
+	}
+	if s.dns != 0 {
+		r.DNS = st.dnsReport(s, interval)
+	}
+	if s.quic != 0 && !interval {
+		x := st.quic.At(s.quic)
+		r.QUIC = &QUIC{Info: x.Report(idle), Handshake: x.Handshake()}
+	}
+	if s.dtls != 0 && !interval {
+		r.TLS = &TLS{Info: *st.dtls.At(s.dtls).Info(), Handshake: unknownHandshake}
+	}
+	return r
+}
+
+var unknownHandshake = Handshake{Total: tcp.Absent, Network: tcp.Absent, Server: tcp.Absent, Client: tcp.Absent}

@@ -1,0 +1,146 @@
+package session
+
+import (
+	"mirrorscope/dnsmeta"
+	"mirrorscope/httpmeta"
+	"mirrorscope/stream"
+	"mirrorscope/tcp"
+	"mirrorscope/tlsmeta"
+)
+
+// sniff is what is kept of the first octets until they tell the protocol.
+type sniff struct {
+	head    [2][headLen]byte
+	n       [2]uint8
+	first   [2]stream.Chunk // of head: its position and times
+	prelude tlsmeta.Prelude
+	names   string // of the preludes that have passed
+}
+
+// headLen is how many octets tell every protocol that is known.
+const headLen = 32
+
+// maxHops bounds how many preludes may follow each other, as PROXY, CONNECT and
+// STARTTLS can.
+const maxHops = 4
+
+// sniffed looks at what comes next of a direction whose protocol is not known.
+func (st *Store) sniffed(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, dir int) {
+	if k.Missing > 0 {
+		s.kind = plain
+		return
+	}
+	x := st.sniffs.At(s.sniff)
+	data := k.Data
+	if x.n[dir] > 0 {
+		n := copy(x.head[dir][x.n[dir]:], data)
+		x.n[dir] += uint8(n)
+		data = x.head[dir][:x.n[dir]]
+	}
+	switch verdict, kind := st.match(s, c, data, dir); {
+	case verdict == tlsmeta.MatchYes:
+		st.begin(s, c, g, k, dir, kind)
+	case verdict == tlsmeta.MatchMore && len(data) < headLen:
+		if x.n[dir] == 0 {
+			x.first[dir] = *k
+			x.n[dir] = uint8(copy(x.head[dir][:], data))
+		}
+	default:
+		st.preludeChunk(s, c, g, k, dir)
+	}
+}
+
+// match compares the first octets of a direction with what is known.
+func (st *Store) match(s *Session, c *Conn, b []byte, dir int) (tlsmeta.Match, kind) {
+	if s.kind == prelude {
+		return tlsmeta.MatchNo, plain
+	}
+	hello := max(tlsmeta.MatchClientHello(b), tlsmeta.MatchSSLv2Hello(b))
+	if hello == tlsmeta.MatchYes {
+		return hello, tlsKind
+	}
+	if p, ok := dnsmeta.ProtocolOf(c.Ports[0], c.Ports[1]); ok && p == dnsmeta.DNS && s.hops == 0 {
+		return tlsmeta.MatchYes, dnsKind
+	}
+	switch v := httpmeta.Probe(b); {
+	case v == httpmeta.ClientHTTP1 || v == httpmeta.ClientHTTP2 || v == httpmeta.ServerHTTP1:
+		return tlsmeta.MatchYes, httpKind
+	case v == httpmeta.NeedMore:
+		return tlsmeta.MatchMore, plain
+	}
+	return hello, plain
+}
+
+// begin hands the first octets on to the reader of a protocol.
+func (st *Store) begin(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, dir int, kind kind) {
+	x := *st.sniffs.At(s.sniff)
+	st.closeSniff(s)
+	s.kind = kind
+	switch kind {
+	case tlsKind:
+		first := k.Time
+		if x.n[dir] > 0 {
+			first = x.first[dir].Time
+		}
+		st.openTLS(s, dir, first, x.names)
+	case httpKind:
+		st.openHTTP(s, c, k, dir, x.names)
+	case dnsKind:
+		st.openDNS(s, c)
+	}
+	for d := range x.n {
+		if x.n[d] == 0 {
+			continue
+		}
+		// What waited comes first. Its last octets may be the beginning of k.
+		before, n := x.first[d], int64(x.n[d])
+		if d == dir {
+			n = k.Pos - before.Pos
+		}
+		before.Data = x.head[d][:n]
+		st.chunk(s, c, g, &before, d)
+	}
+	st.chunk(s, c, g, k, dir)
+}
+
+// preludeChunk hands octets to the reader of preludes, and looks anew at what
+// follows them.
+func (st *Store) preludeChunk(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, dir int) {
+	x := st.sniffs.At(s.sniff)
+	for d := range x.n {
+		if n := int(x.n[d]); n > 0 {
+			if d == dir {
+				n = int(k.Pos - x.first[d].Pos)
+			}
+			x.n[d] = 0
+			if _, v := x.prelude.Feed(d, x.head[d][:n]); v != tlsmeta.PreludeMore {
+				s.kind = plain
+				return
+			}
+		}
+	}
+	n, v := x.prelude.Feed(dir, k.Data)
+	switch {
+	case v == tlsmeta.PreludeMore:
+		s.kind = prelude
+	case v == tlsmeta.PreludeDone && s.hops < maxHops:
+		x.names = joinNames(x.names, x.prelude.Name())
+		x.prelude = tlsmeta.Prelude{}
+		s.hops++
+		s.kind = undecided
+		if rest := *k; n < len(k.Data) {
+			rest.Pos += int64(n)
+			rest.Data = k.Data[n:]
+			st.sniffed(s, c, g, &rest, dir)
+		}
+	default:
+		s.kind = plain
+	}
+}
+
+func joinNames(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a + "+" + b
+}

@@ -1,0 +1,63 @@
+package session
+
+import (
+	"unsafe"
+
+	"mirrorscope/dnsmeta"
+	"mirrorscope/httpmeta"
+	"mirrorscope/pool"
+	"mirrorscope/stream"
+	"mirrorscope/tlsmeta"
+	"mirrorscope/tlsmeta/quic"
+)
+
+// Store holds what the sessions of one goroutine need. Sessions are numbered;
+// 0 is none.
+type Store struct {
+	budget pool.Budget // of octets that wait: segments that came early, messages that are incomplete
+
+	sessions pool.Pool[Session]
+	streams  pool.Pool[stream.Stream]
+	sniffs   pool.Pool[sniff]
+	tls      pool.Pool[tlsmeta.Conn]
+	http     pool.Pool[httpTalk]
+	dns      pool.Pool[dnsTalk]
+	quic     pool.Pool[quic.Conn]
+	dtls     pool.Pool[tlsmeta.DTLS]
+
+	httpShared *httpmeta.Shared
+	dnsStore   *dnsmeta.Store
+	answers    []dnsmeta.Answer
+}
+
+// NewStore makes a Store whose readers keep at most so many octets of what is
+// incomplete.
+func NewStore(memory int64) *Store {
+	st := &Store{budget: pool.Budget{Max: memory}}
+	st.httpShared = &httpmeta.Shared{Budget: &st.budget}
+	st.dnsStore = dnsmeta.NewStore(&st.budget)
+	return st
+}
+
+// Octets is what the sessions hold.
+func (st *Store) Octets() int64 {
+	return st.budget.Used() +
+		int64(st.sessions.InUse())*int64(unsafe.Sizeof(Session{})) +
+		int64(st.streams.InUse())*int64(unsafe.Sizeof(stream.Stream{})) +
+		int64(st.sniffs.InUse())*int64(unsafe.Sizeof(sniff{})) +
+		int64(st.tls.InUse())*(int64(unsafe.Sizeof(tlsmeta.Conn{}))+tlsOctets) +
+		int64(st.http.InUse())*(int64(unsafe.Sizeof(httpTalk{}))+httpOctets) +
+		int64(st.dns.InUse())*int64(unsafe.Sizeof(dnsTalk{})) +
+		int64(st.quic.InUse())*(int64(unsafe.Sizeof(quic.Conn{}))+tlsOctets) +
+		int64(st.dtls.InUse())*(int64(unsafe.Sizeof(tlsmeta.DTLS{}))+tlsOctets)
+}
+
+// What the results of a connection take beside, in octets: names,
+// fingerprints, certificates; endpoints of HTTP.
+const (
+	tlsOctets  = 1024
+	httpOctets = 1024
+)
+
+// Refused is how often something found no room and was not read.
+func (st *Store) Refused() uint64 { return st.budget.Refused }

@@ -1,0 +1,189 @@
+package session
+
+import (
+	"mirrorscope/stream"
+	"mirrorscope/tcp"
+	"mirrorscope/tlsmeta"
+)
+
+func (st *Store) openTLS(s *Session, client int, at int64, starttls string) {
+	if s.tls != 0 { // TLS inside a tunnel that HTTP or TLS has opened: the first is told
+		st.tls.At(s.tls).Release(&st.budget)
+	} else {
+		s.tls = st.tls.Get()
+	}
+	x := st.tls.At(s.tls)
+	x.Init(client)
+	x.Info.STARTTLS = starttls
+	s.line.tls(at)
+}
+
+// tlsChunk takes what comes next of a direction of TLS.
+func (st *Store) tlsChunk(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, dir int) {
+	x := st.tls.At(s.tls)
+	half, _ := c.TCP.Half(x.Client())
+	done := x.Done()
+	x.Feed(&st.budget, dir, &tlsmeta.Segment{
+		Pos: k.Pos, Data: k.Data, Missing: k.Missing, Time: k.Time, Acked: k.Acked, Una: c.TCP.Una(dir), MSS: c.TCP.MSS(dir),
+		Filled: k.Filled, Inferred: g.Inferred,
+	}, half)
+	if x.Done() && !done {
+		s.line.tlsEnds(x.Timing.End)
+		if x.EarlyEnd != 0 && x.Info.EarlyData == tlsmeta.EarlyAccepted && st.quiet(s, 1-x.Client(), x) {
+			c.TCP.Ask(x.EarlyEnd, x.EarlyAt, false)
+		}
+	}
+	from := x.Data[dir]
+	if from == 0 || k.End() <= from || k.Missing > 0 {
+		s.line.payload(k.Time)
+		return
+	}
+	t := tcp.Segment{Time: k.Time, Pos: max(k.Pos, from), End: k.End(), Acked: k.Acked}
+	t.Before = t.Pos
+	if k.Filled {
+		t.Before++ // as a repeat
+	}
+	if t.End > t.Before {
+		st.tlsTurn(s, c, &t, dir)
+	}
+}
+
+// quiet tells whether a direction has sent no application data yet.
+func (st *Store) quiet(s *Session, dir int, x *tlsmeta.Conn) bool {
+	return x.Data[dir] != 0 && st.streams.At(s.streams[dir]).Position() <= x.Data[dir]
+}
+
+// behind takes a segment of TLS once the handshake is over.
+func (st *Store) behind(s *Session, c *Conn, g *tcp.Segment, dir int) {
+	x := st.tls.At(s.tls)
+	from := x.Data[dir]
+	if g.End == g.Pos || from == 0 || g.End <= from {
+		return
+	}
+	t := *g
+	if t.Pos < from {
+		if t.Before == t.Pos {
+			t.Before = from
+		}
+		t.Pos = from
+	}
+	st.tlsTurn(s, c, &t, dir)
+}
+
+// tlsTurn takes application data under TLS.
+func (st *Store) tlsTurn(s *Session, c *Conn, g *tcp.Segment, dir int) {
+	x := st.tls.At(s.tls)
+	client := x.Client()
+	if dir == client {
+		st.noTicket(s, c, client)
+		st.exchange(s, c, g, dir, client)
+		return
+	}
+	if !x.Done() {
+		s.line.payload(g.Time)
+		return // behind the server's Finished and before the client's: it answers nothing
+	}
+	if s.flags&answered == 0 && c.TCP.Asked() {
+		server, _ := c.TCP.Half(dir)
+		if x.Info.Version >= 0x0304 && g.Fresh() && g.End-g.Pos <= maxTicket && g.Time-x.Timing.End <= server+server/20+ticketSlack {
+			// It left when the Finished arrived: a session ticket, if something follows
+			// that took its time.
+			if s.ticket.Time == 0 {
+				s.ticket = *g
+			}
+			return
+		}
+		s.ticket = tcp.Segment{}
+		s.flags |= answered
+	}
+	st.exchange(s, c, g, dir, client)
+}
+
+// A session ticket is small, and is sent as soon as the client's Finished has
+// arrived.
+const (
+	maxTicket   = 1200  // octets of a segment with tickets
+	ticketSlack = 300e3 // ns
+)
+
+// noTicket: nothing has followed what might have been a ticket, so it was the
+// response.
+func (st *Store) noTicket(s *Session, c *Conn, client int) {
+	if s.ticket.Time != 0 {
+		g := s.ticket
+		s.ticket = tcp.Segment{}
+		s.flags |= answered
+		st.exchange(s, c, &g, 1-client, client)
+	}
+}
+
+// turn takes payload that no reader claims for itself.
+func (st *Store) turn(s *Session, c *Conn, g *tcp.Segment, dir int) {
+	st.exchange(s, c, g, dir, c.Client)
+}
+
+// exchange follows requests and responses.
+func (st *Store) exchange(s *Session, c *Conn, g *tcp.Segment, dir, client int) {
+	if g.End == g.Pos || client < 0 {
+		return
+	}
+	if dir == client {
+		s.line.request(g)
+	} else {
+		half, _ := c.TCP.Half(1 - client)
+		s.line.response(g, half)
+	}
+	if s.kind != httpKind {
+		c.TCP.Exchange(c.Store, g, dir, client)
+	}
+}
+
+// TLS is what a connection's handshake told, and how long it took.
+type TLS struct {
+	tlsmeta.Info
+	Handshake Handshake
+}
+
+// Handshake of TLS or QUIC. Durations are ns, tcp.Absent where not known.
+type Handshake struct {
+	State   tcp.State
+	Reasons tcp.Reasons
+	Total   int64 // first octet of the ClientHello to the end
+	Network int64 // Network + Server + Client = Total
+	Server  int64
+	Client  int64
+}
+
+// tlsReport tells of the handshake. perceived: see measurement, TLS.
+func (st *Store) tlsReport(s *Session, c *Conn) *TLS {
+	x := st.tls.At(s.tls)
+	r := &TLS{Info: x.Info, Handshake: unknownHandshake}
+	h := &r.Handshake
+	t := &x.Timing
+	if x.Missing {
+		h.Reasons |= tcp.CaptureLoss
+	}
+	if t.End == 0 || t.Start == 0 || t.End < t.Start {
+		return r
+	}
+	h.Total = t.End - t.Start
+	h.State = tcp.Measured
+	atClient, knowC := c.TCP.Half(x.Client())
+	atServer, knowS := c.TCP.Half(1 - x.Client())
+	switch {
+	case t.StartInferred || t.EndInferred:
+		h.State = tcp.Bounded
+		h.Reasons |= tcp.LostBeforeOP
+	case t.Ambiguous:
+		h.State = tcp.Ambiguous
+		h.Reasons |= tcp.Encrypted
+	case x.Missing:
+		h.State = tcp.Ambiguous
+	}
+	if knowC && knowS && atClient > 0 && atServer > 0 && !x.Missing {
+		h.Network, h.Client, h.Server = t.Shares(atClient, atServer)
+	} else if h.State == tcp.Measured {
+		h.Reasons |= tcp.Midstream
+	}
+	return r
+}

@@ -1,0 +1,395 @@
+package tlsmeta
+
+import (
+	"mirrorscope/pool"
+)
+
+// Segment is what comes next of one direction of a connection: octets in
+// order, or word of octets that were not recorded. Positions run on where
+// sequence numbers wrap; times are record times in ns.
+type Segment struct {
+	Pos      int64
+	Data     []byte // lent until Feed returns
+	Missing  int64  // so many octets from Pos on were not recorded; Data is empty then
+	Time     int64  // of the packet that completed the octets in order
+	Acked    int64  // octets of the other direction that had been acknowledged with them
+	Una      int64  // octets of this direction that the other side had acknowledged by then
+	MSS      int64  // largest segment of this direction
+	Filled   bool   // the packet filled a hole
+	Inferred bool   // the packet repeats one that was lost before the observation point
+}
+
+// Conn follows the handshake of one TLS connection over TCP.
+//
+// It reads both directions until the handshake is over, and a little longer to
+// see whether the server takes it back; it keeps no octet of what comes then.
+// It belongs to one goroutine.
+type Conn struct {
+	Info   Info
+	Timing Timing
+
+	// Missing tells that octets of the handshake were not recorded, or found no
+	// room: what follows from them is not known.
+	Missing bool
+
+	// Application data begins at these positions of the directions; 0 not known
+	// (yet). In TLS 1.3 what the server sends there before the client's Finished
+	// arrives answers nothing but early data.
+	Data [2]int64
+	// Early is where the first record of early data begins; EarlyEnd and EarlyAt
+	// are end and time of the last one.
+	Early, EarlyEnd, EarlyAt int64
+
+	client   uint8
+	active   uint8 // direction of the present flight
+	inferred bool  // see Segment; of the latest
+	stage    stage
+	dirs     [2]direction
+
+	srv         server13
+	cf          client13
+	half        int64 // least round trip between observation point and client, ns; 0 unknown
+	abbreviated bool
+	fatal       bool // Info.Alert is
+	encAlert    bool // an encrypted alert came before the handshake was complete
+	after       after
+}
+
+type stage uint8
+
+const (
+	stageClientHello stage = iota
+	stageServerHello
+	stageServerFlight  // ≤ 1.2, full: to ServerHelloDone
+	stageClientFlight  // ≤ 1.2: to the client's Finished
+	stageServerLast    // ≤ 1.2, full: to the server's Finished
+	stageServerResumed // ≤ 1.2, abbreviated: to the server's Finished
+	stage13            // from the ServerHello to the client's Finished
+	stageDone          // the handshake is over; does the server take it back?
+	stageOver          // nothing more is read
+)
+
+// after is what came behind the handshake.
+type after struct {
+	records int
+	data    bool // the server has sent something
+	alert   bool // the server has sent an alert, before the client said good-bye
+	bye     bool
+}
+
+// Init makes c ready for a connection whose client sends in direction client.
+func (c *Conn) Init(client int) {
+	a, b := c.dirs[0].msg.buf[:0], c.dirs[1].msg.buf[:0]
+	*c = Conn{client: uint8(client), active: uint8(client)}
+	c.dirs[0].msg.buf, c.dirs[1].msg.buf = a, b
+}
+
+// Client is the direction that the client sends in.
+func (c *Conn) Client() int { return int(c.client) }
+
+// Done tells whether the handshake was recorded to its end.
+func (c *Conn) Done() bool { return c.stage == stageDone || c.stage == stageOver && c.Timing.End != 0 }
+
+// Over tells that nothing more is read.
+func (c *Conn) Over() bool { return c.stage == stageOver }
+
+// Feed takes what comes next of a direction. half is the least round trip
+// between the observation point and the client, ns, as far as is known; 0 is
+// unknown. Room for messages is taken from the budget.
+func (c *Conn) Feed(b *pool.Budget, dir int, s *Segment, half int64) {
+	c.half = half
+	if s.Missing > 0 {
+		c.miss(b, dir, s.Missing, s.Time)
+	} else {
+		c.pace(dir, s)
+		c.read(b, dir, s)
+	}
+	if c.stage == stageOver {
+		c.Release(b)
+	}
+}
+
+// Release gives back the room that messages have taken.
+func (c *Conn) Release(b *pool.Budget) {
+	for i := range c.dirs {
+		c.dirs[i].msg.drop(b)
+	}
+}
+
+// over ends the reading.
+func (c *Conn) over(int64) { c.stage = stageOver }
+
+// strange takes octets that are no record.
+func (c *Conn) strange(dir int, at int64) {
+	d := &c.dirs[dir]
+	d.lost = true
+	switch {
+	case c.stage >= stageDone:
+		c.over(at)
+	case dir != int(c.client) && c.stage == stageServerHello, dir == int(c.client) && c.stage == stageClientHello:
+		c.Info.Outcome = NotTLS
+		c.over(at)
+	default:
+		c.Missing = true
+	}
+}
+
+// message takes a handshake message in the clear. cut says that it could not
+// be kept.
+func (c *Conn) message(dir int, typ byte, b []byte, cut bool, end stamp) {
+	fromClient := dir == int(c.client)
+	if cut {
+		c.Missing = true
+	}
+	switch typ {
+	case msgClientHello:
+		if fromClient && (c.stage == stageClientHello || c.stage == stageServerHello && c.Info.HelloRetry) {
+			c.clientHello(b, cut, end)
+		}
+	case msgServerHello:
+		if !fromClient && c.stage == stageServerHello {
+			c.serverHello(b, cut, end)
+		}
+	case msgCertificate:
+		if cut {
+			if fromClient {
+				c.Info.ClientCertificateKnown = false
+			} else {
+				c.Info.CertificatesCut = true
+			}
+			return
+		}
+		list, more := ParseCertificates(b)
+		if fromClient {
+			c.Info.ClientCertificates = list
+			c.Info.ClientCertificate, c.Info.ClientCertificateKnown = len(b) > 7, true
+		} else {
+			c.Info.Certificates = list
+			c.Info.CertificatesCut = more
+		}
+	case msgServerKeyExchange:
+		if !fromClient && !cut {
+			if g, ok := ParseServerKeyExchange(b, c.Info.Cipher); ok {
+				c.Info.Group = g
+			}
+		}
+	case msgServerHelloDone:
+		if !fromClient && c.stage == stageServerFlight {
+			c.Info.Full()
+			c.endFlight(1-int(c.client), end)
+			c.stage = stageClientFlight
+		}
+	case msgClientKeyExchange:
+		if fromClient && !c.Info.ClientCertificateKnown && !c.Missing {
+			c.Info.ClientCertificateKnown = true
+		}
+	}
+}
+
+func (c *Conn) clientHello(b []byte, cut bool, end stamp) {
+	d := &c.dirs[c.client]
+	t := &c.Timing
+	if c.stage == stageClientHello {
+		t.Start, t.StartInferred = d.helloAt, c.inferred
+	}
+	var h ClientHello
+	if !cut {
+		if _, err := ParseClientHello(b, &h); err != nil {
+			c.Missing = true
+		} else {
+			c.Info.ClientHello(&h, TransportTCP)
+		}
+	}
+	c.endFlight(int(c.client), end)
+	c.stage = stageServerHello
+}
+
+func (c *Conn) serverHello(b []byte, cut bool, end stamp) {
+	var h ServerHello
+	if cut {
+		c.stage = stageServerFlight
+		return
+	}
+	if _, err := ParseServerHello(b, &h); err != nil {
+		c.Missing = true
+		c.stage = stageServerFlight
+		return
+	}
+	c.Info.ServerHello(&h)
+	switch {
+	case h.HelloRetry:
+		c.endFlight(1-int(c.client), end)
+	case is13(h.Version):
+		c.stage = stage13
+		c.srv.hello = end
+		c.srv.tag = CipherTag(h.Cipher)
+		c.srv.fin = c.srv.encrypted(4 + CipherHash(h.Cipher))
+	default:
+		c.stage = stageServerFlight
+	}
+}
+
+// is13 tells whether a version has the handshake of TLS 1.3: it, or one of its
+// drafts (0x7fxx).
+func is13(v uint16) bool { return v == 0x0304 || v>>8 == 0x7f }
+
+// record takes a record that is complete.
+func (c *Conn) record(dir int, r *record) {
+	fromClient := dir == int(c.client)
+	d := &c.dirs[dir]
+	if c.stage == stageDone {
+		c.behind(fromClient, r)
+		return
+	}
+	if r.typ == typeAlert {
+		c.alert(dir, r)
+	}
+	switch {
+	case c.stage == stage13 && fromClient:
+		c.client13(r)
+	case c.stage == stage13:
+		c.server13(r)
+	case r.typ == typeCCS:
+		if c.stage >= stageServerFlight {
+			c.changeCipher(dir)
+		}
+	case r.typ == typeHandshake && d.ccs:
+		c.finished(fromClient, r)
+	case r.typ == typeData && fromClient && c.stage == stageServerHello:
+		c.early(r)
+	}
+}
+
+// changeCipher takes a ChangeCipherSpec of TLS ≤ 1.2.
+func (c *Conn) changeCipher(dir int) {
+	c.dirs[dir].ccs = true
+	if dir != int(c.client) && c.stage == stageServerFlight {
+		// Before a ServerHelloDone: the server resumes a session (RFC 5246 section 7.3).
+		c.stage = stageServerResumed
+		c.abbreviated = true
+		c.Info.Abbreviated()
+	}
+}
+
+// finished takes the first encrypted handshake record of a direction, TLS ≤ 1.2.
+func (c *Conn) finished(fromClient bool, r *record) {
+	switch {
+	case fromClient && c.stage == stageClientFlight:
+		c.Data[c.client] = r.end.pos
+		c.endFlight(int(c.client), r.end)
+		if c.abbreviated {
+			c.completed(r.end, false)
+			return
+		}
+		c.stage = stageServerLast
+	case !fromClient && c.stage == stageServerLast:
+		c.Data[1-c.client] = r.end.pos
+		c.endFlight(1-int(c.client), r.end)
+		c.completed(r.end, true)
+	case !fromClient && c.stage == stageServerResumed:
+		c.Data[1-c.client] = r.end.pos
+		c.endFlight(1-int(c.client), r.end)
+		c.stage = stageClientFlight
+	}
+}
+
+// completed ends the handshake.
+func (c *Conn) completed(end stamp, byServer bool) {
+	c.Timing.End, c.Timing.EndByServer = end.at, byServer
+	c.Timing.EndInferred = c.inferred
+	c.Info.Outcome = Completed
+	c.stage = stageDone
+}
+
+// alert takes an alert record.
+func (c *Conn) alert(dir int, r *record) {
+	d := &c.dirs[dir]
+	if r.n != 2 || d.ccs || d.nal < 2 {
+		c.encAlert = c.encAlert || d.ccs // TLS ≤ 1.2
+		return
+	}
+	a := Alert{Client: dir == int(c.client), Level: d.alert[0], Description: d.alert[1]}
+	fatal := a.Level == 2
+	if a.Description == 0 && !fatal {
+		return
+	}
+	if c.Info.Alert == nil || fatal && !c.fatal {
+		c.Info.Alert = &a
+	}
+	c.fatal = c.fatal || fatal
+}
+
+// behind takes a record that comes after the handshake, until it is clear that
+// the server has taken it: what is encrypted tells an alert by its length alone.
+func (c *Conn) behind(fromClient bool, r *record) {
+	c.after.records++
+	alert := r.typ == typeData && r.n == c.srv.encrypted(alertOctets)
+	switch {
+	case fromClient:
+		c.after.bye = c.after.bye || alert
+	case alert && !c.after.bye:
+		c.after.alert = true
+	case r.typ == typeData:
+		c.after.data = true
+	}
+	if c.after.records > maxAfter || c.after.data || !is13(c.Info.Version) {
+		c.stage = stageOver
+	}
+}
+
+// maxAfter is how many records behind the handshake are looked at.
+const maxAfter = 16
+
+// Close tells that a direction ended by FIN or RST, at a record time. The
+// outcome of a handshake that is not complete is known then.
+func (c *Conn) Close(dir int, at int64) {
+	switch {
+	case c.stage == stageOver:
+	case c.stage == stageDone:
+		switch {
+		case c.after.alert && !c.after.data:
+			c.Info.Outcome = FailedAfterFinished
+			c.stage = stageOver
+		case dir == int(c.client):
+			c.after.bye = true
+		default:
+			c.stage = stageOver
+		}
+	case c.Info.Outcome == OutcomeNone:
+		c.settle(dir, at, Abandoned)
+	}
+}
+
+// End tells that no more will come. idle: the connection fell silent; else the
+// input or the memory ended, and it might have gone on.
+func (c *Conn) End(idle bool, at int64) {
+	if c.stage < stageDone && c.Info.Outcome == OutcomeNone {
+		otherwise := Incomplete
+		if idle {
+			otherwise = Abandoned
+		}
+		c.settle(-1, at, otherwise)
+	}
+	c.stage = stageOver
+}
+
+// settle tells how a handshake that was not seen to its end has ended.
+func (c *Conn) settle(dir int, at int64, otherwise Outcome) {
+	if c.stage == stage13 && c.guessFinished() {
+		if dir >= 0 {
+			c.Close(dir, at)
+		}
+		return
+	}
+	switch {
+	case c.fatal:
+		c.Info.Outcome = Failed
+	case c.encAlert:
+		c.Info.Outcome = FailedEncrypted
+	case c.Missing:
+		c.Info.Outcome = Incomplete
+	default:
+		c.Info.Outcome = otherwise
+	}
+	c.stage = stageOver
+}

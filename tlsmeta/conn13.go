@@ -1,0 +1,191 @@
+package tlsmeta
+
+// In TLS 1.3 all behind the ServerHello is encrypted. Where the handshake ends
+// follows from the lengths of records alone: without padding a Finished has one
+// length for each hash (RFC 8446 sections 4.4.4 and 5.2).
+
+// Lengths of encrypted messages, without the authentication tag.
+const (
+	innerType        = 1 // the type of the record inside
+	alertOctets      = 2
+	endOfEarlyOctets = 4
+	emptyCertificate = 8 // a Certificate message without any: 4 + context length + list length
+)
+
+// leastCertificate is the least that a server's flight holds that has a
+// certificate in it, octets: without one there is no Finished in it that does
+// not follow at once.
+const leastCertificate = 400
+
+// server13 is what the server sent behind its ServerHello.
+type server13 struct {
+	hello    stamp    // the ServerHello's end
+	tag      int      // octets of the authentication tag
+	fin      int      // length of a record with a Finished and nothing else
+	records  int      // encrypted ones
+	recent   [8]stamp // ends of the latest ones
+	finished stamp    // end of what must be the server's Finished; at 0: not known
+}
+
+// client13 is the client's second flight.
+type client13 struct {
+	started bool
+	records int
+	larger  int  // of them, before a Finished: not an EndOfEarlyData, and no empty Certificate
+	alert   bool // it began with what is as long as an alert
+	ccs     record
+	last    stamp
+}
+
+func (s *server13) encrypted(inner int) int { return inner + innerType + s.tag }
+
+// server13 takes a record of the server between its hello and the client's
+// Finished.
+func (c *Conn) server13(r *record) {
+	s := &c.srv
+	if r.typ != typeData {
+		return
+	}
+	if c.cf.started && c.cf.records > 0 && r.first.acked > c.dirs[c.client].flight.lo {
+		// It answers the client's second flight, in which no Finished was told.
+		if c.guessFinished() {
+			c.behind(false, r)
+			return
+		}
+	}
+	s.recent[s.records%len(s.recent)] = r.end
+	s.records++
+	if r.n == s.encrypted(alertOctets) && s.finished.at == 0 {
+		c.encAlert = true
+	}
+	if s.finished.at == 0 && s.records > 1 && r.n == s.fin && (c.Info.Resumed || r.first.pos-s.hello.pos >= leastCertificate) {
+		s.finished = r.end
+		c.Data[1-c.client] = r.end.pos
+	}
+}
+
+// flightEnd is the end of the server's flight as the client had it when it
+// acknowledged so much.
+func (s *server13) flightEnd(acked int64) stamp {
+	if s.finished.at != 0 && acked >= s.finished.pos {
+		return s.finished
+	}
+	end := s.hello
+	for i := range min(s.records, len(s.recent)) {
+		if e := s.recent[i]; e.pos <= acked && e.pos > end.pos {
+			end = e
+		}
+	}
+	return end
+}
+
+// client13 takes a record of the client between the server's hello and its own
+// Finished.
+func (c *Conn) client13(r *record) {
+	f := &c.cf
+	switch r.typ {
+	case typeCCS:
+		f.ccs = *r
+		return
+	case typeData:
+	default:
+		return
+	}
+	if !f.started && !c.secondFlight(r) {
+		return
+	}
+	s := &c.srv
+	f.records++
+	switch {
+	case r.n == s.fin:
+		c.Info.ClientCertificate, c.Info.ClientCertificateKnown = f.larger > 0, true
+		c.clientFinished(r.end, false)
+	case r.n == s.encrypted(endOfEarlyOctets) && f.records == 1 && c.Info.EarlyData == EarlyOffered:
+		c.Info.EarlyData = EarlyAccepted
+	default:
+		if r.n == s.encrypted(alertOctets) && f.larger == 0 {
+			f.alert, c.encAlert = true, true
+		}
+		if r.n != s.encrypted(emptyCertificate) {
+			f.larger++
+		}
+		if f.last.at == 0 || r.first.at == f.last.at {
+			f.last = r.end // one burst
+		}
+		if f.records >= maxSecondFlight {
+			c.guessFinished()
+		}
+	}
+}
+
+// maxSecondFlight is how many records of the client's second flight are looked
+// at for a Finished.
+const maxSecondFlight = 6
+
+// secondFlight tells whether a record begins the client's second flight, and
+// ends the server's then: the client has the server's Finished, as far as that
+// can be told. What comes before is early data.
+func (c *Conn) secondFlight(r *record) bool {
+	s, f := &c.srv, &c.cf
+	offered := c.Info.EarlyData == EarlyOffered
+	switch {
+	case s.finished.at != 0:
+		if r.first.acked < s.finished.pos {
+			c.early(r)
+			return false
+		}
+	case r.first.acked <= s.hello.pos && !(s.records == 0 && r.first.acked == s.hello.pos):
+		c.early(r)
+		return false
+	case offered && r.n != s.fin && r.n != s.encrypted(endOfEarlyOctets) || r.first.at < s.hello.at+c.half*9/10:
+		c.early(r)
+		return false
+	}
+	if offered && r.n != s.encrypted(endOfEarlyOctets) {
+		c.Info.EarlyData = EarlyRejected
+	}
+	first := r.first
+	if f.ccs.end.pos == first.pos && f.ccs.first.acked >= first.acked {
+		first = f.ccs.first
+	}
+	server := 1 - int(c.client)
+	end := s.flightEnd(r.first.acked)
+	c.endFlight(server, end)
+	if c.Data[server] == 0 {
+		c.Data[server] = end.pos
+	}
+	c.beginFlight(int(c.client), first)
+	f.started = true
+	return true
+}
+
+// early takes a record of early data (RFC 8446 section 4.2.10).
+func (c *Conn) early(r *record) {
+	if c.Info.EarlyData == EarlyNone {
+		return
+	}
+	if c.Early == 0 {
+		c.Early = r.first.pos
+	}
+	c.EarlyEnd, c.EarlyAt = r.end.pos, r.end.at
+}
+
+// clientFinished ends the handshake with the client's Finished.
+func (c *Conn) clientFinished(end stamp, ambiguous bool) {
+	c.Data[c.client] = end.pos
+	c.endFlight(int(c.client), end)
+	c.Timing.Ambiguous = ambiguous
+	c.encAlert = false
+	c.completed(end, false)
+}
+
+// guessFinished ends the handshake with the last record of the first burst of
+// the client's second flight, in which no record has the length of a Finished.
+func (c *Conn) guessFinished() bool {
+	f := &c.cf
+	if !f.started || f.last.at == 0 || f.alert && f.records == 1 {
+		return false
+	}
+	c.clientFinished(f.last, true)
+	return true
+}

@@ -1,0 +1,282 @@
+package tlsmeta
+
+import (
+	"encoding/binary"
+
+	"mirrorscope/pool"
+)
+
+// Content types of records (RFC 8446 section 5.1).
+const (
+	typeCCS       = 20
+	typeAlert     = 21
+	typeHandshake = 22
+	typeData      = 23
+	typeHeartbeat = 24 // RFC 6520
+)
+
+// maxRecord is the longest record that any version allows: 2^14 octets and
+// 2048 of expansion (RFC 5246 section 6.2.3).
+const maxRecord = 1<<14 + 2048
+
+// Handshake messages (RFC 8446 section 4, RFC 5246 section 7.4).
+const (
+	msgClientHello       = 1
+	msgServerHello       = 2
+	msgCertificate       = 11
+	msgServerKeyExchange = 12
+	msgServerHelloDone   = 14
+	msgClientKeyExchange = 16
+)
+
+// maxMessage is the longest handshake message that is put together: room for
+// chains of many certificates. Longer ones are stepped over.
+const maxMessage = 128 << 10
+
+// keptMessage is how much room a Conn keeps for its next connection.
+const keptMessage = 4 << 10
+
+// direction is the record layer of one direction.
+type direction struct {
+	hdr  [5]byte
+	nhdr uint8
+	left int // octets of the present record that are still to come
+
+	first  stamp // of the first octet of the present record
+	fields record
+
+	ccs   bool // a ChangeCipherSpec was recorded
+	lost  bool // where records begin is not known any more
+	cut   bool // handshake messages can not be followed any more
+	alert [2]byte
+	nal   uint8
+
+	msg     msgReader
+	helloAt int64 // record time of the ClientHello's first octet
+	flight  flight
+}
+
+// stamp is when an octet was recorded, and what its packet acknowledged.
+type stamp struct{ pos, at, acked int64 }
+
+// record is one record: its header, where it begins and where it ends.
+type record struct {
+	typ        uint8
+	n          int
+	first, end stamp
+}
+
+// msgReader puts handshake messages together: records may hold several, and a
+// message may span records.
+type msgReader struct {
+	hdr  [4]byte
+	nhdr uint8
+	left int
+	skip bool // of no interest, or too long, or not all recorded
+	buf  []byte
+	held int // octets taken from the budget
+}
+
+// read takes the octets of one direction that come next.
+func (c *Conn) read(b *pool.Budget, dir int, s *Segment) {
+	d := &c.dirs[dir]
+	data, pos := s.Data, s.Pos
+	if c.stage == stageClientHello && d.nhdr == 0 && d.left == 0 && dir == int(c.client) && len(data) > 0 && data[0]&0x80 != 0 {
+		n := c.sslv2Hello(s)
+		data, pos = data[n:], pos+int64(n)
+	}
+	for len(data) > 0 && !d.lost && c.stage != stageOver {
+		if d.left == 0 {
+			if d.nhdr == 0 {
+				d.first = stamp{pos, s.Time, s.Acked}
+			}
+			n := copy(d.hdr[d.nhdr:], data)
+			d.nhdr += uint8(n)
+			data, pos = data[n:], pos+int64(n)
+			if d.nhdr < 5 {
+				return
+			}
+			d.nhdr = 0
+			d.left = int(binary.BigEndian.Uint16(d.hdr[3:]))
+			if c.Info.SSLv2Hello && c.stage == stageServerHello && c.sslv2Answer(s) {
+				return
+			}
+			if d.hdr[0] < typeCCS || d.hdr[0] > typeHeartbeat || d.hdr[1] > 3 || d.left > maxRecord {
+				c.strange(dir, d.first.at)
+				return
+			}
+			d.fields = record{typ: d.hdr[0], n: d.left, first: d.first}
+			d.nal = 0
+		}
+		n := min(d.left, len(data))
+		d.left -= n
+		c.fragment(b, dir, data[:n], stamp{pos + int64(n), s.Time, s.Acked})
+		data, pos = data[n:], pos+int64(n)
+		if d.left == 0 && c.stage != stageOver {
+			d.fields.end = stamp{pos, s.Time, s.Acked}
+			c.record(dir, &d.fields)
+		}
+	}
+}
+
+// sslv2Hello takes a ClientHello in the form of SSLv2 (RFC 5246 appendix E.2),
+// and gives the octets that it took.
+func (c *Conn) sslv2Hello(s *Segment) int {
+	var h ClientHello
+	n, err := ParseSSLv2Hello(s.Data, &h)
+	if err != nil {
+		return 0
+	}
+	c.Timing.Start, c.Timing.StartInferred = s.Time, c.inferred
+	c.dirs[c.client].flight.lo = s.Pos
+	c.Info.ClientHello(&h, TransportTCP)
+	c.endFlight(int(c.client), stamp{s.Pos + int64(n), s.Time, s.Acked})
+	c.stage = stageServerHello
+	return n
+}
+
+// sslv2Answer takes a ServerHello of SSLv2 itself, behind which nothing is read.
+func (c *Conn) sslv2Answer(s *Segment) bool {
+	var h ServerHello
+	if _, err := ParseSSLv2ServerHello(s.Data, &h); err != nil {
+		return false
+	}
+	c.Info.ServerHello(&h)
+	c.over(s.Time)
+	return true
+}
+
+// miss steps over octets that were not recorded. Within a record that is known
+// to go on behind them, only what they held is lost.
+func (c *Conn) miss(b *pool.Budget, dir int, n, at int64) {
+	d := &c.dirs[dir]
+	if d.lost || c.stage == stageOver {
+		return
+	}
+	c.Missing = true
+	if d.left == 0 || n > int64(d.left) {
+		d.lost = true
+		d.msg.drop(b)
+		if dir == int(c.client) && c.stage == stageClientHello {
+			c.over(at) // nothing is known of it
+		}
+		return
+	}
+	d.left -= int(n)
+	if d.fields.typ == typeHandshake {
+		c.missMessage(b, d, int(n))
+	}
+	if d.left == 0 {
+		// The record's end was not recorded: that it ended is known, not when.
+		d.fields.end = stamp{d.fields.first.pos + 5 + int64(d.fields.n), at, d.fields.first.acked}
+		c.record(dir, &d.fields)
+	}
+}
+
+// missMessage steps over octets of handshake messages.
+func (c *Conn) missMessage(b *pool.Budget, d *direction, n int) {
+	m := &d.msg
+	if m.nhdr < 4 || n > m.left {
+		d.cut = true
+		m.drop(b)
+		return
+	}
+	m.left -= n
+	m.skip = true
+	m.release(b)
+	if m.left == 0 {
+		m.nhdr = 0
+	}
+}
+
+// fragment takes octets of the present record; end is where they end.
+func (c *Conn) fragment(b *pool.Budget, dir int, data []byte, end stamp) {
+	d := &c.dirs[dir]
+	switch d.fields.typ {
+	case typeHandshake:
+		if !d.ccs && !d.cut {
+			c.messages(b, dir, data, end)
+		}
+	case typeAlert:
+		if d.nal < 2 {
+			d.nal += uint8(copy(d.alert[d.nal:], data))
+		}
+	}
+}
+
+// messages puts handshake messages together.
+func (c *Conn) messages(b *pool.Budget, dir int, data []byte, end stamp) {
+	d := &c.dirs[dir]
+	m := &d.msg
+	for len(data) > 0 {
+		if m.nhdr < 4 {
+			if m.nhdr == 0 && m.left == 0 {
+				m.buf = m.buf[:0]
+			}
+			n := copy(m.hdr[m.nhdr:], data)
+			m.nhdr += uint8(n)
+			data = data[n:]
+			if m.nhdr < 4 {
+				return
+			}
+			m.left = int(binary.BigEndian.Uint32(m.hdr[:]) & 0xffffff)
+			m.skip = !wanted(m.hdr[0]) || m.left > maxMessage
+			if m.left > maxMessage && m.hdr[0] == msgCertificate {
+				c.Info.CertificatesCut = true
+			}
+			if !m.skip {
+				m.add(b, m.hdr[:])
+			}
+			if m.hdr[0] == msgClientHello && c.stage == stageClientHello {
+				d.helloAt, d.flight.lo = d.fields.first.at, d.fields.first.pos
+			}
+		}
+		n := min(m.left, len(data))
+		if !m.skip && n > 0 {
+			m.add(b, data[:n])
+		}
+		m.left -= n
+		data = data[n:]
+		if m.left > 0 {
+			return
+		}
+		m.nhdr = 0
+		at := end
+		at.pos -= int64(len(data))
+		c.message(dir, m.hdr[0], m.buf, m.skip && wanted(m.hdr[0]), at)
+		m.release(b)
+		if d.cut || c.stage == stageOver {
+			return
+		}
+	}
+}
+
+// wanted tells which messages are read; of the others it counts that they came.
+func wanted(typ byte) bool {
+	return typ == msgClientHello || typ == msgServerHello || typ == msgCertificate || typ == msgServerKeyExchange
+}
+
+// add keeps octets of a message. Where there is no room, it is stepped over.
+func (m *msgReader) add(b *pool.Budget, data []byte) {
+	if !b.Take(len(data)) {
+		m.skip = true
+		m.release(b)
+		return
+	}
+	m.held += len(data)
+	m.buf = append(m.buf, data...)
+}
+
+func (m *msgReader) release(b *pool.Budget) {
+	b.Give(m.held)
+	m.held = 0
+	m.buf = m.buf[:0]
+	if cap(m.buf) > keptMessage {
+		m.buf = nil
+	}
+}
+
+func (m *msgReader) drop(b *pool.Budget) {
+	m.release(b)
+	m.nhdr, m.left = 0, 0
+}

@@ -1,0 +1,123 @@
+package tlsmeta
+
+// Timing is when the steps of a handshake were recorded. A handshake is a row
+// of flights: the client's hello, the server's answer, and so on. Between a
+// flight's last octet and the first of what answers it lie the network's round
+// trip and what the answering side needed.
+type Timing struct {
+	Start       int64 // record time of the ClientHello's first octet, ns; 0 not known
+	End         int64 // of the last octet of the Finished that completes the handshake; 0 not known
+	EndByServer bool
+	Legs        [maxLegs]Leg
+	NumLegs     int
+
+	// Ambiguous says that the end was found by elimination, as where records are
+	// padded. StartInferred and EndInferred say that the hello or the Finished
+	// are repeats whose original was lost before the observation point.
+	Ambiguous, StartInferred, EndInferred bool
+	FalseStart                            bool // the client sent data before the server's Finished (RFC 7918)
+}
+
+// Leg is what one side needed to answer.
+type Leg struct {
+	Server   bool  // the side that answers
+	From, To int64 // record times: last octet of what it answers, as it arrived; the server's last octet, or the client's first
+	Gap      int64 // of that, ns that retransmission, or the wait for the other side's ACK, took inside the flight
+}
+
+// maxLegs: two round trips of TLS 1.2, or of TLS 1.3 with a HelloRetryRequest.
+const maxLegs = 6
+
+func (t *Timing) leg(l Leg) {
+	if t.NumLegs < maxLegs {
+		t.Legs[t.NumLegs] = l
+		t.NumLegs++
+	}
+}
+
+// Shares divides the handshake's time: what the server and the client needed
+// to answer, and the network's share, which is all the rest. client and server
+// are the least round trips between the observation point and either side.
+func (t *Timing) Shares(client, server int64) (network, atClient, atServer int64) {
+	for i := range t.Legs[:t.NumLegs] {
+		l := &t.Legs[i]
+		if l.Server {
+			atServer += max(l.To-l.From-l.Gap-server, 0)
+		} else {
+			atClient += max(l.To-l.From-l.Gap-client, 0)
+		}
+	}
+	return t.End - t.Start - atClient - atServer, atClient, atServer
+}
+
+// flight is the present, or latest, flight of a direction.
+type flight struct {
+	lo, hi int64 // positions
+	from   int64 // record time of the last octet of what it answers
+	eff    int64 // record time of its last octet, or of the latest repeat that the other side needed; 0: not ended
+	again  int64 // record time of the latest such repeat
+	last   int64 // record time of the latest octets
+	una    int64 // what the other side had acknowledged then
+	gap    int64 // see Leg
+}
+
+// initialWindow is how many segments a sender may have in flight before the
+// first acknowledgment (RFC 6928), less one for rounding.
+const initialWindow = 9
+
+// pace watches how the octets of a direction come. Those that answer a flight
+// of the other side begin a new one. Time that passes inside a flight because
+// something was lost, or because the window was full until the other side's
+// ACK came, is the network's.
+func (c *Conn) pace(dir int, s *Segment) {
+	f := &c.dirs[dir].flight
+	c.inferred = s.Inferred
+	if int(c.active) != dir {
+		if c.dirs[1-dir].flight.eff == 0 || c.stage >= stageDone {
+			return
+		}
+		c.beginFlight(dir, stamp{s.Pos, s.Time, s.Acked})
+	} else if f.last != 0 && f.eff == 0 && c.srv.finished.at == 0 {
+		full := s.Una > f.una && f.hi-f.una >= initialWindow*max(s.MSS, 1)
+		if s.Filled || s.Inferred || full {
+			f.gap += max(s.Time-f.last, 0)
+		}
+	}
+	f.hi = max(f.hi, s.Pos+int64(len(s.Data)))
+	f.last, f.una = s.Time, s.Una
+}
+
+// beginFlight begins the flight that answers the other side's latest.
+func (c *Conn) beginFlight(dir int, first stamp) {
+	from := c.dirs[1-dir].flight.eff
+	c.dirs[dir].flight = flight{lo: first.pos, from: from}
+	c.active = uint8(dir)
+	if dir == int(c.client) && from != 0 {
+		c.Timing.leg(Leg{From: from, To: first.at})
+	}
+}
+
+// endFlight ends the flight of a direction.
+func (c *Conn) endFlight(dir int, end stamp) {
+	if int(c.active) != dir {
+		c.beginFlight(dir, end) // recorded before what it answers
+	}
+	f := &c.dirs[dir].flight
+	f.hi, f.eff = end.pos, max(end.at, f.again)
+	if dir != int(c.client) && f.from != 0 {
+		c.Timing.leg(Leg{Server: true, From: f.from, To: end.at, Gap: f.gap})
+	}
+}
+
+// Again tells that octets [lo, hi) of a direction, which the other side had not
+// acknowledged, came once more: what answers them is timed from here.
+func (c *Conn) Again(dir int, lo, hi, at int64) {
+	f := &c.dirs[dir].flight
+	if c.stage >= stageDone || int(c.active) != dir || hi <= f.lo || f.eff != 0 && lo >= f.hi {
+		return
+	}
+	f.again = at
+	if f.eff != 0 {
+		f.eff = at
+	}
+}
