@@ -54,7 +54,7 @@ var light = []string{"packet", "pool", "filter", "tcp", "stream", "session", "tl
 
 // readers are packages of the Go project that a light noun may stand on: they
 // read messages, and bring nothing but the standard library.
-var readers = []string{"golang.org/x/crypto/cryptobyte", "golang.org/x/crypto/hkdf", "golang.org/x/net/dns/dnsmessage", "golang.org/x/net/http2/hpack"}
+var readers = []string{"golang.org/x/crypto/cryptobyte", "golang.org/x/crypto/cryptobyte/asn1", "golang.org/x/net/dns/dnsmessage", "golang.org/x/net/http2/hpack"}
 
 // onlyTests are modules and folders that non-test code of the product never
 // reaches: the decoder that ours is compared with, and the test helpers.

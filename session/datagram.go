@@ -4,7 +4,6 @@ import (
 	"mirrorscope/dnsmeta"
 	"mirrorscope/packet"
 	"mirrorscope/stream"
-	"mirrorscope/tlsmeta"
 	"mirrorscope/tlsmeta/quic"
 )
 
@@ -34,19 +33,16 @@ func (st *Store) Datagram(n uint32, c *Conn, p *packet.Packet, dir int) uint32 {
 		case quicKind:
 			s.quic = st.quic.Get()
 			st.quic.At(s.quic).Reset()
-		case dtlsKind:
-			s.dtls = st.dtls.GetZero()
 		}
 	}
 	s := st.sessions.At(n)
 	switch s.kind {
 	case dnsKind:
-		st.dns.At(s.dns).conn.Datagram(c.Client < 0 || dir == c.Client, p.Payload, int(p.PayloadLen) > len(p.Payload), p.Time)
-		st.answers = append(st.answers, st.dnsStore.Answers()...)
+		x := &st.dns.At(s.dns).conn
+		x.Datagram(c.Client < 0 || dir == c.Client, p.Payload, int(p.PayloadLen) > len(p.Payload), p.Time)
+		st.answers = append(st.answers, x.Answers()...)
 	case quicKind:
 		st.quic.At(s.quic).Datagram(dir, p.Payload, int(p.PayloadLen), p.Time, &st.budget)
-	case dtlsKind:
-		st.dtls.At(s.dtls).Datagram(dir, p.Payload, p.Time)
 	}
 	return n
 }
@@ -58,8 +54,6 @@ func (st *Store) datagramKind(c *Conn, p *packet.Packet) kind {
 	switch {
 	case quic.Probe(p.Payload):
 		return quicKind
-	case tlsmeta.IsDTLS(p.Payload):
-		return dtlsKind
 	}
 	return plain
 }
@@ -80,7 +74,7 @@ func (st *Store) dnsChunk(s *Session, c *Conn, k *stream.Chunk, dir int) {
 	} else {
 		x.Feed(fromClient, k.Pos, k.Data, k.Time)
 	}
-	st.answers = append(st.answers, st.dnsStore.Answers()...)
+	st.answers = append(st.answers, x.Answers()...)
 }
 
 // Answers lends the addresses that packets have told the names of since the last

@@ -101,9 +101,6 @@ func (st *Store) told(s *Session, c *Conn, idle, interval bool) (r Report) {
 		x := st.quic.At(s.quic)
 		r.QUIC = &QUIC{Info: x.Report(idle), Handshake: x.Handshake()}
 	}
-	if s.dtls != 0 && !interval {
-		r.TLS = &TLS{Info: *st.dtls.At(s.dtls).Info(), Handshake: unknownHandshake}
-	}
 	return r
 }
 

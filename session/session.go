@@ -266,8 +266,5 @@ func (st *Store) Release(n uint32) {
 		st.quic.At(s.quic).Reset()
 		st.quic.Put(s.quic)
 	}
-	if s.dtls != 0 {
-		st.dtls.Put(s.dtls)
-	}
 	st.sessions.Put(n)
 }
