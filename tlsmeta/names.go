@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // named is a line of a registry.
@@ -228,14 +227,4 @@ func AlertLevelName(level uint8) string {
 		return "fatal"
 	}
 	return strconv.Itoa(int(level))
-}
-
-// keyExchange is the part of a cipher suite's name before WITH.
-func keyExchange(cipher uint16) string {
-	name, _ := lookup(cipherNames[:], cipher)
-	kind, _, ok := strings.Cut(name, "_WITH_")
-	if !ok {
-		return ""
-	}
-	return kind
 }
