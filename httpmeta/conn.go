@@ -1,0 +1,304 @@
+package httpmeta
+
+import "bytes"
+
+// Conn follows one connection. Reset makes it ready for use; it is owned by one
+// goroutine. What it learns is handed out by Next.
+type Conn struct {
+	shared *Shared
+	half   [2]half // of the client and of the server
+	losses Losses
+
+	// Exchanges of HTTP/1 have ordinals: the client's requests and the server's
+	// responses are numbered in order, and equal numbers belong together. queue
+	// holds those from base on that were not handed out yet.
+	queue             []entry
+	first             int // in queue, of base
+	base              int64
+	nextReq, nextResp int64 // of the next request's head; of the response that is under way or comes next
+	doubt             int64 // requests below it, from nextResp on, may have been answered unseen
+
+	doubtOpen bool // the last of them was still being sent when the server's octets were missed
+
+	whole     bool // both directions are known from their first octet
+	pipelined bool // a request came while another was unanswered
+	closed    bool
+	speaker   side // who sent the last octets
+
+	h2       *http2
+	finished []Exchange // of HTTP/2, from handed on
+	handed   int
+
+	upgraded    string
+	upgradedPos [2]int64 // -1: not known
+}
+
+// side is a direction.
+type side uint8
+
+const (
+	client side = iota
+	server
+	nobody
+)
+
+// entry is an exchange under way. Of HTTP/1 it lies in Conn.queue, of HTTP/2
+// in its stream.
+type entry struct {
+	Exchange
+	requestDone  bool // nothing more of the request will come
+	answered     bool // the final response's head came
+	responseDone bool
+	gone         bool // not handed out
+
+	expect    bool  // the client may wait for 100 (Continue) before it sends the body
+	continued bool  // and got it
+	isGRPC    bool  // the request's content type
+	upgrade   bool  // the request asks for h2c
+	headAt    int64 // last octet of the request's head
+	headLast  int64 // position behind it
+}
+
+func (e *entry) done() bool { return e.requestDone && e.responseDone }
+
+// maxPending bounds the requests of HTTP/1 that wait for a response.
+const maxPending = 256
+
+// Reset makes c ready for another connection and keeps its memory. whole says
+// that both directions will be fed from their first octet; then a response
+// that was recorded before its request, as mirrors deliver it, finds it.
+func (c *Conn) Reset(s *Shared, whole bool) {
+	c.release()
+	const keep = 64
+	queue, finished := c.queue[:0], c.finished[:0]
+	if cap(queue) > keep {
+		queue = nil
+	}
+	if cap(finished) > keep {
+		finished = nil
+	}
+	*c = Conn{shared: s, queue: queue, finished: finished, whole: whole, speaker: nobody}
+	c.half[server].side = server
+}
+
+// release gives back what is out of the budget.
+func (c *Conn) release() {
+	for i := range c.half {
+		c.dropBuffer(&c.half[i])
+	}
+	if c.h2 != nil {
+		c.h2.release(c.shared)
+	}
+}
+
+// Feed takes octets of one direction that follow, at position pos, those
+// before. at is the record time of the packet that completed them. Octets that
+// were fed before are passed over; where pos is ahead, those between count as
+// missed. Nothing of b is kept but the octets of a head that is incomplete.
+func (c *Conn) Feed(fromClient bool, pos int64, b []byte, at int64) {
+	h := c.of(fromClient)
+	if c.closed {
+		return
+	}
+	if !h.started {
+		h.started, h.pos = true, pos
+	}
+	switch ahead := pos - h.pos; {
+	case ahead > 0:
+		c.Gap(fromClient, ahead, at)
+	case -ahead >= int64(len(b)):
+		return
+	case ahead < 0:
+		b = b[-ahead:]
+	}
+	if len(b) == 0 {
+		return
+	}
+	if c.speaker != h.side {
+		c.speaker = h.side
+		c.turn(h)
+	}
+	h.at = at
+	c.consume(h, b)
+}
+
+// consume goes through octets until all are used.
+func (c *Conn) consume(h *half, b []byte) {
+	for len(b) > 0 {
+		pos := h.pos
+		n := c.step(h, b)
+		h.pos = pos + int64(n)
+		b = b[n:]
+	}
+}
+
+// Gap says that n octets of one direction were not recorded, and by 0 or less
+// that it is not known how many. A gap in the octets of a known length is
+// stepped over. Otherwise the direction is lost.
+func (c *Conn) Gap(fromClient bool, n, at int64) {
+	h := c.of(fromClient)
+	if c.closed {
+		return
+	}
+	c.speaker = h.side
+	h.at = 0 // what ends inside has no time
+	if n > 0 && c.stepOver(h, n) {
+		return
+	}
+	h.started = h.started && n > 0
+	h.pos += n
+	if h.state != stateLost && h.state != stateDead && h.state != stateTunnel {
+		c.losses.Lost++
+	}
+	c.lose(h)
+}
+
+// Closed says that a side sends no more (FIN): a response that ends with the
+// connection ends here.
+func (c *Conn) Closed(fromClient bool, at int64) {
+	if h := c.of(fromClient); !c.closed && h.side == server && h.state == stateUntilClose {
+		c.responseEnd(h)
+		h.state = stateLost
+	}
+}
+
+// Close ends the connection: what is open is handed out as it is.
+func (c *Conn) Close(at int64) {
+	if c.closed {
+		return
+	}
+	c.Closed(false, at)
+	for i := range c.half {
+		c.flush(&c.half[i])
+	}
+	if c.h2 != nil {
+		c.closeStreams()
+	}
+	c.release()
+	for i := c.first; i < len(c.queue); i++ {
+		e := &c.queue[i]
+		if e.answered && !e.requestDone {
+			c.neverSent(e)
+		}
+		e.requestDone, e.responseDone = true, true
+	}
+	c.closed = true
+}
+
+// Next hands out an exchange that is finished, those of HTTP/1 in their order,
+// those of HTTP/2 as they end. It is false where there is none. After every
+// Feed, Gap, Closed and Close it should be called until then.
+func (c *Conn) Next(e *Exchange) bool {
+	for c.first < len(c.queue) {
+		next := &c.queue[c.first]
+		if !next.done() {
+			return c.nextStream(e)
+		}
+		c.first++
+		c.base++
+		if !next.gone {
+			*e = next.Exchange
+			return true
+		}
+	}
+	c.queue, c.first = c.queue[:0], 0
+	return c.nextStream(e)
+}
+
+// nextStream hands out an exchange of HTTP/2.
+func (c *Conn) nextStream(e *Exchange) bool {
+	if c.handed == len(c.finished) {
+		c.finished, c.handed = c.finished[:0], 0
+		return false
+	}
+	*e = c.finished[c.handed]
+	c.handed++
+	return true
+}
+
+// Losses gives what could not be followed since it was called last.
+func (c *Conn) Losses() Losses {
+	l := c.losses
+	c.losses = Losses{}
+	return l
+}
+
+// Upgraded tells whether, to what and where the connection left HTTP: the
+// positions are those of the first octets that are no longer HTTP's; -1 is not
+// known. What is fed from then on is passed over. h2c is not told here: it
+// goes on as HTTP/2.
+func (c *Conn) Upgraded() (protocol string, clientPos, serverPos int64, ok bool) {
+	return c.upgraded, c.upgradedPos[client], c.upgradedPos[server], c.upgraded != ""
+}
+
+// of gives a direction.
+func (c *Conn) of(fromClient bool) *half {
+	if fromClient {
+		return &c.half[client]
+	}
+	return &c.half[server]
+}
+
+// slot gives the entry with an ordinal, which is that of the last one or the
+// one behind. It is nil for one that was handed out.
+func (c *Conn) slot(ordinal int64) *entry {
+	i := ordinal - c.base
+	if i < 0 {
+		return nil
+	}
+	if c.first+int(i) == len(c.queue) {
+		if c.first > 0 && len(c.queue) == cap(c.queue) {
+			n := copy(c.queue, c.queue[c.first:])
+			c.queue, c.first = c.queue[:n], 0
+		}
+		c.queue = append(c.queue, entry{Exchange: Exchange{GRPC: -1}})
+	}
+	return &c.queue[c.first+int(i)]
+}
+
+// turn is called when a side begins to send after the other.
+func (c *Conn) turn(h *half) {
+	switch {
+	case h.state == stateLost && c.mayResume(h):
+		h.state, h.trying, h.resumed = stateStart, true, true
+	case h.side == client && h.bodyBegins() && c.nextReq > c.base:
+		// A client that waited for 100 (Continue) and got a final response may
+		// go on with another request instead of the body.
+		if e := c.slot(c.nextReq - 1); e != nil && e.expect && !e.continued && e.answered {
+			c.peek(h)
+		}
+	}
+}
+
+// mayResume tells whether a direction that was lost may be followed again, if
+// it begins with a head now. The server answers, so its octets may be a
+// response. The client's may be a request if no response is under way: it has
+// all that it waits for.
+func (c *Conn) mayResume(h *half) bool {
+	if h.side == server {
+		return true
+	}
+	s := &c.half[server]
+	return s.state == stateLost || s.state == stateStart && c.nextResp == c.nextReq
+}
+
+// intern gives the names of a request by its target, and by Host where the
+// target has no authority.
+func (c *Conn) intern(e *Exchange, method string, target, host []byte, port string) {
+	s := c.shared
+	authority, path, scheme := splitTarget(method, target)
+	if authority != nil {
+		host = authority
+		port = scheme
+	}
+	e.Method = method
+	s.scratch = appendHost(s.scratch[:0], host, port)
+	e.Host = s.name(s.scratch)
+	s.scratch = s.scratch[:0]
+	if !bytes.Equal(path, []byte("*")) {
+		s.scratch = appendTemplate(s.scratch, path)
+	} else {
+		s.scratch = append(s.scratch, path...)
+	}
+	e.Path = s.name(s.scratch)
+}

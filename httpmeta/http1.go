@@ -1,0 +1,258 @@
+package httpmeta
+
+import "bytes"
+
+// request takes the head of a request (RFC 9112 section 3).
+func (c *Conn) request(h *half, hd *head) {
+	if c.doubt > c.nextResp {
+		c.giveUp(c.doubt) // the client has their responses, or it would not go on
+	}
+	if c.nextReq-c.nextResp >= maxPending {
+		c.losses.Untracked++
+		c.lose(h)
+		return
+	}
+	e := c.slot(c.nextReq)
+	c.nextReq++
+	if c.nextReq-c.nextResp > 1 {
+		c.pipelined = true
+	}
+	e.Requested, e.Version = true, hd.version
+	e.RequestAt, e.RequestPos = h.headAt, h.headPos
+	e.headAt, e.headLast = h.at, h.pos
+	e.Broken = e.Broken || h.resumed && c.pipelined
+	e.expect, e.isGRPC = hd.expect, hd.isGRPC
+	e.upgrade = hasToken(hd.upgrade, "h2c")
+	c.intern(&e.Exchange, c.shared.name(hd.method), hd.target, hd.host, "80")
+	h.open = true
+	switch {
+	case hd.chunked:
+		c.chunk(h)
+	case hd.coded, hd.badLength: // its end cannot be told: RFC 9112 section 6.3
+		c.malformed(h)
+	case hd.length > 0:
+		h.state, h.remain = stateBody, hd.length
+	default:
+		c.messageEnd(h)
+	}
+}
+
+// response takes the head of a response and pairs it.
+func (c *Conn) response(h *half, hd *head) {
+	if hd.status < 200 && hd.status != 101 { // interim: RFC 9110 section 15.2
+		if c.nextResp < c.nextReq && hd.status == 100 {
+			c.slot(c.nextResp).continued = true
+		}
+		h.state = stateStart
+		return
+	}
+	e := c.answered(h)
+	e.answered = true
+	e.Version = max(e.Version, hd.version)
+	e.Status = hd.status
+	e.ResponseAt, e.ResponsePos = h.headAt, h.headPos
+	if hd.isGRPC || e.isGRPC {
+		e.GRPC = hd.grpcStatus
+	}
+	h.open = true
+	switch {
+	case hd.status == 101:
+		c.switchProtocols(h, e, hd.upgrade)
+		return
+	case e.Method == "CONNECT" && hd.status/100 == 2:
+		c.tunnel(h, e, "connect")
+		return
+	case e.Method == "HEAD", hd.status == 204, hd.status == 304, !hd.chunked && !hd.coded && !hd.badLength && hd.length == 0:
+		c.messageEnd(h)
+		return
+	case hd.chunked:
+		c.chunk(h)
+	case hd.coded:
+		h.state = stateUntilClose
+	case hd.badLength:
+		c.malformed(h)
+		return
+	case hd.length > 0:
+		h.state, h.remain = stateBody, hd.length
+	default:
+		h.state = stateUntilClose
+	}
+	if !e.Requested {
+		c.peek(h)
+	}
+}
+
+// answered gives the exchange that a final response belongs to. Where that is
+// not certain, it is one without a request.
+func (c *Conn) answered(h *half) *entry {
+	if c.doubt > c.nextResp {
+		// No request came since the server's octets were missed. If one is
+		// open, and its body is what the client sent meanwhile, this answers
+		// it. It is marked Broken already.
+		if c.nextReq-c.nextResp != 1 || !c.doubtOpen || c.half[client].state == stateLost {
+			c.giveUp(c.nextReq)
+		}
+	}
+	if h.resumed && c.pipelined {
+		c.giveUp(c.nextReq)
+	}
+	const maxEarly = 64
+	switch {
+	case c.nextResp < c.nextReq:
+	case c.whole && c.nextResp-c.nextReq < maxEarly:
+	default:
+		c.slot(c.nextResp).requestDone = true
+		c.nextReq = c.nextResp + 1
+	}
+	return c.slot(c.nextResp)
+}
+
+// giveUp ends the exchanges below an ordinal whose response was not recorded.
+func (c *Conn) giveUp(ordinal int64) {
+	for ; c.nextResp < ordinal; c.nextResp++ {
+		e := c.slot(c.nextResp)
+		e.Broken, e.responseDone = true, true
+	}
+}
+
+// messageEnd ends a message with the octet before h.pos.
+func (c *Conn) messageEnd(h *half) {
+	c.flush(h)
+	h.open = false
+	h.state = stateStart
+	if h.side == client {
+		e := c.slot(c.nextReq - 1)
+		e.RequestEnd, e.RequestLast = h.at, h.pos
+		e.requestDone = true
+		return
+	}
+	e := c.slot(c.nextResp)
+	e.ResponseEnd = h.at
+	e.responseDone = true
+	c.nextResp++
+}
+
+// responseEnd ends a response whose body the end of the connection delimits.
+func (c *Conn) responseEnd(h *half) { c.messageEnd(h) }
+
+// flush adds what came of a body to its exchange.
+func (c *Conn) flush(h *half) {
+	switch {
+	case !h.open:
+	case h.side == client:
+		c.slot(c.nextReq - 1).RequestBytes += h.body
+	default:
+		c.slot(c.nextResp).ResponseBytes += h.body
+	}
+	h.body = 0
+}
+
+// lose gives a direction up until it may begin anew.
+func (c *Conn) lose(h *half) {
+	c.flush(h)
+	c.dropBuffer(h)
+	switch h.state {
+	case stateTunnel, stateDead:
+		return
+	case stateFrames, statePreface:
+		c.loseFrames(h)
+		return
+	}
+	open := h.open
+	h.state, h.open, h.trying = stateLost, false, false
+	if h.side == client {
+		if open {
+			c.slot(c.nextReq - 1).requestDone = true
+		}
+		c.notWhole()
+		return
+	}
+	if open {
+		c.slot(c.nextResp).responseDone = true
+		c.nextResp++
+	}
+	c.notWhole()
+	for i := c.nextResp; i < c.nextReq; i++ {
+		c.slot(i).Broken = true
+	}
+	c.doubt, c.doubtOpen = c.nextReq, c.half[client].open
+}
+
+// notWhole says that messages may be missing: numbers no longer tell which
+// request a response without one belongs to.
+func (c *Conn) notWhole() {
+	c.whole = false
+	end := c.nextResp
+	if c.half[server].open {
+		end++
+	}
+	for ; c.nextReq < end; c.nextReq++ {
+		c.slot(c.nextReq).requestDone = true
+	}
+}
+
+// neverSent sets the end of a request whose client waited for 100 (Continue)
+// and sent no body: it is that of the head.
+func (c *Conn) neverSent(e *entry) {
+	if e.expect && !e.continued && e.RequestBytes == 0 {
+		e.RequestEnd, e.RequestLast = e.headAt, e.headLast
+	}
+}
+
+// switchProtocols follows a 101 (RFC 9110 section 15.2.2).
+func (c *Conn) switchProtocols(h *half, e *entry, upgrade []byte) {
+	name, _, _ := bytes.Cut(upgrade, []byte(","))
+	name = bytes.ToLower(trim(name))
+	for _, ch := range name {
+		if !isToken(ch) && ch != '/' {
+			name = nil
+			break
+		}
+	}
+	switch {
+	case string(name) == "h2c" && e.upgrade && e.requestDone:
+		c.upgradeHTTP2(h, e)
+	case len(name) == 0 || len(name) > maxMethod:
+		c.tunnel(h, e, "unknown")
+	default:
+		c.tunnel(h, e, c.shared.name(name))
+	}
+}
+
+// tunnel ends HTTP on the connection, with the response of e.
+func (c *Conn) tunnel(h *half, e *entry, protocol string) {
+	e.Upgraded = protocol
+	c.upgraded = protocol
+	c.upgradedPos = [2]int64{-1, h.pos}
+	if e.requestDone && e.Requested {
+		c.upgradedPos[client] = e.RequestLast
+	}
+	o := &c.half[client]
+	c.flush(o)
+	c.dropBuffer(o)
+	o.state = stateTunnel
+	e.requestDone = true
+	c.messageEnd(h)
+	h.state = stateTunnel
+	c.dropRequests()
+}
+
+// dropRequests forgets what was taken for requests behind the one that ended
+// HTTP/1.
+func (c *Conn) dropRequests() {
+	c.half[client].open = false
+	for ; c.nextResp < c.nextReq; c.nextResp++ {
+		e := c.slot(c.nextResp)
+		e.gone, e.requestDone, e.responseDone = true, true, true
+	}
+}
+
+// hasToken tells whether a list has a token, in lower case, in it.
+func hasToken(list []byte, token string) bool {
+	for v := range bytes.SplitSeq(list, []byte(",")) {
+		if fold(trim(v), token) {
+			return true
+		}
+	}
+	return false
+}

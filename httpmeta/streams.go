@@ -1,0 +1,283 @@
+package httpmeta
+
+import (
+	"encoding/binary"
+	"slices"
+)
+
+// data counts octets of a DATA frame.
+func (h *http2) data(f *half2, n int64) {
+	e := h.find(f.stream())
+	switch {
+	case e == nil:
+	case f == &h.half[client]:
+		e.RequestBytes += n
+	default:
+		e.ResponseBytes += n
+	}
+}
+
+// uncounted takes back what did not come of a DATA frame.
+func (h *http2) uncounted(f *half2) {
+	if f.stage == stageSkip && f.typ() == frameData {
+		h.data(f, -max(0, f.left-f.pad))
+		f.left = min(f.left, f.pad)
+	}
+}
+
+// frameEnds acts on a frame that is complete.
+func (c *Conn) frameEnds(h *half, f *half2) {
+	f.stage, f.n = stageHeader, 0
+	switch f.typ() {
+	case frameData:
+		if f.flag(flagEndStream) {
+			c.streamEnds(h, f.stream())
+		}
+	case frameHeaders, frameContinuation, framePushPromise:
+		if f.inBlock && f.flag(flagEndHeaders) {
+			f.inBlock = false
+			c.headers(h, f)
+		}
+	case frameRSTStream:
+		if e := c.h2.find(f.stream()); e != nil {
+			c.finish(f.stream())
+		}
+	case frameGoAway:
+		if f.need == 8 {
+			c.goAway(h, binary.BigEndian.Uint32(f.pre[:])&(1<<31-1))
+		}
+	}
+}
+
+// headers acts on a header block that is complete. Pushed streams, whose
+// numbers are even, are not followed: nobody asked for them.
+func (c *Conn) headers(h *half, f *half2) {
+	if f.push || f.id%2 == 0 {
+		return
+	}
+	if h.side == client {
+		c.requestHeaders(h, f)
+	} else {
+		c.responseHeaders(h, f)
+	}
+	if f.end {
+		c.streamEnds(h, f.id)
+	}
+}
+
+func (c *Conn) requestHeaders(h *half, f *half2) {
+	e := c.h2.find(f.id)
+	switch {
+	case e == nil && f.id <= c.h2.last, e != nil && e.Requested:
+		return // trailers, or a stream that is over
+	case e == nil:
+		e = c.openStream(f.id)
+	}
+	c.h2.last = max(c.h2.last, f.id)
+	if e == nil {
+		return
+	}
+	e.Requested, e.Version = true, HTTP2
+	e.RequestAt, e.RequestPos = f.blockAt, f.blockPos
+	d := &f.fields
+	if c.half[server].state == stateDead {
+		e.Broken, e.responseDone = true, true
+	}
+	if d.method == "" || len(d.method) > maxMethod {
+		return
+	}
+	e.isGRPC = d.isGRPC
+	host := d.authority
+	if host == "" {
+		host = d.host
+	}
+	s := c.shared
+	s.scratch = append(s.scratch[:0], d.method...)
+	method := s.name(s.scratch)
+	// CONNECT has an authority only, unless it is extended (RFC 8441).
+	s.target = append(s.target[:0], d.path...)
+	s.host = append(s.host[:0], host...)
+	c.intern(&e.Exchange, method, s.target, s.host, schemePort(d.scheme))
+}
+
+func (c *Conn) responseHeaders(h *half, f *half2) {
+	e := c.h2.find(f.id)
+	if e == nil {
+		if f.id <= c.h2.last {
+			return
+		}
+		// Recorded before its request, or that was not recorded.
+		if e = c.openStream(f.id); e == nil {
+			return
+		}
+		e.requestDone = c.half[client].state == stateDead
+	}
+	d := &f.fields
+	if f.poisoned {
+		if !e.answered {
+			e.Broken = true
+		}
+		return
+	}
+	status := d.code()
+	switch {
+	case !e.answered && status/100 == 1 && !f.end:
+		return // interim
+	case !e.answered && status != 0:
+		e.answered = true
+		e.Status, e.Version = status, HTTP2
+		e.ResponseAt, e.ResponsePos = f.blockAt, f.blockPos
+		e.isGRPC = e.isGRPC || d.isGRPC
+	}
+	if e.isGRPC && d.grpcStatus != "" {
+		e.GRPC = grpcStatus(d.grpcStatus)
+	}
+}
+
+// streamEnds follows END_STREAM.
+func (c *Conn) streamEnds(h *half, id uint32) {
+	e := c.h2.find(id)
+	switch {
+	case e == nil:
+		return
+	case h.side == client && !e.requestDone:
+		e.requestDone = true
+		e.RequestEnd, e.RequestLast = h.at, h.pos
+	case h.side == server && !e.responseDone:
+		e.responseDone = true
+		e.ResponseEnd = h.at
+	}
+	if e.done() {
+		c.finish(id)
+	}
+}
+
+// goAway ends the streams that the server will not look at.
+func (c *Conn) goAway(h *half, last uint32) {
+	if h.side != server {
+		return
+	}
+	for i := len(c.h2.ids) - 1; i >= 0; i-- {
+		if id := c.h2.ids[i]; id > last && !c.h2.streams[i].answered {
+			c.finish(id)
+		}
+	}
+}
+
+// openStream makes room for a stream of the client, nil where there is none. A
+// stream that is answered, of which only the request's end is missing, has to
+// leave first.
+func (c *Conn) openStream(id uint32) *entry {
+	if len(c.h2.ids) >= maxStreams {
+		if i := slices.IndexFunc(c.h2.streams, func(e *entry) bool { return e.responseDone }); i >= 0 {
+			c.finish(c.h2.ids[i])
+		}
+	}
+	e := c.h2.open(id)
+	if e == nil {
+		c.losses.Untracked++
+	}
+	return e
+}
+
+func (h *http2) open(id uint32) *entry {
+	if len(h.ids) >= maxStreams {
+		return nil
+	}
+	var e *entry
+	if n := len(h.free); n > 0 {
+		e, h.free = h.free[n-1], h.free[:n-1]
+	} else {
+		e = &entry{}
+	}
+	*e = entry{Exchange: Exchange{GRPC: -1}}
+	h.ids = append(h.ids, id)
+	h.streams = append(h.streams, e)
+	return e
+}
+
+func (h *http2) find(id uint32) *entry {
+	if i := slices.Index(h.ids, id); i >= 0 {
+		return h.streams[i]
+	}
+	return nil
+}
+
+// finish hands out a stream as it is.
+func (c *Conn) finish(id uint32) {
+	h := c.h2
+	i := slices.Index(h.ids, id)
+	for j := range h.half {
+		if h.half[j].stream() == id {
+			h.uncounted(&h.half[j])
+		}
+	}
+	e := h.streams[i]
+	h.ids = slices.Delete(h.ids, i, i+1)
+	h.streams = slices.Delete(h.streams, i, i+1)
+	h.free = append(h.free, e)
+
+	c.finished = append(c.finished, e.Exchange)
+}
+
+// closeStreams hands out all that are open.
+func (c *Conn) closeStreams() {
+	for len(c.h2.ids) > 0 {
+		c.finish(c.h2.ids[0])
+	}
+}
+
+// loseFrames gives a direction up for good: where the next frame begins is not
+// known.
+func (c *Conn) loseFrames(h *half) {
+	f := &c.h2.half[h.side]
+	c.h2.uncounted(f)
+	f.forget(c.shared)
+	h.state = stateDead
+	for i := len(c.h2.ids) - 1; i >= 0; i-- {
+		e := c.h2.streams[i]
+		if h.side == client {
+			e.requestDone = true
+		} else {
+			e.responseDone = true
+			e.Broken = e.Broken || !e.answered
+		}
+		if e.done() {
+			c.finish(c.h2.ids[i])
+		}
+	}
+}
+
+// stepOverFrame passes over n octets that were not recorded. It is false where
+// they are more than the rest of a frame.
+func (c *Conn) stepOverFrame(h *half, n int64) bool {
+	f := &c.h2.half[h.side]
+	if f.stage == stageHeader || n > f.left {
+		return false
+	}
+	if f.inBlock && f.stage != stageSkip {
+		c.poison(f)
+		f.need = 0
+	}
+	if f.stage == stagePrefix {
+		f.need = 0 // what the frame says is not known
+		if f.typ() == frameData {
+			f.pad = 0
+			c.h2.data(f, f.left)
+		}
+	}
+	f.stage = stageSkip
+	f.left -= n
+	h.pos += n
+	if f.left == 0 {
+		c.frameEnds(h, f)
+	}
+	return true
+}
+
+// release gives back what both directions hold out of the budget.
+func (h *http2) release(s *Shared) {
+	for i := range h.half {
+		h.half[i].forget(s)
+	}
+}
