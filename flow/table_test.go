@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"reflect"
 	"fmt"
 	"testing"
 	"time"
@@ -163,7 +164,7 @@ func TestCollect(t *testing.T) {
 			t.Fatalf("every %d packets: %d records, want %d", every, len(got), len(want))
 		}
 		for i := range got {
-			if got[i] != want[i] {
+			if !reflect.DeepEqual(got[i], want[i]) {
 				t.Fatalf("every %d packets: record %d is %+v, want %+v", every, i, got[i], want[i])
 			}
 		}

@@ -48,7 +48,7 @@ func (t *Table) conn(f *Flow) session.Conn {
 		client = -1
 	}
 	return session.Conn{
-		TCP: &f.tcp, Store: t.tcp, Client: client, Ends: [2]packet.Addr{f.key.A, f.key.B}, Ports: [2]uint16{f.key.PortA, f.key.PortB},
+		TCP: &f.tcp, Store: t.tcp, Client: client, Both: f.bothDirections(), Ends: [2]packet.Addr{f.key.A, f.key.B}, Ports: [2]uint16{f.key.PortA, f.key.PortB},
 	}
 }
 

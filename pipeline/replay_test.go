@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +20,7 @@ import (
 	"mirrorscope/internal/needs"
 	"mirrorscope/internal/pcapgen"
 	"mirrorscope/packet"
+	"mirrorscope/session"
 )
 
 // frames is a Source of frames in memory.
@@ -115,6 +117,8 @@ func TestCaptures(t *testing.T) {
 				for _, r := range recs {
 					d := r.Distributions
 					r.Distributions = nil
+					text += said(t, &r.Report)
+					r.Report = session.Report{}
 					text += fmt.Sprintf("%+v\n", r)
 					if d != nil {
 						for _, h := range []*histogram.Histogram{d.RTT[0], d.RTT[1], d.Delayed[0], d.Delayed[1], d.Think} {
@@ -130,6 +134,23 @@ func TestCaptures(t *testing.T) {
 			}
 		})
 	}
+}
+
+// said writes down what pointers lead to.
+func said(t *testing.T, r *session.Report) string {
+	t.Helper()
+	b, err := json.Marshal([]any{r.TLS, r.QUIC, r.Phases})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(b)
+	if r.HTTP != nil {
+		text += fmt.Sprintf("%+v", *r.HTTP)
+	}
+	if r.DNS != nil {
+		text += fmt.Sprintf("%+v", *r.DNS)
+	}
+	return text + "\n"
 }
 
 func checkOrder(t *testing.T, recs []flow.Record) {

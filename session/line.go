@@ -133,7 +133,7 @@ func (l *line) response(g *tcp.Segment, half int64) {
 	case inRequest:
 		l.enter(inRequest, l.last)
 		l.waited(g.Time, half, g.Acked >= l.reqEnd && !g.Late() && !l.broken)
-	case inTransfer:
+	case inTransfer, inClientIdle: // more of it; nothing was asked yet
 	case inNothing:
 		l.enter(inTransfer, g.Time)
 		l.banner = true
@@ -175,7 +175,7 @@ func (l *line) phases(f *Frame) Phases {
 	duration := max(f.End-f.Start, 0)
 	setup := f.Setup
 	switch {
-	case f.Failed:
+	case f.Failed && (l == nil || l.phase == inNothing):
 		p.TCP = duration
 		return p
 	case setup < 0 && (l == nil || l.phase == inNothing):

@@ -40,7 +40,7 @@ func (st *Store) End(n uint32, c *Conn, idle bool, at int64) (more bool) {
 	}
 	if s.tls != 0 {
 		x := st.tls.At(s.tls)
-		x.End(idle, at)
+		x.End(idle && c.Both, at)
 		st.noTicket(s, c, x.Client())
 		more = s.flags&tlsTold == 0
 	}

@@ -74,6 +74,7 @@ type Conn struct {
 	TCP    *tcp.Conn
 	Store  *tcp.Store
 	Client int            // direction of the client; -1 not known
+	Both   bool           // both directions were recorded
 	Ends   [2]packet.Addr // by direction, who sends
 	Ports  [2]uint16
 }

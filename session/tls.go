@@ -158,6 +158,9 @@ type Handshake struct {
 func (st *Store) tlsReport(s *Session, c *Conn) *TLS {
 	x := st.tls.At(s.tls)
 	r := &TLS{Info: x.Info, Handshake: unknownHandshake}
+	if r.Outcome == tlsmeta.Abandoned && !c.Both {
+		r.Outcome = tlsmeta.Incomplete // the other side may have answered
+	}
 	h := &r.Handshake
 	t := &x.Timing
 	if x.Missing {
