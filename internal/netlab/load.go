@@ -201,7 +201,7 @@ func abort(octets int, by Direction) Load {
 
 // refused connects where nobody listens.
 func refused(s *Session) error {
-	_, err := s.dial(port + 1)
+	_, err := s.dial(s.port + 1)
 	if !errors.Is(err, unix.ECONNREFUSED) {
 		return errors.Join(errors.New("connect was not refused"), err)
 	}
@@ -214,7 +214,7 @@ func unanswered(s *Session) error {
 	if err := many(1, turns{request: 300, response: 1000})(s); err != nil {
 		return err
 	}
-	_, err := s.dial(port)
+	_, err := s.dial(s.port)
 	if !errors.Is(err, unix.ETIMEDOUT) && !errors.Is(err, os.ErrDeadlineExceeded) {
 		return errors.Join(errors.New("connect did not time out"), err)
 	}
@@ -250,7 +250,7 @@ func bursts(count, octets int, pause time.Duration) Load {
 // leaves to the first write.
 func eager(request, response int) Load {
 	return func(s *Session) error {
-		client, err := s.dial(port)
+		client, err := s.dial(s.port)
 		if err != nil {
 			return err
 		}

@@ -23,9 +23,11 @@
 package netlab
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -76,7 +78,12 @@ type Scenario struct {
 	Socket Socket               // options of all sockets
 	Plan   Plan
 	Load   Load
+	Port   uint16        // of the server; 0: 8080
+	Speaks Speaks        // what goes over TCP
 	Limit  time.Duration // a run that takes longer failed; 0: 20 s
+
+	// Rare scenarios are left to make lab: a test has others like them.
+	Rare bool
 
 	// Variants are captures made from the recorded ones, as worse taps
 	// would have recorded them.
@@ -86,6 +93,13 @@ type Scenario struct {
 
 	// Unsupported says why this kernel cannot run the scenario, or is empty.
 	Unsupported func() string
+	Programs    []string // that it runs
+}
+
+// Speaks says which messages lie in the streams of a scenario.
+type Speaks struct {
+	TLS  bool
+	HTTP int // 1 or 2, the version; 0: none
 }
 
 // NoSACK tells whether connections go without selective acknowledgements.
@@ -97,6 +111,74 @@ type Want struct {
 	Turns    int      // requests and responses of each connection; 0: the load has none
 	Repeats  [2]Range // retransmitted packets, by Direction
 	Kernel   []Counter
+	TLS      []TLSWant // of the connections in order; the last for all further; nil: no TLS
+}
+
+// TLSWant is what must be true of the TLS of a connection. Zero values are the
+// ordinary: TLS 1.3, completed, nothing resumed, no early data, no alert.
+type TLSWant struct {
+	Outcome           string // as records name it; empty: completed
+	Version           string // empty: 1.3; none: there is no ServerHello; any: that is not certain
+	Resumed           bool
+	HelloRetry        bool
+	EarlyData         string // empty: none
+	ClientCertificate bool
+	Alert             string           // in the clear: who and what; empty: none
+	Sealed            string           // the same, encrypted
+	Takes             [2]time.Duration // what the ends take at least, by Direction
+}
+
+// TLSOf gives what is wanted of the TLS of the n-th connection.
+func (w *Want) TLSOf(n int) (TLSWant, bool) {
+	if len(w.TLS) == 0 {
+		return TLSWant{}, false
+	}
+	t := w.TLS[min(n, len(w.TLS)-1)]
+	if t.Outcome == "" {
+		t.Outcome = "completed"
+	}
+	if t.Version == "" {
+		t.Version = "1.3"
+		if t.Outcome == "not_tls" {
+			t.Version = "none"
+		}
+	}
+	if t.EarlyData == "" {
+		t.EarlyData = "none"
+	}
+	return t, true
+}
+
+// unmet says in what the TLS of a connection is not what it was to be.
+func (w TLSWant) unmet(t *TLSTruth) (unmet []string) {
+	if t == nil {
+		if w.Outcome == "not_tls" {
+			return nil
+		}
+		return []string{"no ClientHello was sent"}
+	}
+	differ := func(what string, got, want any) {
+		if got != want {
+			unmet = append(unmet, fmt.Sprintf("%s is %v, not %v", what, got, want))
+		}
+	}
+	done := w.Outcome == "completed" || w.Outcome == "failed_after_finished"
+	differ("the handshake done", t.Done, done)
+	if w.Version != "any" {
+		differ("the version", cmp.Or(t.Version, "none"), w.Version)
+	}
+	differ("resumed", t.Resumed, w.Resumed)
+	differ("HelloRetryRequest", t.HelloRetry, w.HelloRetry)
+	differ("early data", t.EarlyData, w.EarlyData)
+	differ("the client's certificate", t.ClientCertificate, w.ClientCertificate)
+	differ("the alert", t.Alert.String(), w.Alert)
+	differ("the encrypted alert", t.Sealed.String(), w.Sealed)
+	for d, least := range w.Takes {
+		if got := t.Shares[d].Host; done && got < float64(least)/1000 {
+			unmet = append(unmet, fmt.Sprintf("the %s took %v µs, less than %v", Direction(d), got, least))
+		}
+	}
+	return unmet
 }
 
 // Range is an inclusive range of counts. The zero value is exactly none.
@@ -127,6 +209,8 @@ type Result struct {
 	Truth Truth
 	Log   []Event // what the network did to single packets, in order of time
 	Sent  []*Sent // every TCP packet, in the order in which it was sent
+
+	said []*flowTruth // the connections with what was said in them
 }
 
 // Run runs s in a temporary folder. The test is skipped without the privileges
@@ -142,6 +226,9 @@ func Run(t testing.TB, s Scenario) Result {
 		if why := s.Unsupported(); why != "" {
 			t.Skip(why)
 		}
+	}
+	for _, name := range s.Programs {
+		needs.Tool(t, name)
 	}
 	var unmet []string
 	for range 4 {
@@ -186,6 +273,21 @@ func (s *Scenario) Unmet(r *Result) []string {
 			}
 		}
 	}
+	for _, c := range r.Truth.Captures {
+		if c.Name != ClientTap.String() {
+			continue
+		}
+		for i, conn := range c.Connections {
+			if w, ok := s.Want.TLSOf(i); ok {
+				for _, u := range w.unmet(conn.TLS) {
+					unmet = append(unmet, fmt.Sprintf("connection %d: %s", i+1, u))
+				}
+			}
+			if s.Speaks.HTTP > 0 && len(conn.Response) != s.Want.Turns {
+				unmet = append(unmet, fmt.Sprintf("connection %d: %d exchanges, not %d", i+1, len(conn.Response), s.Want.Turns))
+			}
+		}
+	}
 	for _, w := range s.Want.Kernel {
 		if n := int(r.Truth.Counters[w.Host][w.Name]); !w.Has(n) {
 			unmet = append(unmet, fmt.Sprintf("%s of the %s is %d, not %d to %d", w.Name, w.Host, n, w.Min, w.Max))
@@ -223,6 +325,11 @@ func Record(dir string, s Scenario) (Result, error) {
 			return Result{}, errors.Join(ErrUnsupported, errors.New(why))
 		}
 	}
+	for _, name := range s.Programs {
+		if _, err := exec.LookPath(name); err != nil {
+			return Result{}, errors.Join(ErrUnsupported, err)
+		}
+	}
 	net, err := newNetwork(s)
 	if err != nil {
 		return Result{}, err
@@ -240,6 +347,15 @@ func Record(dir string, s Scenario) (Result, error) {
 	r := Result{Taps: map[string]string{}, Log: net.log, Sent: net.sent}
 	r.Truth = ses.truth(s)
 	flows := flowsOf(net.sent)
+	if err := hear(flows, ses, s); err != nil {
+		return Result{}, err
+	}
+	if text := ses.keys.String(); text != "" {
+		if err := os.WriteFile(filepath.Join(dir, "keys.log"), []byte(text), 0o600); err != nil {
+			return Result{}, err
+		}
+	}
+	r.said = flows
 	for tap := range numTaps {
 		base := Capture{Tap: tap, Records: net.taps[tap]}
 		if err := r.add(dir, base, flows); err != nil {

@@ -20,6 +20,9 @@ import (
 func TestScenarios(t *testing.T) {
 	Needs(t)
 	for _, s := range Scenarios {
+		if s.Rare {
+			continue
+		}
 		t.Run(s.Name, func(t *testing.T) {
 			t.Parallel()
 			r := Run(t, s)
@@ -27,6 +30,7 @@ func TestScenarios(t *testing.T) {
 			t.Run("plan", func(t *testing.T) { planCarriedOut(t, &s, &r) })
 			t.Run("taps", func(t *testing.T) { tapsAddUp(t, &r) })
 			t.Run("captures", func(t *testing.T) { capturesReadable(t, &r) })
+			t.Run("programs", func(t *testing.T) { programsAgree(t, &r) })
 		})
 	}
 }

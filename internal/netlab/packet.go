@@ -21,6 +21,7 @@ type header struct {
 	flags    uint8
 	window   uint16
 	payload  int // octets
+	dataAt   int // offset of the payload in the frame
 	ttlAt    int // offset of the TTL or hop limit in the frame
 	v6       bool
 }
@@ -35,6 +36,7 @@ func parse(frame []byte) (h header, ok bool) {
 	}
 	ip := frame[ethernetSize:]
 	var segment []byte
+	var segmentAt int // in the frame
 	switch binary.BigEndian.Uint16(frame[12:]) {
 	case 0x0800:
 		size := int(ip[0]&15) * 4
@@ -44,7 +46,7 @@ func parse(frame []byte) (h header, ok bool) {
 		}
 		h.src, h.dst = endpoint(ip[12:16]), endpoint(ip[16:20])
 		h.ttlAt = ethernetSize + 8
-		segment = ip[size:total]
+		segment, segmentAt = ip[size:total], ethernetSize+size
 	case 0x86dd:
 		if len(ip) < 40 || ip[6] != 6 {
 			return h, false
@@ -56,7 +58,7 @@ func parse(frame []byte) (h header, ok bool) {
 		h.v6 = true
 		h.src, h.dst = endpoint(ip[8:24]), endpoint(ip[24:40])
 		h.ttlAt = ethernetSize + 7
-		segment = ip[40:total]
+		segment, segmentAt = ip[40:total], ethernetSize+40
 	default:
 		return h, false
 	}
@@ -74,6 +76,7 @@ func parse(frame []byte) (h header, ok bool) {
 	h.flags = segment[13]
 	h.window = binary.BigEndian.Uint16(segment[14:])
 	h.payload = len(segment) - size
+	h.dataAt = segmentAt + size
 	return h, true
 }
 

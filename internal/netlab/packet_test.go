@@ -23,7 +23,7 @@ func TestParse(t *testing.T) {
 			h, ok := parse(append(frame, 0, 0, 0)) // with padding
 			want := header{
 				src: netip.MustParseAddrPort(tc.src), dst: h.dst, seq: 7, ack: 9, flags: ack, window: 5, payload: 5,
-				ttlAt: tc.ttlAt, v6: tc.name == "ipv6",
+				dataAt: len(frame) - 5, ttlAt: tc.ttlAt, v6: tc.name == "ipv6",
 			}
 			if !ok || h != want {
 				t.Errorf("%+v, %v, want %+v", h, ok, want)

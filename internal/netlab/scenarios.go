@@ -1,6 +1,9 @@
 package netlab
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 const ms = time.Millisecond
 
@@ -31,8 +34,11 @@ func worse() []Variant {
 	}
 }
 
-// Scenarios are all scenarios, in the order of the accuracy table's sources.
-var Scenarios = []Scenario{
+// Scenarios are all scenarios, in the order of the accuracy page.
+var Scenarios = slices.Concat(transportScenarios, tlsScenarios, opensslScenarios, webScenarios)
+
+// transportScenarios are about TCP.
+var transportScenarios = []Scenario{
 	{
 		Name: "clean", Shows: "A transfer through a network without faults",
 		Sysctl: noProbes,

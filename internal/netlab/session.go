@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
@@ -47,26 +48,73 @@ type Session struct {
 	open   []io.Closer // everything to close at the end
 	before [2]map[string]int64
 	after  [2]map[string]int64
+
+	port   uint16
+	dir    string     // for files of the programs that the load runs
+	keys   keyWriter  // TLS secrets of both ends
+	clocks []*watched // by connection
 }
 
-const port = 8080
+// keyWriter gathers a key log. It may be used by several goroutines.
+type keyWriter struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+func (k *keyWriter) Write(b []byte) (int, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.text = append(k.text, b...)
+	return len(b), nil
+}
+
+func (k *keyWriter) String() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return string(k.text)
+}
+
+// watched are the two ends of a connection whose programs keep time.
+type watched struct {
+	client netip.AddrPort
+	ends   [2]*clocked
+}
+
+// watch notes when the ends of a connection are read and written.
+func (s *Session) watch(c *Conn) [2]*clocked {
+	w := &watched{client: c.Ends[FromClient].LocalAddr().(*net.TCPAddr).AddrPort()}
+	for side, end := range c.Ends {
+		w.ends[side] = &clocked{Conn: end, now: s.net.now}
+	}
+	s.clocks = append(s.clocks, w)
+	return w.ends
+}
+
+const defaultPort = 8080
 
 // run makes the listener, runs the load and reads the counters.
-func (s *Session) run(sc Scenario) error {
+func (s *Session) run(sc Scenario) (err error) {
 	limit := sc.Limit
 	if limit == 0 {
 		limit = 20 * time.Second
 	}
-	s.limit, s.socket, s.addrs = time.Now().Add(limit), sc.Socket, addr4
+	s.limit, s.socket, s.addrs, s.port = time.Now().Add(limit), sc.Socket, addr4, defaultPort
+	if sc.Port != 0 {
+		s.port = sc.Port
+	}
+	if s.dir, err = os.MkdirTemp("", "netlab"); err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(s.dir) }()
 	if sc.IPv6 {
 		s.addrs = addr6
 	}
 	server := s.net.hosts[FromServer]
-	err := server.do(func() error {
+	err = server.do(func() error {
 		config := net.ListenConfig{Control: s.control(FromServer), KeepAlive: -1}
 		config.SetMultipathTCP(false)
 		var err error
-		s.listen, err = config.Listen(context.Background(), "tcp", netip.AddrPortFrom(s.addrs[FromServer], port).String())
+		s.listen, err = config.Listen(context.Background(), "tcp", netip.AddrPortFrom(s.addrs[FromServer], s.port).String())
 		return err
 	})
 	if err != nil {
@@ -186,7 +234,7 @@ func (s *Session) accept() (*net.TCPConn, error) {
 
 // Connect opens a connection.
 func (s *Session) Connect() (*Conn, error) {
-	client, err := s.dial(port)
+	client, err := s.dial(s.port)
 	if err != nil {
 		return nil, err
 	}
@@ -239,6 +287,23 @@ func (s *Session) Finish(c *Conn, active Direction) error {
 	}
 	if err := c.Ends[1-active].CloseWrite(); err != nil {
 		return err
+	}
+	return s.Closed(c)
+}
+
+// part is Finish where the ends may still have something to read, or have closed
+// their own side already.
+func (s *Session) part(c *Conn, active Direction) error {
+	if err := s.Settle(c); err != nil {
+		return err
+	}
+	for _, side := range []Direction{active, 1 - active} {
+		if err := c.Ends[side].CloseWrite(); err != nil && !errors.Is(err, unix.ENOTCONN) {
+			return err
+		}
+		if _, err := io.Copy(io.Discard, c.Ends[1-side]); err != nil {
+			return err
+		}
 	}
 	return s.Closed(c)
 }

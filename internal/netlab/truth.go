@@ -16,7 +16,14 @@ type Truth struct {
 	Turns       int                 `json:"turns"`       // requests and responses of each connection; 0: the load has none
 	Connections []KernelTruth       `json:"connections"` // that were established, in order
 	Counters    [2]map[string]int64 `json:"counters"`    // TcpExt, Tcp, Ip and DeviceDrops, the change over the run, by Direction
+	Ends        []ProgramTruth      `json:"ends,omitempty"`
 	Captures    []CaptureTruth      `json:"captures"`
+}
+
+// ProgramTruth is what the programs at both ends of a connection know.
+type ProgramTruth struct {
+	Client netip.AddrPort `json:"client"`
+	Ends   [2]EndTruth    `json:"ends"`
 }
 
 // KernelTruth is TCP_INFO of both ends, by Direction.
@@ -30,6 +37,9 @@ func (s *Session) truth(sc Scenario) Truth {
 	t := Truth{Scenario: sc.Name, Outcomes: sc.Want.Outcomes, Turns: sc.Want.Turns}
 	for _, c := range s.conns {
 		t.Connections = append(t.Connections, KernelTruth{Before: c.Before, After: c.After})
+	}
+	for _, w := range s.clocks {
+		t.Ends = append(t.Ends, ProgramTruth{w.client, [2]EndTruth{w.ends[FromClient].truth(), w.ends[FromServer].truth()}})
 	}
 	for side := range 2 {
 		t.Counters[side] = map[string]int64{}
@@ -60,6 +70,7 @@ type ConnectionTruth struct {
 	Handshake HandshakeTruth  `json:"handshake"`
 	RTT       [2]RTTTruth     `json:"rtt"`      // of the client's and the server's half
 	Response  []ResponseTruth `json:"response"` // by turn
+	TLS       *TLSTruth       `json:"tls,omitempty"`
 }
 
 // SideTruth is about the packets of one sender at one tap.
@@ -107,15 +118,20 @@ type RTTTruth struct {
 // ResponseTruth is about one turn, in µs. Raw contains the round trip between
 // tap and server; Server is what the server took.
 type ResponseTruth struct {
-	Server float64  `json:"server_us"` // last octet of the request arrives there to first packet of the response leaves
-	Raw    *float64 `json:"raw_us"`    // the same two packets at the tap; nil where one was not recorded
-	Repeat bool     `json:"repeat"`    // part of the request was sent more than once
+	Server float64  `json:"server_us"`        // last octet of the request arrives there to first packet of the response leaves
+	Raw    *float64 `json:"raw_us"`           // the same two packets at the tap; nil where one was not recorded
+	Repeat bool     `json:"repeat"`           // part of the request was sent more than once
+	Early  bool     `json:"early"`            // the response began before the request was complete
+	Path   string   `json:"path,omitempty"`   // of HTTP
+	Status int      `json:"status,omitempty"` //
 }
 
 // flowTruth is a connection with all that both ends sent.
 type flowTruth struct {
 	key  flowKey
-	sent [2][]*Sent // by Direction, in the order in which they were sent
+	sent [2][]*Sent   // by Direction, in the order in which they were sent
+	said *dialogue    // nil: of no protocol that the lab reads
+	ends *[2]EndTruth // nil: programs without a clock
 }
 
 // flowsOf groups packets by connection, in order of the first.
@@ -195,6 +211,9 @@ func (v *view) truth() ConnectionTruth {
 	t.RTT[FromClient] = v.rtt(FromServer) // the client's half: from data of the server to the client's ACK
 	t.RTT[FromServer] = v.rtt(FromClient)
 	t.Response = v.responses()
+	if v.flow.said != nil {
+		t.TLS, t.Response = v.tls(), v.turns()
+	}
 	return t
 }
 

@@ -1,7 +1,7 @@
 // Command lab runs the scenarios of the lab, lets our sensor, tshark and
 // tcptrace measure the captures, and writes how they compare with the truth.
 //
-//	lab [-o PAGE] [-keep DIR] [-misses] [-ours] [SCENARIO…]
+//	lab [-o PAGE] [-keep DIR] [-misses] [-ours] [-record] [SCENARIO…]
 //
 // It needs root and /dev/net/tun; tools that are not installed are left out.
 package main
@@ -34,6 +34,7 @@ func run() error {
 	keep := flag.String("keep", "", "keep captures, truth and logs in this folder")
 	misses := flag.Bool("misses", false, "list what our sensor gets wrong or withholds")
 	ours := flag.Bool("ours", false, "measure with our sensor alone")
+	record := flag.Bool("record", false, "run the scenarios and measure nothing")
 	flag.Parse()
 
 	dir := *keep
@@ -44,9 +45,12 @@ func run() error {
 		}
 		defer func() { _ = os.RemoveAll(dir) }()
 	}
-	tools, err := findTools(dir, *ours)
-	if err != nil {
-		return err
+	var tools []accuracy.Tool
+	if !*record {
+		var err error
+		if tools, err = findTools(dir, *ours); err != nil {
+			return err
+		}
 	}
 	table := accuracy.NewTable(tools...)
 	for _, s := range netlab.Scenarios {
@@ -59,6 +63,9 @@ func run() error {
 		if *keep == "" {
 			_ = os.RemoveAll(filepath.Join(dir, s.Name)) // saves space; what is left goes at the end
 		}
+	}
+	if *record {
+		return nil
 	}
 	if *misses {
 		table.Misses(os.Stdout, 0)

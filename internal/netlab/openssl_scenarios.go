@@ -1,0 +1,51 @@
+package netlab
+
+import "time"
+
+// opensslScenarios are handshakes of OpenSSL, above all those that crypto/tls does
+// not know.
+var opensslScenarios = []Scenario{
+	opensslScenario("openssl13", "OpenSSL: tickets behind the client's Finished, then a slow answer",
+		openssl{clients: [][]string{{}}, thoughts: []time.Duration{50 * ms, 0}}),
+	opensslScenario("openssl13-at-once", "OpenSSL: tickets behind the client's Finished, then an immediate answer",
+		openssl{clients: [][]string{{}}, thoughts: []time.Duration{0, 0}}).with(rare),
+	opensslScenario("openssl13-resumed", "OpenSSL: TLS 1.3 resumed",
+		openssl{clients: [][]string{{"-sess_out", "DIR/session"}, {"-sess_in", "DIR/session"}}, thoughts: oneAnswer}, TLSWant{}, TLSWant{Resumed: true}).with(rare),
+	opensslScenario("openssl13-bare", "OpenSSL without middlebox compatibility: no change_cipher_spec",
+		openssl{server: []string{"-no_middlebox"}, clients: [][]string{{"-no_middlebox"}}, thoughts: oneAnswer}),
+	opensslScenario("openssl13-retry", "OpenSSL: HelloRetryRequest",
+		openssl{server: []string{"-groups", "P-384"}, clients: [][]string{{"-groups", "X25519:P-384"}}, thoughts: oneAnswer}, TLSWant{HelloRetry: true}).with(rare),
+	opensslScenario("openssl13-client-certificate", "OpenSSL: TLS 1.3 with a certificate of the client",
+		openssl{server: []string{"-Verify", "2"}, mutual: true, clients: [][]string{{}}, thoughts: oneAnswer}, TLSWant{ClientCertificate: true}).with(rare),
+	opensslScenario("openssl13-aes128", "OpenSSL: TLS 1.3 with a hash of 32 octets",
+		openssl{clients: [][]string{{"-ciphersuites", "TLS_AES_128_GCM_SHA256"}}, thoughts: oneAnswer}).with(rare),
+	opensslScenario("openssl13-chain-24k", "OpenSSL: a chain of certificates above the first window",
+		openssl{chain: 24_000, clients: [][]string{{}}, thoughts: oneAnswer}).with(rare),
+	opensslScenario("early-data", "Early data, accepted: the request comes with the ClientHello",
+		openssl{server: []string{"-early_data"}, clients: [][]string{{"-sess_out", "DIR/session"}, {"-sess_in", "DIR/session"}}, early: []early{notEarly, taken}, thoughts: []time.Duration{20 * ms}},
+		TLSWant{}, TLSWant{Resumed: true, EarlyData: "accepted"}),
+	opensslScenario("early-data-refused", "Early data that the server has no keys for",
+		openssl{server: []string{"-early_data"}, clients: [][]string{{"-sess_out", "DIR/session"}, {"-sess_in", "DIR/session"}}, early: []early{notEarly, refusedEarly}, restart: true, thoughts: []time.Duration{20 * ms}},
+		TLSWant{}, TLSWant{EarlyData: "rejected"}),
+	opensslScenario("early-data-replayed", "Early data with a ticket that was used before: refused",
+		openssl{server: []string{"-early_data"}, clients: [][]string{{"-sess_out", "DIR/session"}, {"-sess_in", "DIR/session"}, {"-sess_in", "DIR/session"}}, early: []early{notEarly, taken, refusedEarly}, thoughts: []time.Duration{20 * ms}},
+		TLSWant{}, TLSWant{Resumed: true, EarlyData: "accepted"}, TLSWant{EarlyData: "rejected"}).with(rare),
+	opensslScenario("early-data-retry", "Early data refused by a HelloRetryRequest",
+		openssl{server: []string{"-early_data", "-no_anti_replay", "-groups", "P-384"}, clients: [][]string{
+			{"-groups", "X25519:P-384", "-sess_out", "DIR/session"}, {"-groups", "X25519:P-384", "-sess_in", "DIR/session"},
+		}, early: []early{notEarly, refusedEarly}, thoughts: []time.Duration{20 * ms}},
+		TLSWant{HelloRetry: true}, TLSWant{HelloRetry: true, Resumed: true, EarlyData: "rejected"}),
+	opensslScenario("openssl12", "OpenSSL: TLS 1.2",
+		openssl{clients: [][]string{{"-tls1_2"}}, thoughts: []time.Duration{50 * ms, 0}}, TLSWant{Version: "1.2"}).with(rare),
+	opensslScenario("openssl12-ticket", "OpenSSL: TLS 1.2 resumed with a ticket",
+		openssl{clients: [][]string{{"-tls1_2", "-sess_out", "DIR/session"}, {"-tls1_2", "-sess_in", "DIR/session"}}, thoughts: oneAnswer},
+		TLSWant{Version: "1.2"}, TLSWant{Version: "1.2", Resumed: true}).with(rare),
+	opensslScenario("openssl12-session-id", "OpenSSL: TLS 1.2 resumed with a session identifier",
+		openssl{server: []string{"-no_ticket"}, clients: [][]string{{"-tls1_2", "-no_ticket", "-sess_out", "DIR/session"}, {"-tls1_2", "-no_ticket", "-sess_in", "DIR/session"}}, thoughts: oneAnswer},
+		TLSWant{Version: "1.2"}, TLSWant{Version: "1.2", Resumed: true}),
+	opensslScenario("openssl12-client-certificate", "OpenSSL: TLS 1.2 with a certificate of the client",
+		openssl{server: []string{"-Verify", "2"}, mutual: true, clients: [][]string{{"-tls1_2"}}, thoughts: oneAnswer}, TLSWant{Version: "1.2", ClientCertificate: true}).with(rare),
+	opensslScenario("openssl13-unknown-name", "OpenSSL: a name that the server does not know",
+		openssl{server: []string{"-servername", "other.example", "-servername_fatal", "-cert2", "DIR/server.pem", "-key2", "DIR/server.key"}, clients: [][]string{{}}, fails: true},
+		TLSWant{Outcome: "failed", Version: "none", Alert: "server unrecognized_name"}),
+}
