@@ -1,8 +1,8 @@
 package flow
 
 import (
-	"reflect"
 	"fmt"
+	"reflect"
 	"testing"
 	"time"
 

@@ -104,4 +104,4 @@ func (st *Store) told(s *Session, c *Conn, idle, interval bool) (r Report) {
 	return r
 }
 
-var unknownHandshake = Handshake{Total: tcp.Absent, Network: tcp.Absent, Server: tcp.Absent, Client: tcp.Absent}
+var unknownHandshake = Handshake{Total: tcp.Absent, Perceived: tcp.Absent, Network: tcp.Absent, Server: tcp.Absent, Client: tcp.Absent}

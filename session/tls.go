@@ -148,10 +148,14 @@ type TLS struct {
 type Handshake struct {
 	State   tcp.State
 	Reasons tcp.Reasons
-	Total   int64 // first octet of the ClientHello to the end
-	Network int64 // Network + Server + Client = Total
-	Server  int64
-	Client  int64
+	Total   int64 // first octet of the ClientHello to the end, at the observation point
+	// Perceived is the same as the client has it: where the server sends the last
+	// message, it arrives half a round trip later than at the observation point,
+	// and the ClientHello left as much earlier.
+	Perceived int64
+	Network   int64 // Network + Server + Client = Total
+	Server    int64
+	Client    int64
 }
 
 // tlsReport tells of the handshake. perceived: see measurement, TLS.
@@ -182,6 +186,12 @@ func (st *Store) tlsReport(s *Session, c *Conn) *TLS {
 		h.Reasons |= tcp.Encrypted
 	case x.Missing:
 		h.State = tcp.Ambiguous
+	}
+	if h.Perceived = h.Total; t.EndByServer {
+		h.Perceived = tcp.Absent
+		if knowC && atClient > 0 {
+			h.Perceived = h.Total + atClient
+		}
 	}
 	if knowC && knowS && atClient > 0 && atServer > 0 && !x.Missing {
 		h.Network, h.Client, h.Server = t.Shares(atClient, atServer)
