@@ -1,7 +1,5 @@
 package httpmeta
 
-import "bytes"
-
 // Conn follows one connection. Reset makes it ready for use; it is owned by one
 // goroutine. What it learns is handed out by Next.
 type Conn struct {
@@ -21,7 +19,9 @@ type Conn struct {
 	doubtOpen bool // the last of them was still being sent when the server's octets were missed
 
 	whole     bool // both directions are known from their first octet
-	pipelined bool // a request came while another was unanswered
+	pipelined bool // a request was sent before the one before it was answered
+	suspected bool // that may have been so
+	replied   bool // the server sent something since the last request's head
 	closed    bool
 	speaker   side // who sent the last octets
 
@@ -141,6 +141,7 @@ func (c *Conn) Gap(fromClient bool, n, at int64) {
 		return
 	}
 	c.speaker = h.side
+	c.replied = c.replied || h.side == server
 	h.at = 0 // what ends inside has no time
 	if n > 0 && c.stepOver(h, n) {
 		return
@@ -258,6 +259,7 @@ func (c *Conn) slot(ordinal int64) *entry {
 
 // turn is called when a side begins to send after the other.
 func (c *Conn) turn(h *half) {
+	c.replied = c.replied || h.side == server
 	switch {
 	case h.state == stateLost && c.mayResume(h):
 		h.state, h.trying, h.resumed = stateStart, true, true
@@ -282,23 +284,12 @@ func (c *Conn) mayResume(h *half) bool {
 	return s.state == stateLost || s.state == stateStart && c.nextResp == c.nextReq
 }
 
-// intern gives the names of a request by its target, and by Host where the
-// target has no authority.
-func (c *Conn) intern(e *Exchange, method string, target, host []byte, port string) {
+// intern sets the names of a request. port is what its scheme leaves out.
+func (c *Conn) intern(e *Exchange, method string, host, path []byte, port string) {
 	s := c.shared
-	authority, path, scheme := splitTarget(method, target)
-	if authority != nil {
-		host = authority
-		port = scheme
-	}
 	e.Method = method
 	s.scratch = appendHost(s.scratch[:0], host, port)
 	e.Host = s.name(s.scratch)
-	s.scratch = s.scratch[:0]
-	if !bytes.Equal(path, []byte("*")) {
-		s.scratch = appendTemplate(s.scratch, path)
-	} else {
-		s.scratch = append(s.scratch, path...)
-	}
+	s.scratch = appendTemplate(s.scratch[:0], path)
 	e.Path = s.name(s.scratch)
 }

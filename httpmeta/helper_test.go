@@ -100,7 +100,11 @@ func runOn(shared *Shared, chunks []chunk, whole bool, how split) told {
 func show(e *Exchange) string {
 	var b strings.Builder
 	if e.Requested {
-		fmt.Fprintf(&b, "%s %s %s [%s-%s %s-%s", e.Method, e.Host, e.Path, at(e.RequestAt), at(e.RequestEnd), where(e.RequestPos, 100), where(e.RequestLast, 100))
+		names := "unknown"
+		if e.Method != "" {
+			names = e.Method + " " + e.Host + " " + e.Path
+		}
+		fmt.Fprintf(&b, "%s [%s-%s %s-%s", names, at(e.RequestAt), at(e.RequestEnd), where(e.RequestPos, 100), where(e.RequestLast, 100))
 		if e.RequestBytes > 0 {
 			fmt.Fprintf(&b, " %dB", e.RequestBytes)
 		}

@@ -15,15 +15,23 @@ func (c *Conn) request(h *half, hd *head) {
 	e := c.slot(c.nextReq)
 	c.nextReq++
 	if c.nextReq-c.nextResp > 1 {
-		c.pipelined = true
+		// Where the server has begun to reply, the rest may just be missing.
+		c.pipelined = c.pipelined || !c.replied
+		c.suspected = true
 	}
+	c.replied = false
 	e.Requested, e.Version = true, hd.version
 	e.RequestAt, e.RequestPos = h.headAt, h.headPos
 	e.headAt, e.headLast = h.at, h.pos
 	e.Broken = e.Broken || h.resumed && c.pipelined
 	e.expect, e.isGRPC = hd.expect, hd.isGRPC
 	e.upgrade = hasToken(hd.upgrade, "h2c")
-	c.intern(&e.Exchange, c.shared.name(hd.method), hd.target, hd.host, "80")
+	method := c.shared.name(hd.method)
+	host, path, port := splitTarget(method, hd.target)
+	if host == nil {
+		host, port = hd.host, "80"
+	}
+	c.intern(&e.Exchange, method, host, path, port)
 	h.open = true
 	switch {
 	case hd.chunked:
@@ -93,8 +101,9 @@ func (c *Conn) answered(h *half) *entry {
 			c.giveUp(c.nextReq)
 		}
 	}
-	if h.resumed && c.pipelined {
-		c.giveUp(c.nextReq)
+	if h.resumed && (c.pipelined || c.suspected) {
+		c.giveUp(c.nextReq) // this may be an answer to an earlier one
+		c.suspected = false
 	}
 	const maxEarly = 64
 	switch {
@@ -130,6 +139,9 @@ func (c *Conn) messageEnd(h *half) {
 	e.ResponseEnd = h.at
 	e.responseDone = true
 	c.nextResp++
+	if c.nextResp < c.nextReq && h.at != 0 {
+		c.pipelined = true // the next request came before this end
+	}
 }
 
 // responseEnd ends a response whose body the end of the connection delimits.

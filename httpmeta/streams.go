@@ -94,10 +94,10 @@ func (c *Conn) requestHeaders(h *half, f *half2) {
 	s := c.shared
 	s.scratch = append(s.scratch[:0], d.method...)
 	method := s.name(s.scratch)
-	// CONNECT has an authority only, unless it is extended (RFC 8441).
 	s.target = append(s.target[:0], d.path...)
 	s.host = append(s.host[:0], host...)
-	c.intern(&e.Exchange, method, s.target, s.host, schemePort(d.scheme))
+	_, path, _ := splitTarget("", s.target) // CONNECT has one too where it is extended (RFC 8441)
+	c.intern(&e.Exchange, method, s.host, path, schemePort(d.scheme))
 }
 
 func (c *Conn) responseHeaders(h *half, f *half2) {
@@ -157,8 +157,8 @@ func (c *Conn) goAway(h *half, last uint32) {
 	if h.side != server {
 		return
 	}
-	for i := len(c.h2.ids) - 1; i >= 0; i-- {
-		if id := c.h2.ids[i]; id > last && !c.h2.streams[i].answered {
+	for _, id := range slices.Clone(c.h2.ids) {
+		if id > last && !c.h2.find(id).answered {
 			c.finish(id)
 		}
 	}
@@ -234,8 +234,8 @@ func (c *Conn) loseFrames(h *half) {
 	c.h2.uncounted(f)
 	f.forget(c.shared)
 	h.state = stateDead
-	for i := len(c.h2.ids) - 1; i >= 0; i-- {
-		e := c.h2.streams[i]
+	for _, id := range slices.Clone(c.h2.ids) {
+		e := c.h2.find(id)
 		if h.side == client {
 			e.requestDone = true
 		} else {
@@ -243,7 +243,7 @@ func (c *Conn) loseFrames(h *half) {
 			e.Broken = e.Broken || !e.answered
 		}
 		if e.done() {
-			c.finish(c.h2.ids[i])
+			c.finish(id)
 		}
 	}
 }

@@ -1,0 +1,123 @@
+package httpmeta
+
+import "testing"
+
+// TestGaps: octets of a known length are stepped over. Elsewhere a direction
+// is lost until a message begins in answer to the other side, and nothing is
+// paired that may not belong together.
+func TestGaps(t *testing.T) {
+	const ok = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"     // 38 octets
+	const ten = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"   // 39
+	const post = "POST /p HTTP/1.1\r\nContent-Length: 10\r\n\r\n" // 40
+	const chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+	for _, tc := range []struct {
+		name   string
+		chunks []chunk
+		want   string
+		losses Losses
+	}{
+		{"in a response's body", []chunk{c(get), s(ten + "ab"), sGap(6), s("ij"), c(get), s(ok)},
+			`GET h /a [1-1 0-28] → 1.1 200 [2-4 0 10B]
+			GET h /a [5-5 28-56] → 1.1 200 [6-6 49]`, Losses{}},
+		{"the end of a response's body", []chunk{c(get), s(ten + "ab"), sGap(8), c(get), s(ok)},
+			`GET h /a [1-1 0-28] → 1.1 200 [2-? 0 10B]
+			GET h /a [4-4 28-56] → 1.1 200 [5-5 49]`, Losses{}},
+		{"in a request's body", []chunk{c(post), cGap(9), c("j"), s(ok)},
+			`POST  /p [1-3 0-50 10B] → 1.1 200 [4-4 0]`, Losses{}},
+		{"the end of a request's body", []chunk{c(post), cGap(10), s(ok), c(get), s(ok)},
+			`POST  /p [1-? 0-50 10B] → 1.1 200 [3-3 0]
+			GET h /a [4-4 50-78] → 1.1 200 [5-5 38]`, Losses{}},
+		{"in a chunk", []chunk{c(get), s(chunked + "a\r\nab"), sGap(6), s("ij\r\n0\r\n\r\n"), c(get), s(ok)},
+			`GET h /a [1-1 0-28] → 1.1 200 [2-4 0 10B]
+			GET h /a [5-5 28-56] → 1.1 200 [6-6 s4]`, Losses{}},
+		{"until the end of the connection", []chunk{c(get), s("HTTP/1.1 200 OK\r\n\r\nab"), sGap(6), s("ij"), {fin: true}},
+			`GET h /a [1-1 0-28] → 1.1 200 [2-4 0 10B]`, Losses{}},
+		{"over the end of a chunk", []chunk{c(get), s(chunked + "a\r\nab"), sGap(20), s("ij\r\n0\r\n\r\n"), c(get), s(ok)},
+			`GET h /a [1-1 0-28] → 1.1 200 [2-? 0 2B]
+			GET h /a [5-5 28-56] → 1.1 200 [6-6 s4]`, Losses{Lost: 1}},
+		{"over the end of a response and the next one's head", []chunk{c(get), s(ten + "ab"), c(get), sGap(46), s("xyz"), c(get), s(ok), c(get), s(ok)},
+			`GET h /a [1-1 0-28] → 1.1 200 [2-? 0 2B]
+			GET h /a [3-3 28-56] → ? broken
+			GET h /a [6-6 56-84] → ? broken
+			? → 1.1 200 [7-7 s5]
+			GET h /a [8-8 84-112] → 1.1 200 [9-9 s7]`, Losses{Lost: 1}},
+		{"a response's head: what comes behind it is not tried", []chunk{c(get), sGap(40), s("HTTP/1.1 404 in a body\r\n\r\n"), c(get), s(ok)},
+			`GET h /a [1-1 0-28] → ? broken
+			GET h /a [4-4 28-56] → 1.1 200 [5-5 s3]`, Losses{Lost: 1}},
+		{"in a response's head", []chunk{c(get), s("HTTP/1.1 200 OK\r\nCont"), sGap(4), s("ength: 0\r\n\r\n"), c(get), s(ok)},
+			`GET h /a [1-1 0-28] → ? broken
+			GET h /a [5-5 28-56] → 1.1 200 [6-6 s4]`, Losses{Lost: 1}},
+		{"all of a response", []chunk{c(get), sGap(38), c(get), s(ok)},
+			`GET h /a [1-1 0-28] → ? broken
+			GET h /a [3-3 28-56] → 1.1 200 [4-4 38]`, Losses{Lost: 1}},
+		{"the last response", []chunk{c(get), sGap(38)},
+			`GET h /a [1-1 0-28] → ? broken`, Losses{Lost: 1}},
+		{"all that the server sent, and nobody knows how much", []chunk{c(get), sGap(-1)},
+			`GET h /a [1-1 0-28] → ? broken`, Losses{Lost: 1}},
+		{"the interim response to a request whose body comes", []chunk{c("POST /p HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"), sGap(25), c("ab"), s(ok)},
+			`POST  /p [1-3 0-c3 2B] → 1.1 200 [4-4 25] broken`, Losses{Lost: 1}},
+		{"a response among several that wait", []chunk{c(get + get), s(ok), sGap(38), s(ok), c(get), s(ok)},
+			`GET h /a [1-1 0-28] → 1.1 200 [2-2 0]
+			GET h /a [1-1 28-56] → ? broken
+			GET h /a [5-5 56-84] → ? broken
+			? → 1.1 200 [6-6 114]`, Losses{Lost: 1}},
+		{"in a request's head", []chunk{c("GET /a HT"), cGap(10), c("Host: h\r\n\r\n"), s(ok), c(get), s(ok)},
+			`? → 1.1 200 [4-4 0]
+			GET h /a [5-5 c3-c5] → 1.1 200 [6-6 38]`, Losses{Lost: 1}},
+		{"all of a request, with its answer under way when the next is sent", []chunk{c(get), s(ok), cGap(28), s(ten + "abc"), c(get), s("defghij"), c(get), s(ok)},
+			`GET h /a [1-1 0-28] → 1.1 200 [2-2 0]
+			? → 1.1 200 [4-6 38 10B]
+			GET h /a [7-7 c5-c7] → 1.1 200 [8-8 s7]`, Losses{Lost: 1}},
+		{"requests among several", []chunk{c(get + get), cGap(28), s(ok), c(get), s(ok + ok), c(get), s(ok)},
+			`GET h /a [1-1 0-28] → 1.1 200 [3-3 0]
+			GET h /a [1-1 28-56] → 1.1 200 [5-5 38]
+			? → 1.1 200 [5-5 76]
+			GET h /a [6-6 112-140] → 1.1 200 [7-7 114] broken`, Losses{Lost: 1}},
+		{"of a chunked request", []chunk{c("POST /p HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab"), cGap(9), s(ok), c(get), s(ok)},
+			`POST  /p [1-? 0-? 2B] → 1.1 200 [3-3 0]
+			GET h /a [4-4 c3-c4] → 1.1 200 [5-5 38]`, Losses{Lost: 1}},
+		{"on both sides", []chunk{c(get), sGap(38), cGap(28), sGap(38), c(get), s(ok)},
+			`GET h /a [1-1 0-28] → ? broken
+			GET h /a [5-5 56-84] → 1.1 200 [6-6 76]`, Losses{Lost: 2}},
+		{"in a tunnel", []chunk{c("CONNECT h:1 HTTP/1.1\r\n\r\n"), s("HTTP/1.1 200 OK\r\n\r\n"), sGap(50), cGap(9), c(get)},
+			`CONNECT h:1  [1-1 0-24] → 1.1 200 [2-2 0] upgraded connect`, Losses{}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got := run(tc.chunks, true, asIs)
+			if g, w := showAll(got.exchanges), clean(tc.want, tc.chunks); g != w || got.losses != tc.losses {
+				t.Errorf("got\n%s\n%+v\nwant\n%s\n%+v", g, got.losses, w, tc.losses)
+			}
+			if got.held != 0 {
+				t.Errorf("%d octets are still out of the budget", got.held)
+			}
+			everySplit(t, tc.chunks, true, got)
+		})
+	}
+}
+
+// TestFeedPositions: octets fed before are passed over, a position ahead is a
+// gap.
+func TestFeedPositions(t *testing.T) {
+	var conn Conn
+	conn.Reset(&Shared{}, true)
+	request := []byte("POST /p HTTP/1.1\r\nContent-Length: 10\r\n\r\n")
+	conn.Feed(true, 50, request, 1)
+	conn.Feed(true, 50, request, 2)
+	conn.Feed(true, 50+int64(len(request))-3, []byte("\n\r\nab"), 3)
+	conn.Feed(true, 50+int64(len(request))+8, []byte("ij"), 4)
+	conn.Feed(false, 0, []byte("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), 5)
+	var e Exchange
+	if !conn.Next(&e) || e.RequestAt != 1 || e.RequestEnd != 4 || e.RequestBytes != 10 || e.RequestLast != 50+int64(len(request))+10 || e.Status != 200 {
+		t.Errorf("got %+v", e)
+	}
+	conn.Close(6)
+	if conn.Next(&e) || conn.Losses() != (Losses{}) {
+		t.Errorf("another exchange %+v, or a loss", e)
+	}
+	conn.Feed(true, 200, request, 7)
+	conn.Gap(false, 3, 8)
+	conn.Close(9)
+	if conn.Next(&e) || conn.Losses() != (Losses{}) {
+		t.Errorf("after the end: %+v", e)
+	}
+}
