@@ -56,9 +56,13 @@
 // flanks that pass the observation point alternate between the directions:
 // from one to the next in the same direction is a round trip, from the
 // opposite one to it the half of the side that answered. A flank counts only
-// where it is the answer to the opposite one, between packets of one connection
-// id (a new one begins at 0), and if it is not shorter than a tenth of the least
-// sample: others are packets that came late. The round trip is known only if
+// where it is the answer to the opposite one, and once three packets have shown
+// the new value, or the other side has answered it, before three show the old
+// one: else its packets came late. A sample shorter than a tenth of the least
+// counts only if eight follow each other. Where the order breaks for good
+// (packets were not recorded), or an end takes a new connection id and begins at
+// 0, what is under way is forgotten, and the next eight flanks are not measured.
+// The round trip is known only if
 //
 //   - each direction has at least 8 flanks: an endpoint that does not take part
 //     sends a constant bit, or one for each connection id (section 17.4);
@@ -69,6 +73,7 @@
 //     like. One of both must be off by more than four deviations. An endpoint
 //     that draws shows it in its own direction however the other reflects it;
 //   - no more than one packet in eight contradicts the order above;
+//   - there are 16 flanks for each new connection id;
 //   - the least sample is not above four handshake round trips: an application
 //     that talks in turns, with pauses, shows the pauses.
 //
