@@ -63,6 +63,20 @@ type Connection struct {
 	ZeroWindows    [2]Value
 	ZeroTime       [2]Value
 	Outcome        string // empty: withheld
+	TLS            TLS
+	Requests       Value              // of HTTP
+	Status         map[string]float64 // responses by class: 2xx
+	Duration       Value
+	Phases         map[string]float64 // by name as in records; nil: withheld
+}
+
+// TLS is what a tool says of the TLS of a connection. Empty is withheld; what is true or
+// not is yes or no.
+type TLS struct {
+	Outcome, Version, Resumed, HelloRetry, EarlyData, ClientCertificate string
+	Alert                                                               string // in the clear: who and what
+	Total, Network                                                      Value
+	Shares                                                              [2]Value // of the client and the server
 }
 
 // Side is what a tool says of the packets of one sender.

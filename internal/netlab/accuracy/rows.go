@@ -3,6 +3,7 @@ package accuracy
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"mirrorscope/internal/netlab"
 )
@@ -19,18 +20,20 @@ type Row struct {
 
 // view is one connection in one capture: the truth, and what a tool said.
 type view struct {
-	scenario netlab.Scenario
-	capture  netlab.CaptureTruth
-	truth    netlab.ConnectionTruth
-	kernel   *netlab.KernelTruth // nil where the connection was not established
-	counters [2]map[string]int64
-	alone    bool // the only connection of the scenario: counters are its own
-	turns    int
-	outcome  string
-	got      Connection
-	found    bool
-	roles    bool        // got had the ends' roles right
-	base     *Connection // of the same tool, from the whole capture of the same tap; nil where it found none
+	scenario  netlab.Scenario
+	capture   netlab.CaptureTruth
+	truth     netlab.ConnectionTruth
+	kernel    *netlab.KernelTruth // nil where the connection was not established
+	counters  [2]map[string]int64
+	alone     bool // the only connection of the scenario: counters are its own
+	turns     int
+	outcome   string
+	tls       netlab.TLSWant // of a scenario with TLS
+	speaksTLS bool
+	got       Connection
+	found     bool
+	roles     bool        // got had the ends' roles right
+	base      *Connection // of the same tool, from the whole capture of the same tap; nil where it found none
 }
 
 func (c *view) where(side int) string {
@@ -76,9 +79,20 @@ func original(t netlab.SideTruth) bool { return t.Repeats+t.Unseen == 0 }
 // times is the unit of rows that compare durations.
 const times = "times"
 
-// Rows are the rows of the table. Where Found is well below the target, page.go
-// of the command says why.
-var Rows = []Row{
+// parts are the tables of the page.
+var parts = []struct {
+	heading string
+	rows    []Row
+}{
+	{"TCP", transportRows}, {"TLS", tlsRows}, {"Requests and responses", webRows}, {"Time lines", phaseRows},
+}
+
+// Rows are the rows of all parts.
+var Rows = slices.Concat(transportRows, tlsRows, webRows, phaseRows)
+
+// transportRows are about TCP. Where Found is well below the target, page.go of the
+// command says why.
+var transportRows = []Row{
 	{"Retransmitted packets, any tap", "flows", "exact", 1, 1,
 		count(packetsOf, func(t netlab.SideTruth) int64 { return int64(t.Repeats) }, repeats)},
 	{"Retransmitted octets, any tap", "flows", "exact", 1, 1,
@@ -122,9 +136,9 @@ var Rows = []Row{
 	{"Connection set-up", times, "± max(0.1 ms, 1 %)", 1, 0.97, setup},
 	{"Round trip, base of each half", times, "± max(0.1 ms, 1 %)", 0.98, 0.95, base},
 	// In a short connection the handshake alone shows the server's half, with the jitter of that packet.
-	{"Response time: least, median, most", times, "± max(0.3 ms, 1 %)", 0.8, 0.65, response},
-	{"The same against the server's own time, with the jitter of the path", times, "", 0, 0.7, serverTime},
-	{"Requests and responses counted", "connections", "exact", 1, 1, turns},
+	{"Response time: least, median, most", times, "± max(0.3 ms, 1 %)", 0.8, 0.65, speaking(netlab.Speaks{}, response)},
+	{"The same against the server's own time, with the jitter of the path", times, "", 0, 0.7, speaking(netlab.Speaks{}, serverTime)},
+	{"Requests and responses counted", "connections", "exact", 1, 1, speaking(netlab.Speaks{}, turns)},
 	{"Keep-alives", "connections", "exact", 1, 0.95, func(c *view, s *Score) {
 		if c.whole() {
 			s.number(c.where(2), c.got.KeepAlives, float64(c.truth.Sides[0].KeepAlives+c.truth.Sides[1].KeepAlives), equal)

@@ -89,6 +89,28 @@ type record struct {
 	Capture struct {
 		Missed *bySide[float64] `json:"missed_bytes"`
 	}
+	Duration *float64 `json:"duration_us"`
+	TLS      *struct {
+		Version           string
+		Resumed           *bool
+		HelloRetry        *bool  `json:"hello_retry"`
+		EarlyData         string `json:"early_data"`
+		ClientCertificate *bool  `json:"client_certificate"`
+		Alert             *struct{ By, Description string }
+		Outcome           string
+		Handshake         *struct {
+			State   string
+			Total   *float64 `json:"total_us"`
+			Network *float64 `json:"network_us"`
+			Server  *float64 `json:"server_us"`
+			Client  *float64 `json:"client_us"`
+		}
+	}
+	HTTP *struct {
+		Requests *float64
+		Status   map[string]float64
+	}
+	Phases map[string]float64
 }
 
 // Measure runs `sensor replay`.
@@ -129,6 +151,17 @@ func value(v *float64, state string) Value {
 	return Value{V: *v, Known: true, Sure: state == measured}
 }
 
+// yesOrNo is empty where nothing is said.
+func yesOrNo(b *bool) string {
+	switch {
+	case b == nil:
+		return ""
+	case *b:
+		return "yes"
+	}
+	return "no"
+}
+
 func (r *record) connection() Connection {
 	c := Connection{
 		VNI:     r.Point.TunnelID,
@@ -144,6 +177,23 @@ func (r *record) connection() Connection {
 		c.Response.Turns = value(p.Turns, measured)
 		c.Response.Min, c.Response.Median, c.Response.Max = value(p.Min, p.State), value(p.Median, p.State), value(p.Max, p.State)
 	}
+	if t := r.TLS; t != nil {
+		c.TLS = TLS{
+			Outcome: t.Outcome, Version: t.Version, EarlyData: t.EarlyData,
+			Resumed: yesOrNo(t.Resumed), HelloRetry: yesOrNo(t.HelloRetry), ClientCertificate: yesOrNo(t.ClientCertificate),
+		}
+		if t.Alert != nil {
+			c.TLS.Alert = t.Alert.By + " " + t.Alert.Description
+		}
+		if h := t.Handshake; h != nil {
+			c.TLS.Total, c.TLS.Network = value(h.Total, h.State), value(h.Network, h.State)
+			c.TLS.Shares = [2]Value{value(h.Client, h.State), value(h.Server, h.State)}
+		}
+	}
+	if h := r.HTTP; h != nil {
+		c.Requests, c.Status = value(h.Requests, measured), h.Status
+	}
+	c.Duration, c.Phases = value(r.Duration, measured), r.Phases
 	for i := range c.Sides {
 		side := &c.Sides[i]
 		if x := r.RTT.side(i); x != nil {

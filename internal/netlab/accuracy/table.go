@@ -93,6 +93,7 @@ func views(s netlab.Scenario, r *netlab.Result, capture netlab.CaptureTruth, all
 		if i < len(r.Truth.Connections) {
 			v.kernel = &r.Truth.Connections[i]
 		}
+		v.tls, v.speaksTLS = s.Want.TLSOf(i)
 		if n := len(s.Want.Outcomes); n > 0 {
 			v.outcome = s.Want.Outcomes[min(i, n-1)]
 		}
@@ -106,32 +107,59 @@ func views(s netlab.Scenario, r *netlab.Result, capture netlab.CaptureTruth, all
 	return out
 }
 
-// Markdown writes the table. A tool's cell has the number of exact, withheld
-// and wrong results, and the worst error of a claim where there was one.
+// Markdown writes the rows, as one table for each heading. A tool's cell has the number
+// of exact, withheld and wrong results, and the worst error of a claim where there was
+// one. Tools that claim nothing under a heading are left out there, but for the first.
 func (t *Table) Markdown(w io.Writer) error {
 	var b strings.Builder
+	first := 0
+	for i, p := range parts {
+		if i > 0 {
+			b.WriteString("\n")
+		}
+		fmt.Fprintf(&b, "## %s\n\n", p.heading)
+		t.part(&b, first, first+len(p.rows))
+		first += len(p.rows)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// part writes some rows as a table.
+func (t *Table) part(b *strings.Builder, first, last int) {
+	var tools []int
+	for tool := range t.Tools {
+		claims := 0
+		for i := first; i < last; i++ {
+			claims += t.scores[i][tool].Exact + t.scores[i][tool].Wrong
+		}
+		if tool == 0 || claims > 0 {
+			tools = append(tools, tool)
+		}
+	}
 	b.WriteString("| quantity | target | n |")
 	rule := "|---|---|--:|"
-	for _, tool := range t.Tools {
-		fmt.Fprintf(&b, " %s |", tool.Name())
+	for _, tool := range tools {
+		fmt.Fprintf(b, " %s |", t.Tools[tool].Name())
 		rule += "--:|"
 	}
 	b.WriteString("\n" + rule + "\n")
-	for i, row := range Rows {
+	for i, row := range Rows[first:last] {
+		scores := t.scores[first+i]
 		n := 0
-		for tool := range t.Tools {
-			n = max(n, t.scores[i][tool].N)
+		for _, tool := range tools {
+			n = max(n, scores[tool].N)
 		}
 		target := row.Target
 		if target == "" {
 			target = "–"
 		}
-		fmt.Fprintf(&b, "| %s | %s | %d %s |", row.Name, target, n, row.Unit)
-		for tool := range t.Tools {
-			s := &t.scores[i][tool]
-			fmt.Fprintf(&b, " %d / %d / %d", s.Exact, s.Withheld, s.Wrong)
+		fmt.Fprintf(b, "| %s | %s | %d %s |", row.Name, target, n, row.Unit)
+		for _, tool := range tools {
+			s := &scores[tool]
+			fmt.Fprintf(b, " %d / %d / %d", s.Exact, s.Withheld, s.Wrong)
 			if s.Worst > 0 {
-				fmt.Fprintf(&b, ", %s", short(s.Worst))
+				fmt.Fprintf(b, ", %s", short(s.Worst))
 				if row.Unit == times {
 					b.WriteString(" µs")
 				}
@@ -140,8 +168,6 @@ func (t *Table) Markdown(w io.Writer) error {
 		}
 		b.WriteString("\n")
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
 }
 
 // short writes an error with three digits.

@@ -74,7 +74,7 @@ func response(c *view, s *Score) {
 	}
 	var least, most []float64
 	for _, turn := range c.truth.Response {
-		if turn.Repeat {
+		if turn.Repeat || turn.Early {
 			continue
 		}
 		if turn.Raw == nil {
@@ -90,7 +90,7 @@ func response(c *view, s *Score) {
 func serverTime(c *view, s *Score) {
 	var took []float64
 	for _, turn := range c.truth.Response {
-		if !turn.Repeat {
+		if !turn.Repeat && !turn.Early {
 			took = append(took, turn.Server)
 		}
 	}

@@ -1,7 +1,7 @@
 // Command lab runs the scenarios of the lab, lets our sensor, tshark and
 // tcptrace measure the captures, and writes how they compare with the truth.
 //
-//	lab [-o PAGE] [-keep DIR] [-misses] [-ours] [-record] [SCENARIO…]
+//	lab [-o PAGE] [-keep DIR] [-misses] [-ours] [-sensor FILE] [-record] [SCENARIO…]
 //
 // It needs root and /dev/net/tun; tools that are not installed are left out.
 package main
@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -34,6 +35,7 @@ func run() error {
 	keep := flag.String("keep", "", "keep captures, truth and logs in this folder")
 	misses := flag.Bool("misses", false, "list what our sensor gets wrong or withholds")
 	ours := flag.Bool("ours", false, "measure with our sensor alone")
+	binary := flag.String("sensor", "", "measure with this sensor; built from the source where it is empty")
 	record := flag.Bool("record", false, "run the scenarios and measure nothing")
 	flag.Parse()
 
@@ -48,7 +50,7 @@ func run() error {
 	var tools []accuracy.Tool
 	if !*record {
 		var err error
-		if tools, err = findTools(dir, *ours); err != nil {
+		if tools, err = findTools(dir, *binary, *ours); err != nil {
 			return err
 		}
 	}
@@ -81,13 +83,15 @@ func run() error {
 	return os.WriteFile(*page, b.Bytes(), 0o644)
 }
 
-// findTools builds the sensor and looks for the other tools.
-func findTools(dir string, ours bool) ([]accuracy.Tool, error) {
-	bin := filepath.Join(dir, "sensor")
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", bin, "mirrorscope/cmd/sensor")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build the sensor: %w\n%s", err, out)
+// findTools builds the sensor where no binary is given, and looks for the other tools.
+func findTools(dir, bin string, ours bool) ([]accuracy.Tool, error) {
+	if bin == "" {
+		bin = filepath.Join(dir, "sensor")
+		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", bin, "mirrorscope/cmd/sensor")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("build the sensor: %w\n%s", err, out)
+		}
 	}
 	tools := []accuracy.Tool{accuracy.Sensor{Path: bin}}
 	if ours {
@@ -108,6 +112,10 @@ func versions(tools []accuracy.Tool) []string {
 	if release, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
 		number, _, _ := strings.Cut(string(release), "-")
 		out = append(out, "Linux "+strings.TrimSpace(number)+", cubic, a TAP device without offloads in each of two network namespaces")
+	}
+	out = append(out, "crypto/tls and net/http of "+runtime.Version())
+	if version, err := exec.Command("openssl", "version").Output(); err == nil {
+		out = append(out, strings.TrimSpace(string(version)))
 	}
 	for _, tool := range tools {
 		if v := tool.Version(); v != "" {

@@ -20,9 +20,14 @@ accounts must agree before a run counts. What they agree on is the truth that ea
 in the middle and at the server, and over worse captures made from those: every packet twice, packets missing, one direction late,
 one direction only, begun in mid-stream, frames cut.
 
+Over the same network real programs speak TLS and HTTP: crypto/tls and net/http of Go, and OpenSSL. They write down their keys, and with
+those the lab reads all that it carried: it knows the octet that ends a handshake, and the packet in which it passed each tap. Server's
+keys, look-ups, clients and handlers take as long as they are told to, and the programs keep their own clocks. What an end took is from the
+packet that completed what it waited for to the packet in which it answered, both at its own device.
+
 Each cell has **exact / withheld / wrong**, and the worst error of a claim where there is one. Exact is within the target's tolerance;
-withheld is not said, or marked as not certain; wrong is claimed and not so. Where a tool has no such number, every case is withheld.
-A flow is what one side of a connection sent. The runs are real, so figures differ a little from one run to the next.
+withheld is not said, or marked as not certain; wrong is claimed and not so. Where a tool has no such number, every case is withheld;
+a tool of which no figure of a table is read has no column there. is what one side of a connection sent. The runs are real, so figures differ a little from one run to the next.
 
 `
 
@@ -45,6 +50,11 @@ const notes = `
 - **Outcome of a connection without an answer.** The capture ends before the timeout does.
 - **A side that sent nothing but a reset** has no retransmissions to speak of.
 - **Response time** on a path whose base is not known, because every round trip recorded may contain time to think.
+- **Jitter of the path.** A round trip that was longer than the base looks like time that an end took. The rows allow for what the packets of
+  that very exchange were late; those against the ends' own clocks do not.
+- **A ClientHello or a last Finished lost before the tap.** The ends waited for the repeat, the tap saw one packet only.
+- **The end of TLS 1.3 in the encrypted stream** is found by lengths: records of other stacks may look like it.
+- **Requests side by side behind TLS.** Which response belongs to which request is encrypted.
 
 ## Why other tools differ
 

@@ -1,0 +1,296 @@
+package accuracy
+
+import (
+	"fmt"
+	"math"
+
+	"mirrorscope/internal/netlab"
+)
+
+var tlsRows = []Row{
+	{"TLS: outcome of the handshake", "connections", "", 1, 0.97, tlsOutcome},
+	{"TLS: version", "connections", "exact", 1, 1, hello(func(t TLS) string { return t.Version }, func(t *netlab.TLSTruth) string { return t.Version })},
+	{"TLS: resumed or not", "connections", "exact", 1, 1, hello(func(t TLS) string { return t.Resumed }, func(t *netlab.TLSTruth) string { return yesOrNo(&t.Resumed) })},
+	{"TLS: HelloRetryRequest or not", "connections", "exact", 1, 1, hello(func(t TLS) string { return t.HelloRetry }, func(t *netlab.TLSTruth) string { return yesOrNo(&t.HelloRetry) })},
+	{"TLS: early data", "connections", "exact", 1, 0.97, hello(func(t TLS) string { return t.EarlyData }, func(t *netlab.TLSTruth) string { return t.EarlyData })},
+	{"TLS: certificate of the client or not", "connections", "exact", 1, 0.95, clientCertificate},
+	{"TLS: alert in the clear", "connections", "exact", 1, 1, alert},
+	{"TLS: duration, between the packets at the tap", times, "± max(0.3 ms, 1 %)", 1, 0.95, tlsTotal},
+	{"TLS: duration, between the packets at the client's host", times, "± max(0.3 ms, 1 %)", 1, 0.9, tlsAtClient},
+	{"The same against the client's own clock", times, "", 0, 0.5, tlsClock},
+	{"TLS: the server's share", times, "± max(0.3 ms, 1 %)", 1, 0.9, share(netlab.FromServer)},
+	{"TLS: the client's share", times, "± max(0.3 ms, 1 %)", 1, 0.9, share(netlab.FromClient)},
+	{"TLS: the network's share", times, "± max(0.3 ms, 1 %)", 1, 0.9, networkShare},
+	{"TLS: shares against the ends' own clocks, with their jitter and the path's", times, "", 0, 0.4, clockShares},
+	{"TLS: shares sum to the duration", "connections", "exact", 1, 0.9, sharesSum},
+	{"TLS under worse taps: duration and shares", times, "± max(0.3 ms, 1 %)", 0.98, 0, tlsWorse},
+}
+
+var webRows = []Row{
+	{"Think time, HTTP/1.1: least, median, most", times, "± max(0.3 ms, 1 %)", 1, 0.85, speaking(netlab.Speaks{HTTP: 1}, response)},
+	{"Think time, HTTP/2 in the clear", times, "± max(0.3 ms, 1 %)", 1, 0.85, speaking(netlab.Speaks{HTTP: 2}, response)},
+	{"Think time, HTTPS over TLS 1.2", times, "± max(0.3 ms, 1 %)", 1, 0.85, overTLS("1.2", response)},
+	{"Think time, HTTPS over TLS 1.3", times, "± max(0.3 ms, 1 %)", 1, 0.85, overTLS("1.3", response)},
+	{"Think time, HTTP/2 over TLS, requests at the same time", times, "", 0, 0, speaking(netlab.Speaks{TLS: true, HTTP: 2}, response)},
+	{"Think time of all these, against the server's own time, with the jitter of the path", times, "", 0, 0.5, webServerTime},
+	{"HTTP in the clear: requests and status codes counted", "connections", "exact", 1, 1, requests},
+	{"HTTPS: requests and responses counted", "connections", "exact", 1, 0.95, speaking(netlab.Speaks{TLS: true, HTTP: 1}, turns)},
+}
+
+var phaseRows = []Row{
+	{"Phases of a connection sum to its duration", "connections", "exact", 1, 0.98, phasesSum},
+	{"TLS in the phases", times, "± max(0.3 ms, 1 %)", 1, 0.9, tlsPhase},
+	{"The server's time in the phases, TLS and HTTP", times, "± max(0.3 ms, 1 %) for each request", 0.9, 0.8, serverPhase},
+}
+
+// thinkTimes is the tolerance of times with a round trip taken off.
+var thinkTimes = near(300, 0.01)
+
+// text compares words; the number is 1 where they agree.
+func (s *Score) text(where, got, want string) {
+	v := Value{Known: got != "", Sure: true}
+	if got == want {
+		v.V = 1
+	}
+	s.number(fmt.Sprintf("%s, %q for %q", where, got, want), v, 1, equal)
+}
+
+// tlsOutcome takes no word at all for a connection in which nobody spoke TLS.
+func tlsOutcome(c *view, s *Score) {
+	switch {
+	case !c.whole() || !c.speaksTLS:
+	case c.truth.TLS == nil && c.got.TLS.Outcome == "":
+		s.text(c.where(2), "no TLS", "no TLS")
+	default:
+		s.text(c.where(2), c.got.TLS.Outcome, c.tls.Outcome)
+	}
+}
+
+// hello compares what the ends agreed on, where there was a ServerHello.
+func hello(got func(TLS) string, want func(*netlab.TLSTruth) string) func(*view, *Score) {
+	return func(c *view, s *Score) {
+		if t := c.truth.TLS; c.whole() && t != nil && t.Version != "" {
+			s.text(c.where(2), got(c.got.TLS), want(t))
+		}
+	}
+}
+
+// clientCertificate is known when the client's second flight was sent.
+func clientCertificate(c *view, s *Score) {
+	if t := c.truth.TLS; c.whole() && t != nil && t.Done {
+		s.text(c.where(2), c.got.TLS.ClientCertificate, yesOrNo(&t.ClientCertificate))
+	}
+}
+
+// alert wants that of a handshake which failed, and none where there was none in the
+// clear.
+func alert(c *view, s *Score) {
+	t := c.truth.TLS
+	if !c.whole() || t == nil {
+		return
+	}
+	want := t.Alert.String()
+	if want == "" {
+		if c.got.TLS.Outcome != "" { // something was said of this connection
+			s.text(c.where(2), "none"+c.got.TLS.Alert, "none")
+		}
+		return
+	}
+	s.text(c.where(2), c.got.TLS.Alert, want)
+}
+
+func tlsTotal(c *view, s *Score) {
+	if t := c.truth.TLS; c.whole() && t != nil && t.Total != nil {
+		s.number(c.where(2), c.got.TLS.Total, *t.Total, thinkTimes)
+	}
+}
+
+// tlsAtClient adds the client's half where the server ends the handshake.
+func tlsAtClient(c *view, s *Score) {
+	if t := c.truth.TLS; c.whole() && t != nil && t.AtClient != nil {
+		if got, ok := c.perceived(t); ok {
+			s.number(c.where(2), got, *t.AtClient, thinkTimes)
+		}
+	}
+}
+
+func tlsClock(c *view, s *Score) {
+	if t := c.truth.TLS; c.whole() && t != nil && t.Clock != nil {
+		if got, ok := c.perceived(t); ok {
+			s.number(c.where(2), got, *t.Clock, thinkTimes)
+		}
+	}
+}
+
+// perceived is the duration as the client would see it.
+func (c *view) perceived(t *netlab.TLSTruth) (Value, bool) {
+	got := c.got.TLS.Total
+	if t.EndBy == netlab.FromClient {
+		return got, true
+	}
+	half := c.truth.RTT[netlab.FromClient].Min
+	if half == nil {
+		return got, false
+	}
+	got.V += *half
+	return got, true
+}
+
+// limits of a share: what the end took by its own packets, and what can be known at the
+// tap, where the jitter of the path is in it.
+func limits(t netlab.ShareTruth) (low, high float64) {
+	low, high = t.Host, t.Host
+	if t.Tap != nil {
+		low, high = min(low, *t.Tap), max(high, *t.Tap)
+	}
+	return low, high
+}
+
+func share(side netlab.Direction) func(*view, *Score) {
+	return func(c *view, s *Score) {
+		if t := c.truth.TLS; c.whole() && t != nil && t.Done {
+			got := c.got.TLS.Shares[side]
+			low, high := limits(t.Shares[side])
+			s.number(c.where(int(side)), got, min(max(got.V, low), high), thinkTimes)
+		}
+	}
+}
+
+// networkShare is what the ends did not take.
+func networkShare(c *view, s *Score) {
+	t := c.truth.TLS
+	if !c.whole() || t == nil || t.Total == nil {
+		return
+	}
+	got := c.got.TLS.Network
+	low, high := *t.Total, *t.Total
+	for _, end := range t.Shares {
+		least, most := limits(end)
+		low, high = low-most, high-least
+	}
+	s.number(c.where(2), got, min(max(got.V, low), high), thinkTimes)
+}
+
+func clockShares(c *view, s *Score) {
+	t := c.truth.TLS
+	if !c.whole() || t == nil || !t.Done {
+		return
+	}
+	for side, end := range t.Shares {
+		if end.Clock != nil {
+			s.number(c.where(side), c.got.TLS.Shares[side], *end.Clock, thinkTimes)
+		}
+	}
+}
+
+func sharesSum(c *view, s *Score) {
+	t := c.truth.TLS
+	if !c.whole() || t == nil || !t.Done {
+		return
+	}
+	got := c.got.TLS
+	sum := got.Network.plus(got.Shares[0]).plus(got.Shares[1])
+	sum.Sure = sum.Known // in whatever state, the parts are those of the whole
+	if !got.Total.Known {
+		sum.Known = false
+	}
+	s.number(c.where(2), sum, got.Total.V, near(0.01, 0))
+}
+
+// tlsWorse is about captures that miss something. Withheld is no fault there.
+func tlsWorse(c *view, s *Score) {
+	t := c.truth.TLS
+	if c.whole() || t == nil || t.Total == nil {
+		return
+	}
+	s.number(c.where(2)+", duration", c.got.TLS.Total, *t.Total, thinkTimes)
+	if c.capture.Variant == "skewed" {
+		return // the halves of the path are others there
+	}
+	for side, end := range t.Shares {
+		got := c.got.TLS.Shares[side]
+		low, high := limits(end)
+		s.number(c.where(side)+", share", got, min(max(got.V, low), high), thinkTimes)
+	}
+}
+
+// speaking applies f where the hosts speak just that.
+func speaking(what netlab.Speaks, f func(*view, *Score)) func(*view, *Score) {
+	return func(c *view, s *Score) {
+		if c.scenario.Speaks == what {
+			f(c, s)
+		}
+	}
+}
+
+// overTLS applies f to HTTP/1.1 over a version of TLS.
+func overTLS(version string, f func(*view, *Score)) func(*view, *Score) {
+	return speaking(netlab.Speaks{TLS: true, HTTP: 1}, func(c *view, s *Score) {
+		if t := c.truth.TLS; t != nil && t.Version == version {
+			f(c, s)
+		}
+	})
+}
+
+// webServerTime leaves out what cannot be seen, requests side by side behind TLS.
+func webServerTime(c *view, s *Score) {
+	if what := c.scenario.Speaks; what.HTTP == 1 || what.HTTP == 2 && !what.TLS {
+		serverTime(c, s)
+	}
+}
+
+// requests compares the count of requests and that of each class of status codes.
+func requests(c *view, s *Score) {
+	if what := c.scenario.Speaks; !c.whole() || what.TLS || what.HTTP == 0 {
+		return
+	}
+	want := map[string]float64{}
+	for _, turn := range c.truth.Response {
+		want[fmt.Sprintf("%dxx", turn.Status/100)]++
+	}
+	got := c.got.Requests
+	differ := math.Abs(got.V - float64(len(c.truth.Response)))
+	for _, class := range []string{"1xx", "2xx", "3xx", "4xx", "5xx"} {
+		differ = max(differ, math.Abs(c.got.Status[class]-want[class]))
+	}
+	s.number(c.where(2), Value{V: differ, Known: got.Known, Sure: true}, 0, equal)
+}
+
+// phasesSum is wanted of every connection, whatever the tap missed.
+func phasesSum(c *view, s *Score) {
+	sum := Value{Known: c.got.Phases != nil && c.got.Duration.Known, Sure: true}
+	for _, us := range c.got.Phases {
+		sum.V += us
+	}
+	s.number(c.where(2), sum, c.got.Duration.V, near(0.01, 0))
+}
+
+// tlsPhase leaves out early data: the request goes before the end of TLS there.
+func tlsPhase(c *view, s *Score) {
+	t := c.truth.TLS
+	if !c.whole() || t == nil || t.Total == nil || t.EarlyData != "none" {
+		return
+	}
+	us, known := c.got.Phases["tls_us"]
+	s.number(c.where(2), Value{V: us, Known: known, Sure: c.got.TLS.Total.Sure}, *t.Total, thinkTimes)
+}
+
+// serverPhase compares the sum of a connection's response times.
+func serverPhase(c *view, s *Score) {
+	what := c.scenario.Speaks
+	base := c.truth.RTT[netlab.FromServer].Min
+	if !c.whole() || what.HTTP != 1 || base == nil || len(c.truth.Response) == 0 {
+		return
+	}
+	var low, high float64
+	for _, turn := range c.truth.Response {
+		if turn.Raw == nil || turn.Repeat || turn.Early {
+			return
+		}
+		low += min(turn.Server, max(0, *turn.Raw-*base))
+		high += max(turn.Server, *turn.Raw-*base)
+	}
+	us, known := c.got.Phases["server_us"]
+	n := float64(len(c.truth.Response))
+	s.number(c.where(2), Value{V: us, Known: known, Sure: c.got.Response.Min.Sure}, min(max(us, low), high), near(300*n, 0.01))
+}
