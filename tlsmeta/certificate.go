@@ -29,7 +29,11 @@ func ParseCertificates(b []byte) (list []Certificate, cut bool) {
 	if err != nil {
 		return nil, true
 	}
-	s := cryptobyte.String(body)
+	return parseCertificates(body)
+}
+
+// parseCertificates is ParseCertificates behind the handshake header.
+func parseCertificates(s cryptobyte.String) (list []Certificate, cut bool) {
 	var all cryptobyte.String
 	if !s.ReadUint24LengthPrefixed(&all) || !s.Empty() {
 		return nil, true

@@ -24,7 +24,11 @@ func ParseServerKeyExchange(b []byte, cipher uint16) (group uint16, ok bool) {
 	if err != nil {
 		return 0, false
 	}
-	s := cryptobyte.String(body)
+	return parseServerKeyExchange(body, cipher)
+}
+
+// parseServerKeyExchange is ParseServerKeyExchange behind the handshake header.
+func parseServerKeyExchange(s cryptobyte.String, cipher uint16) (group uint16, ok bool) {
 	kind := keyExchange(cipher)
 	var hint, prime cryptobyte.String
 	if strings.Contains(kind, "_PSK") && !s.ReadUint16LengthPrefixed(&hint) {
