@@ -147,6 +147,11 @@ func TestGroups(t *testing.T) {
 	two := func(m *dnsmessage.Message) {
 		m.Questions = append(m.Questions, dnsmessage.Question{Name: dnsmessage.MustNewName("scanner.local."), Type: a6, Class: 1 | 0x8000})
 	}
+	many := func(m *dnsmessage.Message) {
+		for range maxQuestions {
+			m.Questions = append(m.Questions, m.Questions[0])
+		}
+	}
 	for _, tc := range []struct {
 		name           string
 		proto          Protocol
@@ -166,6 +171,8 @@ func TestGroups(t *testing.T) {
 			query1(0, 0, cast, dnsmessage.TypeALL), query1(0, 0, "scanner.local.", a4),
 			reply1(ms, 0, cast, a4, noQuestion, answers(rr("x.local.", 120, "y.local."), rr(cast, 120, "192.0.2.9"))),
 		}, counts{"queries": 2, "responses": 1, "unpaired": 1, "samples": 1, "ns": ms}, MDNS, []string{"printer.local 192.0.2.9 10.0.0.1"}},
+		{"mDNS: more questions than anyone has", MDNS, client, group4, []step{query1(0, 0, cast, a4, many)},
+			counts{"queries": maxQuestions, "unpaired": maxQuestions, "malformed": 1}, MDNS, nil},
 		{"mDNS: another id means nothing", MDNS, client, group4, []step{query1(0, 7, cast, a4)}, counts{"queries": 1, "unpaired": 1}, MDNS, nil},
 		{"mDNS: asked directly, answered by several", MDNS, client, server, []step{
 			query1(0, 0, cast, a4),

@@ -4,14 +4,14 @@ package dnsmeta
 type kind uint8
 
 const (
-	query       kind = iota
-	repeat           // a query again, unanswered so far
-	unheard          // a query whose responses go elsewhere
-	response         // the first to a recorded query
-	duplicate        // a further one
-	unsolicited      //
-	announced        //
-	timeout          //
+	query     kind = iota
+	repeat         // a query again, unanswered so far
+	unheard        // a query whose responses go elsewhere
+	response       // the first to a recorded query
+	duplicate      // a further one
+	unsolicited
+	announced
+	timeout
 	unanswerable
 	unpaired
 	lost

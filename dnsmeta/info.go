@@ -58,7 +58,7 @@ type Info struct {
 	Malformed    int64               // messages that could not be read, or not to their end
 	Cut          int64               // the same, because the capture holds only a part of them
 	RCodes       [24]int64           // all responses, unsolicited ones too, by rcode (RFC 6895); the last one counts all above
-	Time         histogram.Histogram // from query to response, ns, late ones included; of queries that were sent once
+	Time         histogram.Histogram // from the last octet of a query to the last of its response, ns, late ones included; of queries that were sent once
 	Names        []Name              // by query name and type, in order of first appearance; at most MaxNames
 	Other        Counts              // of names that found no place, and of queries without a question
 }

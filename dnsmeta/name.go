@@ -13,12 +13,17 @@ const (
 // its octets takes up to four.
 const maxName = 255
 
+// maxPointers bounds the pointers that are followed in a name: encoders chain
+// a few.
+const maxPointers = 32
+
 // labels walks over the labels of a name.
 type labels struct {
 	off  int // of the next length octet
 	low  int // pointers must lie below: so they end (RFC 1035 section 4.1.4 asks for a prior occurrence)
 	end  int // behind the name where it stands; 0 until known
 	size int // octets of the labels so far
+	hops int // pointers followed
 }
 
 func labelsAt(off int) labels { return labels{off: off, low: off} }
@@ -49,7 +54,7 @@ func (l *labels) next(b []byte) ([]byte, reading) {
 				return nil, short
 			}
 			to := n&63<<8 | int(b[l.off+1])
-			if to >= l.low {
+			if l.hops++; to >= l.low || l.hops > maxPointers {
 				return nil, bad
 			}
 			if l.end == 0 {
@@ -129,10 +134,14 @@ func skipName(b []byte, off int) (int, reading) {
 	}
 }
 
-// sameName tells whether the names at x and y are equal, letter case aside.
-func sameName(b []byte, x, y int) bool {
+// sameName tells whether the names at x and y are equal, letter case aside. It
+// takes the labels that it looks at off effort, and finds nothing equal below 0.
+func sameName(b []byte, x, y int, effort *int) bool {
 	p, q := labelsAt(x), labelsAt(y)
 	for {
+		if *effort--; *effort < 0 {
+			return false
+		}
 		s, r := p.next(b)
 		t, u := q.next(b)
 		if r != whole || u != whole || len(s) != len(t) {

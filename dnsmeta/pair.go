@@ -80,6 +80,9 @@ func direction(client bool) state {
 	return 0
 }
 
+// maxQuestions bounds the questions of mDNS that are read.
+const maxQuestions = 64
+
 // queried takes a query: in mDNS one for each question (RFC 6762 section 5.3),
 // else that of the first (RFC 9619).
 func (c *Conn) queried(client, isCut bool, at int64) {
@@ -89,6 +92,10 @@ func (c *Conn) queried(client, isCut bool, at int64) {
 		return
 	}
 	for n := int(m.counts[0]); n > 0; n-- {
+		if int(m.counts[0])-n == maxQuestions {
+			c.broken(bad, isCut)
+			return
+		}
 		if !c.multicast {
 			c.ask(client, at)
 		} else {
@@ -107,7 +114,7 @@ func (c *Conn) queried(client, isCut bool, at int64) {
 func (c *Conn) ask(client bool, at int64) {
 	m := &c.st.msg
 	name := c.name()
-	k := c.match(direction(client), name)
+	k := c.match(direction(client))
 	if k < 0 {
 		c.tell(&event{kind: query, name: name, typ: m.typ})
 		c.push(waiting{name: name, sent: at, id: m.id, typ: m.typ, opcode: m.opcode(), state: direction(client), sends: 1})
@@ -129,11 +136,11 @@ func (c *Conn) ask(client bool, at int64) {
 
 // match gives the query that one side sent with the message's id, name and
 // type, -1 where there is none.
-func (c *Conn) match(dir state, name string) int {
+func (c *Conn) match(dir state) int {
 	m := &c.st.msg
 	q := c.waiting()
 	for k := range q {
-		if w := &q[k]; w.id == m.id && w.typ == m.typ && w.state&fromClient == dir && w.opcode == m.opcode() && w.name == name {
+		if w := &q[k]; w.id == m.id && w.typ == m.typ && w.state&fromClient == dir && w.opcode == m.opcode() && w.name == string(m.text) {
 			return k
 		}
 	}
@@ -161,7 +168,7 @@ func (c *Conn) answered(client bool, at int64) {
 	if m.counts[0] == 0 {
 		k = c.matchID(dir)
 	} else {
-		k = c.matchText(dir)
+		k = c.match(dir)
 	}
 	switch {
 	case k >= 0:
@@ -177,18 +184,6 @@ func (c *Conn) answered(client bool, at int64) {
 	default:
 		c.tell(&event{kind: unsolicited, rcode: m.rcode})
 	}
-}
-
-// matchText is match with the question's name as it was read.
-func (c *Conn) matchText(dir state) int {
-	m := &c.st.msg
-	q := c.waiting()
-	for k := range q {
-		if w := &q[k]; w.id == m.id && w.typ == m.typ && w.state&fromClient == dir && w.opcode == m.opcode() && w.name == string(m.text) {
-			return k
-		}
-	}
-	return -1
 }
 
 // close gives query k the response at hand. It tells whether that is the first.

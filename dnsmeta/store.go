@@ -106,8 +106,13 @@ type Answer struct {
 	At    int64       // ns
 }
 
-// maxChain bounds the CNAMEs that are followed.
-const maxChain = 16
+// Bounds of what is learned of a response: CNAMEs that are followed, and labels
+// that are compared. A response that wants more was made to cost time, and
+// teaches nothing.
+const (
+	maxChain  = 16
+	maxEffort = 1 << 13
+)
 
 // learn keeps the addresses that a response gives to the name at offset
 // headerLen, which was asked for as name and typ: those at the end of the chain
@@ -118,27 +123,32 @@ func (st *Store) learn(name string, typ uint16, asker packet.Addr, at int64) {
 	}
 	m := &st.msg
 	target, least := headerLen, uint32(1<<31-1)
+	effort := maxEffort
 	for range maxChain {
-		i := m.cname(target)
+		i := m.cname(target, &effort)
 		if i < 0 {
 			break
 		}
 		target, least = int(m.records[i].data), min(least, m.records[i].ttl)
 	}
-	if m.cname(target) >= 0 {
+	if m.cname(target, &effort) >= 0 {
 		return // longer than any that is meant, or a circle
 	}
+	before := len(st.answers)
 	for _, r := range m.records {
-		if r.typ != typeCNAME && (typ == r.typ || typ == typeANY) && sameName(m.b, int(r.owner), target) {
+		if r.typ != typeCNAME && (typ == r.typ || typ == typeANY) && sameName(m.b, int(r.owner), target, &effort) {
 			st.answers = append(st.answers, Answer{m.addr(r), asker, name, min(least, r.ttl), at})
 		}
+	}
+	if effort < 0 {
+		st.answers = st.answers[:before]
 	}
 }
 
 // cname gives the index of the CNAME that a name has, -1 where there is none.
-func (m *message) cname(name int) int {
+func (m *message) cname(name int, effort *int) int {
 	for i, r := range m.records {
-		if r.typ == typeCNAME && sameName(m.b, int(r.owner), name) {
+		if r.typ == typeCNAME && sameName(m.b, int(r.owner), name, effort) {
 			return i
 		}
 	}
