@@ -91,22 +91,30 @@ func AppendMicros(dst []byte, ns uint64) []byte {
 // AppendTime adds ns since the Unix epoch as RFC 3339, UTC, always with nine
 // decimals, so that times sort as text.
 func AppendTime(dst []byte, ns int64) []byte {
-	t := time.Unix(0, ns).UTC()
-	year, month, day := t.Date()
-	hour, minute, second := t.Clock()
-	dst = append2(append2(dst, year/100), year%100) // int64 ns end in 2262
-	dst = append2(append(dst, '-'), int(month))
-	dst = append2(append(dst, '-'), day)
-	dst = append2(append(dst, 'T'), hour)
-	dst = append2(append(dst, ':'), minute)
-	dst = append2(append(dst, ':'), second)
-	dst = append(dst, '.')
-	nanos := t.Nanosecond()
+	s, nanos := ns/1e9, int(ns%1e9)
+	if nanos < 0 {
+		s, nanos = s-1, nanos+1e9
+	}
+	dst = append(appendSeconds(dst, s), '.')
 	dst = append2(dst, nanos/10_000_000)
 	dst = append2(dst, nanos/100_000%100)
 	dst = append2(dst, nanos/1000%100)
 	dst = append2(dst, nanos/10%100)
 	return append(dst, '0'+byte(nanos%10), 'Z')
+}
+
+// appendSeconds adds s since the Unix epoch, up to the seconds. The year must
+// have four digits, which int64 ns always have.
+func appendSeconds(dst []byte, s int64) []byte {
+	t := time.Unix(s, 0).UTC()
+	year, month, day := t.Date()
+	hour, minute, second := t.Clock()
+	dst = append2(append2(dst, year/100), year%100)
+	dst = append2(append(dst, '-'), int(month))
+	dst = append2(append(dst, '-'), day)
+	dst = append2(append(dst, 'T'), hour)
+	dst = append2(append(dst, ':'), minute)
+	return append2(append(dst, ':'), second)
 }
 
 // append2 adds two digits.

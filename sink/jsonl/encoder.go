@@ -81,8 +81,23 @@ func (e *Encoder) AppendRecord(dst []byte, r *flow.Record) []byte {
 	if r.Kind == flow.Connection {
 		dst = appendOptions(dst, &r.Options)
 	}
+	if r.TLS != nil {
+		dst = e.tls(dst, r.TLS)
+	}
+	if r.QUIC != nil {
+		dst = e.quic(dst, r.QUIC)
+	}
 	if r.HasTCP {
 		dst = e.response(dst, r)
+	}
+	if r.HTTP != nil {
+		dst = appendHTTP(dst, r.HTTP, r.Kind == flow.Connection)
+	}
+	if r.DNS != nil {
+		dst = appendDNS(dst, r.DNS, r.Kind == flow.Connection)
+	}
+	if sink.PhasesKnown(r) {
+		dst = appendPhases(dst, r.Phases)
 	}
 	dst = append(dst, `,"capture":{`...)
 	if r.HasTCP {
@@ -184,7 +199,7 @@ func appendEnd(dst []byte, key string, end *flow.Endpoint) []byte {
 	if end.HasPort {
 		dst = appendUint(dst, `,"port":`, uint64(end.Port))
 	}
-	return append(dst, '}')
+	return append(appendText(dst, "name", end.Name), '}')
 }
 
 func appendVolume(dst []byte, key string, v *flow.Volume) []byte {

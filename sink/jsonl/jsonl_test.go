@@ -21,11 +21,11 @@ import (
 	"mirrorscope/tcp"
 )
 
-func lines(t *testing.T) []byte {
+// write gives the lines of records, and the capture object behind them.
+func write(t *testing.T, records []flow.Record) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	w := New(&out, sinktest.Sample())
-	records := append(sinktest.Records(), sinktest.Interval())
 	if err := w.Write(records); err != nil {
 		t.Fatal(err)
 	}
@@ -36,8 +36,16 @@ func lines(t *testing.T) []byte {
 	return out.Bytes()
 }
 
+// packets are records of what packets show, sessions of what they say.
+func packets() []flow.Record { return append(sinktest.Records(), sinktest.Interval()) }
+
+func sessions() []flow.Record {
+	return append(append(sinktest.Sessions(), sinktest.Odd()), sinktest.SessionIntervals()...)
+}
+
 func TestGolden(t *testing.T) {
-	golden.Equal(t, filepath.Join("testdata", "records.jsonl"), lines(t))
+	golden.Equal(t, filepath.Join("testdata", "records.jsonl"), write(t, packets()))
+	golden.Equal(t, filepath.Join("testdata", "sessions.jsonl"), write(t, sessions()))
 }
 
 // object is a decoded line.
@@ -77,7 +85,7 @@ func decode(t *testing.T, line []byte) object {
 func TestDecodedValues(t *testing.T) {
 	names := sinktest.Sample()
 	enc := NewEncoder(names)
-	for i, r := range append(sinktest.Records(), sinktest.Interval()) {
+	for i, r := range append(packets(), sessions()...) {
 		o := decode(t, enc.AppendRecord(nil, &r))
 		for path, want := range expected(names, &r) {
 			got := o.at(path)
@@ -313,7 +321,7 @@ func TestWriteError(t *testing.T) {
 }
 
 func TestAppendAllocs(t *testing.T) {
-	records := append(sinktest.Records(), sinktest.Interval())
+	records := append(append(packets(), sinktest.Sessions()...), sinktest.SessionIntervals()...)
 	enc := NewEncoder(sinktest.Sample())
 	var buf []byte
 	encode := func() {
@@ -334,7 +342,7 @@ func BenchmarkAppendRecord(b *testing.B) {
 		x := &plain.TCP.Sides[i]
 		*x = tcp.Side{RTT: x.RTT, Retransmits: tcp.Retransmits{State: tcp.Measured}}
 	}
-	for name, r := range map[string]flow.Record{"plain": plain, "repeats": sinktest.TCP(), "interval": sinktest.Interval()} {
+	for name, r := range map[string]flow.Record{"plain": plain, "repeats": sinktest.TCP(), "interval": sinktest.Interval(), "tls": sinktest.TLS(), "dns": sinktest.DNS()} {
 		b.Run(name, func(b *testing.B) {
 			enc := NewEncoder(sinktest.Sample())
 			var buf []byte

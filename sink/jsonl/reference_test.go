@@ -7,11 +7,14 @@ import (
 	"strings"
 	"testing"
 
+	"mirrorscope/dnsmeta"
 	"mirrorscope/flow"
+	"mirrorscope/httpmeta"
 	"mirrorscope/internal/needs"
 	"mirrorscope/packet"
 	"mirrorscope/sink"
 	"mirrorscope/tcp"
+	"mirrorscope/tlsmeta"
 )
 
 // TestReferenceIsComplete fails when docs/reference/record.md lacks a field or
@@ -59,12 +62,38 @@ func TestReferenceIsComplete(t *testing.T) {
 			require("protocol", name)
 		}
 	}
-	for line := range bytes.Lines(lines(t)) {
+	for o := tlsmeta.OutcomeNone; o <= tlsmeta.NotTLS; o++ {
+		require("outcome of TLS", o.String())
+	}
+	for d := tlsmeta.EarlyNone; d <= tlsmeta.EarlyRejected; d++ {
+		require("early data", d.String())
+	}
+	for _, v := range []uint16{2, 0x0300, 0x0301, 0x0302, 0x0303, 0x0304, 0xfefc, 0xfefd, 0xfeff, 0x7f17} {
+		require("version of TLS", tlsmeta.VersionName(v))
+	}
+	for _, v := range []uint32{1, 0x6b3343cf, 0xff00001d, 0xfaceb002} {
+		require("version of QUIC", string(sink.AppendQUICVersion(nil, v)))
+	}
+	for v := httpmeta.HTTP10; v <= httpmeta.HTTP2; v++ {
+		require("version of HTTP", v.String())
+	}
+	for _, class := range sink.StatusClasses {
+		require("status", class)
+	}
+	for p := dnsmeta.DNS; p <= dnsmeta.LLMNR; p++ {
+		require("protocol", p.String())
+	}
+	for r := range (&dnsmeta.Info{}).RCodes {
+		if name := dnsmeta.RCodeName(r); !strings.HasPrefix(name, "RCODE") {
+			require("rcode", name)
+		}
+	}
+	for line := range bytes.Lines(write(t, append(packets(), sessions()...))) {
 		o := decode(t, line)
 		fields(o, func(name string) { require("field", name) })
 		for group, heading := range map[string]string{
 			"handshake": "### handshake", "rtt": "### round-trip time", "retransmits": "### retransmissions", "out_of_order": "### order, duplicates and windows",
-			"zero_window": "### order, duplicates and windows", "response": "### response time", "capture": "### what the capture did",
+			"zero_window": "### order, duplicates and windows", "response": "### response time", "tls": "### TLS", "quic": "### QUIC", "http": "### HTTP", "dns": "### DNS", "phases": "### phases", "capture": "### what the capture did",
 		} {
 			text := section(page, heading) + section(page, "## interval")
 			fields(o[group], func(name string) {
@@ -90,14 +119,14 @@ func section(page []byte, heading string) string {
 }
 
 // fields calls f for every field name of an object and the objects in it. The
-// names of link types are data.
+// names of link types and of rcodes without a name are data.
 func fields(v any, f func(string)) {
 	switch v := v.(type) {
 	case object:
 		fields(map[string]any(v), f)
 	case map[string]any:
 		for name, value := range v {
-			if !strings.HasPrefix(name, "linktype_") {
+			if !strings.HasPrefix(name, "linktype_") && !strings.HasPrefix(name, "RCODE") {
 				f(name)
 			}
 			fields(value, f)

@@ -9,6 +9,7 @@ import (
 
 	"mirrorscope/flow"
 	"mirrorscope/packet"
+	"mirrorscope/session"
 	"mirrorscope/tcp"
 )
 
@@ -91,7 +92,7 @@ func TCP() flow.Record {
 			{Known: true, HasMSS: true, MSS: 1460, HasWScale: true, WScale: 7, SACK: true, Timestamps: true},
 			{Known: true, HasMSS: true, MSS: 1400, SACK: false, Timestamps: true},
 		},
-		HasTCP: true, TCP: report(),
+		HasTCP: true, TCP: report(), Report: session.Report{Phases: phases()},
 	}
 }
 
@@ -167,7 +168,7 @@ func Records() []flow.Record {
 // Interval gives the change of TCP over ten seconds.
 func Interval() flow.Record {
 	r := TCP()
-	r.Kind = flow.Interval
+	r.Kind, r.Phases = flow.Interval, nil
 	r.IntervalStart = time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC).UnixNano()
 	r.IntervalEnd = r.IntervalStart + 10e9
 	r.Sent[flow.Client].Bytes = -40
