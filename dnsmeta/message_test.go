@@ -74,7 +74,7 @@ func TestNameTime(t *testing.T) {
 // TestEffort makes a response whose names are long, and equal but for the end.
 func TestEffort(t *testing.T) {
 	long := strings.Repeat("a.", 120)
-	for _, tc := range []struct{ equal, want int }{{0, 1}, {10, 1}, {63, 0}} {
+	for _, tc := range []struct{ equal, want int }{{0, 1}, {4, 1}, {63, 0}} {
 		rs := []dnsmessage.Resource{rr(long, 60, "192.0.2.1")}
 		for range tc.equal {
 			rs = append(rs, rr(long+"b.", 60, long+"c."))

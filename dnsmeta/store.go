@@ -111,7 +111,7 @@ type Answer struct {
 // teaches nothing.
 const (
 	maxChain  = 16
-	maxEffort = 1 << 13
+	maxEffort = 1 << 11
 )
 
 // learn keeps the addresses that a response gives to the name at offset
