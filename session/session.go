@@ -13,6 +13,8 @@
 package session
 
 import (
+	"math"
+
 	"mirrorscope/packet"
 	"mirrorscope/stream"
 	"mirrorscope/tcp"
@@ -96,7 +98,7 @@ func (st *Store) Segment(n uint32, c *Conn, p *packet.Packet, g *tcp.Segment, di
 	case s.kind == plain:
 		st.turn(s, c, g, dir)
 	case s.streams[0] == 0:
-		st.behind(s, c, g, dir)
+		st.behind(s, c, p, g, dir)
 	default:
 		st.read(s, c, p, g, dir)
 	}
@@ -137,7 +139,7 @@ func (st *Store) read(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, dir
 	}
 	x := st.streams.At(s.streams[dir])
 	if g.End > g.Pos {
-		x.Push(&st.budget, g.Pos, p.Payload, g.End-g.Pos, g.Time, g.Acked)
+		x.Push(&st.budget, g.Pos, p.Payload, g.End-g.Pos, g.Time, g.Acked, st.gate(s, 1-dir))
 		st.drain(s, c, g, dir)
 	}
 	// What waits in the other direction may wait for something that was not
@@ -146,9 +148,13 @@ func (st *Store) read(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, dir
 		if s.streams[d] == 0 {
 			break
 		}
-		if x := st.streams.At(s.streams[d]); x.Overdue(g.Time, c.TCP.Una(d), grace) {
+		x := st.streams.At(s.streams[d])
+		if x.Overdue(g.Time, c.TCP.Una(d), grace) {
 			x.GiveUp(g.Time)
 			st.drain(s, c, g, d)
+		} else if pos := x.Awaits(g.Time, st.gate(s, 1-d), grace); pos != 0 {
+			st.streams.At(s.streams[1-d]).Miss(pos, g.Time)
+			st.drain(s, c, g, 1-d)
 		}
 	}
 	if s.kind != tlsKind {
@@ -158,12 +164,26 @@ func (st *Store) read(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, dir
 	st.settle(s)
 }
 
-// drain hands on what a direction has ready.
+// drain hands on what a direction has ready, and what of the other direction
+// has waited for that.
 func (st *Store) drain(s *Session, c *Conn, g *tcp.Segment, dir int) {
 	var k stream.Chunk
-	for s.streams[dir] != 0 && st.streams.At(s.streams[dir]).Next(&st.budget, &k) {
-		st.chunk(s, c, g, &k, dir)
+	for idle := 0; idle < 2; dir = 1 - dir {
+		idle++
+		for s.streams[dir] != 0 && st.streams.At(s.streams[dir]).Next(&st.budget, &k, st.gate(s, 1-dir)) {
+			st.chunk(s, c, g, &k, dir)
+			idle = 0
+		}
 	}
+}
+
+// gate is where a direction has got to, as far as is known: what acknowledges
+// more was recorded too early.
+func (st *Store) gate(s *Session, dir int) int64 {
+	if s.streams[dir] == 0 || !st.streams.At(s.streams[dir]).Started() {
+		return math.MaxInt64
+	}
+	return st.streams.At(s.streams[dir]).Position() + 1 // a FIN
 }
 
 // chunk hands on what comes next of a direction.
@@ -186,7 +206,9 @@ func (st *Store) repeated(s *Session, c *Conn, g *tcp.Segment, dir int) {
 		s.again = span{g.Pos, g.End}
 	}
 	if s.kind == tlsKind && c.TCP.Una(dir) < g.End {
-		st.tls.At(s.tls).Again(dir, g.Pos, g.End, g.Time)
+		x := st.tls.At(s.tls)
+		x.Again(dir, g.Pos, g.End, g.Time)
+		st.unsettled(s, c, g, dir, x.Client())
 	}
 }
 

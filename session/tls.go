@@ -1,6 +1,7 @@
 package session
 
 import (
+	"mirrorscope/packet"
 	"mirrorscope/stream"
 	"mirrorscope/tcp"
 	"mirrorscope/tlsmeta"
@@ -25,7 +26,7 @@ func (st *Store) tlsChunk(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, 
 	done := x.Done()
 	x.Feed(&st.budget, dir, &tlsmeta.Segment{
 		Pos: k.Pos, Data: k.Data, Missing: k.Missing, Time: k.Time, Acked: k.Acked, Una: c.TCP.Una(dir), MSS: c.TCP.MSS(dir),
-		Filled: k.Filled, Inferred: g.Inferred,
+		Filled: k.Filled, Since: k.Since, Inferred: g.Inferred,
 	}, half)
 	if x.Done() && !done {
 		s.line.tlsEnds(x.Timing.End)
@@ -34,18 +35,13 @@ func (st *Store) tlsChunk(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, 
 		}
 	}
 	from := x.Data[dir]
-	if from == 0 || k.End() <= from || k.Missing > 0 {
+	if from == 0 || k.End() <= from || k.Missing > 0 || from <= k.Pos && x.IsAlert(k.Data) {
 		s.line.payload(k.Time)
 		return
 	}
 	t := tcp.Segment{Time: k.Time, Pos: max(k.Pos, from), End: k.End(), Acked: k.Acked}
 	t.Before = t.Pos
-	if k.Filled {
-		t.Before++ // as a repeat
-	}
-	if t.End > t.Before {
-		st.tlsTurn(s, c, &t, dir)
-	}
+	st.tlsTurn(s, c, &t, dir)
 }
 
 // quiet tells whether a direction has sent no application data yet.
@@ -54,10 +50,15 @@ func (st *Store) quiet(s *Session, dir int, x *tlsmeta.Conn) bool {
 }
 
 // behind takes a segment of TLS once the handshake is over.
-func (st *Store) behind(s *Session, c *Conn, g *tcp.Segment, dir int) {
+func (st *Store) behind(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, dir int) {
 	x := st.tls.At(s.tls)
 	from := x.Data[dir]
-	if g.End == g.Pos || from == 0 || g.End <= from {
+	if g.End == g.Pos {
+		return
+	}
+	if from == 0 || g.End <= from || x.IsAlert(p.Payload) {
+		st.unsettled(s, c, g, dir, x.Client())
+		s.line.payload(g.Time)
 		return
 	}
 	t := *g
@@ -68,6 +69,15 @@ func (st *Store) behind(s *Session, c *Conn, g *tcp.Segment, dir int) {
 		t.Pos = from
 	}
 	st.tlsTurn(s, c, &t, dir)
+}
+
+// unsettled takes note of octets of the client that came again although the
+// server had not acknowledged them: which copy it has answered cannot be told.
+func (st *Store) unsettled(s *Session, c *Conn, g *tcp.Segment, dir, client int) {
+	if g.Again() && dir == client && c.TCP.Una(dir) < g.End && c.TCP.Asked() {
+		c.TCP.AskedAgain()
+		s.line.broken = true
+	}
 }
 
 // tlsTurn takes application data under TLS.
@@ -83,14 +93,9 @@ func (st *Store) tlsTurn(s *Session, c *Conn, g *tcp.Segment, dir int) {
 		s.line.payload(g.Time)
 		return // behind the server's Finished and before the client's: it answers nothing
 	}
-	if s.flags&answered == 0 && c.TCP.Asked() {
-		server, _ := c.TCP.Half(dir)
-		if x.Info.Version >= 0x0304 && g.Fresh() && g.End-g.Pos <= maxTicket && g.Time-x.Timing.End <= server+server/20+ticketSlack {
-			// It left when the Finished arrived: a session ticket, if something follows
-			// that took its time.
-			if s.ticket.Time == 0 {
-				s.ticket = *g
-			}
+	if s.flags&answered == 0 && c.TCP.Asked() && x.Info.Version >= 0x0304 && g.Fresh() {
+		if st.mayBeTicket(s, c, x, g, dir) {
+			s.line.payload(g.Time)
 			return
 		}
 		s.ticket = tcp.Segment{}
@@ -99,12 +104,36 @@ func (st *Store) tlsTurn(s *Session, c *Conn, g *tcp.Segment, dir int) {
 	st.exchange(s, c, g, dir, client)
 }
 
-// A session ticket is small, and is sent as soon as the client's Finished has
-// arrived.
+// Session tickets are small. They are sent when the client's Finished has
+// arrived and is verified, before a request is looked at.
 const (
-	maxTicket   = 1200  // octets of a segment with tickets
-	ticketSlack = 300e3 // ns
+	maxTicket       = 1200 // octets of a segment with a ticket
+	ticketSlack     = 2e6  // ns to make it
+	certificateTime = 10e6 // ns to verify a client's certificate before
 )
+
+// mayBeTicket tells whether a segment of the server may be a session ticket
+// instead of the first response: it does not acknowledge the request, or it left
+// when the Finished had arrived; or it is as long as the ticket before it. What
+// follows decides.
+func (st *Store) mayBeTicket(s *Session, c *Conn, x *tlsmeta.Conn, g *tcp.Segment, dir int) bool {
+	n := g.End - g.Pos
+	switch t := &s.ticket; {
+	case s.line.phase == inRequest && g.Acked < s.line.reqEnd:
+		return true
+	case n > maxTicket:
+	case t.Time != 0:
+		return n == t.End-t.Pos && g.Time-t.Time <= ticketSlack
+	default:
+		server, _ := c.TCP.Half(dir)
+		took := g.Time - x.Timing.End - server - server/20
+		if took <= ticketSlack || x.Info.ClientCertificate && took <= certificateTime {
+			*t = *g
+			return true
+		}
+	}
+	return false
+}
 
 // noTicket: nothing has followed what might have been a ticket, so it was the
 // response.

@@ -18,9 +18,10 @@ type Chunk struct {
 	Pos     int64
 	Data    []byte // lent until the next call of Push or Skip
 	Missing int64  // so many octets from Pos on were not recorded; Data is empty then
-	Time    int64  // record time, ns, of the packet that completed the octets in order
+	Time    int64  // record time, ns, of the packet that made the octets complete: their own, or the one that filled a hole before them
 	Acked   int64  // octets of the other direction that had been acknowledged with them
 	Filled  bool   // the packet filled a hole: it had been lost, or overtaken
+	Since   int64  // of a packet that filled a hole: record time since when it was open
 }
 
 // End is the position behind the chunk.
@@ -42,6 +43,7 @@ type part struct {
 	off   int // in Stream.early
 	n     int // octets captured
 	wire  int64
+	at    int64
 	acked int64
 }
 
@@ -57,6 +59,8 @@ type Stream struct {
 	cut     int64  // up to here, the latest segment given was not captured
 	held    int    // octets taken from the budget
 	since   int64  // record time since when the present hole is open
+	opened  int64  // record time since when the latest hole was open
+	filling int64  // record time of the packet that filled the latest hole
 
 	cur        part // the latest segment, of which data was captured
 	data       []byte
@@ -71,6 +75,9 @@ func (s *Stream) Start(pos int64) {
 	}
 }
 
+// Started tells whether it is known where the direction begins.
+func (s *Stream) Started() bool { return s.started }
+
 // Position is what comes next.
 func (s *Stream) Position() int64 { return s.next }
 
@@ -80,23 +87,32 @@ func (s *Stream) Waiting() bool { return len(s.parts) > 0 }
 // Push takes a segment as recorded: wire octets from pos on, of which data was
 // captured, in a packet that acknowledged acked octets of the other direction.
 // What it makes available is to be taken by Next before the next Push. What
-// waits is copied, and its room taken from the budget; where there is none, the
-// hole before it is not waited for.
-func (s *Stream) Push(b *pool.Budget, pos int64, data []byte, wire int64, at, acked int64) {
+// waits is copied, and its room taken from the budget; where there is none,
+// nothing is waited for.
+//
+// gate is where the other direction has got to: a segment that acknowledges more
+// was recorded before what it answers, as mirrors with two queues deliver it, and
+// waits.
+func (s *Stream) Push(b *pool.Budget, pos int64, data []byte, wire int64, at, acked, gate int64) {
 	s.Start(pos)
 	s.now, s.acked, s.filled, s.force = at, acked, false, false
 	if int64(len(data)) > wire {
 		data = data[:wire]
 	}
-	p := part{pos: pos, n: len(data), wire: wire, acked: acked}
+	p := part{pos: pos, n: len(data), wire: wire, at: at, acked: acked}
+	if p.end() <= s.next {
+		return // again
+	}
+	hole := len(s.parts) > 0 && s.parts[0].pos > s.next
+	if (pos > s.next || acked > gate || len(s.parts) > 0 && !hole) && s.wait(b, p, data) {
+		return
+	}
+	s.cur, s.data, s.has = p, data, true
 	switch {
-	case p.end() <= s.next: // again
-	case pos <= s.next:
-		s.filled = len(s.parts) > 0
-		s.cur, s.data, s.has = p, data, true
-	case !s.wait(b, p, data):
-		s.cur, s.data, s.has = p, data, true
+	case pos > s.next || len(s.parts) > 0 && !hole:
 		s.force = true
+	case hole:
+		s.filled, s.filling, s.opened = true, at, s.since
 	}
 }
 
@@ -107,7 +123,7 @@ func (s *Stream) wait(b *pool.Budget, p part, data []byte) bool {
 	if len(s.parts) >= maxParts || len(s.early)+len(data) > maxWaiting || !b.Take(len(data)+partOctets) {
 		return false
 	}
-	if len(s.parts) == 0 {
+	if len(s.parts) == 0 || s.parts[0].pos <= s.next {
 		s.since = s.now
 	}
 	s.held += len(data) + partOctets
@@ -131,17 +147,32 @@ func (s *Stream) GiveUp(now int64) {
 // although the receiver has acknowledged all before acked: it has what was not
 // recorded.
 func (s *Stream) Overdue(now, acked, grace int64) bool {
-	return len(s.parts) > 0 && acked >= s.parts[0].pos && now-s.since > grace
+	return len(s.parts) > 0 && s.parts[0].pos > s.next && acked >= s.parts[0].pos && now-s.since > grace
 }
 
-// Next gives what comes next, if that is there.
-func (s *Stream) Next(b *pool.Budget, c *Chunk) bool {
+// Awaits tells for what the stream has waited longer than grace, ns: octets of
+// the other direction up to a position. It is 0 where it waits for none.
+func (s *Stream) Awaits(now, gate, grace int64) int64 {
+	if len(s.parts) == 0 || s.parts[0].pos > s.next || s.parts[0].acked <= gate || now-s.parts[0].at <= grace {
+		return 0
+	}
+	return s.parts[0].acked
+}
+
+// Miss tells that what comes before a position will not come any more.
+func (s *Stream) Miss(pos, now int64) {
+	s.now = now
+	s.cut = max(s.cut, pos)
+}
+
+// Next gives what comes next, if that is there and the gate allows it.
+func (s *Stream) Next(b *pool.Budget, c *Chunk, gate int64) bool {
 	if s.cut > s.next {
 		*c = Chunk{Pos: s.next, Missing: s.cut - s.next, Time: s.now, Acked: s.acked, Filled: s.filled}
 		s.next = s.cut
 		return true
 	}
-	for len(s.parts) > 0 && s.parts[0].pos <= s.next {
+	for len(s.parts) > 0 && s.parts[0].pos <= s.next && (s.parts[0].acked <= gate || s.force) {
 		p := s.parts[0]
 		s.parts = slices.Delete(s.parts, 0, 1)
 		taken := p.end() > s.next && s.take(c, &p, s.early[p.off:p.off+p.n])
@@ -159,7 +190,7 @@ func (s *Stream) Next(b *pool.Budget, c *Chunk) bool {
 		if s.cur.end() > s.next && s.take(c, &s.cur, s.data) {
 			return true
 		}
-		return s.Next(b, c)
+		return s.Next(b, c, gate)
 	}
 	if !s.force {
 		return false
@@ -174,6 +205,7 @@ func (s *Stream) Next(b *pool.Budget, c *Chunk) bool {
 	if to < 0 {
 		return false
 	}
+	s.filling = s.now
 	*c = Chunk{Pos: s.next, Missing: to - s.next, Time: s.now, Acked: s.acked}
 	s.next = to
 	return true
@@ -183,7 +215,7 @@ func (s *Stream) Next(b *pool.Budget, c *Chunk) bool {
 // were not captured comes with the next call.
 func (s *Stream) take(c *Chunk, p *part, data []byte) bool {
 	skip := s.next - p.pos
-	*c = Chunk{Pos: s.next, Time: s.now, Acked: max(p.acked, s.acked), Filled: s.filled}
+	*c = Chunk{Pos: s.next, Time: max(p.at, s.filling), Acked: p.acked, Filled: s.filled, Since: s.opened}
 	if skip >= int64(len(data)) {
 		c.Missing = p.end() - s.next
 		s.next = p.end()

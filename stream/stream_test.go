@@ -32,9 +32,9 @@ func play(s *Stream, b *pool.Budget, segs ...seg) string {
 	var out strings.Builder
 	last := int64(-1)
 	for _, g := range segs {
-		s.Push(b, int64(g.pos), octets(g.pos, g.n-g.cut), int64(g.n), g.at, 0)
+		s.Push(b, int64(g.pos), octets(g.pos, g.n-g.cut), int64(g.n), g.at, 0, 0)
 		var c Chunk
-		for s.Next(b, &c) {
+		for s.Next(b, &c, 0) {
 			if c.Time != last {
 				out.WriteString("|")
 				last = c.Time
@@ -102,11 +102,38 @@ func TestStreamGiveUp(t *testing.T) {
 	s.GiveUp(700)
 	var c Chunk
 	var got []byte
-	for s.Next(&b, &c) {
+	for s.Next(&b, &c, 0) {
 		got = append(append(got, c.Data...), strings.Repeat(".", int(c.Missing))...)
 	}
 	if string(got) != "..d..g" || b.Used() != 0 {
 		t.Errorf("%s, %d octets taken", got, b.Used())
+	}
+}
+
+// What acknowledges octets that the other direction has not got to waits for
+// them, and keeps its own time.
+func TestStreamGate(t *testing.T) {
+	var s Stream
+	s.Start(0)
+	b := pool.Budget{Max: 1 << 20}
+	var c Chunk
+	s.Push(&b, 0, octets(0, 2), 2, 5, 100, 50)
+	s.Push(&b, 2, octets(2, 2), 2, 6, 100, 50)
+	if s.Next(&b, &c, 50) {
+		t.Fatalf("%+v was given before what it answers", c)
+	}
+	if p := s.Awaits(400, 50, 500); p != 0 {
+		t.Errorf("overdue after 395 ns: %d", p)
+	}
+	if p := s.Awaits(600, 50, 500); p != 100 {
+		t.Errorf("awaits %d, want 100", p)
+	}
+	if !s.Next(&b, &c, 100) || c.Pos != 0 || c.Time != 5 || c.Filled || !s.Next(&b, &c, 100) || c.Pos != 2 || c.Time != 6 || s.Next(&b, &c, 100) || b.Used() != 0 {
+		t.Errorf("%+v, %d taken", c, b.Used())
+	}
+	s.Push(&b, 4, octets(4, 1), 1, 7, 100, 100)
+	if !s.Next(&b, &c, 100) || c.Pos != 4 || c.Time != 7 {
+		t.Errorf("%+v", c)
 	}
 }
 
@@ -135,12 +162,13 @@ func FuzzStream(f *testing.F) {
 			for k := pos; k < pos+n-cut; k++ {
 				seen[int64(k)] = true
 			}
-			s.Push(&b, int64(pos), octets(pos, n-cut), int64(n), int64(i), 0)
+			gate := int64(i)
+			s.Push(&b, int64(pos), octets(pos, n-cut), int64(n), int64(i), int64(rng.IntN(i+3)), gate)
 			if rng.IntN(20) == 0 {
 				s.GiveUp(int64(i))
 			}
 			var c Chunk
-			for s.Next(&b, &c) {
+			for s.Next(&b, &c, gate) {
 				if c.Pos != next || len(c.Data) > 0 && c.Missing > 0 || c.End() == next {
 					t.Fatalf("chunk %+v at %d", c, next)
 				}
@@ -175,8 +203,8 @@ func TestStreamAllocs(t *testing.T) {
 	pos := int64(0)
 	var c Chunk
 	push := func(p int64) {
-		s.Push(&b, p, data, 1000, p, 0)
-		for s.Next(&b, &c) {
+		s.Push(&b, p, data, 1000, p, 0, 0)
+		for s.Next(&b, &c, 0) {
 		}
 	}
 	round := func() {
@@ -199,8 +227,8 @@ func BenchmarkInOrder(b *testing.B) {
 	var c Chunk
 	pos := int64(0)
 	for b.Loop() {
-		s.Push(&budget, pos, data, 1448, pos, 0)
-		for s.Next(&budget, &c) {
+		s.Push(&budget, pos, data, 1448, pos, 0, 0)
+		for s.Next(&budget, &c, 0) {
 		}
 		pos += 1448
 	}

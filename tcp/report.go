@@ -206,12 +206,14 @@ type Distributions struct {
 // Distributions gives those of the whole life so far, nil where nothing was
 // sampled.
 func (c *Conn) Distributions(st *Store, client int) *Distributions {
+	c.settleTurns(st, client)
 	return c.distributions(client, func(d *dist) *histogram.Histogram { return clone(st.whole(*d)) })
 }
 
 // CloseInterval gives the distributions of the running interval, nil where
 // nothing was sampled, and begins the next.
 func (c *Conn) CloseInterval(st *Store, client int) *Distributions {
+	c.settleTurns(st, client)
 	return c.distributions(client, func(d *dist) *histogram.Histogram {
 		if d.running == 0 {
 			return nil
@@ -243,6 +245,7 @@ func clone(h *histogram.Histogram) *histogram.Histogram {
 }
 
 func (c *Conn) response(st *Store, r *Response, client int) {
+	c.settleTurns(st, client)
 	u := &c.turn
 	*r = Response{Turns: int64(u.turns), Measured: int64(u.measured), Min: Absent, Max: Absent}
 	if u.flags&requestLost != 0 {

@@ -43,10 +43,12 @@ type turn struct {
 	again    bool // part of the present request was repeated
 	turns    uint32
 	measured uint32
-	reqEnd   int64 // position behind the last octet of the request
-	reqAt    int64 // record time of the packet that carried it
-	min, max int64 // of think time, ns
-	times    dist  // of think time
+	reqEnd   int64    // position behind the last octet of the request
+	reqAt    int64    // record time of the packet that carried it
+	min, max int64    // of think time, ns
+	waits    [4]int64 // from request to response, ns: of the latest, from which the base is still to be taken
+	numWaits uint8
+	times    dist // of think time
 }
 
 type turnState uint8
@@ -108,7 +110,7 @@ func (c *Conn) Answer(st *Store, g *Segment, client int) {
 // Responded takes a request and its response that a reader of the protocol
 // above has paired: raw ns lie between the request's last octet and the
 // response's first, unless reasons tell why that cannot be known. It gives the
-// time to think, Absent where it was not measured.
+// time to think as far as it is known now, Absent where it was not measured.
 func (c *Conn) Responded(st *Store, raw int64, reasons Reasons, client int) int64 {
 	u := &c.turn
 	u.turns++
@@ -129,20 +131,42 @@ func (c *Conn) think(st *Store, raw int64, client int) int64 {
 		return Absent // recorded out of order
 	}
 	u := &c.turn
+	if int(u.numWaits) == len(u.waits) {
+		c.settleTurns(st, client)
+	}
+	u.waits[u.numWaits] = raw
+	u.numWaits++
 	base, solid := c.Half(1 - client)
 	if !solid {
+		base = 0
+	}
+	return max(raw-base, 0)
+}
+
+// settleTurns takes the base off the latest waits. It is put off as long as
+// possible, for the base becomes better known with time.
+func (c *Conn) settleTurns(st *Store, client int) {
+	u := &c.turn
+	base, solid := c.Half(1 - client)
+	if !solid && u.numWaits > 0 {
 		u.flags |= noBase
 		base = 0 // it may hold think time itself: nothing is taken off, and the value is an upper bound
 	}
-	think := max(raw-base, 0)
-	if u.measured == 0 {
-		u.min, u.max = think, think
+	for _, raw := range u.waits[:u.numWaits] {
+		think := max(raw-base, 0)
+		if u.measured == 0 {
+			u.min, u.max = think, think
+		}
+		u.min, u.max = min(u.min, think), max(u.max, think)
+		u.measured++
+		st.add(&u.times, think)
 	}
-	u.min, u.max = min(u.min, think), max(u.max, think)
-	u.measured++
-	st.add(&u.times, think)
-	return think
+	u.numWaits = 0
 }
+
+// AskedAgain tells that part of the request came again, or of what the server
+// needs before it.
+func (c *Conn) AskedAgain() { c.turn.again = true }
 
 // Start is the position of the first octet that a direction can carry, where
 // its SYN or SYN-ACK was recorded.

@@ -15,7 +15,8 @@ type Segment struct {
 	Acked    int64  // octets of the other direction that had been acknowledged with them
 	Una      int64  // octets of this direction that the other side had acknowledged by then
 	MSS      int64  // largest segment of this direction
-	Filled   bool   // the packet filled a hole
+	Filled   bool   // the packet filled a hole …
+	Since    int64  // … that was open since this record time
 	Inferred bool   // the packet repeats one that was lost before the observation point
 }
 

@@ -37,6 +37,16 @@ type client13 struct {
 	last    stamp
 }
 
+// IsAlert tells whether octets behind the handshake are a record with an alert,
+// as which a connection is closed, and nothing else. In TLS 1.3 its length alone
+// tells it.
+func (c *Conn) IsAlert(b []byte) bool {
+	if len(b) < 5 || len(b) != 5+int(b[3])<<8+int(b[4]) {
+		return false
+	}
+	return b[0] == typeAlert || b[0] == typeData && is13(c.Info.Version) && len(b)-5 == c.srv.encrypted(alertOctets)
+}
+
 func (s *server13) encrypted(inner int) int { return inner + innerType + s.tag }
 
 // server13 takes a record of the server between its hello and the client's

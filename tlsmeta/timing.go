@@ -61,6 +61,8 @@ type flight struct {
 	gap    int64 // see Leg
 }
 
+const ccsOctets = 6 // of a record with a ChangeCipherSpec
+
 // initialWindow is how many segments a sender may have in flight before the
 // first acknowledgment (RFC 6928), less one for rounding.
 const initialWindow = 9
@@ -76,10 +78,18 @@ func (c *Conn) pace(dir int, s *Segment) {
 		if c.dirs[1-dir].flight.eff == 0 || c.stage >= stageDone {
 			return
 		}
+		if dir == int(c.client) && len(s.Data) > 0 && len(s.Data) <= ccsOctets && s.Data[0] == typeCCS {
+			return // sent for the sake of old middleboxes (RFC 8446 appendix D.4) before what it stands for
+		}
 		c.beginFlight(dir, stamp{s.Pos, s.Time, s.Acked})
+		if s.Filled {
+			c.dirs[dir].flight.gap = max(s.Time-s.Since, 0)
+		}
 	} else if f.last != 0 && f.eff == 0 && c.srv.finished.at == 0 {
-		full := s.Una > f.una && f.hi-f.una >= initialWindow*max(s.MSS, 1)
-		if s.Filled || s.Inferred || full {
+		switch full := s.Una > f.una && f.hi-f.una >= initialWindow*max(s.MSS, 1); {
+		case s.Filled:
+			f.gap += max(s.Time-max(s.Since, f.last), 0)
+		case s.Inferred, full:
 			f.gap += max(s.Time-f.last, 0)
 		}
 	}
