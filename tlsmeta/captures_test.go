@@ -159,7 +159,7 @@ func (tk *talk) listen() (out spoken) {
 	for _, p := range tk.pieces() {
 		data := p.data
 		for !inTLS && len(data) > 0 {
-			if IsClientHello(data) || IsSSLv2Hello(data) || data[0] == recordHandshake {
+			if IsClientHello(data) || IsSSLv2Hello(data) || data[0] == typeHandshake {
 				inTLS = true
 				break
 			}
@@ -189,7 +189,7 @@ func (tk *talk) listen() (out spoken) {
 // those behind the ChangeCipherSpec that follows a HelloRetryRequest.
 func allMessages(stream []byte) [][]byte {
 	list := messages(stream)
-	for len(stream) >= 5 && stream[0] == recordHandshake {
+	for len(stream) >= 5 && stream[0] == typeHandshake {
 		n := 5 + int(stream[3])<<8 + int(stream[4])
 		if n > len(stream) {
 			return list

@@ -25,7 +25,7 @@ const (
 // It reads four fields and no key or signature: crypto/x509 refuses
 // certificates that are in use, for what does not matter here.
 func ParseCertificates(b []byte) (list []Certificate, cut bool) {
-	body, _, err := message(b, typeCertificate)
+	body, _, err := message(b, msgCertificate)
 	if err != nil {
 		return nil, true
 	}

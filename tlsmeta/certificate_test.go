@@ -18,7 +18,7 @@ import (
 // certificateMessage makes a Certificate message up to TLS 1.2.
 func certificateMessage(certs ...[]byte) []byte {
 	var b cryptobyte.Builder
-	b.AddUint8(typeCertificate)
+	b.AddUint8(msgCertificate)
 	b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) {
 		b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) {
 			for _, c := range certs {
@@ -33,7 +33,7 @@ func certificateMessage(certs ...[]byte) []byte {
 func TestParseCertificates(t *testing.T) {
 	_, fromServer := handshake(t, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12},
 		&tls.Config{Certificates: []tls.Certificate{certificate(t)}})
-	m := find(messages(fromServer), typeCertificate)
+	m := find(messages(fromServer), msgCertificate)
 	list, cut := ParseCertificates(m)
 	if cut || len(list) != 1 {
 		t.Fatalf("%d certificates, cut %v", len(list), cut)
@@ -159,7 +159,7 @@ func TestDistinguishedName(t *testing.T) {
 
 func TestParseServerKeyExchange(t *testing.T) {
 	message := func(body string) []byte {
-		return append([]byte{typeServerKeyExchange, 0, byte(len(body) >> 8), byte(len(body))}, body...)
+		return append([]byte{msgServerKeyExchange, 0, byte(len(body) >> 8), byte(len(body))}, body...)
 	}
 	prime := func(first string, n int) string {
 		return string([]byte{byte(n >> 8), byte(n)}) + first + strings.Repeat("\x01", n-len(first)) + "\x00\x01\x02"
@@ -201,7 +201,7 @@ func TestParseServerKeyExchange(t *testing.T) {
 			&tls.Config{Certificates: []tls.Certificate{cert}})
 		var sh ServerHello
 		ParseServerHello(messages(fromServer)[0], &sh)
-		if g, ok := ParseServerKeyExchange(find(messages(fromServer), typeServerKeyExchange), sh.Cipher); g != uint16(curve) || !ok {
+		if g, ok := ParseServerKeyExchange(find(messages(fromServer), msgServerKeyExchange), sh.Cipher); g != uint16(curve) || !ok {
 			t.Errorf("of crypto/tls: group %d, %v, want %d", g, ok, curve)
 		}
 	}
@@ -212,7 +212,7 @@ func FuzzCertificates(f *testing.F) {
 	f.Add(certificateMessage(der))
 	f.Add(certificateMessage(der, der))
 	f.Add(certificateMessage())
-	for _, m := range captured(f, typeCertificate, 20) {
+	for _, m := range captured(f, msgCertificate, 20) {
 		f.Add(m)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -239,13 +239,13 @@ func FuzzCertificates(f *testing.F) {
 func FuzzKeyExchange(f *testing.F) {
 	f.Add([]byte{12, 0, 0, 4, 3, 0, 29, 32}, uint16(0xc02f))
 	f.Add([]byte{12, 0, 0, 6, 0, 0, 3, 0, 29, 32}, uint16(0xc035))
-	for _, m := range captured(f, typeServerKeyExchange, 20) {
+	for _, m := range captured(f, msgServerKeyExchange, 20) {
 		f.Add(m, uint16(0xc02f))
 		f.Add(m, uint16(0x009e))
 	}
 	f.Fuzz(func(t *testing.T, b []byte, cipher uint16) {
 		g, ok := ParseServerKeyExchange(b, cipher)
-		if ok && (len(b) < 7 || b[0] != typeServerKeyExchange || keyExchange(cipher) == "") || !ok && g != 0 {
+		if ok && (len(b) < 7 || b[0] != msgServerKeyExchange || keyExchange(cipher) == "") || !ok && g != 0 {
 			t.Errorf("group %d, %v of %x", g, ok, b)
 		}
 	})

@@ -113,14 +113,14 @@ func (d *DTLS) record(dir int, r *dtlsRecord, at int64) {
 		d.unified(dir, r.epoch, at)
 	case r.epoch > 0:
 		switch r.typ {
-		case recordHandshake, recordCID:
+		case typeHandshake, typeCID:
 			d.finished(dir, at)
-		case recordAlert:
+		case typeAlert:
 			d.encrypted = true
-		case recordData:
+		case typeData:
 			d.data = true
 		}
-	case r.typ == recordHandshake:
+	case r.typ == typeHandshake:
 		for b := r.body; len(b) > 0; {
 			f, rest, ok := nextFragment(b)
 			if !ok {
@@ -130,13 +130,13 @@ func (d *DTLS) record(dir int, r *dtlsRecord, at int64) {
 			d.fragment(dir, &f, at)
 			b = rest
 		}
-	case r.typ == recordCCS && dir == 1-d.Client() && d.info.Version != 0 && !hasKeySchedule13(d.info.Version):
+	case r.typ == typeCCS && dir == 1-d.Client() && d.info.Version != 0 && !hasKeySchedule13(d.info.Version):
 		// Of a full handshake the server has sent a Certificate, key or
 		// ServerHelloDone by now, or these come late and set it right.
 		if d.sides[dir].read&fullFlight == 0 {
 			d.info.Abbreviated()
 		}
-	case r.typ == recordAlert && len(r.body) == 2:
+	case r.typ == typeAlert && len(r.body) == 2:
 		d.alert(dir, r.body[0], r.body[1])
 	}
 }
@@ -203,21 +203,21 @@ func (d *DTLS) alert(dir int, level, description uint8) {
 // fragment takes a part of a handshake message.
 func (d *DTLS) fragment(dir int, f *fragment, at int64) {
 	s := &d.sides[dir]
-	if f.typ == typeClientHello && d.Start == 0 {
+	if f.typ == msgClientHello && d.Start == 0 {
 		d.Start = at
 	}
 	if f.seq >= 63 || s.read&(1<<f.seq) != 0 {
 		return // known already
 	}
 	switch f.typ {
-	case typeClientHello, typeHelloVerifyRequest, typeServerHello, typeCertificate, typeServerKeyExchange, typeServerHelloDone, typeClientKeyExchange:
+	case msgClientHello, msgHelloVerifyRequest, msgServerHello, msgCertificate, msgServerKeyExchange, msgServerHelloDone, msgClientKeyExchange:
 	default:
 		return
 	}
 	body := f.body
 	if len(body) < f.total {
 		if f.total > maxDTLSMessage {
-			d.info.CertificatesCut = d.info.CertificatesCut || f.typ == typeCertificate && dir != d.Client()
+			d.info.CertificatesCut = d.info.CertificatesCut || f.typ == msgCertificate && dir != d.Client()
 			return
 		}
 		if body = s.put(f); body == nil {
@@ -281,7 +281,7 @@ func (a *assembly) add(from, to int32) bool {
 func (d *DTLS) message(dir int, typ uint8, body []byte) {
 	i := &d.info
 	switch typ {
-	case typeClientHello:
+	case msgClientHello:
 		var h ClientHello
 		if d.client == int8(2-dir) || parseClientHello(body, &h, true) != nil {
 			return
@@ -293,7 +293,7 @@ func (d *DTLS) message(dir int, typ uint8, body []byte) {
 			d.sides[1-dir].cid = int16(len(h.ConnectionID) + 1)
 		}
 		return
-	case typeHelloVerifyRequest, typeServerHello:
+	case msgHelloVerifyRequest, msgServerHello:
 		if d.client == 0 {
 			d.client = int8(2 - dir)
 		}
@@ -307,9 +307,9 @@ func (d *DTLS) message(dir int, typ uint8, body []byte) {
 	}
 	s := &d.sides[dir]
 	switch typ {
-	case typeHelloVerifyRequest:
+	case msgHelloVerifyRequest:
 		d.Verified = true
-	case typeServerHello:
+	case msgServerHello:
 		var h ServerHello
 		if parseServerHello(body, &h) != nil {
 			return
@@ -319,15 +319,15 @@ func (d *DTLS) message(dir int, typ uint8, body []byte) {
 			d.sides[1-dir].cid = int16(len(h.ConnectionID) + 1)
 		}
 		return
-	case typeCertificate:
+	case msgCertificate:
 		list, cut := parseCertificates(body)
 		i.Certificates, i.CertificatesCut = list, cut
-	case typeServerKeyExchange:
+	case msgServerKeyExchange:
 		if g, ok := parseServerKeyExchange(body, i.Cipher); ok {
 			i.Group = g
 		}
 	}
-	if typ != typeHelloVerifyRequest && typ != typeClientKeyExchange {
+	if typ != msgHelloVerifyRequest && typ != msgClientKeyExchange {
 		s.read |= fullFlight
 		i.Full()
 	}
@@ -337,10 +337,10 @@ func (d *DTLS) message(dir int, typ uint8, body []byte) {
 func (d *DTLS) fromClient(typ uint8, body []byte) {
 	i := &d.info
 	switch typ {
-	case typeCertificate:
+	case msgCertificate:
 		i.ClientCertificates, _ = parseCertificates(body)
 		i.ClientCertificate, i.ClientCertificateKnown = len(i.ClientCertificates) > 0, true
-	case typeClientKeyExchange: // behind its Certificate, if it sends one
+	case msgClientKeyExchange: // behind its Certificate, if it sends one
 		i.ClientCertificateKnown = true
 	}
 }

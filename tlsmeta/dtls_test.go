@@ -319,7 +319,7 @@ func TestDTLSResumed(t *testing.T) {
 	var flows [][]datagram
 	for _, g := range list {
 		r, _, ok := nextDTLS(g.data, -1)
-		if f, _, ok2 := nextFragment(r.body); ok && ok2 && r.epoch == 0 && f.typ == typeClientHello && f.seq == 0 && g.dir == 0 {
+		if f, _, ok2 := nextFragment(r.body); ok && ok2 && r.epoch == 0 && f.typ == msgClientHello && f.seq == 0 && g.dir == 0 {
 			flows = append(flows, nil)
 		}
 		if len(flows) > 0 {
@@ -342,7 +342,7 @@ func TestDTLSResumed(t *testing.T) {
 // dtlsHandshake makes a record with one whole handshake message.
 func dtlsHandshake(typ uint8, seq uint16, body []byte) []byte {
 	var b cryptobyte.Builder
-	b.AddUint8(recordHandshake)
+	b.AddUint8(typeHandshake)
 	b.AddUint16(0xfefd)
 	b.AddUint64(uint64(seq)) // epoch 0 and sequence number
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
@@ -379,10 +379,10 @@ func dtls13() []datagram {
 		b.AddBytes([]byte{0, extConnectionID, 0, 2, 1, 0xcc})
 		b.AddBytes([]byte{0, extKeyShare, 0, 5, 0, 29, 0, 1, 9})
 	})
-	flight := append(dtlsHandshake(typeServerHello, 0, sh.BytesOrPanic()), 0x3e, 0xaa, 0xbb, 0, 1, 0, 3, 1, 2, 3) // CID, 16-bit number, length, epoch 2
-	flight = append(flight, 0x2a, 0, 2, 4, 5, 6)                                                                  // to the end
+	flight := append(dtlsHandshake(msgServerHello, 0, sh.BytesOrPanic()), 0x3e, 0xaa, 0xbb, 0, 1, 0, 3, 1, 2, 3) // CID, 16-bit number, length, epoch 2
+	flight = append(flight, 0x2a, 0, 2, 4, 5, 6)                                                                 // to the end
 	return []datagram{
-		{0, dtlsHandshake(typeClientHello, 0, ch.BytesOrPanic())},
+		{0, dtlsHandshake(msgClientHello, 0, ch.BytesOrPanic())},
 		{1, flight},
 		{0, []byte{0x36, 0xcc, 0, 0, 2, 8, 9}},
 		{1, []byte{0x2f, 0, 1, 0, 1, 0}},
@@ -441,7 +441,7 @@ func TestDTLSBounded(t *testing.T) {
 		for offset := 1; offset < maxDTLSMessage; offset += 200 {
 			for dir := range 2 {
 				d.Datagram(dir, slices.Concat(
-					[]byte{recordHandshake, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 13, typeCertificate, 0, maxDTLSMessage >> 8, 0, 0, byte(seq)},
+					[]byte{typeHandshake, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 13, msgCertificate, 0, maxDTLSMessage >> 8, 0, 0, byte(seq)},
 					[]byte{0, byte(offset >> 8), byte(offset), 0, 0, 1, 7}), 1)
 			}
 		}

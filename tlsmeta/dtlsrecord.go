@@ -2,13 +2,10 @@ package tlsmeta
 
 import "encoding/binary"
 
-// Content types of records (RFC 8446 section 5.1), and those that only DTLS has.
+// Content types of records that only DTLS has.
 const (
-	recordCCS   = 20
-	recordAlert = 21
-	recordData  = 23
-	recordCID   = 25 // RFC 9146: the type is encrypted
-	recordACK   = 26 // RFC 9147 section 7
+	typeCID = 25 // RFC 9146: the type is encrypted
+	typeACK = 26 // RFC 9147 section 7
 )
 
 // dtlsRecord is one record of a datagram. Its body aliases it.
@@ -28,12 +25,12 @@ func nextDTLS(b []byte, cid int) (r dtlsRecord, rest []byte, ok bool) {
 	if len(b) > 0 && b[0]>>5 == 1 {
 		return nextUnified(b, cid)
 	}
-	if len(b) < 13 || b[0] < recordCCS || b[0] > recordACK || !isDTLSVersion(binary.BigEndian.Uint16(b[1:])) {
+	if len(b) < 13 || b[0] < typeCCS || b[0] > typeACK || !isDTLSVersion(binary.BigEndian.Uint16(b[1:])) {
 		return r, nil, false
 	}
 	r.typ, r.epoch = b[0], binary.BigEndian.Uint16(b[3:])
 	at := 11
-	if r.typ == recordCID {
+	if r.typ == typeCID {
 		if cid < 0 {
 			r.body = b[at:]
 			return r, nil, true
@@ -119,9 +116,9 @@ func IsDTLS(b []byte) bool {
 		return false
 	}
 	switch {
-	case r.typ == recordHandshake && r.epoch == 0:
+	case r.typ == typeHandshake && r.epoch == 0:
 		f, more, ok := nextFragment(r.body)
-		if !ok || f.typ > typeFinished && f.typ != 22 && f.typ != 23 || f.total > maxHello { // 22: RFC 6066, 23: RFC 4680
+		if !ok || f.typ > msgFinished && f.typ != 22 && f.typ != 23 || f.total > maxHello { // 22: RFC 6066, 23: RFC 4680
 			return false
 		}
 		for ok && len(more) > 0 {
@@ -130,11 +127,11 @@ func IsDTLS(b []byte) bool {
 		if !ok {
 			return false
 		}
-	case r.typ == recordCCS:
+	case r.typ == typeCCS:
 		if len(r.body) != 1 && r.epoch == 0 {
 			return false
 		}
-	case r.typ == recordAlert && r.epoch == 0:
+	case r.typ == typeAlert && r.epoch == 0:
 		if len(r.body) != 2 || r.body[0] != AlertWarning && r.body[0] != AlertFatal {
 			return false
 		}

@@ -12,17 +12,11 @@ var (
 	ErrMalformed = errors.New("message contradicts its own length") // or is not of the type asked for
 )
 
-// Handshake message types (RFC 8446 section 4, RFC 5246 section 7.4).
+// Handshake messages beside those that Conn knows.
 const (
-	typeClientHello        = 1
-	typeServerHello        = 2
-	typeHelloVerifyRequest = 3 // DTLS, RFC 6347 section 4.2.1
-	typeHelloRetryRequest  = 6 // drafts of TLS 1.3 before 22
-	typeCertificate        = 11
-	typeServerKeyExchange  = 12
-	typeServerHelloDone    = 14
-	typeClientKeyExchange  = 16
-	typeFinished           = 20
+	msgHelloVerifyRequest = 3 // DTLS, RFC 6347 section 4.2.1
+	msgHelloRetryRequest  = 6 // drafts of TLS 1.3 before 22
+	msgFinished           = 20
 )
 
 // Extension types (IANA registry "TLS ExtensionType Values").
@@ -86,7 +80,7 @@ type ClientHello struct {
 // ErrMalformed if it is another message or a length contradicts the field
 // around it; h is of no use then.
 func ParseClientHello(b []byte, h *ClientHello) (n int, err error) {
-	body, n, err := message(b, typeClientHello)
+	body, n, err := message(b, msgClientHello)
 	if err != nil {
 		return 0, err
 	}

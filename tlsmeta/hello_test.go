@@ -50,7 +50,7 @@ func TestHandshakes(t *testing.T) {
 			}
 			info.ClientHello(&ch, TransportTCP)
 			for _, m := range messages(fromServer) {
-				if m[0] != typeServerHello {
+				if m[0] != msgServerHello {
 					continue
 				}
 				if _, err := ParseServerHello(m, &sh); err != nil {

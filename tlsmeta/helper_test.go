@@ -132,7 +132,7 @@ func handshake(t testing.TB, client, server *tls.Config) (fromClient, fromServer
 // the first ChangeCipherSpec or other record.
 func messages(stream []byte) [][]byte {
 	var all []byte
-	for len(stream) >= 5 && stream[0] == recordHandshake {
+	for len(stream) >= 5 && stream[0] == typeHandshake {
 		n := int(binary.BigEndian.Uint16(stream[3:]))
 		if 5+n > len(stream) {
 			break

@@ -4,9 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"iter"
 	"slices"
-	"strings"
 )
 
 // Transports as JA4 writes them.
@@ -29,32 +27,45 @@ const (
 // hellos: their cipher kinds are counted and hashed as suites are, with six hex
 // digits where they are no TLS suite.
 func (h *ClientHello) JA4(transport byte) string {
-	extensions := slices.Collect(without(h.Extensions.Types(), func(uint16) bool { return false }))
-	hashed := slices.Collect(without(slices.Values(extensions), func(e uint16) bool { return e == extServerName || e == extALPN }))
-	slices.Sort(hashed)
-
-	tail := hexList(slices.Values(hashed))
-	if signatures := hexList(without(h.SignatureAlgorithms.All(), func(uint16) bool { return false })); tail != nil && signatures != nil {
-		tail = []string{strings.Join(tail, ",") + "_" + strings.Join(signatures, ",")}
-	}
 	ciphers := h.ja4Ciphers()
+	count := 0
+	extensions := make([]uint32, 0, 32)
+	for e := range h.Extensions.Types() {
+		if IsGREASE(e) {
+			continue
+		}
+		count++
+		if e != extServerName && e != extALPN {
+			extensions = append(extensions, uint32(e))
+		}
+	}
+	slices.Sort(extensions)
+	tail := appendHex(make([]byte, 0, 256), extensions)
+	separator := byte('_')
+	for s := range h.SignatureAlgorithms.All() {
+		if !IsGREASE(s) && len(tail) > 0 {
+			tail = appendHex(append(tail, separator), []uint32{uint32(s)})
+			separator = ','
+		}
+	}
 	name := 'i'
 	if h.HasServerName {
 		name = 'd'
 	}
-	return fmt.Sprintf("%c%s%c%02d%02d%s_%s_%s", transport, ja4Version(h, transport), name,
-		min(len(ciphers), 99), min(len(extensions), 99), ja4ALPN(h.ALPN.First()), ja4Hash(ciphers), ja4Hash(tail))
+	return fmt.Sprintf("%c%s%c%02d%02d%s_%s_%s", transport, ja4Version(h, transport), name, min(len(ciphers), 99), min(count, 99),
+		ja4ALPN(h.ALPN.First()), ja4Hash(appendHex(make([]byte, 0, 256), ciphers)), ja4Hash(tail))
 }
 
-// ja4Ciphers gives the cipher suites in hex, sorted.
-func (h *ClientHello) ja4Ciphers() []string {
-	list := hexList(without(h.Ciphers.All(), func(uint16) bool { return false }))
-	for kinds := h.CipherKinds; len(kinds) >= 3; kinds = kinds[3:] {
-		if kinds[0] == 0 {
-			list = append(list, hex.EncodeToString(kinds[1:3]))
-		} else {
-			list = append(list, hex.EncodeToString(kinds[:3]))
+// ja4Ciphers gives the cipher suites, sorted.
+func (h *ClientHello) ja4Ciphers() []uint32 {
+	list := make([]uint32, 0, 64)
+	for c := range h.Ciphers.All() {
+		if !IsGREASE(c) {
+			list = append(list, uint32(c))
 		}
+	}
+	for kinds := h.CipherKinds; len(kinds) >= 3; kinds = kinds[3:] {
+		list = append(list, uint32(kinds[0])<<16|uint32(kinds[1])<<8|uint32(kinds[2]))
 	}
 	slices.Sort(list)
 	return list
@@ -104,8 +115,7 @@ func ja4ALPN(name []byte) string {
 	}
 	first, last := name[0], name[len(name)-1]
 	if !alphanumeric(first) || !alphanumeric(last) {
-		const digits = "0123456789abcdef"
-		first, last = digits[first>>4], digits[last&15]
+		first, last = hexDigits[first>>4], hexDigits[last&15]
 	}
 	return string([]byte{first, last})
 }
@@ -115,30 +125,27 @@ func alphanumeric(c byte) bool {
 }
 
 // ja4Hash is the beginning of the SHA-256 of a list, zeros for an empty one.
-func ja4Hash(list []string) string {
+func ja4Hash(list []byte) string {
 	if len(list) == 0 {
 		return "000000000000"
 	}
-	sum := sha256.Sum256([]byte(strings.Join(list, ",")))
+	sum := sha256.Sum256(list)
 	return hex.EncodeToString(sum[:6])
 }
 
-// without leaves out GREASE, and what drop says.
-func without(numbers iter.Seq[uint16], drop func(uint16) bool) iter.Seq[uint16] {
-	return func(yield func(uint16) bool) {
-		for n := range numbers {
-			if !IsGREASE(n) && !drop(n) && !yield(n) {
-				return
-			}
+// appendHex joins numbers with commas, in hex of at least four digits; those
+// beyond 16 bits have six.
+func appendHex(b []byte, list []uint32) []byte {
+	for i, n := range list {
+		if i > 0 {
+			b = append(b, ',')
 		}
+		if n > 0xffff {
+			b = append(b, hexDigits[n>>20&15], hexDigits[n>>16&15])
+		}
+		b = append(b, hexDigits[n>>12&15], hexDigits[n>>8&15], hexDigits[n>>4&15], hexDigits[n&15])
 	}
+	return b
 }
 
-// hexList gives numbers as four hex digits each, nil if there are none.
-func hexList(numbers iter.Seq[uint16]) []string {
-	var list []string
-	for n := range numbers {
-		list = append(list, fmt.Sprintf("%04x", n))
-	}
-	return list
-}
+const hexDigits = "0123456789abcdef"

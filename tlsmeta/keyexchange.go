@@ -20,7 +20,7 @@ var ffdhePrime = []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xad, 0x
 // of key exchange, Diffie-Hellman over a prime of the server's own, or a message
 // that contradicts itself.
 func ParseServerKeyExchange(b []byte, cipher uint16) (group uint16, ok bool) {
-	body, _, err := message(b, typeServerKeyExchange)
+	body, _, err := message(b, msgServerKeyExchange)
 	if err != nil {
 		return 0, false
 	}

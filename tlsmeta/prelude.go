@@ -235,7 +235,7 @@ func (p *Prelude) read(dir int, b []byte) (int, Verdict) {
 func (p *Prelude) lines(dir int, b []byte) (int, Verdict) {
 	s := &p.side[dir]
 	for n := 0; n < len(b); {
-		if s.length == 0 && b[n] == recordHandshake {
+		if s.length == 0 && b[n] == typeHandshake {
 			return n, PreludeDone
 		}
 		end := len(b)

@@ -24,7 +24,7 @@ func (p *Prelude) packets(dir int, b []byte) (int, Verdict) {
 			n += k
 		} else {
 			// The length of a MySQL packet may begin with that octet.
-			if s.n == 0 && b[n] == recordHandshake && p.kind != preludeMySQL {
+			if s.n == 0 && b[n] == typeHandshake && p.kind != preludeMySQL {
 				return n, PreludeDone
 			}
 			if int(s.n) == len(s.head) {

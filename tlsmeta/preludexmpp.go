@@ -9,7 +9,7 @@ func (p *Prelude) elements(dir int, b []byte) (int, Verdict) {
 	for n, c := range b {
 		switch {
 		case !s.inTag:
-			if c == recordHandshake {
+			if c == typeHandshake {
 				return n, PreludeDone
 			}
 			if c == '<' {

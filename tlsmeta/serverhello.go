@@ -43,15 +43,15 @@ var helloRetry = [32]byte{
 // of TLS 1.3: before 22 a ServerHello had neither session id nor compression
 // method, and HelloRetryRequest was a message type of its own.
 func ParseServerHello(b []byte, h *ServerHello) (n int, err error) {
-	typ := byte(typeServerHello)
-	if len(b) > 0 && b[0] == typeHelloRetryRequest {
-		typ = typeHelloRetryRequest
+	typ := byte(msgServerHello)
+	if len(b) > 0 && b[0] == msgHelloRetryRequest {
+		typ = msgHelloRetryRequest
 	}
 	body, n, err := message(b, typ)
 	if err != nil {
 		return 0, err
 	}
-	if typ == typeHelloRetryRequest {
+	if typ == msgHelloRetryRequest {
 		return n, parseDraftRetry(body, h)
 	}
 	return n, parseServerHello(body, h)

@@ -12,10 +12,9 @@ const (
 )
 
 const (
-	recordHandshake = 22
-	maxPlaintext    = 1 << 14 // octets of a plaintext record (RFC 8446 section 5.1)
-	maxHello        = 1 << 17 // octets of a ClientHello that is believed; hybrid key shares and tickets stay far below
-	minHello        = 2 + 32 + 1 + 2 + 2 + 1 + 1
+	maxPlaintext = 1 << 14 // octets of a plaintext record (RFC 8446 section 5.1)
+	maxHello     = 1 << 17 // octets of a ClientHello that is believed; hybrid key shares and tickets stay far below
+	minHello     = 2 + 32 + 1 + 2 + 2 + 1 + 1
 )
 
 // IsClientHello tells whether b begins a TLS record of type handshake with a
@@ -27,7 +26,7 @@ func IsClientHello(b []byte) bool { return MatchClientHello(b) == MatchYes }
 // MatchClientHello is IsClientHello for octets that may go on.
 func MatchClientHello(b []byte) Match {
 	in := func(i int, low, high byte) bool { return len(b) <= i || low <= b[i] && b[i] <= high }
-	if !in(0, recordHandshake, recordHandshake) || !in(1, 3, 3) || !in(2, 0, 4) {
+	if !in(0, typeHandshake, typeHandshake) || !in(1, 3, 3) || !in(2, 0, 4) {
 		return MatchNo
 	}
 	if len(b) < 5 {
@@ -41,7 +40,7 @@ func MatchClientHello(b []byte) Match {
 		return MatchNo
 	}
 	b = b[5:]
-	if !in(0, typeClientHello, typeClientHello) {
+	if !in(0, msgClientHello, msgClientHello) {
 		return MatchNo
 	}
 	if record < 6 { // a message in small pieces: only the record's octets can be looked at

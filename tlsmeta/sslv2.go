@@ -12,7 +12,7 @@ func IsSSLv2Hello(b []byte) bool { return MatchSSLv2Hello(b) == MatchYes }
 
 // MatchSSLv2Hello is IsSSLv2Hello for octets that may go on.
 func MatchSSLv2Hello(b []byte) Match {
-	if len(b) > 0 && b[0]&0x80 == 0 || len(b) > 2 && b[2] != typeClientHello {
+	if len(b) > 0 && b[0]&0x80 == 0 || len(b) > 2 && b[2] != msgClientHello {
 		return MatchNo
 	}
 	if len(b) > 4 {

@@ -287,12 +287,12 @@ func TestTruth(t *testing.T) {
 			for _, m := range s.messages {
 				from := m.from.String()
 				switch m.body[0] {
-				case typeClientHello, typeServerHello:
+				case msgClientHello, msgServerHello:
 					if len(m.body) >= 38 {
 						key := from + " " + hex.EncodeToString(m.body[6:38])
 						hellos[key] = append(hellos[key], m.body)
 					}
-				case typeCertificate:
+				case msgCertificate:
 					list, _ := ParseCertificates(m.body)
 					if len(list) > 0 {
 						certs[from+" "+hex.EncodeToString(list[0].SHA256[:])] = list
