@@ -91,6 +91,9 @@ func (c *Conn) Client() int { return int(c.client) }
 // Done tells whether the handshake was recorded to its end.
 func (c *Conn) Done() bool { return c.stage == stageDone || c.stage == stageOver && c.Timing.End != 0 }
 
+// Lost tells that the handshake cannot be followed any more.
+func (c *Conn) Lost() bool { return c.stage < stageDone && (c.dirs[0].lost || c.dirs[1].lost) }
+
 // Over tells that nothing more is read.
 func (c *Conn) Over() bool { return c.stage == stageOver }
 
@@ -258,13 +261,15 @@ func (c *Conn) record(dir int, r *record) {
 		c.finished(fromClient, r)
 	case r.typ == typeData && fromClient && c.stage == stageServerHello:
 		c.early(r)
+	case r.typ == typeData && fromClient && c.stage == stageServerLast:
+		c.Timing.FalseStart = true
 	}
 }
 
 // changeCipher takes a ChangeCipherSpec of TLS ≤ 1.2.
 func (c *Conn) changeCipher(dir int) {
 	c.dirs[dir].ccs = true
-	if dir != int(c.client) && c.stage == stageServerFlight {
+	if dir != int(c.client) && c.stage == stageServerFlight && !c.Missing {
 		// Before a ServerHelloDone: the server resumes a session (RFC 5246 section 7.3).
 		c.stage = stageServerResumed
 		c.abbreviated = true
@@ -274,6 +279,16 @@ func (c *Conn) changeCipher(dir int) {
 
 // finished takes the first encrypted handshake record of a direction, TLS ≤ 1.2.
 func (c *Conn) finished(fromClient bool, r *record) {
+	server := &c.dirs[1-c.client]
+	switch {
+	case c.Info.Version == 0:
+		return // the ServerHello was not recorded: this may be TLS 1.3
+	case fromClient && c.stage == stageServerFlight && c.Missing && !server.ccs && !server.lost:
+		// The ServerHelloDone was not recorded. Only in a full handshake the client's
+		// Finished comes first.
+		c.Info.Full()
+		c.stage = stageClientFlight
+	}
 	switch {
 	case fromClient && c.stage == stageClientFlight:
 		c.Data[c.client] = r.end.pos
@@ -385,10 +400,10 @@ func (c *Conn) settle(dir int, at int64, otherwise Outcome) {
 	switch {
 	case c.fatal:
 		c.Info.Outcome = Failed
+	case c.Missing:
+		c.Info.Outcome = Incomplete // what looks like an encrypted alert may be the good-bye behind it
 	case c.encAlert:
 		c.Info.Outcome = FailedEncrypted
-	case c.Missing:
-		c.Info.Outcome = Incomplete
 	default:
 		c.Info.Outcome = otherwise
 	}

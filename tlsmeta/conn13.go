@@ -23,6 +23,7 @@ type server13 struct {
 	tag      int      // octets of the authentication tag
 	fin      int      // length of a record with a Finished and nothing else
 	records  int      // encrypted ones
+	goesOn   bool     // the latest was as long as can be: the next goes on with its message
 	recent   [8]stamp // ends of the latest ones
 	finished stamp    // end of what must be the server's Finished; at 0: not known
 }
@@ -32,6 +33,7 @@ type client13 struct {
 	started bool
 	records int
 	larger  int  // of them, before a Finished: not an EndOfEarlyData, and no empty Certificate
+	goesOn  bool // as with the server
 	alert   bool // it began with what is as long as an alert
 	ccs     record
 	last    stamp
@@ -68,7 +70,9 @@ func (c *Conn) server13(r *record) {
 	if r.n == s.encrypted(alertOctets) && s.finished.at == 0 {
 		c.encAlert = true
 	}
-	if s.finished.at == 0 && s.records > 1 && r.n == s.fin && (c.Info.Resumed || r.first.pos-s.hello.pos >= leastCertificate) {
+	goesOn := s.goesOn
+	s.goesOn = r.n == s.encrypted(maxPlaintext)
+	if s.finished.at == 0 && s.records > 1 && r.n == s.fin && !goesOn && (c.Info.Resumed || r.first.pos-s.hello.pos >= leastCertificate) {
 		s.finished = r.end
 		c.Data[1-c.client] = r.end.pos
 	}
@@ -106,8 +110,10 @@ func (c *Conn) client13(r *record) {
 	}
 	s := &c.srv
 	f.records++
+	goesOn := f.goesOn
+	f.goesOn = r.n == s.encrypted(maxPlaintext)
 	switch {
-	case r.n == s.fin:
+	case r.n == s.fin && !goesOn:
 		c.Info.ClientCertificate, c.Info.ClientCertificateKnown = f.larger > 0, true
 		c.clientFinished(r.end, false)
 	case r.n == s.encrypted(endOfEarlyOctets) && f.records == 1 && c.Info.EarlyData == EarlyOffered:

@@ -158,13 +158,14 @@ func (c *Conn) miss(b *pool.Budget, dir int, n, at int64) {
 		d.lost = true
 		d.msg.drop(b)
 		if dir == int(c.client) && c.stage == stageClientHello {
+			c.Info.Outcome = Incomplete
 			c.over(at) // nothing is known of it
 		}
 		return
 	}
 	d.left -= int(n)
-	if d.fields.typ == typeHandshake {
-		c.missMessage(b, d, int(n))
+	if d.fields.typ == typeHandshake && !d.ccs && !d.cut {
+		c.missMessage(b, dir, int(n), at)
 	}
 	if d.left == 0 {
 		// The record's end was not recorded: that it ended is known, not when.
@@ -174,7 +175,8 @@ func (c *Conn) miss(b *pool.Budget, dir int, n, at int64) {
 }
 
 // missMessage steps over octets of handshake messages.
-func (c *Conn) missMessage(b *pool.Budget, d *direction, n int) {
+func (c *Conn) missMessage(b *pool.Budget, dir, n int, at int64) {
+	d := &c.dirs[dir]
 	m := &d.msg
 	if m.nhdr < 4 || n > m.left {
 		d.cut = true
@@ -186,6 +188,8 @@ func (c *Conn) missMessage(b *pool.Budget, d *direction, n int) {
 	m.release(b)
 	if m.left == 0 {
 		m.nhdr = 0
+		end := d.fields.first.pos + 5 + int64(d.fields.n-d.left)
+		c.message(dir, m.hdr[0], nil, wanted(m.hdr[0]), stamp{end, at, d.fields.first.acked})
 	}
 }
 
