@@ -26,8 +26,29 @@ type column struct {
 	append func(dst []byte, r *row) []byte
 }
 
-// columns are all there are, in the order of record.md.
-var columns = slices.Concat(
+// group is some columns side by side. Where it is not there all its cells are
+// empty.
+type group struct {
+	there   func(*row) bool
+	columns []column
+}
+
+// groups are all columns there are, in the order of record.md.
+var groups = [...]group{
+	{always, plainColumns},
+	{func(r *row) bool { return r.TLS != nil }, tlsColumns},
+	{func(r *row) bool { return r.QUIC != nil }, quicColumns},
+	{hasTCP, responseColumns},
+	{func(r *row) bool { return r.HTTP != nil }, httpColumns},
+	{func(r *row) bool { return r.DNS != nil }, dnsColumns},
+	{func(r *row) bool { return sink.PhasesKnown(r.Record) }, phaseColumns},
+	{always, captureColumns},
+}
+
+func always(*row) bool { return true }
+
+// plainColumns are what the packets of a flow show.
+var plainColumns = slices.Concat(
 	[]column{
 		{"type", func(dst []byte, _ *row) []byte { return append(dst, "connection"...) }},
 		{"id", func(dst []byte, r *row) []byte { return sink.AppendID(dst, r.ID) }},
@@ -100,7 +121,9 @@ var columns = slices.Concat(
 		number("ecn_ce_server", func(r *row) int64 { return r.CE[flow.Server] }),
 	},
 	optionColumns(flow.Client), optionColumns(flow.Server),
-	responseColumns,
+)
+
+var captureColumns = slices.Concat(
 	bothSides("capture_missed_bytes", func(s *tcp.Side) int64 { return s.Missed }),
 	[]column{
 		number("capture_mirror_duplicates", func(r *row) int64 { return r.MirrorDuplicates }),
@@ -157,6 +180,7 @@ func endColumns(side flow.Side) []column {
 	return []column{
 		{side.String() + "_ip", func(dst []byte, r *row) []byte { return r.Ends[side].Addr.IP().AppendTo(dst) }},
 		when(func(r *row) bool { return r.Ends[side].HasPort }, number(side.String()+"_port", func(r *row) int64 { return int64(r.Ends[side].Port) })),
+		text(side.String()+"_name", func(r *row) string { return r.Ends[side].Name }),
 	}
 }
 

@@ -68,13 +68,12 @@ func (w *Writer) start() {
 		return
 	}
 	w.header = true
-	for i := range columns {
-		if i > 0 {
-			w.buf = append(w.buf, ',')
+	for i := range groups {
+		for _, c := range groups[i].columns {
+			w.buf = append(append(w.buf, c.name...), ',')
 		}
-		w.buf = append(w.buf, columns[i].name...)
 	}
-	w.buf = append(w.buf, '\n')
+	w.endLine()
 }
 
 func (w *Writer) append(r *flow.Record) {
@@ -89,14 +88,23 @@ func (w *Writer) append(r *flow.Record) {
 		w.networks[r.Network] = network
 	}
 	w.row = row{Record: r, point: point, path: w.names.Path(r.Path), network: network}
-	for i := range columns {
-		if i > 0 {
-			w.buf = append(w.buf, ',')
+	for i := range groups {
+		g := &groups[i]
+		if !g.there(&w.row) {
+			for range g.columns {
+				w.buf = append(w.buf, ',')
+			}
+			continue
 		}
-		w.buf = columns[i].append(w.buf, &w.row)
+		for c := range g.columns {
+			w.buf = append(g.columns[c].append(w.buf, &w.row), ',')
+		}
 	}
-	w.buf = append(w.buf, '\n')
+	w.endLine()
 }
+
+// endLine ends a line whose last cell has a comma behind it.
+func (w *Writer) endLine() { w.buf[len(w.buf)-1] = '\n' }
 
 func (w *Writer) flush() error {
 	if len(w.buf) == 0 {
@@ -107,13 +115,35 @@ func (w *Writer) flush() error {
 	return err
 }
 
-// appendText adds a name as a cell. Invalid UTF-8 and control characters become
+// appendText adds a text as a cell. Invalid UTF-8 and control characters become
 // U+FFFD, so that a record is one line and a terminal is safe from it.
 func appendText(dst []byte, s string) []byte {
+	start := len(dst)
+	dst, quote := escape(append(dst, '"'), s, false)
+	return quoted(dst, start, quote)
+}
+
+// appendList adds n texts as a cell, with ";" between them. One within an item
+// becomes "%3B".
+func appendList(dst []byte, r *row, n int, item func(*row, int) string) []byte {
 	start, quote := len(dst), false
 	dst = append(dst, '"')
+	for i := range n {
+		var q bool
+		dst, q = escape(separate(dst, i > 0), item(r, i), true)
+		quote = quote || q
+	}
+	return quoted(dst, start, quote)
+}
+
+// escape adds a text as it stands between quotes, and tells whether it needs
+// them.
+func escape(dst []byte, s string, item bool) (_ []byte, quote bool) {
 	for _, r := range s {
 		switch {
+		case r == ';' && item:
+			dst = append(dst, "%3B"...)
+			continue
 		case r == '"':
 			quote = true
 			dst = append(dst, '"')
@@ -124,6 +154,11 @@ func appendText(dst []byte, s string) []byte {
 		}
 		dst = utf8.AppendRune(dst, r)
 	}
+	return dst, quote
+}
+
+// quoted ends a cell that began with a quote, or takes that away.
+func quoted(dst []byte, start int, quote bool) []byte {
 	if quote {
 		return append(dst, '"')
 	}

@@ -32,12 +32,18 @@ func write(t *testing.T, records []flow.Record) []byte {
 
 func TestGolden(t *testing.T) {
 	golden.Equal(t, filepath.Join("testdata", "records.csv"), write(t, sinktest.Records()))
+	golden.Equal(t, filepath.Join("testdata", "sessions.csv"), write(t, sessions()))
 }
+
+func sessions() []flow.Record { return append(sinktest.Sessions(), sinktest.Odd()) }
 
 // The table says what the JSON says: each object flattened is the row, and no
 // field of any object lacks a column.
 func TestEqualsJSON(t *testing.T) {
-	records := sinktest.Records()
+	records := append(sinktest.Records(), sessions()...)
+	for seed := range uint64(200) {
+		records = append(records, sinktest.Random(seed, "a;b,\"c\r\n"))
+	}
 	rows, err := stdcsv.NewReader(bytes.NewReader(write(t, records))).ReadAll()
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +73,26 @@ func TestEqualsJSON(t *testing.T) {
 	}
 }
 
+// onlyJSON are lists of objects of which the table has some fields at most.
+var onlyJSON = []string{"tls_certificates", "tls_client_certificates", "http_endpoints", "http_other_endpoints", "dns_names", "dns_other_names"}
+
 func flatten(into map[string]string, prefix string, v any) {
+	switch prefix {
+	case "tls_certificates":
+		leaf := v.([]any)[0].(map[string]any)
+		for _, field := range []string{"subject", "issuer", "san", "not_after", "sha256"} {
+			if leaf[field] != nil {
+				flatten(into, "tls_certificate_"+field, leaf[field])
+			}
+		}
+	case "http_endpoints":
+		flattenEach(into, prefix, v.([]any), "method", "host", "path", "requests")
+	case "dns_names":
+		flattenEach(into, prefix, v.([]any), "name", "type", "queries")
+	}
+	if slices.Contains(onlyJSON, prefix) {
+		return
+	}
 	switch v := v.(type) {
 	case map[string]any:
 		for key, v := range v {
@@ -76,21 +101,39 @@ func flatten(into map[string]string, prefix string, v any) {
 	case []any:
 		items := make([]string, len(v))
 		for i := range v {
-			items[i] = fmt.Sprint(v[i])
+			items[i] = strings.ReplaceAll(printable(v[i]), ";", "%3B")
 		}
 		into[prefix] = strings.Join(items, ";")
 	default:
-		into[prefix] = strings.Map(func(r rune) rune {
-			if unicode.IsControl(r) {
-				return unicode.ReplacementChar
-			}
-			return r
-		}, fmt.Sprint(v))
+		into[prefix] = printable(v)
 	}
 }
 
+// flattenEach makes a list of each field of objects.
+func flattenEach(into map[string]string, prefix string, list []any, fields ...string) {
+	for _, field := range fields {
+		items := make([]any, len(list))
+		for i, v := range list {
+			items[i] = v.(map[string]any)[field]
+		}
+		flatten(into, prefix+"_"+field, items)
+	}
+}
+
+func printable(v any) string {
+	if v == nil {
+		return ""
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, fmt.Sprint(v))
+}
+
 func TestOneLineARecord(t *testing.T) {
-	records := sinktest.Records()
+	records := append(sinktest.Records(), sessions()...)
 	if got := bytes.Count(write(t, records), []byte("\n")); got != len(records)+1 {
 		t.Errorf("%d lines for %d records", got, len(records))
 	}
@@ -111,11 +154,13 @@ func TestHeaderWithoutRecords(t *testing.T) {
 
 func TestColumnsAreUnique(t *testing.T) {
 	var names []string
-	for _, c := range columns {
-		if slices.Contains(names, c.name) {
-			t.Errorf("column %s is there twice", c.name)
+	for _, g := range groups {
+		for _, c := range g.columns {
+			if slices.Contains(names, c.name) {
+				t.Errorf("column %s is there twice", c.name)
+			}
+			names = append(names, c.name)
 		}
-		names = append(names, c.name)
 	}
 }
 
@@ -129,8 +174,23 @@ func TestText(t *testing.T) {
 	}
 }
 
+func TestList(t *testing.T) {
+	for _, test := range []struct {
+		items []string
+		want  string
+	}{
+		{nil, ""}, {[]string{"a"}, "a"}, {[]string{"a", "b"}, "a;b"}, {[]string{"", "b", ""}, ";b;"}, {[]string{"a;b", ";"}, "a%3Bb;%3B"},
+		{[]string{"a,b", "c"}, `"a,b;c"`}, {[]string{"a", `b"`}, `"a;b"""`}, {[]string{"a\n", "\xff"}, "a\uFFFD;\uFFFD"},
+	} {
+		got := string(appendList([]byte("x,"), nil, len(test.items), func(_ *row, i int) string { return test.items[i] }))
+		if got != "x,"+test.want {
+			t.Errorf("%q became %q, want %q", test.items, got, "x,"+test.want)
+		}
+	}
+}
+
 func TestWriteAllocs(t *testing.T) {
-	records := sinktest.Records()
+	records := append(sinktest.Records(), sinktest.Sessions()...)
 	w := New(discard{}, sinktest.Sample())
 	if n := testing.AllocsPerRun(100, func() {
 		if err := w.Write(records); err != nil {

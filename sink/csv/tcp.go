@@ -22,12 +22,12 @@ var tcpColumns = slices.Concat(
 // responseColumns are the server's think time.
 var responseColumns = func() []column {
 	response := func(r *row) *tcp.Response { return &r.TCP.Response }
-	known := func(r *row) bool { return r.HasTCP && response(r).State != tcp.Unknown }
+	known := func(r *row) bool { return response(r).State != tcp.Unknown }
 	return []column{
-		when(hasTCP, column{"response_state", func(dst []byte, r *row) []byte { return append(dst, response(r).State.String()...) }}),
-		when(hasTCP, column{"response_reasons", func(dst []byte, r *row) []byte { return appendReasons(dst, response(r).State, response(r).Reasons) }}),
-		when(hasTCP, number("response_turns", func(r *row) int64 { return response(r).Turns })),
-		when(hasTCP, number("response_samples", func(r *row) int64 { return response(r).Measured })),
+		{"response_state", func(dst []byte, r *row) []byte { return append(dst, response(r).State.String()...) }},
+		{"response_reasons", func(dst []byte, r *row) []byte { return appendReasons(dst, response(r).State, response(r).Reasons) }},
+		number("response_turns", func(r *row) int64 { return response(r).Turns }),
+		number("response_samples", func(r *row) int64 { return response(r).Measured }),
 		when(known, micros("response_min_us", func(r *row) int64 { return response(r).Min })),
 		when(known, quantile("response_p50_us", func(r *row) float64 { return response(r).P50 })),
 		when(known, quantile("response_p90_us", func(r *row) float64 { return response(r).P90 })),

@@ -336,19 +336,25 @@ func TestPhases(t *testing.T) {
 		if overlap := phases["overlap"]; (overlap == true) != r.Phases.Overlap {
 			t.Errorf("record %d: overlap is %v", n, overlap)
 		}
-		delete(phases, "overlap")
-		sum := new(big.Rat)
-		for _, v := range phases {
-			x, _ := new(big.Rat).SetString(v.(json.Number).String())
-			sum.Add(sum, x)
-		}
-		duration, _ := new(big.Rat).SetString(o["duration_us"].(json.Number).String())
-		if len(phases) != 11 || sum.Cmp(duration) != 0 {
-			t.Errorf("record %d: %d phases add up to %v, not to %v", n, len(phases), sum, duration)
-		}
+		addUp(t, o)
 	}
 	if seen < 10 {
 		t.Errorf("%d records with phases", seen)
+	}
+}
+
+func addUp(t *testing.T, o object) {
+	t.Helper()
+	phases := o["phases"].(map[string]any)
+	delete(phases, "overlap")
+	sum := new(big.Rat)
+	for _, v := range phases {
+		x, _ := new(big.Rat).SetString(v.(json.Number).String())
+		sum.Add(sum, x)
+	}
+	duration, _ := new(big.Rat).SetString(o["duration_us"].(json.Number).String())
+	if len(phases) != 11 || sum.Cmp(duration) != 0 {
+		t.Errorf("%d phases add up to %v, not to %v", len(phases), sum, duration)
 	}
 }
 
@@ -373,7 +379,8 @@ func TestOddNumbers(t *testing.T) {
 	}
 }
 
-// Whatever the ends said, a line is JSON, and strings come back as they were.
+// Whatever the ends said, a line is JSON, strings come back as they were, and the
+// phases add up.
 func FuzzReport(f *testing.F) {
 	f.Add(uint64(1), "plain")
 	f.Add(uint64(2), sinktest.Hostile)
@@ -403,6 +410,9 @@ func anyReport(t *testing.T, seed uint64, s string) {
 	}
 	if r.QUIC != nil {
 		compare(t, "quic", o, map[string]any{"quic.sni": clean(r.QUIC.SNI), "quic.retry": r.QUIC.Retry})
+	}
+	if r.Phases != nil {
+		addUp(t, o)
 	}
 	if r.HTTP != nil {
 		for i, p := range o.at("http.endpoints").([]any) {

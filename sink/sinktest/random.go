@@ -8,6 +8,7 @@ import (
 	"mirrorscope/flow"
 	"mirrorscope/histogram"
 	"mirrorscope/httpmeta"
+	"mirrorscope/session"
 	"mirrorscope/tcp"
 	"mirrorscope/tlsmeta"
 )
@@ -21,7 +22,22 @@ func Random(seed uint64, s string) flow.Record {
 	for side := range r.Ends {
 		x.fill(reflect.ValueOf(&r.Ends[side].Name).Elem())
 	}
+	r.End = r.Start + x.Int64N(1<<x.IntN(60))
+	if r.Phases != nil {
+		*r.Phases = x.phases(r.End - r.Start)
+	}
 	return r
+}
+
+// phases divides a duration.
+func (x *random) phases(left int64) session.Phases {
+	p := session.Phases{Overlap: x.IntN(2) == 0}
+	for _, phase := range []*int64{&p.TCP, &p.Prelude, &p.ClientIdle, &p.TLS, &p.Request, &p.Server, &p.Network, &p.Transfer, &p.Idle, &p.Close} {
+		*phase = x.Int64N(left + 1)
+		left -= *phase
+	}
+	p.Unknown = left
+	return p
 }
 
 type random struct {
