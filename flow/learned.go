@@ -220,7 +220,7 @@ func (s *pointSeen) advance(second int64) {
 
 func (l *Learned) sweep(now int64) {
 	l.swept = now
-	l.names.Sweep(now)
+	l.names.Sweep(now - int64(l.cfg.ListenerMemory))
 	old := now - int64(l.cfg.ListenerMemory)
 	for e, at := range l.listeners {
 		if at < old {

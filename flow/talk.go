@@ -78,6 +78,7 @@ func (t *Table) endTalk(f *Flow, release int64, reason EndReason) bool {
 		return false
 	}
 	c := t.conn(f)
+	c.RecordsBoth = c.Both || t.learned.recordsBoth(pairOf(f))
 	return t.sessions.End(f.session, &c, reason == EndIdleTimeout, min(release, t.now))
 }
 

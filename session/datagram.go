@@ -4,6 +4,8 @@ import (
 	"mirrorscope/dnsmeta"
 	"mirrorscope/packet"
 	"mirrorscope/stream"
+	"mirrorscope/tcp"
+	"mirrorscope/tlsmeta"
 	"mirrorscope/tlsmeta/quic"
 )
 
@@ -29,22 +31,56 @@ func (st *Store) Datagram(n uint32, c *Conn, p *packet.Packet, dir int) uint32 {
 		s.kind = kind
 		switch kind {
 		case dnsKind:
-			st.openDNS(s, c)
+			client := dir
+			if len(p.Payload) > 2 && p.Payload[2]&0x80 != 0 { // QR (RFC 1035 section 4.1.1)
+				client = 1 - dir
+			}
+			st.openDNS(s, c, client)
 		case quicKind:
 			s.quic = st.quic.Get()
 			st.quic.At(s.quic).Reset()
+		case dtlsKind:
+			s.dtls = st.dtls.GetZero()
 		}
 	}
 	s := st.sessions.At(n)
 	switch s.kind {
 	case dnsKind:
 		x := &st.dns.At(s.dns).conn
-		x.Datagram(c.Client < 0 || dir == c.Client, p.Payload, int(p.PayloadLen) > len(p.Payload), p.Time)
+		x.Datagram(dir == int(s.client), p.Payload, int(p.PayloadLen) > len(p.Payload), p.Time)
 		st.answers = append(st.answers, x.Answers()...)
 	case quicKind:
 		st.quic.At(s.quic).Datagram(dir, p.Payload, int(p.PayloadLen), p.Time, &st.budget)
+	case dtlsKind:
+		st.dtlsDatagram(s, p, dir)
 	}
 	return n
+}
+
+// dtlsDatagram takes a datagram of DTLS. Where there is no room for what it makes
+// incomplete, the flow is not read any more.
+func (st *Store) dtlsDatagram(s *Session, p *packet.Packet, dir int) {
+	x := st.dtls.At(s.dtls)
+	x.Datagram(dir, p.Payload, p.Time)
+	held := x.Held()
+	st.budget.Give(s.dtlsHeld)
+	if s.dtlsHeld = held; !st.budget.Take(held) {
+		*x = tlsmeta.DTLS{}
+		s.dtlsHeld = 0
+		s.kind = plain
+	}
+}
+
+// dtlsReport tells of the handshake. Its shares are not known: datagrams have no
+// acknowledgments to time a round trip by.
+func (st *Store) dtlsReport(s *Session) *TLS {
+	x := st.dtls.At(s.dtls)
+	r := &TLS{Info: *x.Info(), Handshake: unknownHandshake}
+	if x.Start != 0 && x.End >= x.Start {
+		r.Handshake.State = tcp.Measured
+		r.Handshake.Total = x.End - x.Start
+	}
+	return r
 }
 
 func (st *Store) datagramKind(c *Conn, p *packet.Packet) kind {
@@ -54,12 +90,14 @@ func (st *Store) datagramKind(c *Conn, p *packet.Packet) kind {
 	switch {
 	case quic.Probe(p.Payload):
 		return quicKind
+	case tlsmeta.IsDTLS(p.Payload):
+		return dtlsKind
 	}
 	return plain
 }
 
-func (st *Store) openDNS(s *Session, c *Conn) {
-	client := max(c.Client, 0)
+func (st *Store) openDNS(s *Session, c *Conn, client int) {
+	s.client = uint8(client)
 	proto, _ := dnsmeta.ProtocolOf(c.Ports[0], c.Ports[1])
 	s.dns = st.dns.GetZero()
 	st.dns.At(s.dns).conn.Init(st.dnsStore, proto, c.Ends[client], c.Ends[1-client])
@@ -68,7 +106,7 @@ func (st *Store) openDNS(s *Session, c *Conn) {
 // dnsChunk takes what comes next of a direction of DNS over TCP.
 func (st *Store) dnsChunk(s *Session, c *Conn, k *stream.Chunk, dir int) {
 	x := &st.dns.At(s.dns).conn
-	fromClient := dir == c.Client
+	fromClient := dir == int(s.client)
 	if k.Missing > 0 {
 		x.Gap(fromClient, k.Missing, k.Time)
 	} else {

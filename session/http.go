@@ -30,16 +30,16 @@ func (st *Store) openHTTP(s *Session, c *Conn, k *stream.Chunk, dir int, names s
 		}
 	}
 	x.conn.Reset(st.httpShared, whole)
-	s.httpClient = uint8(dir)
+	s.client = uint8(dir)
 	if v := httpmeta.Probe(k.Data); v == httpmeta.ServerHTTP1 {
-		s.httpClient = uint8(1 - dir)
+		s.client = uint8(1 - dir)
 	}
 }
 
 // httpChunk takes what comes next of a direction of HTTP.
 func (st *Store) httpChunk(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, dir int) {
 	x := st.http.At(s.http)
-	fromClient := dir == int(s.httpClient)
+	fromClient := dir == int(s.client)
 	if k.Missing > 0 {
 		x.conn.Gap(fromClient, k.Missing, k.Time)
 	} else {
@@ -91,7 +91,7 @@ func (st *Store) exchanges(s *Session, c *Conn, x *httpTalk) {
 			case s.filled.overlaps(e.ResponsePos, e.ResponsePos+1):
 				why = tcp.ResponseLost
 			}
-			think = c.TCP.Responded(c.Store, e.ResponseAt-e.RequestEnd, why, int(s.httpClient))
+			think = c.TCP.Responded(c.Store, e.ResponseAt-e.RequestEnd, why, int(s.client))
 		}
 		x.info.Add(&e, think)
 	}

@@ -51,6 +51,7 @@ func (st *Store) End(n uint32, c *Conn, idle bool, at int64) (more bool) {
 	if s.dns != 0 {
 		x := &st.dns.At(s.dns).conn
 		more = more || x.Pending()
+		x.OneSided(!c.RecordsBoth)
 		x.End(at)
 	}
 	return more
@@ -100,6 +101,9 @@ func (st *Store) told(s *Session, c *Conn, idle, interval bool) (r Report) {
 	if s.quic != 0 && !interval {
 		x := st.quic.At(s.quic)
 		r.QUIC = &QUIC{Info: x.Report(idle), Handshake: x.Handshake()}
+	}
+	if s.dtls != 0 && !interval && s.kind == dtlsKind {
+		r.TLS = st.dtlsReport(s)
 	}
 	return r
 }

@@ -40,7 +40,8 @@ type Session struct {
 	ticket tcp.Segment // a segment of the server that may be a session ticket, and not the response
 	line   line
 
-	httpClient uint8 // direction
+	client   uint8 // direction, of HTTP and DNS
+	dtlsHeld int   // octets taken from the budget
 }
 
 type span struct{ lo, hi int64 }
@@ -55,7 +56,8 @@ const (
 	tlsKind
 	httpKind
 	dnsKind
-	plain // nothing that is read
+	plain    // nothing that is read
+	blindTLS // TLS whose handshake was not recorded, or not enough of it
 	quicKind
 	dtlsKind
 )
@@ -73,12 +75,13 @@ const grace = 500e6
 // Conn is the connection that a session runs over, with what its caller knows
 // of it.
 type Conn struct {
-	TCP    *tcp.Conn
-	Store  *tcp.Store
-	Client int            // direction of the client; -1 not known
-	Both   bool           // both directions were recorded
-	Ends   [2]packet.Addr // by direction, who sends
-	Ports  [2]uint16
+	TCP         *tcp.Conn
+	Store       *tcp.Store
+	Client      int            // direction of the client; -1 not known
+	Both        bool           // both directions were recorded
+	RecordsBoth bool           // … or would have been; for End
+	Ends        [2]packet.Addr // by direction, who sends
+	Ports       [2]uint16
 }
 
 // Segment takes what a packet of a TCP connection carries. It gives the number
@@ -97,6 +100,8 @@ func (st *Store) Segment(n uint32, c *Conn, p *packet.Packet, g *tcp.Segment, di
 	switch {
 	case s.kind == plain:
 		st.turn(s, c, g, dir)
+	case s.kind == blindTLS:
+		st.blind(s, c, p, g, dir)
 	case s.streams[0] == 0:
 		st.behind(s, c, p, g, dir)
 	default:
@@ -157,7 +162,14 @@ func (st *Store) read(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, dir
 			st.drain(s, c, g, 1-d)
 		}
 	}
-	if s.kind != tlsKind {
+	switch s.kind {
+	case tlsKind:
+		if st.tls.At(s.tls).Lost() {
+			st.openBlind(s, c, dir)
+		}
+	case blindTLS:
+		st.blind(s, c, p, g, dir)
+	default:
 		st.turn(s, c, g, dir)
 	}
 	st.closing(s, dir, g.Time)
@@ -227,7 +239,7 @@ func (st *Store) ended(s *Session, dir int, at int64) {
 	case tlsKind:
 		st.tls.At(s.tls).Close(dir, at)
 	case httpKind:
-		st.http.At(s.http).conn.Closed(dir == int(s.httpClient), at)
+		st.http.At(s.http).conn.Closed(dir == int(s.client), at)
 	}
 }
 
@@ -243,7 +255,7 @@ func (st *Store) settle(s *Session) {
 	if s.streams[0] == 0 {
 		return
 	}
-	over := s.kind == plain
+	over := s.kind == plain || s.kind == blindTLS
 	if s.kind == tlsKind && st.tls.At(s.tls).Over() {
 		over = !st.streams.At(s.streams[0]).Waiting() && !st.streams.At(s.streams[1]).Waiting()
 	}
@@ -288,6 +300,10 @@ func (st *Store) Release(n uint32) {
 	if s.quic != 0 {
 		st.quic.At(s.quic).Reset()
 		st.quic.Put(s.quic)
+	}
+	if s.dtls != 0 {
+		st.budget.Give(s.dtlsHeld)
+		st.dtls.Put(s.dtls)
 	}
 	st.sessions.Put(n)
 }

@@ -26,11 +26,14 @@ const maxHops = 4
 
 // sniffed looks at what comes next of a direction whose protocol is not known.
 func (st *Store) sniffed(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, dir int) {
+	x := st.sniffs.At(s.sniff)
 	if k.Missing > 0 {
 		s.kind = plain
+		if x.names != "" {
+			st.openBlind(s, c, dir) // what was missed was its beginning
+		}
 		return
 	}
-	x := st.sniffs.At(s.sniff)
 	data := k.Data
 	if x.n[dir] > 0 {
 		n := copy(x.head[dir][x.n[dir]:], data)
@@ -45,9 +48,17 @@ func (st *Store) sniffed(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, d
 			x.first[dir] = *k
 			x.n[dir] = uint8(copy(x.head[dir][:], data))
 		}
+	case s.kind == undecided && looksLikeTLS(data):
+		st.openBlind(s, c, dir)
 	default:
 		st.preludeChunk(s, c, g, k, dir)
 	}
+}
+
+// looksLikeTLS tells whether octets may be a record in the middle of a
+// connection (RFC 8446 section 5.1).
+func looksLikeTLS(b []byte) bool {
+	return len(b) >= 5 && b[0] >= 20 && b[0] <= 23 && b[1] == 3 && b[2] <= 4 && (b[3] < 64 || b[3] <= 72 && b[0] == 23)
 }
 
 // match compares the first octets of a direction with what is known.
@@ -86,7 +97,11 @@ func (st *Store) begin(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, dir
 	case httpKind:
 		st.openHTTP(s, c, k, dir, x.names)
 	case dnsKind:
-		st.openDNS(s, c)
+		client := dir
+		if c.Client >= 0 {
+			client = c.Client
+		}
+		st.openDNS(s, c, client)
 	}
 	for d := range x.n {
 		if x.n[d] == 0 {

@@ -23,6 +23,7 @@ type Store struct {
 	http     pool.Pool[httpTalk]
 	dns      pool.Pool[dnsTalk]
 	quic     pool.Pool[quic.Conn]
+	dtls     pool.Pool[tlsmeta.DTLS]
 
 	httpShared *httpmeta.Shared
 	dnsStore   *dnsmeta.Store
@@ -47,7 +48,8 @@ func (st *Store) Octets() int64 {
 		int64(st.tls.InUse())*(int64(unsafe.Sizeof(tlsmeta.Conn{}))+tlsOctets) +
 		int64(st.http.InUse())*(int64(unsafe.Sizeof(httpTalk{}))+httpOctets) +
 		int64(st.dns.InUse())*int64(unsafe.Sizeof(dnsTalk{})) +
-		int64(st.quic.InUse())*(int64(unsafe.Sizeof(quic.Conn{}))+tlsOctets)
+		int64(st.quic.InUse())*(int64(unsafe.Sizeof(quic.Conn{}))+tlsOctets) +
+		int64(st.dtls.InUse())*(int64(unsafe.Sizeof(tlsmeta.DTLS{}))+tlsOctets)
 }
 
 // What the results of a connection take beside, in octets: names,

@@ -1,6 +1,8 @@
 package session
 
 import (
+	"slices"
+
 	"mirrorscope/packet"
 	"mirrorscope/stream"
 	"mirrorscope/tcp"
@@ -30,6 +32,9 @@ func (st *Store) tlsChunk(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, 
 	}, half)
 	if x.Done() && !done {
 		s.line.tlsEnds(x.Timing.End)
+		if interleaves(&x.Info) {
+			c.TCP.DoubtTurns(tcp.Encrypted)
+		}
 		if x.EarlyEnd != 0 && x.Info.EarlyData == tlsmeta.EarlyAccepted && st.quiet(s, 1-x.Client(), x) {
 			c.TCP.Ask(x.EarlyEnd, x.EarlyAt, false)
 		}
@@ -69,6 +74,37 @@ func (st *Store) behind(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, d
 		t.Pos = from
 	}
 	st.tlsTurn(s, c, &t, dir)
+}
+
+// interleaves tells whether what TLS carries may be HTTP/2, whose requests and
+// responses overlap, and whose ends talk of settings before. TLS 1.3 hides which
+// of the protocols offered was taken.
+func interleaves(i *tlsmeta.Info) bool {
+	return i.ALPN == "h2" || i.ALPN == "" && i.Version >= 0x0304 && slices.Contains(i.ALPNOffered, "h2")
+}
+
+// openBlind goes on without the handshake: there is TLS, but which of it is
+// application data has to be guessed by the types of records.
+func (st *Store) openBlind(s *Session, c *Conn, dir int) {
+	s.kind = blindTLS
+	if s.tls == 0 {
+		s.tls = st.tls.Get()
+		st.tls.At(s.tls).Init(max(c.Client, 0))
+	}
+	st.tls.At(s.tls).End(false, 0)
+	c.TCP.DoubtTurns(tcp.Encrypted)
+}
+
+// blind takes a segment of TLS whose handshake was not recorded.
+func (st *Store) blind(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, dir int) {
+	if g.End == g.Pos {
+		return
+	}
+	if b := p.Payload; looksLikeTLS(b) && (b[0] != 23 || len(b) == 24) { // a handshake, or an alert
+		s.line.payload(g.Time)
+		return
+	}
+	st.exchange(s, c, g, dir, c.Client)
 }
 
 // unsettled takes note of octets of the client that came again although the

@@ -262,6 +262,10 @@ func (c *Conn) response(st *Store, r *Response, client int) {
 	if u.flags&noBase != 0 {
 		r.State = Bounded
 	}
+	if u.doubt != 0 {
+		r.State = Ambiguous
+		r.Reasons |= u.doubt
+	}
 }
 
 // Minus takes what an earlier report told off the counts of a side. What does

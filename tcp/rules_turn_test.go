@@ -41,7 +41,7 @@ func TestRuleTurns(t *testing.T) {
 			p := tt.scene.play(tt.packets...)
 			r := p.report(100_000)
 			without := tt.scene.play().report(9_000).Response // the scene's own turn
-			if base, _ := p.c.Half(1); base < 500_000 {         // what is learned later counts for it, too
+			if base, _ := p.c.Half(1); base < 500_000 {       // what is learned later counts for it, too
 				without.Min += 500_000 - base
 				without.Max += 500_000 - base
 			}

@@ -48,6 +48,7 @@ type turn struct {
 	min, max int64    // of think time, ns
 	waits    [4]int64 // from request to response, ns: of the latest, from which the base is still to be taken
 	numWaits uint8
+	doubt    Reasons
 	times    dist // of think time
 }
 
@@ -163,6 +164,10 @@ func (c *Conn) settleTurns(st *Store, client int) {
 	}
 	u.numWaits = 0
 }
+
+// DoubtTurns tells that what is taken for requests and responses may be something
+// else.
+func (c *Conn) DoubtTurns(why Reasons) { c.turn.doubt |= why }
 
 // AskedAgain tells that part of the request came again, or of what the server
 // needs before it.
