@@ -79,12 +79,12 @@
 //
 // # Memory
 //
-// A Conn is some hundred octets. While the hellos are read it holds at most
-// 150 KiB more, typically 10: keys, CRYPTO data of at most 64 KiB a direction,
-// up to four packets that came before their keys, and room for one packet. It
-// takes that from the Budget, and gives it back when both hellos were read and
-// the client has gone on; what does not fit is not read. The samples of the
-// spin bit take 1 KiB, once the bit moves as it should.
+// A Conn is some hundred octets. While the hellos are read it holds up to 210
+// KiB more, typically 10: keys, CRYPTO data of at most 64 KiB a direction, four
+// packets of up to 2 KiB that came before their keys, and room for one packet.
+// It takes that from the Budget, and gives it back when both hellos were read
+// and the client has gone on, or 256 packets were tried; what does not fit is not
+// read. The samples of the spin bit take 1 KiB, once the bit moves as it should.
 //
 // A Conn is owned by one goroutine. Outside of the handshake a datagram
 // allocates nothing.

@@ -7,10 +7,11 @@ import (
 
 // Bounds of the work on the Initial packets of one flow.
 const (
-	maxOpened = 256 // packets that are tried
-	maxDerive = 16  // key derivations
-	maxHeld   = 4   // packets that came before their keys
-	maxSent   = 8   // packet numbers that an ACK may name
+	maxOpened     = 256     // packets that are tried
+	maxDerive     = 16      // key derivations
+	maxHeld       = 4       // packets that came before their keys
+	maxHeldOctets = 2 << 10 // of one of them
+	maxSent       = 8       // packet numbers that an ACK may name
 )
 
 // What an opening costs beside its buffers: keys are four ciphers with their
@@ -174,7 +175,7 @@ func (o *opening) keysFor(version uint32) *initialKeys {
 // hold keeps a packet that came before the client's first: a mirror may deliver
 // the directions with different latency.
 func (o *opening) hold(p *packet) bool {
-	if len(o.keys) > 0 || len(o.held) >= maxHeld || len(p.dcid) > maxCID || !o.take(len(p.b)) {
+	if len(o.keys) > 0 || len(o.held) >= maxHeld || len(p.b) > maxHeldOctets || !o.take(len(p.b)) {
 		return false
 	}
 	kept := *p
