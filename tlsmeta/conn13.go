@@ -144,16 +144,13 @@ const maxSecondFlight = 6
 func (c *Conn) secondFlight(r *record) bool {
 	s, f := &c.srv, &c.cf
 	offered := c.Info.EarlyData == EarlyOffered
+	before := r.first.acked < s.finished.pos
+	if s.finished.at == 0 {
+		before = r.first.acked <= s.hello.pos && !(s.records == 0 && r.first.acked == s.hello.pos) || r.first.at < s.hello.at+c.half*9/10
+	}
 	switch {
-	case s.finished.at != 0:
-		if r.first.acked < s.finished.pos {
-			c.early(r)
-			return false
-		}
-	case r.first.acked <= s.hello.pos && !(s.records == 0 && r.first.acked == s.hello.pos):
-		c.early(r)
-		return false
-	case offered && r.n != s.fin && r.n != s.encrypted(endOfEarlyOctets) || r.first.at < s.hello.at+c.half*9/10:
+	case c.Info.EarlyData == EarlyNone: // a client that refuses the certificate does not wait for the Finished
+	case before, offered && r.n != s.fin && r.n != s.encrypted(endOfEarlyOctets): // an acknowledgment may run ahead of what the client has read
 		c.early(r)
 		return false
 	}
