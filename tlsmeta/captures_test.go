@@ -69,7 +69,7 @@ func readTalks(t testing.TB, path string) []*talk {
 			return all
 		}
 		var p packet.Packet
-		if d.Decode(f.Data, uint16(f.Link), uint32(f.Interface), f.WireLen, f.Time, &p) != packet.OK || p.Proto != packet.ProtoTCP && p.Proto != packet.ProtoUDP {
+		if d.Decode(f.Data, uint16(f.Link), f.Interface, f.WireLen, f.Time, &p) != packet.OK || p.Proto != packet.ProtoTCP && p.Proto != packet.ProtoUDP {
 			continue
 		}
 		from, to := endpoint{p.Src, p.SrcPort}, endpoint{p.Dst, p.DstPort}

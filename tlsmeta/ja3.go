@@ -1,7 +1,7 @@
 package tlsmeta
 
 import (
-	"crypto/md5" //nolint:gosec // JA3 is defined with MD5, as an identifier
+	"crypto/md5" // JA3 is defined with it, as an identifier
 	"encoding/hex"
 	"iter"
 	"strconv"
