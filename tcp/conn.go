@@ -75,8 +75,9 @@ const (
 // the caller (0 and 1) and keep their number whoever turns out to be the
 // client.
 type Conn struct {
-	Dirs [2]Dir
-	turn turn
+	Dirs   [2]Dir
+	turn   turn
+	second int64 // of the input's clock, at the latest packet
 
 	syns      [2]uint16 // SYN packets without ACK, by sender
 	synacks   [2]uint16
@@ -227,6 +228,9 @@ func (c *Conn) KnownRTT() int64 { return c.Dirs[0].rtt.base() + c.Dirs[1].rtt.ba
 func (c *Conn) Add(st *Store, p *packet.Packet, dir int, o *Opening, alike bool) (g Segment) {
 	if p.Flags&(packet.HeaderCut|packet.BadHeader) != 0 {
 		return g
+	}
+	if c.second = p.Now / 1e9; c.turn.numWaits > 0 && c.second != c.turn.second {
+		c.settleTurns(st, int(c.turn.client))
 	}
 	t := &p.TCP
 	d, r := &c.Dirs[dir], &c.Dirs[1-dir]

@@ -48,6 +48,8 @@ type turn struct {
 	min, max int64    // of think time, ns
 	waits    [4]int64 // from request to response, ns: of the latest, from which the base is still to be taken
 	numWaits uint8
+	client   uint8 // direction, when they were added
+	second   int64 // of the input's clock, when the latest was added
 	doubt    Reasons
 	times    dist // of think time
 }
@@ -137,6 +139,7 @@ func (c *Conn) think(st *Store, raw int64, client int) int64 {
 	}
 	u.waits[u.numWaits] = raw
 	u.numWaits++
+	u.client, u.second = uint8(client), c.second
 	base, solid := c.Half(1 - client)
 	if !solid {
 		base = 0
@@ -144,8 +147,8 @@ func (c *Conn) think(st *Store, raw int64, client int) int64 {
 	return max(raw-base, 0)
 }
 
-// settleTurns takes the base off the latest waits. It is put off as long as
-// possible, for the base becomes better known with time.
+// settleTurns takes the base off the latest waits. It is put off to the end of
+// the second of the input's clock, for the base becomes better known with time.
 func (c *Conn) settleTurns(st *Store, client int) {
 	u := &c.turn
 	base, solid := c.Half(1 - client)
