@@ -13,20 +13,25 @@ import (
 	"cmp"
 	"slices"
 
+	"mirrorscope/dnsmeta"
 	"mirrorscope/flow"
 	"mirrorscope/histogram"
 	"mirrorscope/packet"
 	"mirrorscope/path"
+	"mirrorscope/session"
 	"mirrorscope/tcp"
 )
 
 // Config bounds the memory of a Table.
 type Config struct {
-	Conversations int // the most conversations told apart; when there are more, the smaller half goes into Other
+	Conversations int  // the most conversations told apart; when there are more, the smaller half goes into Other
+	View          View // what a Summary holds beside conversations
+	Rows          int  // the most servers, names or endpoints of the view told apart, and the most certificates
 }
 
-// DefaultConfig allows about 100 MB.
-func DefaultConfig() Config { return Config{Conversations: 100_000} }
+// DefaultConfig allows about 200 MB, and of what a View needs beside the
+// conversations what is the same for all.
+func DefaultConfig() Config { return Config{Conversations: 100_000, Rows: 20_000} }
 
 // Key tells conversations apart. The client's port is not in it.
 type Key struct {
@@ -52,6 +57,36 @@ type Conversation struct {
 	Times       *Times                  // nil where the records carry no distributions
 	First, Last int64                   // ns since the Unix epoch: start of the first, end of the last connection
 	Points      []packet.PointID        // where it was seen, ascending; at most 64
+
+	Names            [2]string // by which DNS knew client and server, as the first connection told that knew; "" not known
+	Ends             Ends
+	TLS              *TLS // of what was not spoken: nil
+	HTTP             *HTTP
+	DNS              *DNS
+	Turns            int64 // requests with a response on connections that neither speak DNS nor HTTP in the clear
+	Unmeasured       int64 // requests over TCP with a response whose time is not known
+	Unasked          int64 // connections that failed before anything was asked
+	Phases           session.Phases
+	Waiting          Waiting
+	Missed, Recorded [2]int64 // octets of TCP that each side sent: acknowledged and not recorded; recorded, repeats once
+}
+
+// Ends tells more of connections that did not end by a close.
+type Ends struct {
+	ResetBy      [2]int64 // by client, by server; not behind a FIN
+	Foreign      int64    // ended by an RST that does not look like the host's own
+	FromServer   int64    // unreachable, as the server itself said
+	ResetsKnown  int64    // resets of which it is known who sent them
+	ResetsBehind int64    // of those, behind a FIN: nothing was lost
+}
+
+func (e *Ends) add(o *Ends) {
+	e.ResetBy[0] += o.ResetBy[0]
+	e.ResetBy[1] += o.ResetBy[1]
+	e.Foreign += o.Foreign
+	e.FromServer += o.FromServer
+	e.ResetsKnown += o.ResetsKnown
+	e.ResetsBehind += o.ResetsBehind
 }
 
 // Bytes is what both sides sent, in IP octets.
@@ -66,10 +101,84 @@ func (c *Conversation) Packets() int64 {
 // a close.
 func (c *Conversation) Errors() int64 {
 	n := int64(0)
-	for _, o := range [...]flow.Outcome{flow.Refused, flow.Unreachable, flow.Timeout, flow.HalfOpenTimeout, flow.Reset, flow.AbortedTimeout} {
-		n += c.Outcomes[o]
+	for o, connections := range c.Outcomes {
+		if failed(flow.Outcome(o)) {
+			n += connections
+		}
 	}
 	return n
+}
+
+// failed tells of an outcome that it is another than a close.
+func failed(o flow.Outcome) bool { return attempt(o) || o == flow.Reset || o == flow.AbortedTimeout }
+
+// attempt tells of an outcome that no connection came about.
+func attempt(o flow.Outcome) bool {
+	return o == flow.Refused || o == flow.Unreachable || o == flow.Timeout || o == flow.HalfOpenTimeout
+}
+
+// Requests is what was asked, as far as it can be told: requests of HTTP, queries
+// of DNS, and of other protocols over TCP what had a response.
+func (c *Conversation) Requests() int64 {
+	n := c.Turns
+	if c.HTTP != nil {
+		n += c.HTTP.Requests
+	}
+	if c.DNS != nil {
+		n += c.DNS.Queries
+	}
+	return n
+}
+
+// RequestErrors is how many requests were not answered, or with an error of the
+// server's: 5xx, a grpc-status other than OK, SERVFAIL and what is like it. A
+// connection that failed before anything was asked is one. 4xx and NXDOMAIN are
+// none.
+func (c *Conversation) RequestErrors() int64 {
+	n := c.Unasked
+	if h := c.HTTP; h != nil {
+		n += min(h.ServerErrors+h.GRPCErrors+h.Aborted, h.Requests)
+	}
+	if d := c.DNS; d != nil {
+		n += min(d.SERVFAIL+d.OtherErr+d.Timeouts, d.Queries)
+	}
+	return n
+}
+
+// ErrorRate is the share of RequestErrors in all that was tried. ok is false
+// where nothing was.
+func (c *Conversation) ErrorRate() (rate float64, ok bool) {
+	tried := c.Requests() + c.Unasked
+	if tried == 0 {
+		return 0, false
+	}
+	return float64(c.RequestErrors()) / float64(tried), true
+}
+
+// Response is the distribution of the server's response times, in ns. atMost
+// tells that they are upper bounds, as those of DNS over UDP are: the round trip
+// to the server is in them.
+func (c *Conversation) Response() (h *histogram.Histogram, atMost bool) {
+	switch {
+	case c.Times != nil && c.Times.Response.Count() > 0:
+		return &c.Times.Response, c.Times.AtMost
+	case c.DNS != nil:
+		return &c.DNS.Time, true
+	}
+	return &histogram.Histogram{}, false
+}
+
+// Name is what the server is called: by the clients' TLS handshakes, else by
+// DNS; "" not known.
+func (c *Conversation) Name() string {
+	if c.TLS != nil {
+		for _, n := range c.TLS.Names.Top() {
+			if n.Value != "" {
+				return n.Value
+			}
+		}
+	}
+	return c.Names[flow.Server]
 }
 
 // Summary is what a Table gives in the end.
@@ -78,6 +187,10 @@ type Summary struct {
 	Other         Conversation   // the connections of conversations that found no place; Key is empty
 	Missing       int64          // octets that each of Conversations may lack at most, because they went into Other before
 	Joined        int64          // records that were a further sight of a counted connection
+
+	TLS       *TLSServers    // with ViewTLS
+	DNS       *dnsmeta.Table // with ViewDNS
+	Endpoints *Endpoints     // with ViewHTTP
 }
 
 // Table takes records and gives a Summary.
@@ -86,13 +199,22 @@ type Table struct {
 	index   map[Key]int // into summary.Conversations
 	summary Summary
 	waiting map[uint64]*waiter // by flow.Record.ID: records whose path has not come
-	buckets int                // of their distributions
+	buckets int                // memory of what they hold
 }
 
 // New gives an empty Table.
 func New(c Config) *Table {
-	c.Conversations = max(c.Conversations, 1)
-	return &Table{config: c, index: map[Key]int{}, waiting: map[uint64]*waiter{}}
+	c.Conversations, c.Rows = max(c.Conversations, 1), max(c.Rows, 1)
+	t := &Table{config: c, index: map[Key]int{}, waiting: map[uint64]*waiter{}}
+	switch c.View {
+	case ViewTLS:
+		t.summary.TLS = newTLSServers(c.Rows)
+	case ViewDNS:
+		t.summary.DNS = dnsmeta.NewTable(c.Rows, c.Rows)
+	case ViewHTTP:
+		t.summary.Endpoints = newEndpoints(c.Rows)
+	}
+	return t
 }
 
 // Add takes one record. Only whole connections count: their intervals say the
@@ -103,10 +225,10 @@ func (t *Table) Add(r *flow.Record) {
 	}
 	c := single(r)
 	if r.Joined {
-		w := &waiter{client: r.Ends[flow.Client], repeats: c.repeats}
-		if t.buckets+c.times.weight <= maxBucketsWaiting {
-			w.times = c.times
-			t.buckets += w.times.weight
+		w := &waiter{client: r.Ends[flow.Client], outcome: r.Outcome, repeats: c.repeats, missed: c.missed, recorded: c.recorded, ends: c.ends, names: c.names}
+		if weight := c.times.weight + c.talk.weight; t.buckets+weight <= maxBucketsWaiting {
+			w.times, w.talk, w.weight = c.times, c.talk, weight
+			t.buckets += weight
 		}
 		t.waiting[r.ID] = w
 		return
@@ -120,7 +242,7 @@ func (t *Table) AddPath(p *path.Connection) {
 	c := joined(p, t.waiting)
 	for i := range p.Points {
 		if w := t.waiting[p.Points[i].Flow]; w != nil {
-			t.buckets -= w.times.weight
+			t.buckets -= w.weight
 			delete(t.waiting, p.Points[i].Flow)
 		}
 	}
@@ -146,6 +268,16 @@ func (t *Table) fold(c *connection) {
 		into = &t.summary.Conversations[len(t.summary.Conversations)-1]
 	}
 	into.add(c)
+	switch t.config.View {
+	case ViewTLS:
+		t.summary.TLS.add(c)
+	case ViewDNS:
+		if c.talk.DNS != nil {
+			t.summary.DNS.Add(c.key.Server, c.key.Network, c.talk.DNS)
+		}
+	case ViewHTTP:
+		t.summary.Endpoints.add(c)
+	}
 }
 
 // halve puts the conversations with the fewest bytes into Other, until half of
@@ -193,6 +325,68 @@ func (v *Conversation) add(c *connection) {
 		}
 		v.Times.add(&c.times)
 	}
+	v.name(&c.names)
+	v.Ends.add(&c.ends)
+	for side := range v.Missed {
+		v.Missed[side] += c.missed[side]
+		v.Recorded[side] += c.recorded[side]
+	}
+	v.listen(c)
+}
+
+// listen adds what the two ends of a connection said.
+func (v *Conversation) listen(c *connection) {
+	t := &c.talk
+	_, handshake := hello(&t.Report)
+	tlsFails := false
+	if i, _ := hello(&t.Report); i != nil {
+		if v.TLS == nil {
+			v.TLS = new(TLS)
+		}
+		v.TLS.add(&t.Report)
+		tlsFails = tlsFailed(i.Outcome)
+	}
+	asked := int64(0)
+	if t.HTTP != nil {
+		if v.HTTP == nil {
+			v.HTTP = new(HTTP)
+		}
+		h := httpOf(t.HTTP, t.ended)
+		v.HTTP.add(&h)
+		asked += h.Requests
+	}
+	if t.DNS != nil {
+		if v.DNS == nil {
+			v.DNS = new(DNS)
+		}
+		v.DNS.add(t.DNS)
+		asked += t.DNS.Queries
+	}
+	if asked == 0 {
+		v.Turns += t.turns
+		asked = t.turns
+	}
+	if t.DNS == nil {
+		v.Unmeasured += t.turns - t.measured
+	}
+	if asked == 0 && (failed(c.outcome) || tlsFails) {
+		v.Unasked++
+	}
+	if p := t.Phases; p != nil {
+		addPhases(&v.Phases, p)
+		if !attempt(c.outcome) {
+			w := waitingOf(p, &handshake, t.stalled, asked)
+			v.Waiting.add(&w)
+		}
+	}
+}
+
+func (v *Conversation) name(names *[2]string) {
+	for side, name := range names {
+		if v.Names[side] == "" {
+			v.Names[side] = name
+		}
+	}
 }
 
 // merge adds all that another conversation holds.
@@ -210,6 +404,35 @@ func (v *Conversation) merge(o *Conversation) {
 			v.Times = new(Times)
 		}
 		v.Times.merge(o.Times)
+	}
+	if o.TLS != nil {
+		if v.TLS == nil {
+			v.TLS = new(TLS)
+		}
+		v.TLS.merge(o.TLS)
+	}
+	if o.HTTP != nil {
+		if v.HTTP == nil {
+			v.HTTP = new(HTTP)
+		}
+		v.HTTP.add(o.HTTP)
+	}
+	if o.DNS != nil {
+		if v.DNS == nil {
+			v.DNS = new(DNS)
+		}
+		v.DNS.merge(o.DNS)
+	}
+	v.name(&o.Names)
+	v.Ends.add(&o.Ends)
+	v.Turns += o.Turns
+	v.Unmeasured += o.Unmeasured
+	v.Unasked += o.Unasked
+	addPhases(&v.Phases, &o.Phases)
+	v.Waiting.add(&o.Waiting)
+	for side := range v.Missed {
+		v.Missed[side] += o.Missed[side]
+		v.Recorded[side] += o.Recorded[side]
 	}
 }
 

@@ -61,9 +61,10 @@ next:
 		r.ID = uint64(i + 1)
 		for n, g := range all {
 			o := &g[0]
-			turned := o.Ends[0] == r.Ends[1] && o.Ends[1] == r.Ends[0]
+			straight := same(&o.Ends[0], &r.Ends[0]) && same(&o.Ends[1], &r.Ends[1])
+			turned := same(&o.Ends[0], &r.Ends[1]) && same(&o.Ends[1], &r.Ends[0])
 			seen := slices.ContainsFunc(g, func(x flow.Record) bool { return x.Point == r.Point })
-			if (o.Ends == r.Ends || turned) && !seen {
+			if (straight || turned) && !seen {
 				all[n] = append(g, r)
 				continue next
 			}
@@ -84,7 +85,7 @@ func pathOf(g []flow.Record) path.Connection {
 	}
 	p := path.Connection{Network: best.Network, Proto: best.Proto, Ends: best.Ends, Start: best.Start, End: best.End, Outcome: best.Outcome, RTT: best.Handshake.RTT}
 	for i, r := range g {
-		if r.Ends != best.Ends {
+		if !same(&r.Ends[0], &best.Ends[0]) {
 			r.Sent[0], r.Sent[1] = r.Sent[1], r.Sent[0]
 		}
 		p.Points = append(p.Points, path.Point{ID: r.Point, Flow: r.ID})

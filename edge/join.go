@@ -18,6 +18,11 @@ type connection struct {
 	rtt        int64      // of the handshake, ns; tcp.Absent where not measured
 	repeats    [2]Repeats // at the points of sent
 	times      sample
+	talk       talk
+	ends       Ends
+	names      [2]string
+	missed     [2]int64 // at the points of sent
+	recorded   [2]int64
 	points     []packet.PointID
 }
 
@@ -30,12 +35,38 @@ func keyOf(network packet.NetworkID, proto uint8, ends *[2]flow.Endpoint) Key {
 func single(r *flow.Record) connection {
 	c := connection{
 		key: keyOf(r.Network, r.Proto, &r.Ends), start: r.Start, end: r.End, sent: r.Sent, outcome: r.Outcome, rtt: tcp.Absent,
-		repeats: [2]Repeats{repeatsOf(r, flow.Client), repeatsOf(r, flow.Server)}, times: sampleOf(r), points: []packet.PointID{r.Point},
+		repeats: [2]Repeats{repeatsOf(r, flow.Client), repeatsOf(r, flow.Server)}, times: sampleOf(r), talk: talkOf(r), ends: endsOf(r),
+		points: []packet.PointID{r.Point},
+	}
+	for side := range r.Ends {
+		c.names[side] = r.Ends[side].Name
+		c.missed[side], c.recorded[side] = r.TCP.Sides[side].Missed, r.TCP.Sides[side].Recorded
 	}
 	if r.HasHandshake && r.Handshake.State == tcp.Measured {
 		c.rtt = r.Handshake.RTT
 	}
 	return c
+}
+
+// endsOf tells who ended a connection.
+func endsOf(r *flow.Record) (e Ends) {
+	if r.RSTForeign {
+		e.Foreign = 1
+	}
+	switch r.Outcome {
+	case flow.Reset:
+		e.ResetsKnown = 1
+		if r.ResetAfterFIN {
+			e.ResetsBehind = 1
+		} else {
+			e.ResetBy[r.ResetBy] = 1
+		}
+	case flow.Unreachable:
+		if r.Unreachable.OK && r.Unreachable.By == r.Ends[flow.Server].Addr {
+			e.FromServer = 1
+		}
+	}
+	return e
 }
 
 // joined is a connection that several points recorded: the path tells which of
@@ -44,6 +75,7 @@ func joined(p *path.Connection, waiting map[uint64]*waiter) connection {
 	c := connection{
 		key: keyOf(p.Network, p.Proto, &p.Ends), start: p.Start, end: p.End, sent: p.Sent, outcome: p.Outcome, rtt: p.RTT,
 	}
+	told := false
 	for i := range p.Points {
 		x := &p.Points[i]
 		c.points = append(c.points, x.ID)
@@ -51,14 +83,25 @@ func joined(p *path.Connection, waiting map[uint64]*waiter) connection {
 		if w == nil {
 			continue
 		}
-		if w.client != p.Ends[flow.Client] { // it took the client for the server
-			w.repeats[flow.Client], w.repeats[flow.Server] = w.repeats[flow.Server], w.repeats[flow.Client]
+		if !same(&w.client, &p.Ends[flow.Client]) { // it took the client for the server
 			w.times.swap()
+			w.talk.swap()
+			w.swap()
 		}
 		for side := range c.repeats {
 			if p.Primary[side] == i {
 				c.repeats[side] = w.repeats[side]
+				c.missed[side], c.recorded[side] = w.missed[side], w.recorded[side]
 			}
+			if c.names[side] == "" {
+				c.names[side] = w.names[side]
+			}
+		}
+		if w.outcome == p.Outcome && !told {
+			c.ends, told = w.ends, true
+		}
+		if w.talk.better(&c.talk) {
+			c.talk = w.talk
 		}
 		if w.times.better(&c.times) {
 			c.times = w.times
@@ -68,14 +111,35 @@ func joined(p *path.Connection, waiting map[uint64]*waiter) connection {
 	return c
 }
 
-// maxBucketsWaiting bounds the distributions of the records that wait, in
-// buckets of 16 octets. A record that finds no room waits without: then another
-// point's stand for the connection.
+// same tells whether two sights mean the same end. They may know it by different
+// names.
+func same(a, b *flow.Endpoint) bool {
+	return a.Addr == b.Addr && a.Port == b.Port && a.HasPort == b.HasPort
+}
+
+// maxBucketsWaiting bounds what the records that wait hold, in buckets of 16
+// octets. A record that finds no room waits without: then another point's stand
+// for the connection.
 const maxBucketsWaiting = 2 << 20
 
 // waiter is what is kept of a record until the path of its connection comes.
 type waiter struct {
-	client  flow.Endpoint
-	repeats [2]Repeats
-	times   sample
+	client           flow.Endpoint
+	outcome          flow.Outcome
+	ends             Ends
+	names            [2]string
+	repeats          [2]Repeats
+	missed, recorded [2]int64
+	times            sample
+	talk             talk
+	weight           int // of times and talk
+}
+
+// swap exchanges the roles.
+func (w *waiter) swap() {
+	for _, x := range []*[2]int64{&w.missed, &w.recorded, &w.ends.ResetBy} {
+		x[0], x[1] = x[1], x[0]
+	}
+	w.repeats[0], w.repeats[1] = w.repeats[1], w.repeats[0]
+	w.names[0], w.names[1] = w.names[1], w.names[0]
 }

@@ -49,6 +49,15 @@ func merge(into, h *histogram.Histogram) {
 		return
 	}
 	into.Merge(h)
+	shrink(into)
+}
+
+func add(into *histogram.Histogram, ns int64) {
+	into.Add(ns)
+	shrink(into)
+}
+
+func shrink(into *histogram.Histogram) {
 	for len(into.Buckets()) > maxBuckets {
 		into.Downscale(into.Scale() - 1)
 	}
