@@ -1,0 +1,36 @@
+package session
+
+import (
+	"testing"
+	"unsafe"
+
+	"mirrorscope/dnsmeta"
+	"mirrorscope/httpmeta"
+	"mirrorscope/stream"
+	"mirrorscope/tlsmeta"
+	"mirrorscope/tlsmeta/quic"
+)
+
+// TestSizes guards what each flow of a protocol costs.
+func TestSizes(t *testing.T) {
+	for _, s := range []struct {
+		name      string
+		size, max uintptr
+	}{
+		{"Session", unsafe.Sizeof(Session{}), 296},
+		{"sniff", unsafe.Sizeof(sniff{}), 480},
+		{"stream.Stream", unsafe.Sizeof(stream.Stream{}), 192},
+		{"tlsmeta.Conn", unsafe.Sizeof(tlsmeta.Conn{}), 1448},
+		{"httpTalk", unsafe.Sizeof(httpTalk{}), 1368},
+		{"httpmeta.Conn", unsafe.Sizeof(httpmeta.Conn{}), 520},
+		{"dnsTalk", unsafe.Sizeof(dnsTalk{}), 248},
+		{"dnsmeta.Conn", unsafe.Sizeof(dnsmeta.Conn{}), 240},
+		{"quic.Conn", unsafe.Sizeof(quic.Conn{}), 672},
+		{"tlsmeta.DTLS", unsafe.Sizeof(tlsmeta.DTLS{}), 1016},
+	} {
+		t.Logf("%-14s %4d octets", s.name, s.size)
+		if s.size > s.max {
+			t.Errorf("%s takes %d octets, want at most %d", s.name, s.size, s.max)
+		}
+	}
+}
