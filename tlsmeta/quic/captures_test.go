@@ -18,6 +18,7 @@ import (
 	"mirrorscope/internal/needs"
 	decode "mirrorscope/packet"
 	"mirrorscope/pool"
+	"mirrorscope/tlsmeta"
 )
 
 // truth is what tshark says of a capture; TRUTH.md beside the captures explains
@@ -230,5 +231,42 @@ func TestCaptures(t *testing.T) {
 	t.Logf("%d hellos, %d published fingerprints, %d fields, %d differ without an explanation", hellos, published, fields, wrong)
 	if hellos < 60 || published == 0 {
 		t.Error("the truth was not read")
+	}
+}
+
+// TestCaptureTimes compares durations with the record times of the frames that
+// bound them, by their number in the capture, as tshark lists them.
+func TestCaptureTimes(t *testing.T) {
+	const us = int64(1000)
+	for _, tc := range []struct {
+		name                  string
+		server, client, total int64
+		set                   func(*Info) bool
+	}{
+		{"tcpdump-quic_vn.pcap", 11148 * us, 737 * us, 23340 * us, // frames 3-4, 4-7, 1-17
+			func(i *Info) bool {
+				return i.VersionNegotiation && i.Version == 1 && slices.Equal(i.ServerVersions, []uint32{1, 0x1a2a3a4a}) && i.Short == 10
+			}},
+		{"zeek-handshake.pcap", 4574 * us, 32981 * us, 37659 * us, // 5-6, 6-8, 5-9
+			func(i *Info) bool { return !i.Retry && !i.VersionNegotiation }},
+		{"zeek-retry.pcap", 36579 * us, 1879 * us, 72809 * us, // 7-8, 8-10, 5-11
+			func(i *Info) bool { return i.Retry && i.SNI == "server4:443" }},
+		{"zeek-quicv2-http3-443.pcap", 3692 * us, 693 * us, 5404 * us, // 1-2, 2-5, 1-7
+			func(i *Info) bool { return i.Version == 0x6b3343cf }},
+	} {
+		budget := pool.Budget{Max: 1 << 20}
+		all := replay(t, filepath.Join(needs.Captures(t), "dev", "quic", tc.name), &budget)
+		if len(all) != 1 {
+			t.Errorf("%s: %d flows", tc.name, len(all))
+		}
+		for _, c := range all {
+			i, h := c.Report(false), c.Handshake()
+			if want := (Handshake{RTT: tc.client + tc.server, Client: tc.client, Server: tc.server, Total: tc.total}); h != want {
+				t.Errorf("%s: %+v, want %+v", tc.name, h, want)
+			}
+			if i.Outcome != tlsmeta.Completed || !tc.set(&i) || i.Undecryptable+i.Cut+i.Duplicates+i.Malformed+i.Dropped != 0 {
+				t.Errorf("%s: %+v", tc.name, i)
+			}
+		}
 	}
 }

@@ -73,7 +73,7 @@
 //     like. One of both must be off by more than four deviations. An endpoint
 //     that draws shows it in its own direction however the other reflects it;
 //   - no more than one packet in eight contradicts the order above;
-//   - there are 16 flanks for each new connection id;
+//   - there are 16 flanks for each time that this happened;
 //   - the least sample is not above four handshake round trips: an application
 //     that talks in turns, with pauses, shows the pauses.
 //

@@ -50,8 +50,11 @@ type Spin struct {
 // it fell silent; else the input or the memory ended, and it might have gone on.
 //
 // The handshake is Completed once a packet with a short header of the client
-// was recorded; Failed if CONNECTION_CLOSE was, in an Initial packet. A flow
-// without a client's first packet, and without that proof, has no outcome.
+// was recorded; Failed if CONNECTION_CLOSE was, in an Initial packet. What an
+// end encrypts when it gives up later looks like silence: Abandoned. So does a
+// flow of which the server's direction is not recorded at all: the caller knows
+// whether it ever is. A flow without a client's first packet, and without that
+// proof, has no outcome.
 func (c *Conn) Report(ended bool) Info {
 	i := c.info
 	i.Spin = c.spin.report(c.Handshake().RTT)

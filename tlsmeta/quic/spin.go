@@ -23,7 +23,7 @@ type spin struct {
 	samples   *samples // nil until the first
 	refused   bool     // there was no memory for them
 	probation uint8
-	restarts  uint32
+	restarts  uint32 // times that the order was lost
 }
 
 // spinSide is one direction.
@@ -73,7 +73,7 @@ type sample struct {
 func (s *spin) packet(role int, bit bool, cid []byte, at int64, budget *pool.Budget) {
 	me, peer := &s.sides[role], &s.sides[1-role]
 	if h := hash(cid); !me.started || h != me.cid {
-		if me.started {
+		if me.flanks|peer.flanks != 0 || me.pendingAt|peer.pendingAt != 0 {
 			s.restart()
 		}
 		me.started, me.cid, me.raw, me.value = true, h, bit, bit
@@ -109,9 +109,9 @@ func (s *spin) packet(role int, bit bool, cid []byte, at int64, budget *pool.Bud
 }
 
 // restart lets flanks pass unmeasured until they have come in order for a
-// while. Behind lost packets, or where an end has begun at 0 anew, more than one
-// may run round, and then the time between two is no round trip. They get into
-// each other's way, most often within a round.
+// while. Behind lost packets, or where an end has begun at 0 anew when its bit
+// was 1, more than one may run round, and then the time between two is no round
+// trip. They get into each other's way, most often within a round.
 func (s *spin) restart() {
 	s.probation = probation
 	s.restarts = add(s.restarts, 1)
