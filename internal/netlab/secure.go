@@ -270,12 +270,16 @@ func getResponse(r *bufio.Reader) error {
 	if err != nil {
 		return err
 	}
-	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("status %s", res.Status)
+		err = fmt.Errorf("status %s", res.Status)
 	}
-	_, err = io.Copy(io.Discard, res.Body)
-	return err
+	return errors.Join(err, drain(res))
+}
+
+// drain reads a response to its end.
+func drain(res *http.Response) error {
+	_, err := io.Copy(io.Discard, res.Body)
+	return errors.Join(err, res.Body.Close())
 }
 
 // leave sends the ClientHello and closes, in order or with a reset.

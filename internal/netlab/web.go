@@ -179,7 +179,11 @@ func byHand(c net.Conn, fetches []fetch) error {
 			return err
 		}
 		for waiting++; waiting > 0 && !f.next; waiting-- {
-			if err := takeResponse(r); err != nil {
+			res, err := http.ReadResponse(r, nil)
+			if err != nil {
+				return err
+			}
+			if err := drain(res); err != nil {
 				return err
 			}
 		}
@@ -236,16 +240,6 @@ func (f fetch) ask(w io.Writer, r *bufio.Reader) error {
 	return nil
 }
 
-func takeResponse(r *bufio.Reader) error {
-	res, err := http.ReadResponse(r, nil)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	_, err = io.Copy(io.Discard, res.Body)
-	return err
-}
-
 // concurrent is a client of HTTP/2 that asks for everything at once.
 func (l web) concurrent(c net.Conn, fetches []fetch) error {
 	transport := &http.Transport{Protocols: &http.Protocols{}, DisableCompression: true}
@@ -279,9 +273,7 @@ func (l web) concurrent(c net.Conn, fetches []fetch) error {
 		if err != nil {
 			return err
 		}
-		defer res.Body.Close()
-		_, err = io.Copy(io.Discard, res.Body)
-		return err
+		return drain(res)
 	}
 	var g errgroup.Group
 	for i, f := range fetches {

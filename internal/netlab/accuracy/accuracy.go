@@ -18,6 +18,9 @@ type Tool interface {
 	// Version is the first line of what the tool says of itself, empty for
 	// our own.
 	Version() string
+	// Application tells whether anything is read of what it says about the
+	// protocols above TCP.
+	Application() bool
 	// Measure reads one capture and gives a result for each connection it
 	// finds.
 	Measure(path string) ([]Connection, error)

@@ -90,7 +90,7 @@ var parts = []struct {
 // Rows are the rows of all parts.
 var Rows = slices.Concat(transportRows, tlsRows, webRows, phaseRows)
 
-// transportRows are about TCP. Where Found is well below the target, page.go of the
+// transportRows are about TCP, over the scenarios that are about TCP alone. Where Found is well below the target, page.go of the
 // command says why.
 var transportRows = []Row{
 	{"Retransmitted packets, any tap", "flows", "exact", 1, 1,
@@ -136,9 +136,9 @@ var transportRows = []Row{
 	{"Connection set-up", times, "± max(0.1 ms, 1 %)", 1, 0.97, setup},
 	{"Round trip, base of each half", times, "± max(0.1 ms, 1 %)", 0.98, 0.95, base},
 	// In a short connection the handshake alone shows the server's half, with the jitter of that packet.
-	{"Response time: least, median, most", times, "± max(0.3 ms, 1 %)", 0.8, 0.65, speaking(netlab.Speaks{}, response)},
-	{"The same against the server's own time, with the jitter of the path", times, "", 0, 0.7, speaking(netlab.Speaks{}, serverTime)},
-	{"Requests and responses counted", "connections", "exact", 1, 1, speaking(netlab.Speaks{}, turns)},
+	{"Response time: least, median, most", times, "± max(0.3 ms, 1 %)", 0.8, 0.65, response},
+	{"The same against the server's own time, with the jitter of the path", times, "", 0, 0.7, serverTime},
+	{"Requests and responses counted", "connections", "exact", 1, 1, turns},
 	{"Keep-alives", "connections", "exact", 1, 0.95, func(c *view, s *Score) {
 		if c.whole() {
 			s.number(c.where(2), c.got.KeepAlives, float64(c.truth.Sides[0].KeepAlives+c.truth.Sides[1].KeepAlives), equal)

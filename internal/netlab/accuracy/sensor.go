@@ -15,6 +15,7 @@ type Sensor struct {
 }
 
 func (s Sensor) Name() string    { return "Mirrorscope" }
+func (Sensor) Application() bool { return true }
 func (s Sensor) Version() string { return "" }
 
 // measured is the state of a value that is claimed.

@@ -32,6 +32,9 @@ func (t *Table) Score(row, tool int) *Score { return &t.scores[row][tool] }
 // Add measures the captures of one run with every tool and compares.
 func (t *Table) Add(s netlab.Scenario, r *netlab.Result) error {
 	for tool := range t.Tools {
+		if s.Speaks != (netlab.Speaks{}) && !t.Tools[tool].Application() {
+			continue
+		}
 		all, err := measureAll(t.Tools[tool], r)
 		if err != nil {
 			return err
@@ -48,6 +51,9 @@ func (t *Table) compare(s netlab.Scenario, r *netlab.Result, tool int, all map[s
 	for _, capture := range r.Truth.Captures {
 		for _, v := range views(s, r, capture, all) {
 			for row := range Rows {
+				if row < len(transportRows) && s.Speaks != (netlab.Speaks{}) {
+					continue
+				}
 				Rows[row].add(&v, &t.scores[row][tool])
 			}
 		}

@@ -15,6 +15,7 @@ type fake struct {
 
 func (f fake) Name() string                         { return f.name }
 func (f fake) Version() string                      { return "" }
+func (f fake) Application() bool                    { return true }
 func (f fake) Measure(string) ([]Connection, error) { return f.said, nil }
 
 // TestTable: a tool that is right, one that is wrong and one that says little,

@@ -16,6 +16,7 @@ type Tcptrace struct {
 }
 
 func (t Tcptrace) Name() string    { return "tcptrace" }
+func (Tcptrace) Application() bool { return false }
 func (t Tcptrace) Version() string { return firstLine(t.Path, "-v") }
 
 // pair is a line with the same key for both directions.

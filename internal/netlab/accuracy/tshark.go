@@ -17,6 +17,7 @@ type Tshark struct {
 }
 
 func (t Tshark) Name() string    { return "tshark" }
+func (Tshark) Application() bool { return false }
 func (t Tshark) Version() string { return firstLine(t.Path, "--version") }
 
 // columns are the fields asked of tshark, in this order.

@@ -21,13 +21,14 @@ in the middle and at the server, and over worse captures made from those: every 
 one direction only, begun in mid-stream, frames cut.
 
 Over the same network real programs speak TLS and HTTP: crypto/tls and net/http of Go, and OpenSSL. They write down their keys, and with
-those the lab reads all that it carried: it knows the octet that ends a handshake, and the packet in which it passed each tap. Server's
-keys, look-ups, clients and handlers take as long as they are told to, and the programs keep their own clocks. What an end took is from the
-packet that completed what it waited for to the packet in which it answered, both at its own device.
+those the lab reads all that it carried: it knows the octet that ends a handshake, and the packet in which that passed each tap. Keys,
+look-ups, clients and handlers take as long as they are told to, and the programs keep their own clocks. What an end took is the time from
+the packet that completed what it waited for to the packet in which it answered, both at its own device.
 
 Each cell has **exact / withheld / wrong**, and the worst error of a claim where there is one. Exact is within the target's tolerance;
 withheld is not said, or marked as not certain; wrong is claimed and not so. Where a tool has no such number, every case is withheld;
-a tool of which no figure of a table is read has no column there. is what one side of a connection sent. The runs are real, so figures differ a little from one run to the next.
+a tool of which no figure of a table is read has no column there. A flow is what one side of a connection sent. The runs are real, so
+figures differ a little from one run to the next.
 
 `
 
