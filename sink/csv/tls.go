@@ -51,6 +51,7 @@ var tlsColumns = func() []column {
 				return appendReasons(dst, r.TLS.Handshake.State, r.TLS.Handshake.Reasons)
 			}},
 			time("total_us", func(h *session.Handshake) int64 { return h.Total }),
+			time("perceived_us", func(h *session.Handshake) int64 { return h.Perceived }),
 			time("network_us", func(h *session.Handshake) int64 { return h.Network }),
 			time("server_us", func(h *session.Handshake) int64 { return h.Server }),
 			time("client_us", func(h *session.Handshake) int64 { return h.Client }),

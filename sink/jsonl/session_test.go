@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/big"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -80,7 +82,7 @@ func TestTLS(t *testing.T) {
 			"client_certificate": onlyIf(i.ClientCertificateKnown, i.ClientCertificate), "sslv2_hello": onlyIf(i.JA4 != "", i.SSLv2Hello),
 			"certificates_cut": onlyIf(i.Certificates != nil, i.CertificatesCut), "outcome": clean(i.Outcome.String()), "alert": nil,
 			"handshake.state":    r.TLS.Handshake.State.String(),
-			"handshake.total_us": us(r.TLS.Handshake.Total), "handshake.network_us": us(r.TLS.Handshake.Network),
+			"handshake.total_us": us(r.TLS.Handshake.Total), "handshake.perceived_us": us(r.TLS.Handshake.Perceived), "handshake.network_us": us(r.TLS.Handshake.Network),
 			"handshake.server_us": us(r.TLS.Handshake.Server), "handshake.client_us": us(r.TLS.Handshake.Client),
 		}
 		if i.Alert != nil {
@@ -376,6 +378,79 @@ func TestOddNumbers(t *testing.T) {
 	})
 	if got := o.at("dns.names").([]any)[0].(map[string]any)["type"]; got != "TYPE65280" {
 		t.Errorf("type = %v", got)
+	}
+}
+
+// What a Report has, a line has: some record becomes another line when a field
+// changes.
+func TestEveryFieldShows(t *testing.T) {
+	hidden := []string{ // they serve others, or do not apply to QUIC
+		".QUIC.Info.Info.Offered", ".QUIC.Info.Info.SSLv2Hello", ".QUIC.Info.Info.ClientCertificate", ".QUIC.Info.Info.ClientCertificateKnown",
+		".QUIC.Info.Info.STARTTLS", ".QUIC.Info.Info.CertificatesCut", ".QUIC.Info.ServerInitial", ".QUIC.Info.ClientAnswer",
+		".QUIC.Info.ClientFinished", ".QUIC.Info.ClientShort", ".QUIC.Info.Spin.Edges",
+	}
+	enc := NewEncoder(sinktest.Sample())
+	shows := map[string]bool{}
+	for _, r := range append(sinktest.Sessions(), sinktest.Odd()) {
+		before := string(enc.AppendRecord(nil, &r))
+		leaves("", reflect.ValueOf(&r.Report).Elem(), func(path string, change func()) {
+			change()
+			shows[path] = string(enc.AppendRecord(nil, &r)) != before || shows[path]
+			change()
+			if string(enc.AppendRecord(nil, &r)) != before {
+				t.Fatalf("%s did not change back", path)
+			}
+		})
+	}
+	for path, ok := range shows {
+		if ok == slices.Contains(hidden, path) {
+			t.Errorf("%s shows: %v", path, ok)
+		}
+	}
+	if len(shows) < 150 {
+		t.Errorf("%d fields were looked at", len(shows))
+	}
+}
+
+// leaves calls f for each value that v holds. change makes it another, and the
+// second time what it was.
+func leaves(path string, v reflect.Value, f func(path string, change func())) {
+	if v.Type() == reflect.TypeFor[histogram.Histogram]() {
+		return // TestHTTP and TestDNS look at them
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			leaves(path, v.Elem(), f)
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if field := v.Type().Field(i); field.IsExported() {
+				leaves(path+"."+field.Name, v.Field(i), f)
+			}
+		}
+	case reflect.Slice, reflect.Array:
+		for i := range v.Len() {
+			leaves(path+"[]", v.Index(i), f)
+		}
+	case reflect.Bool:
+		f(path, func() { v.SetBool(!v.Bool()) })
+	case reflect.String:
+		f(path, func() {
+			if s, ok := strings.CutPrefix(v.String(), "other "); ok {
+				v.SetString(s)
+			} else {
+				v.SetString("other " + s)
+			}
+		})
+	case reflect.Int, reflect.Int64:
+		f(path, func() { v.SetInt(v.Int() ^ 1) })
+	default:
+		bit := uint64(1)
+		if v.Uint() == 2 {
+			bit = 2 // 3 may be beyond what has a name
+		}
+		f(path, func() { v.SetUint(v.Uint() ^ bit) })
 	}
 }
 

@@ -31,6 +31,7 @@ func (e *Encoder) tls(dst []byte, t *session.TLS) []byte {
 	h := &t.Handshake
 	dst = e.state(append(appendKey(dst, "handshake"), '{'), h.State, h.Reasons)
 	dst = appendDuration(dst, `,"total_us":`, h.Total)
+	dst = appendDuration(dst, `,"perceived_us":`, h.Perceived)
 	dst = appendDuration(dst, `,"network_us":`, h.Network)
 	dst = appendDuration(dst, `,"server_us":`, h.Server)
 	dst = appendDuration(dst, `,"client_us":`, h.Client)

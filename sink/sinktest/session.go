@@ -50,7 +50,7 @@ func TLS() flow.Record {
 			JA3: "cd08e31494f9531f560d64c695473da9", JA3S: "eb1d94daa7e0344597e756a1fb6e7054", JA4: "t13d1516h2_8daaf6152771_b186095e22b6",
 			Resumed: true, EarlyData: tlsmeta.EarlyAccepted, ECH: true, ClientCertificateKnown: true, Outcome: tlsmeta.Completed,
 		},
-		Handshake: session.Handshake{State: tcp.Measured, Total: 190_005, Network: 100_002, Server: 70_003, Client: 20_000},
+		Handshake: session.Handshake{State: tcp.Measured, Total: 190_005, Perceived: 190_105, Network: 100_002, Server: 70_003, Client: 20_000},
 	}
 	return r
 }
@@ -78,7 +78,7 @@ func oldTLS() flow.Record {
 			Outcome:            tlsmeta.Completed,
 		},
 		Handshake: session.Handshake{
-			State: tcp.Bounded, Reasons: tcp.LostBeforeOP | tcp.CaptureLoss, Total: 1_900_000, Network: tcp.Absent, Server: tcp.Absent, Client: tcp.Absent,
+			State: tcp.Bounded, Reasons: tcp.LostBeforeOP | tcp.CaptureLoss, Total: 1_900_000, Perceived: tcp.Absent, Network: tcp.Absent, Server: tcp.Absent, Client: tcp.Absent,
 		},
 	}
 	r.Phases = &session.Phases{TCP: 300_000, Prelude: 34_567, ClientIdle: 500_000, TLS: 400_000}
@@ -94,7 +94,7 @@ func refusedTLS() flow.Record {
 			Certificates: []tlsmeta.Certificate{{Subject: "CN=self"}}, Outcome: tlsmeta.Failed,
 			Alert: &tlsmeta.Alert{Level: tlsmeta.AlertFatal, Description: 48},
 		},
-		Handshake: session.Handshake{Reasons: tcp.Midstream, Total: tcp.Absent, Network: tcp.Absent, Server: tcp.Absent, Client: tcp.Absent},
+		Handshake: session.Handshake{Reasons: tcp.Midstream, Total: tcp.Absent, Perceived: tcp.Absent, Network: tcp.Absent, Server: tcp.Absent, Client: tcp.Absent},
 	}
 	return r
 }
@@ -131,7 +131,7 @@ func dtls() flow.Record {
 	r := udp(4433)
 	r.TLS = &session.TLS{
 		Info:      tlsmeta.Info{Version: 0xfefd, Offered: 0xfefc, Cipher: 0xc02b, JA3: "x", JA3S: "y", JA4: "d", Outcome: tlsmeta.Completed},
-		Handshake: session.Handshake{Total: tcp.Absent, Network: tcp.Absent, Server: tcp.Absent, Client: tcp.Absent},
+		Handshake: session.Handshake{State: tcp.Measured, Total: 800_000, Perceived: tcp.Absent, Network: tcp.Absent, Server: tcp.Absent, Client: tcp.Absent},
 	}
 	return r
 }
