@@ -148,10 +148,13 @@ func (c *Conn) Gap(fromClient bool, n, at int64) {
 	}
 	h.started = h.started && n > 0
 	h.pos += n
-	if h.state != stateLost && h.state != stateDead && h.state != stateTunnel {
+	if h.state != stateLost && !h.trying && h.state != stateDead && h.state != stateTunnel {
 		c.losses.Lost++
 	}
 	c.lose(h)
+	if h.side == server && h.state == stateLost {
+		h.state, h.trying, h.resumed = stateStart, true, true // a response may begin right behind
+	}
 }
 
 // Closed says that a side sends no more (FIN): a response that ends with the
@@ -208,12 +211,13 @@ func (c *Conn) Next(e *Exchange) bool {
 
 // nextStream hands out an exchange of HTTP/2.
 func (c *Conn) nextStream(e *Exchange) bool {
-	if c.handed == len(c.finished) {
-		c.finished, c.handed = c.finished[:0], 0
+	if len(c.finished) == 0 {
 		return false
 	}
 	*e = c.finished[c.handed]
-	c.handed++
+	if c.handed++; c.handed == len(c.finished) {
+		c.finished, c.handed = c.finished[:0], 0
+	}
 	return true
 }
 
@@ -281,7 +285,7 @@ func (c *Conn) mayResume(h *half) bool {
 		return true
 	}
 	s := &c.half[server]
-	return s.state == stateLost || s.state == stateStart && c.nextResp == c.nextReq
+	return s.state == stateLost || s.trying || s.state == stateStart && c.nextResp == c.nextReq
 }
 
 // intern sets the names of a request. port is what its scheme leaves out.

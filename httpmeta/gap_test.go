@@ -41,7 +41,15 @@ func TestGaps(t *testing.T) {
 			GET h /a [6-6 56-84] → ? broken
 			? → 1.1 200 [7-7 s5]
 			GET h /a [8-8 84-112] → 1.1 200 [9-9 s7]`, Losses{Lost: 1}},
-		{"a response's head: what comes behind it is not tried", []chunk{c(get), sGap(40), s("HTTP/1.1 404 in a body\r\n\r\n"), c(get), s(ok)},
+		{"before a response", []chunk{c(get), sGap(40), s(ok), c(get), s(ok)},
+			`GET h /a [1-1 0-28] → 1.1 200 [3-3 40] broken
+			GET h /a [4-4 28-56] → 1.1 200 [5-5 78]`, Losses{Lost: 1}},
+		{"before a response, and more than one request waits", []chunk{c(get), s(ten), c(get), sGap(40), s(ok), c(get), s(ok)},
+			`GET h /a [1-1 0-28] → 1.1 200 [2-? 0]
+			GET h /a [3-3 28-56] → ? broken
+			? → 1.1 200 [5-5 79]
+			GET h /a [6-6 56-84] → 1.1 200 [7-7 117]`, Losses{Lost: 1}},
+		{"a response's head: its body is not tried in a turn", []chunk{c(get), sGap(40), s("a body\r\nHTTP/1.1 404 in a body\r\n\r\n"), c(get), s(ok)},
 			`GET h /a [1-1 0-28] → ? broken
 			GET h /a [4-4 28-56] → 1.1 200 [5-5 s3]`, Losses{Lost: 1}},
 		{"in a response's head", []chunk{c(get), s("HTTP/1.1 200 OK\r\nCont"), sGap(4), s("ength: 0\r\n\r\n"), c(get), s(ok)},
@@ -59,6 +67,7 @@ func TestGaps(t *testing.T) {
 		{"a response among several that wait", []chunk{c(get + get), s(ok), sGap(38), s(ok), c(get), s(ok)},
 			`GET h /a [1-1 0-28] → 1.1 200 [2-2 0]
 			GET h /a [1-1 28-56] → ? broken
+			? → 1.1 200 [4-4 76]
 			GET h /a [5-5 56-84] → ? broken
 			? → 1.1 200 [6-6 114]`, Losses{Lost: 1}},
 		{"in a request's head", []chunk{c("GET /a HT"), cGap(10), c("Host: h\r\n\r\n"), s(ok), c(get), s(ok)},

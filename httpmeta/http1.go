@@ -93,13 +93,10 @@ func (c *Conn) response(h *half, hd *head) {
 // answered gives the exchange that a final response belongs to. Where that is
 // not certain, it is one without a request.
 func (c *Conn) answered(h *half) *entry {
-	if c.doubt > c.nextResp {
-		// No request came since the server's octets were missed. If one is
-		// open, and its body is what the client sent meanwhile, this answers
-		// it. It is marked Broken already.
-		if c.nextReq-c.nextResp != 1 || !c.doubtOpen || c.half[client].state == stateLost {
-			c.giveUp(c.nextReq)
-		}
+	if c.doubt > c.nextResp && (c.nextReq-c.nextResp != 1 || c.half[client].state == stateLost) {
+		// No request came since the server's octets were missed. If one alone
+		// waits, this answers it; it is marked Broken already.
+		c.giveUp(c.nextReq)
 	}
 	if h.resumed && (c.pipelined || c.suspected) {
 		c.giveUp(c.nextReq) // this may be an answer to an earlier one
@@ -187,7 +184,7 @@ func (c *Conn) lose(h *half) {
 	for i := c.nextResp; i < c.nextReq; i++ {
 		c.slot(i).Broken = true
 	}
-	c.doubt, c.doubtOpen = c.nextReq, c.half[client].open
+	c.doubt = c.nextReq
 }
 
 // notWhole says that messages may be missing: numbers no longer tell which

@@ -56,16 +56,16 @@ func (c *Conn) headers(h *half, f *half2) {
 		return
 	}
 	if h.side == client {
-		c.requestHeaders(h, f)
+		c.requestHeaders(f)
 	} else {
-		c.responseHeaders(h, f)
+		c.responseHeaders(f)
 	}
 	if f.end {
 		c.streamEnds(h, f.id)
 	}
 }
 
-func (c *Conn) requestHeaders(h *half, f *half2) {
+func (c *Conn) requestHeaders(f *half2) {
 	e := c.h2.find(f.id)
 	switch {
 	case e == nil && f.id <= c.h2.last, e != nil && e.Requested:
@@ -100,29 +100,27 @@ func (c *Conn) requestHeaders(h *half, f *half2) {
 	c.intern(&e.Exchange, method, s.host, path, schemePort(d.scheme))
 }
 
-func (c *Conn) responseHeaders(h *half, f *half2) {
+func (c *Conn) responseHeaders(f *half2) {
+	d := &f.fields
+	status := d.code()
 	e := c.h2.find(f.id)
-	if e == nil {
-		if f.id <= c.h2.last {
-			return
-		}
+	switch {
+	case e != nil:
+	case f.id <= c.h2.last, status == 0, interim(status, f.end):
+		return // a stream that is over, or one of which nothing is known
+	default:
 		// Recorded before its request, or that was not recorded.
 		if e = c.openStream(f.id); e == nil {
 			return
 		}
 		e.requestDone = c.half[client].state == stateDead
 	}
-	d := &f.fields
-	if f.poisoned {
-		if !e.answered {
-			e.Broken = true
-		}
-		return
-	}
-	status := d.code()
 	switch {
-	case !e.answered && status/100 == 1 && !f.end:
-		return // interim
+	case f.poisoned:
+		e.Broken = e.Broken || !e.answered
+		return
+	case !e.answered && interim(status, f.end):
+		return
 	case !e.answered && status != 0:
 		e.answered = true
 		e.Status, e.Version = status, HTTP2
@@ -133,6 +131,10 @@ func (c *Conn) responseHeaders(h *half, f *half2) {
 		e.GRPC = grpcStatus(d.grpcStatus)
 	}
 }
+
+// interim tells whether a status, which ends the stream or not, is that of an
+// interim response (RFC 9113 section 8.1).
+func interim(status int, end bool) bool { return status/100 == 1 && !end }
 
 // streamEnds follows END_STREAM.
 func (c *Conn) streamEnds(h *half, id uint32) {
