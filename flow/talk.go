@@ -79,7 +79,10 @@ func (t *Table) endTalk(f *Flow, release int64, reason EndReason) bool {
 	}
 	c := t.conn(f)
 	c.RecordsBoth = c.Both || t.learned.recordsBoth(pairOf(f))
-	return t.sessions.End(f.session, &c, reason == EndIdleTimeout, min(release, t.now))
+	c.Last = f.last
+	more := t.sessions.End(f.session, &c, reason == EndIdleTimeout, min(release, t.now))
+	t.learn(f)
+	return more
 }
 
 // said adds what the two ends said.

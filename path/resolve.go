@@ -59,7 +59,8 @@ func (m *Matcher) connection(c *conn, all []placed) Connection {
 		Start: best.Start, End: best.End,
 	}
 	for i := range all {
-		all[i].turned = all[i].r.Ends != best.Ends
+		a, b := &all[i].r.Ends[flow.Client], &best.Ends[flow.Client]
+		all[i].turned = a.Addr != b.Addr || a.Port != b.Port
 	}
 	x.Joined.State = tcp.Measured
 	if c.assumed {

@@ -80,14 +80,19 @@ func (l *line) enter(p phase, at int64) {
 	l.phase, l.since, l.last = p, at, max(l.last, at)
 }
 
-// tls begins the TLS handshake. What was said before is its prelude.
-func (l *line) tls(at int64) {
+// tls begins the TLS handshake. What was said before is its prelude, or part of
+// the ClientHello that was recorded out of order.
+func (l *line) tls(at int64, prelude bool) {
 	if l.phase == inNothing {
 		l.enter(inTLS, at)
 		return
 	}
-	at = max(at, l.last)
-	l.sums = Phases{Prelude: at - l.first}
+	l.sums = Phases{}
+	if at = max(at, l.last); prelude {
+		l.sums.Prelude = at - l.first
+	} else {
+		at = l.first
+	}
 	l.phase, l.since, l.last, l.banner = inTLS, at, at, false
 }
 
@@ -98,6 +103,13 @@ func (l *line) tlsEnds(at int64) {
 		return
 	}
 	l.enter(inClientIdle, at)
+}
+
+// early takes over, behind the handshake, a request that was sent in it as early
+// data and ends at a position.
+func (l *line) early(end int64) {
+	l.enter(inRequest, l.since)
+	l.broken, l.reqEnd, l.overlap = false, end, true
 }
 
 // payload takes payload of no phase of its own: of the handshake.

@@ -24,7 +24,7 @@ type QUIC struct {
 	Handshake quic.Handshake
 }
 
-// End ends a session at a record time: what is open is judged. idle says that it
+// End ends a session at a time of the input's clock: what is open is judged. idle says that it
 // has fallen silent; else the input or the memory ended, and it might have gone on.
 // It tells whether an interval has more to tell for it.
 func (st *Store) End(n uint32, c *Conn, idle bool, at int64) (more bool) {
@@ -34,18 +34,18 @@ func (st *Store) End(n uint32, c *Conn, idle bool, at int64) (more bool) {
 	s := st.sessions.At(n)
 	for dir := range s.streams {
 		if s.streams[dir] != 0 {
-			st.streams.At(s.streams[dir]).GiveUp(at)
-			st.drain(s, c, &tcp.Segment{Time: at}, dir)
+			st.streams.At(s.streams[dir]).GiveUp(c.Last)
+			st.drain(s, c, &tcp.Segment{Time: c.Last}, dir)
 		}
 	}
 	if s.tls != 0 {
 		x := st.tls.At(s.tls)
-		x.End(idle && c.Both, at)
+		x.End(idle && c.Both, c.Last)
 		st.noTicket(s, c, x.Client())
 		more = s.flags&tlsTold == 0
 	}
 	if s.http != 0 {
-		st.httpEnd(s, c, at)
+		st.httpEnd(s, c, c.Last)
 		more = more || !st.http.At(s.http).info.Empty()
 	}
 	if s.dns != 0 {

@@ -80,6 +80,7 @@ type Conn struct {
 	Client      int            // direction of the client; -1 not known
 	Both        bool           // both directions were recorded
 	RecordsBoth bool           // … or would have been; for End
+	Last        int64          // record time of the latest packet; for End
 	Ends        [2]packet.Addr // by direction, who sends
 	Ports       [2]uint16
 }
@@ -130,7 +131,7 @@ func (st *Store) openStreams(s *Session, c *Conn) {
 func (st *Store) closeStreams(s *Session) {
 	for dir, n := range s.streams {
 		if n != 0 {
-			st.streams.At(n).Reset(&st.budget)
+			st.streams.At(n).Reset(&st.buffers)
 			st.streams.Put(n)
 			s.streams[dir] = 0
 		}
@@ -144,7 +145,7 @@ func (st *Store) read(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, dir
 	}
 	x := st.streams.At(s.streams[dir])
 	if g.End > g.Pos {
-		x.Push(&st.budget, g.Pos, p.Payload, g.End-g.Pos, g.Time, g.Acked, st.gate(s, 1-dir))
+		x.Push(&st.buffers, g.Pos, p.Payload, g.End-g.Pos, g.Time, g.Acked, st.gate(s, 1-dir))
 		st.drain(s, c, g, dir)
 	}
 	// What waits in the other direction may wait for something that was not
@@ -182,7 +183,7 @@ func (st *Store) drain(s *Session, c *Conn, g *tcp.Segment, dir int) {
 	var k stream.Chunk
 	for idle := 0; idle < 2; dir = 1 - dir {
 		idle++
-		for s.streams[dir] != 0 && st.streams.At(s.streams[dir]).Next(&st.budget, &k, st.gate(s, 1-dir)) {
+		for s.streams[dir] != 0 && st.streams.At(s.streams[dir]).Next(&st.buffers, &k, st.gate(s, 1-dir)) {
 			st.chunk(s, c, g, &k, dir)
 			idle = 0
 		}

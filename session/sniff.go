@@ -93,7 +93,7 @@ func (st *Store) begin(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, dir
 		if x.n[dir] > 0 {
 			first = x.first[dir].Time
 		}
-		st.openTLS(s, dir, first, x.names)
+		st.openTLS(s, c, dir, first, x.names)
 	case httpKind:
 		st.openHTTP(s, c, k, dir, x.names)
 	case dnsKind:

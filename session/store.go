@@ -16,6 +16,8 @@ import (
 type Store struct {
 	budget pool.Budget // of octets that wait: segments that came early, messages that are incomplete
 
+	buffers stream.Buffers
+
 	sessions pool.Pool[Session]
 	streams  pool.Pool[stream.Stream]
 	sniffs   pool.Pool[sniff]
@@ -34,6 +36,7 @@ type Store struct {
 // incomplete.
 func NewStore(memory int64) *Store {
 	st := &Store{budget: pool.Budget{Max: memory}}
+	st.buffers.Budget = &st.budget
 	st.httpShared = &httpmeta.Shared{Budget: &st.budget}
 	st.dnsStore = dnsmeta.NewStore(&st.budget)
 	return st

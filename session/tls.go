@@ -9,7 +9,7 @@ import (
 	"mirrorscope/tlsmeta"
 )
 
-func (st *Store) openTLS(s *Session, client int, at int64, starttls string) {
+func (st *Store) openTLS(s *Session, c *Conn, client int, at int64, starttls string) {
 	if s.tls != 0 { // TLS inside a tunnel that HTTP or TLS has opened: the first is told
 		st.tls.At(s.tls).Release(&st.budget)
 	} else {
@@ -18,7 +18,8 @@ func (st *Store) openTLS(s *Session, client int, at int64, starttls string) {
 	x := st.tls.At(s.tls)
 	x.Init(client)
 	x.Info.STARTTLS = starttls
-	s.line.tls(at)
+	s.line.tls(at, starttls != "")
+	c.TCP.Unask() // part of the ClientHello may have looked like a request
 }
 
 // tlsChunk takes what comes next of a direction of TLS.
@@ -37,6 +38,7 @@ func (st *Store) tlsChunk(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, 
 		}
 		if x.EarlyEnd != 0 && x.Info.EarlyData == tlsmeta.EarlyAccepted && st.quiet(s, 1-x.Client(), x) {
 			c.TCP.Ask(x.EarlyEnd, x.EarlyAt, false)
+			s.line.early(x.EarlyEnd)
 		}
 	}
 	from := x.Data[dir]

@@ -37,10 +37,47 @@ const (
 // partOctets is what a waiting part costs beside its octets.
 const partOctets = 64
 
+// Buffers lends Streams the room for what waits. It belongs to the goroutine that
+// owns them.
+type Buffers struct {
+	Budget *pool.Budget // of octets that wait
+	free   []*waiting
+}
+
+// waiting is what a Stream holds back.
+type waiting struct {
+	early []byte // octets of parts
+	parts []part // by position
+}
+
+// maxFree bounds the buffers that are kept for the next Stream, keptOctets how
+// much room each may have.
+const (
+	maxFree    = 64
+	keptOctets = 16 << 10
+)
+
+func (b *Buffers) get() *waiting {
+	if n := len(b.free); n > 0 {
+		w := b.free[n-1]
+		b.free = b.free[:n-1]
+		return w
+	}
+	return new(waiting)
+}
+
+func (b *Buffers) put(w *waiting) {
+	if cap(w.early) > keptOctets || len(b.free) >= maxFree {
+		return // lent octets stay valid: nothing is written to them any more
+	}
+	w.early, w.parts = w.early[:0], w.parts[:0]
+	b.free = append(b.free, w)
+}
+
 // part is a segment that came early.
 type part struct {
 	pos   int64
-	off   int // in Stream.early
+	off   int // in waiting.early
 	n     int // octets captured
 	wire  int64
 	at    int64
@@ -51,16 +88,15 @@ type part struct {
 type Stream struct {
 	next    int64 // position that comes next
 	started bool
-	force   bool   // the present hole is not waited for any more
-	filled  bool   // the latest packet filled a hole
-	has     bool   // cur is there
-	early   []byte // octets of parts
-	parts   []part // by position
-	cut     int64  // up to here, the latest segment given was not captured
-	held    int    // octets taken from the budget
-	since   int64  // record time since when the present hole is open
-	opened  int64  // record time since when the latest hole was open
-	filling int64  // record time of the packet that filled the latest hole
+	force   bool // the present hole is not waited for any more
+	filled  bool // the latest packet filled a hole
+	has     bool // cur is there
+	w       *waiting
+	cut     int64 // up to here, the latest segment given was not captured
+	held    int   // octets taken from the budget
+	since   int64 // record time since when the present hole is open
+	opened  int64 // record time since when the latest hole was open
+	filling int64 // record time of the packet that filled the latest hole
 
 	cur        part // the latest segment, of which data was captured
 	data       []byte
@@ -82,7 +118,10 @@ func (s *Stream) Started() bool { return s.started }
 func (s *Stream) Position() int64 { return s.next }
 
 // Waiting tells whether something came early.
-func (s *Stream) Waiting() bool { return len(s.parts) > 0 }
+func (s *Stream) Waiting() bool { return s.w != nil }
+
+// hole tells whether something waits for octets that are missing.
+func (s *Stream) hole() bool { return s.w != nil && s.w.parts[0].pos > s.next }
 
 // Push takes a segment as recorded: wire octets from pos on, of which data was
 // captured, in a packet that acknowledged acked octets of the other direction.
@@ -93,7 +132,7 @@ func (s *Stream) Waiting() bool { return len(s.parts) > 0 }
 // gate is where the other direction has got to: a segment that acknowledges more
 // was recorded before what it answers, as mirrors with two queues deliver it, and
 // waits.
-func (s *Stream) Push(b *pool.Budget, pos int64, data []byte, wire int64, at, acked, gate int64) {
+func (s *Stream) Push(b *Buffers, pos int64, data []byte, wire int64, at, acked, gate int64) {
 	s.Start(pos)
 	s.now, s.acked, s.filled, s.force = at, acked, false, false
 	if int64(len(data)) > wire {
@@ -103,13 +142,13 @@ func (s *Stream) Push(b *pool.Budget, pos int64, data []byte, wire int64, at, ac
 	if p.end() <= s.next {
 		return // again
 	}
-	hole := len(s.parts) > 0 && s.parts[0].pos > s.next
-	if (pos > s.next || acked > gate || len(s.parts) > 0 && !hole) && s.wait(b, p, data) {
+	hole := s.hole()
+	if (pos > s.next || acked > gate || s.w != nil && !hole) && s.wait(b, p, data) {
 		return
 	}
 	s.cur, s.data, s.has = p, data, true
 	switch {
-	case pos > s.next || len(s.parts) > 0 && !hole:
+	case pos > s.next || s.w != nil && !hole:
 		s.force = true
 	case hole:
 		s.filled, s.filling, s.opened = true, at, s.since
@@ -119,44 +158,51 @@ func (s *Stream) Push(b *pool.Budget, pos int64, data []byte, wire int64, at, ac
 func (p *part) end() int64 { return p.pos + p.wire }
 
 // wait keeps a segment that came early, if there is room.
-func (s *Stream) wait(b *pool.Budget, p part, data []byte) bool {
-	if len(s.parts) >= maxParts || len(s.early)+len(data) > maxWaiting || !b.Take(len(data)+partOctets) {
+func (s *Stream) wait(b *Buffers, p part, data []byte) bool {
+	if s.w != nil && (len(s.w.parts) >= maxParts || len(s.w.early)+len(data) > maxWaiting) || !b.Budget.Take(len(data)+partOctets) {
 		return false
 	}
-	if len(s.parts) == 0 || s.parts[0].pos <= s.next {
+	if !s.hole() {
 		s.since = s.now
 	}
+	if s.w == nil {
+		s.w = b.get()
+	}
+	w := s.w
 	s.held += len(data) + partOctets
-	p.off = len(s.early)
-	s.early = append(s.early, data...)
-	i := len(s.parts)
-	for i > 0 && s.parts[i-1].pos > p.pos {
+	p.off = len(w.early)
+	w.early = append(w.early, data...)
+	i := len(w.parts)
+	for i > 0 && w.parts[i-1].pos > p.pos {
 		i--
 	}
-	s.parts = slices.Insert(s.parts, i, p)
+	w.parts = slices.Insert(w.parts, i, p)
 	return true
 }
 
 // GiveUp stops to wait for what is missing: Next tells of it as of octets that
 // were not recorded.
 func (s *Stream) GiveUp(now int64) {
-	s.now, s.force, s.filled = now, len(s.parts) > 0, false
+	s.now, s.force, s.filled = now, s.w != nil, false
 }
 
 // Overdue tells whether the present hole is open since more than grace, ns,
 // although the receiver has acknowledged all before acked: it has what was not
 // recorded.
 func (s *Stream) Overdue(now, acked, grace int64) bool {
-	return len(s.parts) > 0 && s.parts[0].pos > s.next && acked >= s.parts[0].pos && now-s.since > grace
+	return s.hole() && acked >= s.w.parts[0].pos && now-s.since > grace
 }
 
 // Awaits tells for what the stream has waited longer than grace, ns: octets of
 // the other direction up to a position. It is 0 where it waits for none.
 func (s *Stream) Awaits(now, gate, grace int64) int64 {
-	if len(s.parts) == 0 || s.parts[0].pos > s.next || s.parts[0].acked <= gate || now-s.parts[0].at <= grace {
+	if s.w == nil || s.hole() {
 		return 0
 	}
-	return s.parts[0].acked
+	if p := &s.w.parts[0]; p.acked > gate && now-p.at > grace {
+		return p.acked
+	}
+	return 0
 }
 
 // Miss tells that what comes before a position will not come any more.
@@ -166,17 +212,18 @@ func (s *Stream) Miss(pos, now int64) {
 }
 
 // Next gives what comes next, if that is there and the gate allows it.
-func (s *Stream) Next(b *pool.Budget, c *Chunk, gate int64) bool {
+func (s *Stream) Next(b *Buffers, c *Chunk, gate int64) bool {
 	if s.cut > s.next {
 		*c = Chunk{Pos: s.next, Missing: s.cut - s.next, Time: s.now, Acked: s.acked, Filled: s.filled}
 		s.next = s.cut
 		return true
 	}
-	for len(s.parts) > 0 && s.parts[0].pos <= s.next && (s.parts[0].acked <= gate || s.force) {
-		p := s.parts[0]
-		s.parts = slices.Delete(s.parts, 0, 1)
-		taken := p.end() > s.next && s.take(c, &p, s.early[p.off:p.off+p.n])
-		if len(s.parts) == 0 {
+	for s.w != nil && !s.hole() && (s.w.parts[0].acked <= gate || s.force) {
+		w := s.w
+		p := w.parts[0]
+		w.parts = slices.Delete(w.parts, 0, 1)
+		taken := p.end() > s.next && s.take(c, &p, w.early[p.off:p.off+p.n])
+		if len(w.parts) == 0 {
 			s.empty(b)
 		} else {
 			s.since = s.now
@@ -196,8 +243,8 @@ func (s *Stream) Next(b *pool.Budget, c *Chunk, gate int64) bool {
 		return false
 	}
 	to := int64(-1)
-	if len(s.parts) > 0 {
-		to = s.parts[0].pos
+	if s.w != nil {
+		to = s.w.parts[0].pos
 	}
 	if s.has && (to < 0 || s.cur.pos < to) {
 		to = s.cur.pos
@@ -229,21 +276,19 @@ func (s *Stream) take(c *Chunk, p *part, data []byte) bool {
 	return true
 }
 
-// empty gives back the room of what waited.
-func (s *Stream) empty(b *pool.Budget) {
-	b.Give(s.held)
+// empty gives back the room of what waited. What was lent of it stays as it is
+// until the next Push of any Stream of the Buffers.
+func (s *Stream) empty(b *Buffers) {
+	b.Budget.Give(s.held)
 	s.held = 0
-	s.early, s.parts = s.early[:0], s.parts[:0]
-	if cap(s.early) > keptOctets {
-		s.early = nil // lent octets stay valid: nothing is written to them any more
+	if s.w != nil {
+		b.put(s.w)
+		s.w = nil
 	}
 }
 
-// keptOctets is how much room a Stream keeps that nothing waits in.
-const keptOctets = 4 << 10
-
 // Reset gives back all and makes s ready for another direction.
-func (s *Stream) Reset(b *pool.Budget) {
+func (s *Stream) Reset(b *Buffers) {
 	s.empty(b)
-	*s = Stream{early: s.early, parts: s.parts}
+	*s = Stream{}
 }

@@ -16,6 +16,8 @@ type seg struct {
 	at          int64
 }
 
+func buffers(room int64) *Buffers { return &Buffers{Budget: &pool.Budget{Max: room}} }
+
 func letter(pos int) byte { return 'a' + byte(pos%26) }
 
 func octets(pos, n int) []byte {
@@ -28,7 +30,7 @@ func octets(pos, n int) []byte {
 
 // play pushes segments and writes down what comes out: octets as letters,
 // missing ones as dots, with the times where they change.
-func play(s *Stream, b *pool.Budget, segs ...seg) string {
+func play(s *Stream, b *Buffers, segs ...seg) string {
 	var out strings.Builder
 	last := int64(-1)
 	for _, g := range segs {
@@ -64,15 +66,15 @@ func TestStream(t *testing.T) {
 		{"begins in the middle", []seg{{100, 2, 0, 1}, {102, 1, 0, 2}}, "|wx|y"},
 	} {
 		var s Stream
-		b := pool.Budget{Max: 1 << 20}
+		b := buffers(1 << 20)
 		if tt.name != "begins in the middle" {
 			s.Start(0)
 		}
-		if got := play(&s, &b, tt.segs...); got != tt.want {
+		if got := play(&s, b, tt.segs...); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
 		}
-		if s.Waiting() || b.Used() != 0 {
-			t.Errorf("%s: %d octets are still taken", tt.name, b.Used())
+		if s.Waiting() || b.Budget.Used() != 0 {
+			t.Errorf("%s: %d octets are still taken", tt.name, b.Budget.Used())
 		}
 	}
 }
@@ -81,32 +83,32 @@ func TestStream(t *testing.T) {
 func TestStreamNoRoom(t *testing.T) {
 	var s Stream
 	s.Start(0)
-	b := pool.Budget{Max: 100}
-	got := play(&s, &b, seg{0, 2, 0, 1}, seg{4, 2, 0, 2}, seg{8, 100, 0, 3})
+	b := buffers(100)
+	got := play(&s, b, seg{0, 2, 0, 1}, seg{4, 2, 0, 2}, seg{8, 100, 0, 3})
 	if want := "|ab|..ef.." + string(octets(8, 100)); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
-	if b.Refused != 1 || b.Used() != 0 {
-		t.Errorf("%d refused, %d taken", b.Refused, b.Used())
+	if b.Budget.Refused != 1 || b.Budget.Used() != 0 {
+		t.Errorf("%d refused, %d taken", b.Budget.Refused, b.Budget.Used())
 	}
 }
 
 func TestStreamGiveUp(t *testing.T) {
 	var s Stream
 	s.Start(0)
-	b := pool.Budget{Max: 1 << 20}
-	play(&s, &b, seg{0, 1, 0, 1}, seg{3, 1, 0, 2}, seg{6, 1, 0, 3})
+	b := buffers(1 << 20)
+	play(&s, b, seg{0, 1, 0, 1}, seg{3, 1, 0, 2}, seg{6, 1, 0, 3})
 	if s.Overdue(600, 2, 500) || s.Overdue(400, 9, 500) || !s.Overdue(600, 3, 500) {
 		t.Error("when a hole is overdue")
 	}
 	s.GiveUp(700)
 	var c Chunk
 	var got []byte
-	for s.Next(&b, &c, 0) {
+	for s.Next(b, &c, 0) {
 		got = append(append(got, c.Data...), strings.Repeat(".", int(c.Missing))...)
 	}
-	if string(got) != "..d..g" || b.Used() != 0 {
-		t.Errorf("%s, %d octets taken", got, b.Used())
+	if string(got) != "..d..g" || b.Budget.Used() != 0 {
+		t.Errorf("%s, %d octets taken", got, b.Budget.Used())
 	}
 }
 
@@ -115,11 +117,11 @@ func TestStreamGiveUp(t *testing.T) {
 func TestStreamGate(t *testing.T) {
 	var s Stream
 	s.Start(0)
-	b := pool.Budget{Max: 1 << 20}
+	b := buffers(1 << 20)
 	var c Chunk
-	s.Push(&b, 0, octets(0, 2), 2, 5, 100, 50)
-	s.Push(&b, 2, octets(2, 2), 2, 6, 100, 50)
-	if s.Next(&b, &c, 50) {
+	s.Push(b, 0, octets(0, 2), 2, 5, 100, 50)
+	s.Push(b, 2, octets(2, 2), 2, 6, 100, 50)
+	if s.Next(b, &c, 50) {
 		t.Fatalf("%+v was given before what it answers", c)
 	}
 	if p := s.Awaits(400, 50, 500); p != 0 {
@@ -128,11 +130,11 @@ func TestStreamGate(t *testing.T) {
 	if p := s.Awaits(600, 50, 500); p != 100 {
 		t.Errorf("awaits %d, want 100", p)
 	}
-	if !s.Next(&b, &c, 100) || c.Pos != 0 || c.Time != 5 || c.Filled || !s.Next(&b, &c, 100) || c.Pos != 2 || c.Time != 6 || s.Next(&b, &c, 100) || b.Used() != 0 {
-		t.Errorf("%+v, %d taken", c, b.Used())
+	if !s.Next(b, &c, 100) || c.Pos != 0 || c.Time != 5 || c.Filled || !s.Next(b, &c, 100) || c.Pos != 2 || c.Time != 6 || s.Next(b, &c, 100) || b.Budget.Used() != 0 {
+		t.Errorf("%+v, %d taken", c, b.Budget.Used())
 	}
-	s.Push(&b, 4, octets(4, 1), 1, 7, 100, 100)
-	if !s.Next(&b, &c, 100) || c.Pos != 4 || c.Time != 7 {
+	s.Push(b, 4, octets(4, 1), 1, 7, 100, 100)
+	if !s.Next(b, &c, 100) || c.Pos != 4 || c.Time != 7 {
 		t.Errorf("%+v", c)
 	}
 }
@@ -147,7 +149,7 @@ func FuzzStream(f *testing.F) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		var s Stream
 		s.Start(0)
-		b := pool.Budget{Max: int64(room)}
+		b := buffers(int64(room))
 		next := int64(0)
 		end := 0
 		seen := map[int64]bool{}
@@ -163,12 +165,12 @@ func FuzzStream(f *testing.F) {
 				seen[int64(k)] = true
 			}
 			gate := int64(i)
-			s.Push(&b, int64(pos), octets(pos, n-cut), int64(n), int64(i), int64(rng.IntN(i+3)), gate)
+			s.Push(b, int64(pos), octets(pos, n-cut), int64(n), int64(i), int64(rng.IntN(i+3)), gate)
 			if rng.IntN(20) == 0 {
 				s.GiveUp(int64(i))
 			}
 			var c Chunk
-			for s.Next(&b, &c, gate) {
+			for s.Next(b, &c, gate) {
 				if c.Pos != next || len(c.Data) > 0 && c.Missing > 0 || c.End() == next {
 					t.Fatalf("chunk %+v at %d", c, next)
 				}
@@ -182,13 +184,13 @@ func FuzzStream(f *testing.F) {
 				}
 				next = c.End()
 			}
-			if b.Used() > b.Max || !s.Waiting() && b.Used() != 0 {
-				t.Fatalf("%d of %d taken", b.Used(), b.Max)
+			if b.Budget.Used() > b.Budget.Max || !s.Waiting() && b.Budget.Used() != 0 {
+				t.Fatalf("%d of %d taken", b.Budget.Used(), b.Budget.Max)
 			}
 		}
-		s.Reset(&b)
-		if b.Used() != 0 {
-			t.Fatalf("%d octets stay taken", b.Used())
+		s.Reset(b)
+		if b.Budget.Used() != 0 {
+			t.Fatalf("%d octets stay taken", b.Budget.Used())
 		}
 	})
 }
@@ -198,13 +200,13 @@ func FuzzStream(f *testing.F) {
 func TestStreamAllocs(t *testing.T) {
 	var s Stream
 	s.Start(0)
-	b := pool.Budget{Max: 1 << 20}
+	b := buffers(1 << 20)
 	data := octets(0, 1000)
 	pos := int64(0)
 	var c Chunk
 	push := func(p int64) {
-		s.Push(&b, p, data, 1000, p, 0, 0)
-		for s.Next(&b, &c, 0) {
+		s.Push(b, p, data, 1000, p, 0, 0)
+		for s.Next(b, &c, 0) {
 		}
 	}
 	round := func() {
@@ -222,13 +224,13 @@ func TestStreamAllocs(t *testing.T) {
 func BenchmarkInOrder(b *testing.B) {
 	var s Stream
 	s.Start(0)
-	budget := pool.Budget{Max: 1 << 20}
+	budget := buffers(1 << 20)
 	data := octets(0, 1448)
 	var c Chunk
 	pos := int64(0)
 	for b.Loop() {
-		s.Push(&budget, pos, data, 1448, pos, 0, 0)
-		for s.Next(&budget, &c, 0) {
+		s.Push(budget, pos, data, 1448, pos, 0, 0)
+		for s.Next(budget, &c, 0) {
 		}
 		pos += 1448
 	}

@@ -168,6 +168,9 @@ func (c *Conn) settleTurns(st *Store, client int) {
 	u.numWaits = 0
 }
 
+// Unask tells that what was taken for a request is none.
+func (c *Conn) Unask() { c.turn.state, c.turn.again = idle, false }
+
 // DoubtTurns tells that what is taken for requests and responses may be something
 // else.
 func (c *Conn) DoubtTurns(why Reasons) { c.turn.doubt |= why }
