@@ -247,6 +247,28 @@ func TestConn(t *testing.T) {
 		{"CRYPTO beyond the bounds", func(s *scene) {
 			s.send(0, fromClient(t, 0, cryptoFrame(maxCrypto, []byte("x")), cryptoFrame(1<<40, []byte("x")), cryptoFrame(0, hello)))
 		}, func(i Info, _ Handshake) bool { return i.SNI == "a.test" && i.Dropped == 2 }},
+		{"server's packet, cut, is taken for the client's at first", func(s *scene) {
+			b := seal(t, plain{version: 1, odcid: odcid, dcid: bytes.Repeat([]byte{7}, 8), scid: scid, role: server, number: 7, frames: ackFrame(0), pad: 1200})
+			s.c.Datagram(1, b[:200], len(b), 1, &s.budget)
+			s.send(0, ask(t))
+			s.send(1, answer(t))
+		}, func(i Info, h Handshake) bool {
+			return i.Cut == 1 && i.ClientInitial == ms && i.ServerInitial == 2*ms && h.Server == ms && i.SNI == "a.test"
+		}},
+		{"header cut", func(s *scene) {
+			b := ask(t)
+			s.c.Datagram(0, b[:10], len(b), 1, &s.budget)
+			s.send(0, b[:10])
+		}, func(i Info, _ Handshake) bool { return i.Cut == 1 && i.Malformed == 1 && i.Initials == 0 }},
+		{"Retry, cut", func(s *scene) {
+			s.send(0, ask(t))
+			b := unhex(t, retrySample1)
+			s.c.Datagram(1, b[:33], len(b), 1, &s.budget)
+		}, func(i Info, _ Handshake) bool { return i.Cut == 1 && i.Retry && i.Malformed == 0 }},
+		{"server's hello that is none", func(s *scene) {
+			s.send(0, ask(t))
+			s.send(1, fromServer(t, 0, ackFrame(0), cryptoFrame(0, []byte{2, 0, 0, 1, 3})))
+		}, func(i Info, h Handshake) bool { return i.Malformed == 1 && i.Cipher == 0 && h.Server == ms }},
 		{"version that is not known", func(s *scene) {
 			b := ask(t)
 			binary.BigEndian.PutUint32(b[1:], 0x1a2a3a4a)
