@@ -27,8 +27,8 @@
 //
 //   - ClientInitial, ServerInitial: the first Initial packet of either side.
 //   - ClientAnswer: the first packet of the client that proves that it has the
-//     server's: an Initial with an ACK frame, or a Handshake packet (RFC 9001
-//     section 4.9.1 lets it send none before it has the ServerHello).
+//     server's: an Initial with an ACK frame, or a Handshake packet, whose keys
+//     follow from the ServerHello (RFC 9001 section 5).
 //   - ClientShort: the first packet with a short header of the client, which it
 //     may send once it has the server's Finished, and has sent its own (RFC
 //     9001 section 5.7).
@@ -79,7 +79,7 @@
 //
 // # Memory
 //
-// A Conn is some hundred octets. While the hellos are read it holds up to 210
+// A Conn is some 700 octets. While the hellos are read it holds up to 210
 // KiB more, typically 10: keys, CRYPTO data of at most 64 KiB a direction, four
 // packets of up to 2 KiB that came before their keys, and room for one packet.
 // It takes that from the Budget, and gives it back when both hellos were read
