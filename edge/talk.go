@@ -275,11 +275,14 @@ type talk struct {
 
 func talkOf(r *flow.Record) talk {
 	t := talk{
-		Report: r.Report, turns: r.TCP.Response.Turns, measured: r.TCP.Response.Measured, ended: r.EndReason != flow.EndForced && r.EndReason != flow.EndLackOfResources,
-		atMost: r.TCP.Response.State == tcp.Bounded, point: r.Point,
+		Report: r.Report, ended: r.EndReason != flow.EndForced && r.EndReason != flow.EndLackOfResources, point: r.Point,
 	}
-	for side := range t.stalled {
-		t.stalled[side] = r.TCP.Sides[side].ZeroWindow.Time
+	if r.HasTCP {
+		x := &r.TCP.Response
+		t.turns, t.measured, t.atMost = x.Turns, x.Measured, x.State == tcp.Bounded
+		for side := range t.stalled {
+			t.stalled[side] = r.TCP.Sides[side].ZeroWindow.Time
+		}
 	}
 	if r.TLS != nil || r.QUIC != nil || r.HTTP != nil || r.DNS != nil {
 		t.rank++

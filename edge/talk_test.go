@@ -112,6 +112,7 @@ func httpRecord(clientPort uint16, reason flow.EndReason) flow.Record {
 	r := record(clientPort, 0, second)
 	r.EndReason = reason
 	r.Ends[flow.Server].Name = "web.example"
+	r.HasTCP = true
 	r.TCP.Response = tcp.Response{State: tcp.Bounded, Turns: 9, Measured: 9}
 	i := &httpmeta.Info{}
 	for n, e := range []httpmeta.Exchange{

@@ -105,6 +105,8 @@ type cause struct {
 	short   string
 	text    string // behind "n of of"
 	certain bool   // it was recorded: loss in the capture cannot make it up
+
+	connections bool // n counts outcomes of connections
 }
 
 // failure finds the way to fail that took the largest share. certain asks for
@@ -122,9 +124,11 @@ func (j *judge) failure(certain bool) (Verdict, bool) {
 	if best.n == 0 {
 		return Verdict{}, false
 	}
-	return Verdict{
-		Who: best.who, Short: best.short, Text: fmt.Sprintf("%s of %s %s", number(best.n), number(best.of), best.text), Failures: true, Weight: best.n,
-	}, true
+	text := fmt.Sprintf("%s of %s %s", number(best.n), number(best.of), best.text)
+	if all := j.c.Errors(); best.connections && all > best.n {
+		text += fmt.Sprintf("; %s failed in all", number(all))
+	}
+	return Verdict{Who: best.who, Short: best.short, Text: text, Failures: true, Weight: best.n}, true
 }
 
 // causes lists the ways to fail, the earliest in a connection's life first.
@@ -132,7 +136,7 @@ func (j *judge) causes() []cause {
 	c := j.c
 	o, e := &c.Outcomes, &c.Ends
 	connections := func(who Who, n int64, short, text string, certain bool) cause {
-		return cause{who: who, n: n, of: c.Connections, short: short, text: noun(c.Connections, "connection") + " " + text, certain: certain}
+		return cause{who: who, n: n, of: c.Connections, short: short, text: noun(c.Connections, "connection") + " " + text, certain: certain, connections: true}
 	}
 	refuser, refused := Server, "refused by the server: nobody listens on that port"
 	if e.Foreign > 0 && 2*e.Foreign >= o[flow.Refused]+o[flow.Reset] {

@@ -75,6 +75,7 @@ func TestVerdict(t *testing.T) {
 		{"reset by the server", func(c *Conversation) { fails(c, flow.Reset, 3); c.Ends.ResetBy = [2]int64{0, 3} }, Server, "3 of 40 connections reset by the server"},
 		{"reset by the client", func(c *Conversation) { fails(c, flow.Reset, 3); c.Ends.ResetBy = [2]int64{3, 0} }, Client, "3 of 40 connections reset by the client"},
 		{"reset behind a FIN", func(c *Conversation) { fails(c, flow.Reset, 40); c.Ends.ResetsBehind = 40 }, Nobody, "nothing stands out"},
+		{"several failures", func(c *Conversation) { fails(c, flow.Refused, 3); fails(c, flow.Timeout, 2) }, Server, "3 of 40 connections refused by the server: nobody listens on that port; 5 failed in all"},
 		{"the larger failure", func(c *Conversation) {
 			fails(c, flow.Refused, 3)
 			fails(c, flow.Timeout, 1)
