@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mirrorscope/capture/pcapfile"
+	"mirrorscope/edge"
 	"mirrorscope/filter"
 	"mirrorscope/flow"
 	"mirrorscope/packet"
@@ -28,8 +29,10 @@ var formats = []string{formatTable, formatJSON, formatCSV}
 
 // replayFlags are the flags of `sensor replay` as given.
 type replayFlags struct {
-	format, sort, filter   string
+	format, view           string
+	sort, filter           string
 	limit, shards          int
+	certDays               int
 	points, networks       []string
 	memory                 size
 	interval               time.Duration
@@ -37,6 +40,8 @@ type replayFlags struct {
 	vxlanPorts             []uint
 	genevePorts            []uint
 	cpuProfile, memProfile string
+
+	given func(flag string) bool // on the command line
 }
 
 // replayOptions are the flags as understood.
@@ -44,14 +49,18 @@ type replayOptions struct {
 	format   string
 	input    pcapfile.Config
 	pipeline pipeline.Config
-	table    table.Config
+	records  bool         // a record for each connection; else a view
+	table    table.Config // of a view, in whatever format
 }
 
 func (f *replayFlags) register(cmd *cobra.Command) {
 	fs := cmd.Flags()
+	f.given = fs.Changed
 	fs.StringVar(&f.format, "format", formatTable, "print as `FORMAT`: "+strings.Join(formats, ", "))
-	fs.StringVar(&f.sort, "sort", table.ByBytes.String(), "table in `ORDER`: "+strings.Join(table.Orders(), ", "))
-	fs.IntVar(&f.limit, "limit", 20, "table of the first `N` conversations, 0 for all")
+	fs.StringVar(&f.view, "view", edge.ViewConversations.String(), "show `VIEW`: "+strings.Join(edge.Views(), ", ")+"; with json its rows in place of records")
+	fs.StringVar(&f.sort, "sort", "", "view in `ORDER`: "+strings.Join(edge.Orders(), ", ")+" (default bytes; tls: connections; dns, http: requests)")
+	fs.IntVar(&f.limit, "limit", 20, "view of the first `N` rows, 0 for all; json has all unless it is given")
+	fs.IntVar(&f.certDays, "cert-days", 30, "tls view: certificates that expire within `N` days of the end of the capture")
 	fs.StringVar(&f.filter, "filter", "", "count only packets that match `EXPR`, in the words of tcpdump; looks at the innermost packet")
 	fs.DurationVar(&f.interval, "interval", 0, "with json: also a record for each `DURATION` of each connection, e.g. 10s")
 	fs.StringArrayVar(&f.points, "point", nil, "`NAME=FILE`: read FILE as an observation point of its own, called NAME; repeatable")
@@ -69,7 +78,7 @@ func (f *replayFlags) register(cmd *cobra.Command) {
 			panic(err) // the flag is defined above
 		}
 	}
-	for name, words := range map[string][]string{"format": formats, "sort": table.Orders()} {
+	for name, words := range map[string][]string{"format": formats, "view": edge.Views(), "sort": edge.Orders()} {
 		if err := cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)); err != nil {
 			panic(err)
 		}
@@ -82,16 +91,17 @@ func (f *replayFlags) options(files []string) (*replayOptions, error) {
 	if !slices.Contains(formats, f.format) {
 		return nil, usagef("--format: %q is no format; take one of %s", f.format, strings.Join(formats, ", "))
 	}
-	order, err := table.ParseOrder(f.sort)
-	if err != nil {
-		return nil, usagef("--sort: %w", err)
+	var err error
+	if o.table, err = f.viewConfig(); err != nil {
+		return nil, err
 	}
-	if f.limit < 0 {
-		return nil, usagef("--limit: %d is negative; take 0 to show all", f.limit)
-	}
-	o.table = table.Config{Sort: order, Limit: f.limit, Input: slices.Concat(files, f.points)}
+	o.records = f.format == formatCSV || f.format == formatJSON && !f.given("view")
+	o.table.Input = slices.Concat(files, f.points)
 	if f.interval != 0 && f.format != formatJSON {
 		return nil, usagef("--interval: %s has no intervals; add --format json", f.format)
+	}
+	if f.interval != 0 && !o.records {
+		return nil, usagef("--interval: a view has no intervals; leave --view or --interval out")
 	}
 
 	if o.input.Points, err = parsePoints(f.points); err != nil {
@@ -104,6 +114,59 @@ func (f *replayFlags) options(files []string) (*replayOptions, error) {
 		return nil, usageError{err}
 	}
 	return o, nil
+}
+
+// viewConfig checks what --view, --sort, --limit and --cert-days say together.
+func (f *replayFlags) viewConfig() (table.Config, error) {
+	c := table.Config{Limit: f.limit, Edge: edge.DefaultConfig(), CertificateDays: f.certDays}
+	view, err := edge.ParseView(f.view)
+	if err != nil {
+		return c, usagef("--view: %w", err)
+	}
+	c.Edge.View = view
+	if f.given("view") && f.format == formatCSV {
+		return c, usagef("--view: csv has records only; take --format table or json, or leave --view out")
+	}
+	if f.format != formatTable && !f.given("view") {
+		for _, flag := range []string{"sort", "limit"} {
+			if f.given(flag) {
+				return c, usagef("--%s: records come in order of time, all of them; add --view conversations --format json, or leave --%s out", flag, flag)
+			}
+		}
+	}
+	c.Sort = view.Orders()[0]
+	if f.sort != "" {
+		if c.Sort, err = edge.ParseOrder(f.sort); err != nil {
+			return c, usagef("--sort: %w", err)
+		}
+	}
+	if orders := view.Orders(); !slices.Contains(orders, c.Sort) {
+		return c, usagef("--sort: the %s view has no order %q; take one of %s", view, f.sort, join(orders))
+	}
+	if f.limit < 0 {
+		return c, usagef("--limit: %d is negative; take 0 to show all", f.limit)
+	}
+	if f.format == formatJSON && !f.given("limit") {
+		c.Limit = 0
+	}
+	if f.given("cert-days") && view != edge.ViewTLS {
+		return c, usagef("--cert-days: only the tls view lists certificates; add --view tls")
+	}
+	if f.certDays < 0 || f.certDays > maxCertDays {
+		return c, usagef("--cert-days: %d is not between 0 and %d", f.certDays, maxCertDays)
+	}
+	return c, nil
+}
+
+// maxCertDays is about a hundred years.
+const maxCertDays = 36_500
+
+func join(orders []edge.Order) string {
+	words := make([]string, len(orders))
+	for i, o := range orders {
+		words[i] = o.String()
+	}
+	return strings.Join(words, ", ")
 }
 
 func (f *replayFlags) pipelineConfig() (pipeline.Config, error) {
@@ -133,7 +196,7 @@ func (f *replayFlags) pipelineConfig() (pipeline.Config, error) {
 		return c, err
 	}
 	c.Flow.Interval = f.interval
-	c.Flow.Distributions = f.format == formatTable // it adds connections up; records have quantiles
+	c.Flow.Distributions = f.format == formatTable || f.given("view") // views add connections up; records have quantiles
 	if c.Flow.Memory = int64(f.memory); c.Flow.Memory == 0 {
 		c.Flow.Memory = defaultMemory()
 	}

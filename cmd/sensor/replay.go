@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"mirrorscope/capture/pcapfile"
-	"mirrorscope/edge"
 	"mirrorscope/flow"
 	"mirrorscope/path"
 	"mirrorscope/pipeline"
@@ -21,6 +20,7 @@ import (
 	"mirrorscope/sink/csv"
 	"mirrorscope/sink/jsonl"
 	"mirrorscope/sink/table"
+	"mirrorscope/sink/viewjson"
 )
 
 func newReplay(s *streams) *cobra.Command {
@@ -29,8 +29,12 @@ func newReplay(s *streams) *cobra.Command {
 		Use:   "replay [flags] FILE…",
 		Short: "Read capture files and tell who talked to whom",
 		Long: `Read capture files (pcap or pcapng, plain, gzip or zstd) and print who talked to whom: a
-table of conversations, or a record for each connection as JSON or CSV. Needs no root
-and no configuration.
+table of conversations with a verdict each (network, TLS, server or client), or a record for
+each connection as JSON or CSV. Needs no root and no configuration.
+
+Other views are tls (servers, their handshakes, certificates that expire), dns (names, errors,
+response times) and http (endpoints, status, response times). A view is a table, or with
+--format json an object for each row.
 
 FILE is a file, a directory, or - for standard input. Several files are merged by time and
 read as one capture, as rotated files are; a file that was captured elsewhere is given with
@@ -41,6 +45,9 @@ Exit status: 0 all input was read; 1 some was not, or was damaged: what could be
 printed all the same; 2 wrong usage.`,
 		Example: `  sensor replay capture.pcap
   sensor replay --sort handshake --limit 50 monday.pcap.gz tuesday.pcap.gz
+  sensor replay --sort error_rate capture.pcap
+  sensor replay --view tls --cert-days 60 capture.pcap
+  sensor replay --view http --sort response --format json capture.pcap | jq .
   sensor replay --format json --interval 10s capture.pcapng | jq .
   sensor replay --filter 'tcp port 443 and net 10.1.0.0/16' captures/
   sensor replay --point client=a.pcap --point server=b.pcap
@@ -75,14 +82,17 @@ type pathSink interface {
 
 func newSink(w io.Writer, o *replayOptions) recordSink {
 	var names sink.Names = o.pipeline.Names
-	switch o.format {
-	case formatJSON:
-		return jsonl.New(w, names)
-	case formatCSV:
+	switch {
+	case o.format == formatCSV:
 		return csv.New(w, names)
+	case o.records:
+		return jsonl.New(w, names)
+	case o.format == formatJSON:
+		c := viewjson.Config{Sort: o.table.Sort, Limit: o.table.Limit, CertificateDays: o.table.CertificateDays, Edge: o.table.Edge}
+		return viewjson.New(w, names, c, jsonl.NewEncoder(names).AppendCapture)
 	}
 	c := o.table
-	c.Width, c.Colour, c.Edge = terminalWidth(w), colour(w), edge.DefaultConfig()
+	c.Width, c.Colour = terminalWidth(w), colour(w)
 	return table.New(w, names, c)
 }
 

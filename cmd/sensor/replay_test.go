@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"mirrorscope/internal/pcapgen"
 )
 
@@ -41,7 +43,8 @@ func TestInterrupt(t *testing.T) {
 		}
 		var out, errOut bytes.Buffer
 		var f replayFlags
-		f.format, f.sort, f.memory = formatJSON, "bytes", 64<<20
+		f.register(&cobra.Command{})
+		f.format, f.memory = formatJSON, 64<<20
 		o, err := f.options([]string{"-"})
 		if err != nil {
 			t.Fatal(err)

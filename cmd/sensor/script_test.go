@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"errors"
 	"flag"
+	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -72,8 +73,15 @@ func web(clientPort uint16, service pcapgen.Service) pcapgen.Conn {
 		Client: netip.AddrPortFrom(pcapgen.IP("10.1.0.7"), clientPort), Server: netip.MustParseAddrPort("10.1.0.9:80"),
 		Start: epoch, Path: pcapgen.Path{Delay: 400 * time.Microsecond}, Service: service,
 		Stacks: [2]pcapgen.Stack{{ISN: 1000, IPID: 1}, {ISN: 900_000, IPID: 500}},
-		Turns:  []pcapgen.Turn{{Request: []byte("GET / HTTP/1.1\r\n\r\n"), Think: 5 * time.Millisecond, Response: bytes.Repeat([]byte("x"), 5000)}},
+		Turns:  []pcapgen.Turn{{Request: []byte("GET / HTTP/1.1\r\n\r\n"), Think: 5 * time.Millisecond, Response: webPage(5000)}},
 	}
+}
+
+// webPage is a whole HTTP response of n octets.
+func webPage(n int) []byte {
+	const head = "HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n" // as long as with n
+	b := fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Length: %04d\r\n\r\n", n-len(head))
+	return append(b, bytes.Repeat([]byte("x"), n-len(b))...)
 }
 
 // captures writes the files that scripts read:

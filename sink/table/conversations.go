@@ -1,8 +1,6 @@
 package table
 
 import (
-	"bytes"
-	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -14,40 +12,8 @@ import (
 	"mirrorscope/histogram"
 	"mirrorscope/packet"
 	"mirrorscope/sink"
+	"mirrorscope/tlsmeta"
 )
-
-// Order is by what the conversations are sorted. All orders have the largest
-// first, but for ByStart.
-type Order uint8
-
-const (
-	ByBytes Order = iota
-	ByPackets
-	ByConnections
-	ByHandshake   // 95th percentile of the round-trip time
-	ByRetransmits // packets of both sides
-	ByRTT         // median round trip
-	ByResponse    // 95th percentile of the response time
-	ByErrors
-	ByStart // the earliest first
-	numOrders
-)
-
-var orderNames = [numOrders]string{"bytes", "packets", "connections", "handshake", "retransmits", "rtt", "response", "errors", "start"}
-
-func (o Order) String() string { return orderNames[o] }
-
-// Orders lists the words that ParseOrder takes.
-func Orders() []string { return orderNames[:] }
-
-// ParseOrder reads one of Orders.
-func ParseOrder(s string) (Order, error) {
-	i := slices.Index(orderNames[:], s)
-	if i < 0 {
-		return 0, fmt.Errorf("%q is no order; take one of %s", s, strings.Join(orderNames[:], ", "))
-	}
-	return Order(i), nil
-}
 
 // fewSamples is the number of samples below which a high percentile is shown
 // with its count.
@@ -58,62 +24,13 @@ func (t *Writer) conversations(b *strings.Builder, s *edge.Summary) {
 		b.WriteString("No conversations.\n")
 		return
 	}
-	all := sorted(s.Conversations, t.config.Sort)
-	shown := all
-	if t.config.Limit > 0 && t.config.Limit < len(all) {
-		shown = all[:t.config.Limit]
-	}
-	networks, points := false, false
-	for _, c := range all {
-		networks = networks || c.Network != all[0].Network
-		points = points || !slices.Equal(c.Points, all[0].Points) || len(c.Points) > 1
-	}
-
-	g := grid{columns: []column{{title: "CLIENT → SERVER", least: 24, tail: true}}}
-	if networks {
-		g.columns = append(g.columns, column{title: "NETWORK", least: 8, drop: 2})
-	}
-	drop := func(rank int, sortedBy ...Order) int { // what the table is sorted by stays
-		if slices.Contains(sortedBy, t.config.Sort) {
-			return 0
-		}
-		return rank
-	}
-	g.columns = append(g.columns,
-		column{title: "CONNS", right: true, drop: 7}, column{title: "BYTES →", right: true, drop: 10}, column{title: "← BYTES", right: true, drop: 11},
-		column{title: "RETRANS", right: true, drop: drop(9, ByRetransmits)}, column{title: "RTT P50", right: true, drop: drop(8, ByRTT)},
-		column{title: "RESPONSE P50", right: true, drop: drop(6, ByResponse)}, column{title: "P95", right: true, drop: drop(4, ByResponse)},
-		column{title: "HANDSHAKE P50", right: true, drop: drop(5, ByHandshake)}, column{title: "P95", right: true, drop: drop(3, ByHandshake)},
-	)
-	if points {
-		g.columns = append(g.columns, column{title: "POINTS", right: true, drop: 1})
-	}
-	g.columns = append(g.columns, column{title: "OUTCOMES", least: 9})
-
+	all := edge.Sorted(s.Conversations, t.config.Sort)
+	shown := limited(all, t.config.Limit)
+	g, cells := t.layout(all)
 	few := false
 	for _, c := range shown {
-		cells := []string{ends(&c.Key)}
-		if networks {
-			cells = append(cells, clean(t.names.NetworkName(c.Network)))
-		}
-		cells = append(cells, count(c.Connections), octets(c.Sent[flow.Client].Bytes), octets(c.Sent[flow.Server].Bytes), repeats(c), roundTrip(c))
-		atMost := false
-		response := &histogram.Histogram{}
-		if c.Times != nil {
-			response, atMost = &c.Times.Response, c.Times.AtMost
-		}
-		for _, d := range []struct {
-			h      *histogram.Histogram
-			atMost bool
-		}{{response, atMost}, {&c.Handshake, false}} {
-			p50, p95 := percentiles(d.h, d.atMost)
-			few = few || d.h.Count() > 0 && d.h.Count() < fewSamples
-			cells = append(cells, p50, p95)
-		}
-		if points {
-			cells = append(cells, strconv.Itoa(len(c.Points)))
-		}
-		g.add(c.Errors() > 0, append(cells, outcomes(c))...)
+		few = few || fewIn(c)
+		g.add(c.Errors() > 0, cells(c)...)
 	}
 	g.render(b, t.config.Width, palette(t.config.Colour))
 
@@ -128,71 +45,191 @@ func (t *Writer) conversations(b *strings.Builder, s *edge.Summary) {
 		t.note(b, "… %s, %s, of the smallest of too many conversations are in no line; a line may lack up to %s",
 			plural(o.Connections, "connection"), octets(o.Bytes()), octets(s.Missing))
 	}
-	if few && slices.ContainsFunc(g.columns, func(c column) bool { return c.title == "P95" }) {
+	if few && slices.ContainsFunc(g.columns, func(c column) bool { return strings.HasSuffix(c.title, "P95") }) {
 		t.note(b, "(n): only n were measured")
 	}
+	t.verdicts(b, all)
 }
 
-// sorted gives the conversations in the order asked for. What is equal is in
-// order of the key, so that the same input gives the same table.
-func sorted(conversations []edge.Conversation, order Order) []*edge.Conversation {
-	all := make([]*edge.Conversation, len(conversations))
-	for i := range conversations {
-		all[i] = &conversations[i]
+// layout gives the columns that some conversations need, and what makes the
+// cells of one.
+func (t *Writer) layout(all []*edge.Conversation) (*grid, func(*edge.Conversation) []string) {
+	points, names, tls, requests := false, false, false, false
+	for _, c := range all {
+		points = points || !slices.Equal(c.Points, all[0].Points) || len(c.Points) > 1
+		names = names || c.Name() != ""
+		tls = tls || c.TLS != nil
+		_, tried := c.ErrorRate()
+		requests = requests || tried
 	}
-	p95 := func(h *histogram.Histogram) float64 {
-		ns, ok := h.Quantile(0.95)
-		if !ok {
-			return -1
+	g := new(grid)
+	var makers []func(*edge.Conversation) []string
+	put := func(is bool, cells func(*edge.Conversation) []string, columns ...column) {
+		if !is {
+			return
 		}
-		return ns
-	}
-	rtt := func(c *edge.Conversation) float64 {
-		ns, _, ok := c.Times.PathRTT()
-		if !ok {
-			return -1
+		for _, c := range columns {
+			if slices.Contains(c.stays, t.config.Sort) {
+				c.drop = 0 // what the table is sorted by
+			}
+			g.columns = append(g.columns, c)
 		}
-		return ns
+		makers = append(makers, cells)
 	}
-	response := func(c *edge.Conversation) float64 {
-		if c.Times == nil {
-			return -1
+	one := func(cell func(*edge.Conversation) string) func(*edge.Conversation) []string {
+		return func(c *edge.Conversation) []string { return []string{cell(c)} }
+	}
+	put(true, one(func(c *edge.Conversation) string { return ends(&c.Key) }), column{title: "CLIENT → SERVER", least: 27, tail: true})
+	put(names, one(serverName), column{title: "NAME", least: 16, drop: 18})
+	put(t.networks, one(func(c *edge.Conversation) string { return clean(t.names.NetworkName(c.Network)) }), column{title: "NETWORK", least: 8, drop: 2})
+	put(true, one(func(c *edge.Conversation) string { return count(c.Connections) }), column{title: "CONNS", right: true, drop: 10, stays: []edge.Order{edge.ByConnections}})
+	put(true, func(c *edge.Conversation) []string {
+		return []string{octets(c.Sent[flow.Client].Bytes), octets(c.Sent[flow.Server].Bytes)}
+	}, column{title: "BYTES →", right: true, drop: 8}, column{title: "← BYTES", right: true, drop: 12})
+	put(true, one(repeats), column{title: "RETRANS", right: true, drop: 15, stays: []edge.Order{edge.ByRetransmits}})
+	put(true, one(roundTrip), column{title: "RTT P50", right: true, drop: 11, stays: []edge.Order{edge.ByRTT}})
+	put(true, func(c *edge.Conversation) []string { return quantiles(&c.Handshake, false) },
+		column{title: "HANDSHAKE P50", right: true, drop: 4, alone: "HANDSHAKE P95", stays: []edge.Order{edge.ByHandshake}},
+		column{title: "P95", right: true, drop: 6, stays: []edge.Order{edge.ByHandshake}})
+	put(tls, one(version), column{title: "TLS", least: 4, drop: 7})
+	put(tls, func(c *edge.Conversation) []string {
+		if c.TLS == nil {
+			return []string{"-", "-"}
 		}
-		return p95(&c.Times.Response)
-	}
-	retransmits := func(c *edge.Conversation) int64 {
-		return c.Repeats[flow.Client].Packets + c.Repeats[flow.Server].Packets
-	}
-	slices.SortFunc(all, func(a, b *edge.Conversation) int {
-		first := 0
-		switch order {
-		case ByPackets:
-			first = cmp.Compare(b.Packets(), a.Packets())
-		case ByConnections:
-			first = cmp.Compare(b.Connections, a.Connections)
-		case ByHandshake:
-			first = cmp.Compare(p95(&b.Handshake), p95(&a.Handshake))
-		case ByRetransmits:
-			first = cmp.Compare(retransmits(b), retransmits(a))
-		case ByRTT:
-			first = cmp.Compare(rtt(b), rtt(a))
-		case ByResponse:
-			first = cmp.Compare(response(b), response(a))
-		case ByErrors:
-			first = cmp.Compare(b.Errors(), a.Errors())
-		case ByStart:
-			first = cmp.Compare(a.First, b.First)
+		return quantiles(&c.TLS.Total, false)
+	}, column{title: "TLS P50", right: true, drop: 3, alone: "TLS P95", stays: []edge.Order{edge.ByTLS}}, column{title: "P95", right: true, drop: 9, stays: []edge.Order{edge.ByTLS}})
+	put(requests, func(c *edge.Conversation) []string { return []string{requestCount(c), errorRate(c)} },
+		column{title: "REQUESTS", right: true, drop: 13, stays: []edge.Order{edge.ByRequests}},
+		column{title: "ERRORS", right: true, drop: 17, stays: []edge.Order{edge.ByErrorRate}})
+	put(true, func(c *edge.Conversation) []string { return quantiles(c.Response()) },
+		column{title: "RESPONSE P50", right: true, drop: 5, alone: "RESPONSE P95", stays: []edge.Order{edge.ByResponse}},
+		column{title: "P95", right: true, drop: 16, stays: []edge.Order{edge.ByResponse}})
+	put(points, one(func(c *edge.Conversation) string { return strconv.Itoa(len(c.Points)) }), column{title: "POINTS", right: true, drop: 1})
+	put(true, one(outcomes), column{title: "OUTCOMES", least: 9})
+	put(true, one(func(c *edge.Conversation) string { v := c.Verdict(); return short(&v) }), column{title: "VERDICT", least: 16, drop: 14})
+	return g, func(c *edge.Conversation) (cells []string) {
+		for _, m := range makers {
+			cells = append(cells, m(c)...)
 		}
-		return cmp.Or(first, cmp.Compare(b.Bytes(), a.Bytes()), compareKeys(&a.Key, &b.Key))
-	})
-	return all
+		return cells
+	}
 }
 
-func compareKeys(a, b *edge.Key) int {
-	return cmp.Or(
-		cmp.Compare(a.Network, b.Network), bytes.Compare(a.Client[:], b.Client[:]), bytes.Compare(a.Server[:], b.Server[:]),
-		cmp.Compare(a.Port, b.Port), cmp.Compare(a.Proto, b.Proto),
-	)
+// verdicts tells in a sentence each what is wrong with the worst conversations,
+// shown or not.
+func (t *Writer) verdicts(b *strings.Builder, all []*edge.Conversation) {
+	worst := edge.Worst(all)
+	if len(worst) == 0 {
+		return
+	}
+	t.heading(b, "WHAT STANDS OUT")
+	for i := range worst[:min(len(worst), maxVerdictLines)] {
+		w := &worst[i]
+		t.note(b, "  %s%s", ends(&w.Key), named(w.Conversation))
+		t.note(b, "    %s", clean(w.Verdict.Sentence()))
+	}
+	if more := len(worst) - maxVerdictLines; more > 0 {
+		t.note(b, "  … and in %s: --view conversations --format json has all", plural(more, "more conversation"))
+	}
+}
+
+// maxVerdictLines bounds the verdicts below the table.
+const maxVerdictLines = 6
+
+// limited cuts rows to the first n, 0 for all.
+func limited[T any](rows []T, n int) []T {
+	if n > 0 && n < len(rows) {
+		return rows[:n]
+	}
+	return rows
+}
+
+func fewIn(c *edge.Conversation) bool {
+	response, _ := c.Response()
+	tls := &histogram.Histogram{}
+	if c.TLS != nil {
+		tls = &c.TLS.Total
+	}
+	for _, h := range []*histogram.Histogram{response, &c.Handshake, tls} {
+		if n := h.Count(); n > 0 && n < fewSamples {
+			return true
+		}
+	}
+	return false
+}
+
+// serverName is what the server is called, and how many more names it has.
+func serverName(c *edge.Conversation) string {
+	name := c.Name()
+	if name == "" {
+		return "-"
+	}
+	more := int64(0)
+	if c.TLS != nil {
+		for _, n := range c.TLS.Names.Counts {
+			if n.Value != "" && n.Value != name {
+				more++
+			}
+		}
+		if c.TLS.Names.Other > 0 {
+			more++
+		}
+	}
+	if more > 0 {
+		return fmt.Sprintf("%s +%d", clean(name), more)
+	}
+	return clean(name)
+}
+
+func named(c *edge.Conversation) string {
+	if n := serverName(c); n != "-" {
+		return " (" + n + ")"
+	}
+	return ""
+}
+
+// version names the versions of TLS, the most frequent first.
+func version(c *edge.Conversation) string {
+	if c.TLS == nil {
+		return "-"
+	}
+	return versions(c.TLS)
+}
+
+func versions(t *edge.TLS) string {
+	var words []string
+	for _, v := range t.Versions.Top() {
+		words = append(words, tlsmeta.VersionName(v.Value))
+	}
+	if t.QUIC > 0 {
+		words = append(words, "quic")
+	}
+	if words == nil {
+		return "?"
+	}
+	return strings.Join(words, " ")
+}
+
+func requestCount(c *edge.Conversation) string {
+	if _, ok := c.ErrorRate(); !ok {
+		return "-"
+	}
+	return count(c.Requests())
+}
+
+func errorRate(c *edge.Conversation) string {
+	rate, ok := c.ErrorRate()
+	if !ok {
+		return "-"
+	}
+	return percentOf(rate)
+}
+
+func short(v *edge.Verdict) string {
+	if v.Who == edge.Nobody {
+		return v.Short
+	}
+	return v.Who.String() + ": " + v.Short
 }
 
 // ends names the two sides of a conversation and its protocol.
@@ -204,19 +241,19 @@ func ends(k *edge.Key) string {
 	return k.Client.IP().String() + " → " + server + " " + string(sink.AppendProtocol(nil, k.Proto))
 }
 
-// percentiles gives the median and the 95th percentile of durations. What was
-// not measured is not short.
-func percentiles(h *histogram.Histogram, atMost bool) (p50, p95 string) {
+// quantiles gives the median and the 95th percentile of durations. What was not
+// measured is not short.
+func quantiles(h *histogram.Histogram, atMost bool) []string {
 	median, ok := h.Quantile(0.5)
 	if !ok {
-		return "-", "-"
+		return []string{"-", "-"}
 	}
 	high, _ := h.Quantile(0.95)
-	p50, p95 = bound(span(median), atMost, "≤ "), bound(span(high), atMost, "≤ ")
+	p50, p95 := bound(span(median), atMost, "≤ "), bound(span(high), atMost, "≤ ")
 	if n := h.Count(); n < fewSamples {
 		p95 += fmt.Sprintf(" (%d)", n)
 	}
-	return p50, p95
+	return []string{p50, p95}
 }
 
 func bound(s string, is bool, sign string) string {
@@ -284,6 +321,14 @@ func (t *Writer) note(b *strings.Builder, format string, args ...any) {
 		line = width.Truncate(line, t.config.Width, "…")
 	}
 	b.WriteString(line + "\n")
+}
+
+// heading begins a part below a table.
+func (t *Writer) heading(b *strings.Builder, title string) {
+	if t.config.Width > 0 {
+		title = width.Truncate(title, t.config.Width, "…")
+	}
+	b.WriteString("\n" + palette(t.config.Colour).bold(title) + "\n")
 }
 
 func plural[N int | int64 | uint64](n N, noun string) string {

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/mattn/go-runewidth"
+
+	"mirrorscope/edge"
 )
 
 // width counts the cells of a terminal, the same on every machine: characters
@@ -18,6 +20,9 @@ type column struct {
 	least int  // cells to which it may be cut; 0: never
 	tail  bool // what is cut is the middle: the end tells most
 	drop  int  // on a terminal that is too narrow for all, columns leave by rising drop; 0: never
+
+	stays []edge.Order // the column stays when the table is sorted by one of these
+	alone string       // title of the next column when this one has left
 }
 
 // grid is lines of cells under columns.
@@ -100,6 +105,9 @@ func (g *grid) dropOne() bool {
 	}
 	if at < 0 {
 		return false
+	}
+	if alone := g.columns[at].alone; alone != "" {
+		g.columns[at+1].title = alone
 	}
 	g.columns = slices.Delete(g.columns, at, at+1)
 	for i := range g.rows {

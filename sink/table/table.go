@@ -1,5 +1,6 @@
-// Package table shows conversations to people: the top ones, a line each, and
-// below them the health of the capture on one screen.
+// Package table shows conversations, or another view of the capture, to people:
+// the top rows, a line each, and below them what stands out and the health of
+// the capture on one screen.
 //
 // Sizes are in KiB, MiB … (1024), rates and counts in thousands. Names out of
 // capture files are made safe for the terminal. Nothing is cut where the output
@@ -19,11 +20,13 @@ import (
 // Config says what to show and how.
 type Config struct {
 	Input  []string // what was read, as the user named it
-	Sort   Order
-	Limit  int  // the most conversations shown; 0: all
-	Width  int  // cells of the terminal; 0: not a terminal, nothing is cut
-	Colour bool // failures in red
-	Edge   edge.Config
+	Sort   edge.Order
+	Limit  int         // the most rows shown; 0: all
+	Width  int         // cells of the terminal; 0: not a terminal, nothing is cut
+	Colour bool        // failures in red
+	Edge   edge.Config // its View is what is shown
+
+	CertificateDays int // certificates that expire within so many days of the capture's end are listed
 }
 
 // Writer folds records and shows them in the end. It is owned by one goroutine.
@@ -32,6 +35,8 @@ type Writer struct {
 	w      io.Writer
 	names  sink.Names
 	edges  *edge.Table
+
+	networks bool // there are several
 }
 
 // New gives a Writer to w. names must know every number in the records.
@@ -53,12 +58,24 @@ func (t *Writer) WritePath(c *path.Connection) error {
 	return nil
 }
 
-// Close shows the conversations and the health of the capture. It does not
+// Close shows the view and the health of the capture. It does not
 // close the writer below.
 func (t *Writer) Close(c *flow.Capture) error {
 	s := t.edges.Summary()
+	for i := range s.Conversations {
+		t.networks = t.networks || s.Conversations[i].Network != s.Conversations[0].Network
+	}
 	var b strings.Builder
-	t.conversations(&b, s)
+	switch t.config.Edge.View {
+	case edge.ViewTLS:
+		t.tls(&b, s.TLS, c.Last)
+	case edge.ViewDNS:
+		t.dns(&b, s.DNS)
+	case edge.ViewHTTP:
+		t.http(&b, s.Endpoints)
+	default:
+		t.conversations(&b, s)
+	}
 	b.WriteByte('\n')
 	t.health(&b, s, c)
 	_, err := io.WriteString(t.w, b.String())

@@ -2,7 +2,6 @@ package table
 
 import (
 	"bytes"
-	"fmt"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -20,8 +19,10 @@ import (
 func render(t *testing.T, c Config, records []flow.Record, capture flow.Capture) string {
 	t.Helper()
 	var out bytes.Buffer
-	if c.Edge == (edge.Config{}) {
+	if c.Edge.Conversations == 0 {
+		view := c.Edge.View
 		c.Edge = edge.DefaultConfig()
+		c.Edge.View = view
 	}
 	w := New(&out, sinktest.Sample(), c)
 	if err := w.Write(records); err != nil {
@@ -107,12 +108,21 @@ func TestGolden(t *testing.T) {
 	}{
 		"healthy":     {Config{Input: []string{"shop.pcap"}}, shop(), healthy()},
 		"limit":       {Config{Limit: 2}, shop(), healthy()},
-		"errors":      {Config{Sort: ByErrors, Colour: true}, shop(), healthy()},
-		"handshake":   {Config{Sort: ByHandshake}, shop(), healthy()},
-		"response-80": {Config{Sort: ByResponse, Width: 80}, shop(), healthy()},
+		"errors":      {Config{Sort: edge.ByErrors, Colour: true}, shop(), healthy()},
+		"handshake":   {Config{Sort: edge.ByHandshake}, shop(), healthy()},
+		"response-80": {Config{Sort: edge.ByResponse, Width: 80}, shop(), healthy()},
 		"ill":         {Config{}, everything, sinktest.Capture()},
 		"crowded":     {Config{Edge: edge.Config{Conversations: 3}}, everything, crowded},
 		"narrow":      {Config{Width: 80, Input: []string{"a.pcap", "b\n.pcap", "captures/", "d.pcap"}}, everything, sinktest.Capture()},
+		"wide-120":    {Config{Width: 120, Sort: edge.ByErrorRate}, append(spoken(), shop()...), healthy()},
+		"tls":         {Config{Edge: edge.Config{View: edge.ViewTLS}, CertificateDays: 30}, spoken(), healthy()},
+		"tls-120":     {Config{Width: 120, Limit: 1, Sort: edge.ByErrors, Edge: edge.Config{View: edge.ViewTLS}, CertificateDays: 30}, spoken(), healthy()},
+		"tls-none":    {Config{Edge: edge.Config{View: edge.ViewTLS}}, shop(), healthy()},
+		"dns":         {Config{Edge: edge.Config{View: edge.ViewDNS}}, spoken(), healthy()},
+		"dns-none":    {Config{Edge: edge.Config{View: edge.ViewDNS}}, shop(), healthy()},
+		"http":        {Config{Sort: edge.ByRequests, Edge: edge.Config{View: edge.ViewHTTP}}, spoken(), healthy()},
+		"http-80":     {Config{Width: 80, Sort: edge.ByResponse, Edge: edge.Config{View: edge.ViewHTTP}}, spoken(), healthy()},
+		"http-none":   {Config{Edge: edge.Config{View: edge.ViewHTTP}}, shop(), healthy()},
 		"no-packets":  {Config{}, nil, flow.Capture{}},
 		"all-skipped": {Config{}, nil, flow.Capture{Packets: 9, Bytes: 540, Skipped: [packet.NumSkips]uint64{packet.NotIP: 2, packet.Filtered: 7}}},
 	} {
@@ -123,11 +133,13 @@ func TestGolden(t *testing.T) {
 }
 
 func TestNothingIsWiderThanTheTerminal(t *testing.T) {
-	records := append(sinktest.Records(), shop()...)
-	for limit := 10; limit < 200; limit += 3 {
-		for line := range strings.Lines(render(t, Config{Width: limit}, records, sinktest.Capture())) {
-			if w := width.StringWidth(strings.TrimSuffix(line, "\n")); w > limit {
-				t.Errorf("%d cells in a terminal of %d: %s", w, limit, line)
+	records := slices.Concat(sinktest.Records(), shop(), spoken())
+	for view := range edge.Views() {
+		for limit := 10; limit < 250; limit += 3 {
+			for line := range strings.Lines(render(t, Config{Width: limit, Edge: edge.Config{View: edge.View(view)}, CertificateDays: 30}, records, sinktest.Capture())) {
+				if w := width.StringWidth(strings.TrimSuffix(line, "\n")); w > limit {
+					t.Errorf("%d cells in a terminal of %d: %s", w, limit, line)
+				}
 			}
 		}
 	}
@@ -147,7 +159,10 @@ func TestColourChangesNoText(t *testing.T) {
 }
 
 func TestHostileNamesStayText(t *testing.T) {
-	out := render(t, Config{}, sinktest.Records(), sinktest.Capture())
+	out := ""
+	for view := range edge.Views() {
+		out += render(t, Config{Edge: edge.Config{View: edge.View(view)}, CertificateDays: 10_000}, append(sinktest.Records(), spoken()...), sinktest.Capture())
+	}
 	if i := strings.IndexFunc(out, func(r rune) bool { return r != '\n' && (r < ' ' || r >= 0x7f && r <= 0x9f || r == '\u202e') }); i >= 0 {
 		t.Errorf("control character in %q", out[max(0, i-20):i+10])
 	}
@@ -155,52 +170,20 @@ func TestHostileNamesStayText(t *testing.T) {
 
 // The table is the same whatever the order of equal conversations.
 func TestOrder(t *testing.T) {
-	for _, name := range Orders() {
-		order, err := ParseOrder(name)
+	for _, name := range edge.Orders() {
+		order, err := edge.ParseOrder(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		forth := shop()
+		forth := append(shop(), spoken()...)
 		back := slices.Clone(forth)
 		slices.Reverse(back)
 		if a, b := render(t, Config{Sort: order}, forth, healthy()), render(t, Config{Sort: order}, back, healthy()); a != b {
 			t.Errorf("%s: the order of records shows:\n%s\n%s", name, a, b)
 		}
 	}
-	if _, err := ParseOrder("size"); err == nil || !strings.Contains(err.Error(), "bytes, packets, connections") {
+	if _, err := edge.ParseOrder("size"); err == nil || !strings.Contains(err.Error(), "bytes, packets, connections") {
 		t.Errorf("a wrong order gives %v", err)
-	}
-}
-
-func TestSorted(t *testing.T) {
-	conversations := make([]edge.Conversation, 3)
-	for i := range conversations {
-		c := &conversations[i]
-		c.Port = uint16(i)
-		c.Connections = int64(10 - i)
-		c.Sent[flow.Client] = flow.Volume{Packets: int64(i), Bytes: int64(100 * i)}
-		c.First = int64(i * i)
-		c.Outcomes[flow.Refused] = int64(i % 2)
-		if i > 0 { // a conversation without a measured handshake comes last
-			c.Handshake.Add(int64(5-i) * 1e6)
-			c.Times = &edge.Times{}
-			c.Times.Response.Add(int64(i) * 1e6)
-			c.Times.RTT[0].Add(int64(5-i) * 1e6)
-			c.Times.Delayed[1].Add(1e6)
-		}
-		c.Repeats[i%2].Packets = int64(i % 2)
-	}
-	for order, want := range map[Order]string{
-		ByBytes: "[2 1 0]", ByPackets: "[2 1 0]", ByConnections: "[0 1 2]", ByHandshake: "[1 2 0]", ByErrors: "[1 2 0]", ByStart: "[0 1 2]",
-		ByRetransmits: "[1 2 0]", ByRTT: "[1 2 0]", ByResponse: "[2 1 0]",
-	} {
-		var got []uint16
-		for _, c := range sorted(conversations, order) {
-			got = append(got, c.Port)
-		}
-		if fmt.Sprint(got) != want {
-			t.Errorf("by %v: %v, want %s", order, got, want)
-		}
 	}
 }
 

@@ -83,12 +83,15 @@ func three(v float64) string {
 
 // percent gives a share, and never says 0 % of something that is there.
 func percent(part, whole uint64) string {
-	switch share := 100 * float64(part) / float64(max(whole, 1)); {
-	case part > 0 && share < 0.1:
+	return percentOf(float64(part) / float64(max(whole, 1)))
+}
+
+func percentOf(ratio float64) string {
+	share := 100 * ratio
+	if share > 0 && share < 0.1 {
 		return "<0.1 %"
-	default:
-		return strconv.FormatFloat(share, 'f', 1, 64) + " %"
 	}
+	return strconv.FormatFloat(share, 'f', 1, 64) + " %"
 }
 
 // clean makes a name that comes from a capture file safe for a terminal:
