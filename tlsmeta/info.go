@@ -30,7 +30,7 @@ type Info struct {
 	Resumed    bool // pre_shared_key in the ServerHello, or an abbreviated handshake
 	Refused    bool // a ticket or key was offered, and the ServerHello did not take it
 	EarlyData  EarlyData
-	ECH, ESNI  bool
+	ECH, ESNI  bool // the ClientHello has the extension; clients without a configuration for ECH send random octets in it
 
 	// ClientCertificate tells whether the client sent one: in TLS 1.2 its
 	// Certificate message held any, in 1.3 its second flight is larger than a

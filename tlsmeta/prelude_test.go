@@ -55,7 +55,8 @@ var preludes = []struct {
 	{"SMTP, a login in the clear", []said{{1, "220 mx\r\n"}, {0, "EHLO c\r\n"}, {1, "250 mx\r\n"}, {0, "AUTH PLAIN AGEAYg==\r\n"}}, PreludeOther, "smtp", 0},
 	{"SMTP, not yet asked", []said{{1, "220 mx\r\n"}, {0, "EHLO c\r\n"}, {1, "250 STARTTLS\r\n"}}, PreludeMore, "smtp", 0},
 	{"SMTP, the client alone", []said{{0, "EHLO c\r\n"}, {0, "STARTTLS\r\n"}, {0, tlsHello}}, PreludeDone, "smtp", 0},
-	{"SMTP, the server alone", []said{{1, "220 mx\r\n250 mx\r\n220 go\r\n"}, {1, "\x16\x03\x03\x00\x50\x02"}}, PreludeDone, "", 0},
+	{"SMTP, the server alone", []said{{1, "220 mx\r\n250 mx\r\n220 go\r\n"}, {1, "\x16\x03\x03\x00\x50\x02"}}, PreludeDone, "smtp", 0},
+	{"FTP, the server alone", []said{{1, "220 ftp\r\n234 go\r\n"}, {1, "\x16\x03\x03\x00\x50\x02"}}, PreludeDone, "ftp", 0},
 	{"a greeting of 220 and nothing else", []said{{1, "220 hi\r\n"}}, PreludeMore, "", 0},
 
 	{"FTP", []said{{1, "220-hi\r\n there\r\n220 ftp\r\n"}, {0, "FEAT\r\n"}, {1, "211-Features:\r\n AUTH TLS\r\n211 End\r\n"},

@@ -113,7 +113,16 @@ func (p *Prelude) mailReply(line []byte) Verdict {
 	}
 	greeted := p.greeted
 	answer := p.reply()
-	switch code := string(line[:3]); {
+	code := string(line[:3])
+	if p.kind == preludeGreeting { // the client's side may not have been recorded
+		switch code {
+		case "250": // to EHLO
+			p.kind = preludeSMTP
+		case "211", "215", "234": // to FEAT, SYST, AUTH
+			p.kind = preludeFTP
+		}
+	}
+	switch {
 	case !p.asked:
 	case answer && code == "220" || greeted && code == "220" || code == "234" || code == "334":
 		return PreludeDone
