@@ -170,6 +170,10 @@ func TestConn(t *testing.T) {
 			s.send(0, seal(t, plain{version: 1, odcid: odcid, dcid: odcid, scid: ccid, role: client, number: 1, frames: cryptoFrame(0, hello), pad: 1180}))
 			s.send(1, fromServer(t, 0, cryptoFrame(0, serverHello(0x1301))))
 		}, func(_ Info, h Handshake) bool { return h.Server == ms && h.Ambiguous }},
+		{"repeat by the server's timer", func(s *scene) {
+			s.send(0, ask(t))
+			s.send(1, fromServer(t, 5, cryptoFrame(0, serverHello(0x1301))))
+		}, func(_ Info, h Handshake) bool { return h.Server == ms && h.Ambiguous }},
 		{"mirror copies", func(s *scene) {
 			for range 2 {
 				s.send(0, ask(t))

@@ -42,9 +42,10 @@
 // ClientAnswer less the server's Initial that it answers, and either holds the
 // time that the endpoint took. Which packet is answered is told by the ACK
 // frame, for a repeat has a packet number of its own (RFC 9000 section 12.3); so
-// repeats, and a ClientHello in several datagrams, are no doubt. Where there is
-// no such frame to read, it is the latest packet before, which is ambiguous if
-// there are several. Total runs from ClientInitial to ClientFinished: the
+// repeats, and a ClientHello in several datagrams, are no doubt. Where a packet
+// has no such frame, and is a repeat of one that was not recorded, or where it
+// cannot be read and there are several before it, the latest before it is taken,
+// which is ambiguous. Total runs from ClientInitial to ClientFinished: the
 // further round trips of a Retry, a Version Negotiation and a HelloRetryRequest
 // are in it, but not in the halves, which are those of the attempt that was
 // answered.

@@ -246,9 +246,10 @@ func TestLiveRepeats(t *testing.T) {
 				t.Errorf("%d undecryptable, %d malformed, %d dropped", i.Undecryptable, i.Malformed, i.Dropped)
 			}
 			near(t, "client half", h.Client, 2*toClient, slack)
-			near(t, "server half", h.Server, 2*toServer, slack)
 			// A server that repeats its flight leaves the ACK frame out.
-			if h.Ambiguous && (tc.dir != server || tc.act != loseAt) {
+			if !h.Ambiguous {
+				near(t, "server half", h.Server, 2*toServer, slack)
+			} else if tc.dir != server || tc.act != loseAt {
 				t.Errorf("%+v", h)
 			}
 			if (tc.act == repeat) != (i.Duplicates > 0) {

@@ -100,7 +100,8 @@ func (c *Conn) answers(role int, acked int64) int64 {
 			return at
 		}
 	}
-	if c.times.count[role] > 1 {
+	// Who answers acknowledges; a packet that does not was sent by a timer.
+	if c.times.count[role] > 1 || acked == noACK {
 		c.times.ambiguous = true
 	}
 	return c.times.latest[role]
