@@ -47,6 +47,7 @@ type direction struct {
 
 	ccs   bool // a ChangeCipherSpec was recorded
 	lost  bool // where records begin is not known any more
+	old   bool // the present record is a hello in the form of SSLv2, kept in msg
 	cut   bool // handshake messages can not be followed any more
 	alert [2]byte
 	nal   uint8
@@ -81,14 +82,16 @@ type msgReader struct {
 func (c *Conn) read(b *pool.Budget, dir int, s *Segment) {
 	d := &c.dirs[dir]
 	data, pos := s.Data, s.Pos
-	if c.stage == stageClientHello && d.nhdr == 0 && d.left == 0 && dir == int(c.client) && len(data) > 0 && data[0]&0x80 != 0 {
-		n := c.sslv2Hello(s)
-		data, pos = data[n:], pos+int64(n)
-	}
 	for len(data) > 0 && !d.lost && c.stage != stageOver {
 		if d.left == 0 {
-			if d.nhdr == 0 {
+			if d.nhdr == 0 && !d.old {
 				d.first = stamp{pos, s.Time, s.Acked}
+				d.old = data[0]&0x80 != 0 && c.mayBeSSLv2(dir)
+			}
+			if d.old {
+				n := c.sslv2(b, dir, data, stamp{pos, s.Time, s.Acked})
+				data, pos = data[n:], pos+int64(n)
+				continue
 			}
 			n := copy(d.hdr[d.nhdr:], data)
 			d.nhdr += uint8(n)
@@ -98,9 +101,6 @@ func (c *Conn) read(b *pool.Budget, dir int, s *Segment) {
 			}
 			d.nhdr = 0
 			d.left = int(binary.BigEndian.Uint16(d.hdr[3:]))
-			if c.Info.SSLv2Hello && c.stage == stageServerHello && c.sslv2Answer(s) {
-				return
-			}
 			if d.hdr[0] < typeCCS || d.hdr[0] > typeHeartbeat || d.hdr[1] > 3 || d.left > maxRecord {
 				c.strange(dir, d.first.at)
 				return
@@ -119,31 +119,78 @@ func (c *Conn) read(b *pool.Budget, dir int, s *Segment) {
 	}
 }
 
-// sslv2Hello takes a ClientHello in the form of SSLv2 (RFC 5246 appendix E.2),
-// and gives the octets that it took.
-func (c *Conn) sslv2Hello(s *Segment) int {
-	var h ClientHello
-	n, err := ParseSSLv2Hello(s.Data, &h)
-	if err != nil {
-		return 0
+// mayBeSSLv2 tells whether a hello in the form of SSLv2 can come next (RFC 5246
+// appendix E.2).
+func (c *Conn) mayBeSSLv2(dir int) bool {
+	if dir == int(c.client) {
+		return c.stage == stageClientHello
 	}
-	c.Timing.Start, c.Timing.StartInferred = s.Time, c.inferred
-	c.dirs[c.client].flight.lo = s.Pos
-	c.Info.ClientHello(&h, TransportTCP)
-	c.endFlight(int(c.client), stamp{s.Pos + int64(n), s.Time, s.Acked})
-	c.stage = stageServerHello
+	return c.stage == stageServerHello && c.Info.SSLv2Hello
+}
+
+// sslv2 puts a hello in the form of SSLv2 together, and gives how many octets
+// of data belong to it.
+func (c *Conn) sslv2(b *pool.Budget, dir int, data []byte, at stamp) (n int) {
+	d := &c.dirs[dir]
+	m := &d.msg
+	whole := func() int {
+		if len(m.buf) < 2 {
+			return 2
+		}
+		return 2 + sslv2Record(m.buf)
+	}
+	for n < len(data) && len(m.buf) < whole() {
+		k := min(whole()-len(m.buf), len(data)-n)
+		m.add(b, data[n:n+k])
+		n += k
+		if m.skip {
+			c.strange(dir, at.at)
+			return n
+		}
+	}
+	at.pos += int64(n)
+	var err error
+	if dir == int(c.client) {
+		err = c.sslv2Hello(m.buf, at)
+	} else {
+		err = c.sslv2Answer(m.buf, at)
+	}
+	switch {
+	case err == ErrShort && len(m.buf) < whole():
+		return n
+	case err != nil:
+		c.strange(dir, d.first.at)
+	}
+	d.old = false
+	m.drop(b)
 	return n
 }
 
-// sslv2Answer takes a ServerHello of SSLv2 itself, behind which nothing is read.
-func (c *Conn) sslv2Answer(s *Segment) bool {
+func (c *Conn) sslv2Hello(b []byte, end stamp) error {
+	var h ClientHello
+	if _, err := ParseSSLv2Hello(b, &h); err != nil {
+		return err
+	}
+	d := &c.dirs[c.client]
+	c.Timing.Start, c.Timing.StartInferred = d.first.at, c.inferred
+	d.flight.lo = d.first.pos
+	c.Info.ClientHello(&h, TransportTCP)
+	c.endFlight(int(c.client), end)
+	c.stage = stageServerHello
+	return nil
+}
+
+// sslv2Answer takes a ServerHello of SSL 2.0 itself, behind which nothing is
+// read.
+func (c *Conn) sslv2Answer(b []byte, end stamp) error {
 	var h ServerHello
-	if _, err := ParseSSLv2ServerHello(s.Data, &h); err != nil {
-		return false
+	if _, err := ParseSSLv2ServerHello(b, &h); err != nil {
+		return err
 	}
 	c.Info.ServerHello(&h)
-	c.over(s.Time)
-	return true
+	c.Info.Outcome = Incomplete
+	c.over(end.at)
+	return nil
 }
 
 // miss steps over octets that were not recorded. Within a record that is known
