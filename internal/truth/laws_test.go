@@ -4,14 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"maps"
-	"math"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"mirrorscope/internal/pcapgen"
 )
@@ -25,155 +21,6 @@ func TestShards(t *testing.T) {
 			t.Errorf("8 shards differ from 1: %s", firstDifference(one.raw, eight.raw))
 		}
 	})
-}
-
-// TestIntervals: the deltas of all intervals sum to the whole-life record, and
-// intervals change nothing in it.
-func TestIntervals(t *testing.T) {
-	everywhere(t, func(t *testing.T, name, path string) {
-		whole := replay(t, path)
-		for _, length := range []time.Duration{time.Second, 10 * time.Second} {
-			out := replay(t, "--interval", length.String(), path)
-			if len(out.connections) != len(whole.connections) {
-				t.Fatalf("interval %s: %d connections, %d without intervals", length, len(out.connections), len(whole.connections))
-			}
-			sums := map[string]map[string]int64{}
-			undistributed := map[string][3]int64{}
-			for _, line := range out.intervals {
-				id := intervalOf(t, line, length)
-				if sums[id] == nil {
-					sums[id] = map[string]int64{}
-				}
-				rest := undistributed[id]
-				for i, n := range samplesLeft(t, line) {
-					rest[i] += n
-				}
-				undistributed[id] = rest
-				for k, n := range tallies(t, line) {
-					if sums[id][k] += n; sums[id][k] == 0 {
-						delete(sums[id], k) // a verdict that was taken back
-					}
-				}
-			}
-			lives := map[string]map[string]int64{}
-			for i, c := range out.connections {
-				if !bytes.Equal(c.line, whole.connections[i].line) {
-					t.Errorf("interval %s: connection %d differs: %s", length, i, firstDifference(whole.connections[i].line, c.line))
-				}
-				// Two connections on one 5-tuple that begin with packets of
-				// one record time have one id.
-				if lives[c.ID] == nil {
-					lives[c.ID] = map[string]int64{}
-				}
-				for k, n := range tallies(t, c.line) {
-					lives[c.ID][k] += n
-				}
-			}
-			for id, want := range lives {
-				if got := sums[id]; !maps.Equal(got, want) {
-					t.Errorf("interval %s: intervals of %s sum to\n%v\nwant\n%v", length, id, got, want)
-				}
-				delete(sums, id)
-			}
-			for id := range sums {
-				t.Errorf("interval %s: intervals of %s, which is no connection", length, id)
-			}
-			for id, rest := range undistributed {
-				if rest != [3]int64{} {
-					t.Errorf("interval %s: the distributions of %s lack %d clean round trips, %d that may be delayed, %d response times", length, id, rest[0], rest[1], rest[2])
-				}
-			}
-		}
-	})
-}
-
-// intervalOf gives the id of an interval record, and checks its bounds.
-func intervalOf(t *testing.T, line []byte, length time.Duration) string {
-	t.Helper()
-	var r struct {
-		ID            string
-		IntervalStart time.Time `json:"interval_start"`
-		IntervalEnd   time.Time `json:"interval_end"`
-	}
-	if err := json.Unmarshal(line, &r); err != nil {
-		t.Fatal(err)
-	}
-	if r.IntervalEnd.Sub(r.IntervalStart) != length || r.IntervalStart.UnixNano()%int64(length) != 0 {
-		t.Errorf("interval [%s, %s) is not aligned to %s", r.IntervalStart, r.IntervalEnd, length)
-	}
-	return r.ID
-}
-
-// tallies gives every count of a record by its path. Zeros are left out: an
-// interval need not tell what did not happen in it.
-func tallies(t *testing.T, line []byte) map[string]int64 {
-	t.Helper()
-	out := map[string]int64{}
-	var walk func(path string, v any)
-	walk = func(path string, v any) {
-		switch v := v.(type) {
-		case map[string]any:
-			for k, sub := range v {
-				walk(path+"."+k, sub)
-			}
-		case json.Number:
-			n, err := strconv.ParseInt(string(v), 10, 64)
-			switch {
-			case strings.HasPrefix(path, "zero_window") && strings.HasSuffix(path, "_us"), strings.HasPrefix(path, "window_full_us"):
-				f, err := v.Float64()
-				if err != nil {
-					t.Fatal(err)
-				}
-				n = int64(math.Round(f * 1000)) // ns; such times add up
-			case err != nil, strings.HasSuffix(path, "_us"), strings.Contains(path, ".max_"), strings.Contains(path, ".distribution"):
-				return
-			}
-			if n != 0 {
-				out[path] = n
-			}
-		}
-	}
-	record := decode(t, line)
-	for _, group := range []string{
-		"client_sent", "server_sent", "resets", "fins", "ecn", "capture",
-		"rtt", "retransmits", "out_of_order", "network_duplicates", "keep_alives", "zero_window", "window_full_us", "response",
-	} {
-		walk(group, record[group])
-	}
-	if h, ok := record["handshake"].(map[string]any); ok {
-		walk("syn_packets", h["syn_packets"])
-		walk("synack_packets", h["synack_packets"])
-	}
-	return out
-}
-
-// samplesLeft gives how many samples an interval record counts more than its
-// distributions hold: clean round trips and those that may be delayed, of both
-// halves together, for a change of roles moves the counts alone; response
-// times.
-func samplesLeft(t *testing.T, line []byte) (left [3]int64) {
-	t.Helper()
-	var r struct {
-		RTT map[string]struct {
-			Samples             int64
-			Distribution        struct{ Count int64 }
-			Maybe               int64                 `json:"maybe_delayed"`
-			DistributionDelayed struct{ Count int64 } `json:"distribution_maybe_delayed"`
-		}
-		Response struct {
-			Samples      int64
-			Distribution struct{ Count int64 }
-		}
-	}
-	if err := json.Unmarshal(line, &r); err != nil {
-		t.Fatal(err)
-	}
-	for _, half := range r.RTT {
-		left[0] += half.Samples - half.Distribution.Count
-		left[1] += half.Maybe - half.DistributionDelayed.Count
-	}
-	left[2] = r.Response.Samples - r.Response.Distribution.Count
-	return left
 }
 
 // TestDoubled: a mirror that delivers every packet again, from behind the next
@@ -321,7 +168,7 @@ func image(r map[string]any) {
 func byBehaviour(r map[string]any) bool {
 	d, _ := r["direction"].(map[string]any)
 	switch d["source"] {
-	case "syn", "synack", "app":
+	case "syn", "synack", "tls", "app":
 		return true
 	case "order":
 		c, _ := r["client"].(map[string]any)
@@ -335,7 +182,8 @@ func byBehaviour(r map[string]any) bool {
 // address and port takes that place.
 func neutral(r map[string]any) {
 	delete(r, "direction")
-	delete(r, "response") // by whom, depends on the role
+	delete(r, "response") // by whom, depends on the role, as do the phases
+	delete(r, "phases")
 	if fmt.Sprint(r["client"]) < fmt.Sprint(r["server"]) {
 		return
 	}

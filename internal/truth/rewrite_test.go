@@ -17,8 +17,16 @@ import (
 )
 
 // frames reads a capture of Ethernet frames from one interface. ok is false
-// for any other: the rewrites below know no other link header.
+// for any other: most rewrites below know no other link header.
 func frames(t testing.TB, path string) (fs []pcapgen.Frame, ok bool) {
+	t.Helper()
+	fs, link, ok := framesOf(t, path)
+	return fs, ok && (link == capture.LinkEthernet || len(fs) == 0)
+}
+
+// framesOf reads a capture of one interface, whatever its link type. ok is
+// false for any other.
+func framesOf(t testing.TB, path string) (fs []pcapgen.Frame, link capture.LinkType, ok bool) {
 	t.Helper()
 	src, err := pcapfile.Open(pcapfile.Config{Paths: []string{path}})
 	if err != nil {
@@ -28,26 +36,34 @@ func frames(t testing.TB, path string) (fs []pcapgen.Frame, ok bool) {
 	for {
 		var f capture.Frame
 		if err := src.Next(&f); errors.Is(err, io.EOF) {
-			return fs, true
+			return fs, link, true
 		} else if err != nil {
 			t.Fatal(err)
 		}
-		if f.Link != capture.LinkEthernet || f.Interface != 0 {
-			return nil, false
+		if fs == nil {
+			link = f.Link
+		}
+		if f.Link != link || f.Interface != 0 {
+			return nil, 0, false
 		}
 		fs = append(fs, pcapgen.Frame{Time: f.Time, Data: slices.Clone(f.Data), WireLen: f.WireLen})
 	}
 }
 
-// write makes a capture file out of frames and gives its path.
+// write makes a capture file out of Ethernet frames and gives its path.
 func write(t testing.TB, fs []pcapgen.Frame) string {
+	t.Helper()
+	return writeAs(t, capture.LinkEthernet, fs)
+}
+
+func writeAs(t testing.TB, link capture.LinkType, fs []pcapgen.Frame) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "rewritten.pcap")
 	f, err := os.Create(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := pcapgen.NewPcapWriter(f, pcapgen.PcapConfig{Link: uint32(capture.LinkEthernet), Nano: true})
+	w := pcapgen.NewPcapWriter(f, pcapgen.PcapConfig{Link: uint32(link), Nano: true})
 	for _, fr := range fs {
 		if err := w.Write(fr); err != nil {
 			t.Fatal(err)
@@ -195,6 +211,16 @@ func swapBytes(p []byte, a, b, n int) {
 	for i := range n {
 		p[a+i], p[b+i] = p[b+i], p[a+i]
 	}
+}
+
+// snapped cuts every frame as a snap length does.
+func snapped(fs []pcapgen.Frame, length int) []pcapgen.Frame {
+	var out []pcapgen.Frame
+	for _, f := range fs {
+		f.Data = f.Data[:min(len(f.Data), length)]
+		out = append(out, f)
+	}
+	return out
 }
 
 // wrapped puts every frame into a tunnel, as a mirror session sends it. What
