@@ -1,0 +1,168 @@
+package tlsmeta
+
+import (
+	"testing"
+
+	"mirrorscope/pool"
+)
+
+// FuzzConn gives any octets in any pieces of both directions, with holes and
+// ends between. in is a row of pieces: a control octet, a length octet, octets.
+// What is taken from the budget stays within it and is given back; nothing is
+// told to lie where nothing was.
+func FuzzConn(f *testing.F) {
+	seed := func(s *script, n int) {
+		var in []byte
+		for _, v := range cut(s.events, func(int) int { return n }) {
+			c := byte(v.dir)
+			if v.fin {
+				c |= 2
+			}
+			in = append(append(in, c, byte(len(v.data))), v.data...)
+		}
+		f.Add(in, uint32(1<<16))
+		f.Add(in, uint32(300))
+	}
+	for _, n := range []int{255, 60, 7} {
+		seed(new(script).client(0, ch13).server(25*ms, flight13(sh13)...).client(34*ms, ccs, fin13, data).server(60*ms, nst13, data).fin(0, 1), n)
+		seed(new(script).client(0, chEarly, ccs, data).server(25*ms, shPSK, ee, fin13, data).client(34*ms, eoed, fin13).fin(1, 1), n)
+		seed(new(script).client(0, chEarly, data).server(25*ms, hrr, ccs).client(34*ms, chPSK).server(55*ms, shPSK, ee, fin13).client(64*ms, enc(90)).server(66*ms, data), n)
+		seed(new(script).client(0, ch12).server(25*ms, hand(sh12, shd)).client(34*ms, hand(cke), ccs, fin12, data).server(58*ms, hand(ticket12), ccs, fin12), n)
+		seed(new(script).client(0, ch12again).server(25*ms, hand(sh12echoed), ccs, fin12).client(34*ms, ccs, fin12).client(36*ms, alertRec(2, 20)), n)
+	}
+	f.Add([]byte{0, 13, 0x80, 25, 1, 3, 3, 0, 6, 0, 0, 0, 16, 0, 0xc0}, uint32(1000))
+	f.Add([]byte{0, 2, 0x80, 3, 0, 4, 1, 3, 3, 3}, uint32(1000))
+	f.Fuzz(func(t *testing.T, in []byte, room uint32) {
+		b := pool.Budget{Max: int64(room)}
+		var x Conn
+		x.Init(0)
+		at := int64(epoch)
+		var sent, una [2]int64
+		for len(in) >= 2 {
+			c, n := in[0], int(in[1])
+			in = in[2:]
+			dir := int(c & 1)
+			at += int64(c) * 1000
+			s := Segment{Pos: base(dir) + sent[dir], Time: at, Acked: base(1-dir) + sent[1-dir], Una: base(dir) + una[dir], MSS: 1 + int64(c>>4)*100, Filled: c&16 != 0, Inferred: c&32 != 0}
+			if c&64 != 0 {
+				s.Acked = base(1-dir) + una[1-dir]
+			} else {
+				una[1-dir] = sent[1-dir]
+			}
+			switch {
+			case c&4 != 0 && n > 0:
+				s.Missing = int64(n) * 16
+				sent[dir] += s.Missing
+			default:
+				n = min(n, len(in))
+				s.Data, in = in[:n], in[n:]
+				sent[dir] += int64(n)
+			}
+			if s.Missing > 0 || len(s.Data) > 0 {
+				x.Feed(&b, dir, &s, int64(c>>3)*1e5)
+			}
+			if c&8 != 0 {
+				x.Again(dir, s.Pos-int64(n), s.Pos+int64(n)/2, at)
+			}
+			if c&2 != 0 {
+				x.Close(dir, at)
+			}
+			if b.Used() < 0 || b.Used() > b.Max {
+				t.Fatalf("%d of %d octets taken", b.Used(), b.Max)
+			}
+			for d, pos := range x.Data {
+				if pos != 0 && (pos < base(d) || pos > base(d)+sent[d]) {
+					t.Fatalf("data of %d from %d, %d octets came", d, pos-base(d), sent[d])
+				}
+			}
+			if x.Over() && b.Used() != 0 {
+				t.Fatalf("%d octets are taken, nothing more is read", b.Used())
+			}
+		}
+		x.End(at&1 == 0, at)
+		x.Release(&b)
+		y := &x.Timing
+		switch {
+		case b.Used() != 0:
+			t.Fatalf("%d octets stay taken", b.Used())
+		case x.Info.Outcome == OutcomeNone:
+			t.Fatal("no outcome")
+		case y.End != 0 && (y.End < y.Start || y.Start < epoch || y.End > at):
+			t.Fatalf("from %d to %d", y.Start, y.End)
+		case (y.End != 0) != (x.Info.Outcome == Completed || x.Info.Outcome == FailedAfterFinished):
+			t.Fatalf("%v, ended at %d", x.Info.Outcome, y.End)
+		case y.NumLegs > maxLegs:
+			t.Fatalf("%d legs", y.NumLegs)
+		case x.Early > x.EarlyEnd:
+			t.Fatalf("early data in [%d, %d)", x.Early, x.EarlyEnd)
+		}
+		if y.End != 0 {
+			network, client, server := y.Shares(0, 0)
+			if client < 0 || server < 0 || network+client+server != y.End-y.Start {
+				t.Fatalf("shares %d, %d, %d of %d", network, client, server, y.End-y.Start)
+			}
+		}
+		was := x.told()
+		x.End(true, at+1)
+		x.Feed(&b, 0, &Segment{Pos: 1, Data: ch13, Time: at}, 0)
+		if b.Used() != 0 || x.Info.Outcome != was.Info.Outcome {
+			t.Fatal("it goes on behind its end")
+		}
+	})
+}
+
+// Behind the handshake, a packet allocates nothing; nor does one of another
+// handshake in the same Conn that holds no message.
+func TestConnAllocs(t *testing.T) {
+	b := pool.Budget{Max: 1 << 20}
+	record := rec(typeData, 16384)
+	for _, tt := range []struct {
+		name string
+		s    *script
+	}{
+		{"1.3", new(script).client(0, ch13).server(25*ms, flight13(sh13)...).client(34*ms, ccs, fin13)},
+		{"1.2", new(script).client(0, ch12).server(25*ms, hand(sh12, shd)).client(34*ms, hand(cke), ccs, fin12).server(58*ms, ccs, fin12)},
+	} {
+		for dir := range 2 {
+			var x Conn
+			x.Init(0)
+			feedEvents(&x, &b, tt.s.events, 1448)
+			if !x.Done() {
+				t.Fatal("not done")
+			}
+			pos, off := base(dir)+tt.s.sent[dir], 0
+			if n := testing.AllocsPerRun(1000, func() {
+				n := min(1448, len(record)-off)
+				x.Feed(&b, dir, &Segment{Pos: pos, Data: record[off : off+n], Time: pos, Una: pos, MSS: 1448}, 6e6)
+				pos += int64(n)
+				off = (off + n) % len(record)
+			}); n != 0 {
+				t.Errorf("%s: %v allocations per packet of application data in direction %d, want 0", tt.name, n, dir)
+			}
+		}
+	}
+}
+
+func BenchmarkConn(b *testing.B) {
+	for _, bb := range []struct {
+		name string
+		s    *script
+	}{
+		{"1.3", new(script).client(0, ch13).server(25*ms, flight13(sh13)...).client(34*ms, ccs, fin13, data)},
+		{"1.2", new(script).client(0, ch12).server(25*ms, hand(sh12, shd)).client(34*ms, hand(cke), ccs, fin12).server(58*ms, ccs, fin12)},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			b.ReportAllocs()
+			budget := pool.Budget{Max: 1 << 20}
+			var x Conn
+			for b.Loop() {
+				x.Init(0)
+				feedEvents(&x, &budget, bb.s.events, 1448)
+				x.Release(&budget)
+			}
+			if x.Info.Outcome != Completed {
+				b.Fatal(x.Info.Outcome)
+			}
+		})
+	}
+}
