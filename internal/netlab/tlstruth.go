@@ -26,6 +26,10 @@ type TLSTruth struct {
 	AtClient *float64 `json:"at_client_us"`
 	Clock    *float64 `json:"clock_us"`
 
+	// Unseen: the packet that first carried the first octet or the last was lost
+	// before the tap, which saw a repeat. Total is not what the ends waited then.
+	Unseen bool `json:"unseen"`
+
 	Shares [2]ShareTruth `json:"shares"` // by end
 }
 
@@ -48,7 +52,8 @@ func (a *AlertTruth) String() string {
 // a flight that the congestion window made are the network's.
 type ShareTruth struct {
 	Host  float64  `json:"host_us"`  // by the packets at the end's own device
-	Tap   *float64 `json:"tap_us"`   // by the packets at the tap, less the base of the round trip to the end for each flight
+	Tap   *float64 `json:"tap_us"`   // by the same packets at the tap, less the base of the round trip to the end for each flight
+	Last  *float64 `json:"last_us"`  // the same with the last packet of each flight, which may have been later than the one before
 	Clock *float64 `json:"clock_us"` // by the end's program: the time that it did not wait in a read
 }
 
@@ -64,9 +69,11 @@ func (v *view) tls() *TLSTruth {
 		return &t
 	}
 	t.Total = duration(v.flow.passes(FromClient, 0, v.tap), v.flow.completed(said.endBy, said.end, v.tap))
-	begin := v.flow.carrier(FromClient, 0).Time
+	first, last := v.flow.carrier(FromClient, 0), v.flow.carrier(said.endBy, said.end-1)
+	t.Unseen = len(first.Passed[v.tap]) == 0 || len(last.Passed[v.tap]) == 0
+	begin := first.Time
 	if said.endBy == FromClient {
-		t.AtClient = microseconds(v.flow.carrier(FromClient, said.end-1).Time - begin)
+		t.AtClient = microseconds(last.Time - begin)
 	} else if at := v.flow.completed(FromServer, said.end, ClientTap); at != 0 {
 		t.AtClient = microseconds(at - begin)
 	}
@@ -91,7 +98,7 @@ func duration(from, to int64) *float64 {
 
 // share sums the waits of one end.
 func (v *view) share(d Direction) ShareTruth {
-	var host, trips int64
+	var host, trips, trips2 int64 // to the packet that counts, to the last of its flight
 	known := true
 	waits := 0
 	own := ClientTap
@@ -104,7 +111,7 @@ func (v *view) share(d Direction) ShareTruth {
 		}
 		waits++
 		from := v.flow.completer(1-d, w.after, own)
-		to, paused := v.flow.sends(w)
+		to, last, paused, pauses := v.flow.sends(w)
 		if from == nil || to == nil {
 			known = false
 			continue
@@ -114,17 +121,22 @@ func (v *view) share(d Direction) ShareTruth {
 			known = false
 			continue
 		}
-		trips += (to.Passed[v.tap][0] - to.Time) + (arrival(from) - from.Passed[v.tap][0])
+		trip := (to.Passed[v.tap][0] - to.Time) + (arrival(from) - from.Passed[v.tap][0])
+		trips += trip
+		if d == FromServer && len(last.Passed[v.tap]) > 0 {
+			// The pauses of the congestion window are off, as they were at the host.
+			trip += last.Passed[v.tap][0] - to.Passed[v.tap][0] - (pauses - paused)
+		}
+		trips2 += trip
 	}
 	t := ShareTruth{Host: float64(host) / 1000}
 	if base := v.rtt(1 - d).Min; known && base != nil {
-		at := float64(host+trips)/1000 - float64(waits)**base
-		at = max(0, at)
-		t.Tap = &at
+		at := max(0, float64(host+trips)/1000-float64(waits)**base)
+		last := max(0, float64(host+trips2)/1000-float64(waits)**base)
+		t.Tap, t.Last = &at, &last
 	}
 	if v.tap == own && known {
-		at := t.Host
-		t.Tap = &at
+		t.Tap, t.Last = &t.Host, &t.Host
 	}
 	if e := v.flow.ends; e != nil {
 		var read, written int64
@@ -152,32 +164,30 @@ func (v *view) share(d Direction) ShareTruth {
 const window = 9 * (mtu - 52)
 
 // sends gives the packet with which an end has sent what it had to, the first of a
-// client and the last of a server, and how long of the time to then the congestion
-// window made it pause. What it would have sent with the window open counts as
-// sent.
-func (f *flowTruth) sends(w wait) (last *Sent, paused int64) {
-	var pause int64
-	var before *Sent
+// client and the last of a server, and the time to then in which the congestion window
+// made it pause. Where the window alone keeps back what remains, that counts as sent;
+// last and pauses are those of the whole flight.
+func (f *flowTruth) sends(w wait) (counts, last *Sent, paused, pauses int64) {
 	for pos := w.first; pos < w.last; {
 		s := f.carrier(w.who, pos)
 		if s == nil {
-			return nil, 0
+			return nil, nil, 0, 0
 		}
 		switch {
-		case before == nil:
-			last = s
+		case last == nil:
+			counts = s
 			if w.who == FromClient {
-				return s, 0
+				return s, s, 0, 0
 			}
-		case before.Pos+before.Space-f.acknowledged(w.who, before.Time) >= window:
-			pause += s.Time - before.Time
+		case last.Pos+last.Space-f.acknowledged(w.who, last.Time) >= window:
+			pauses += s.Time - last.Time
 		default:
-			last, paused = s, pause
+			counts, paused = s, pauses
 		}
-		before = s
+		last = s
 		pos = s.Pos - 1 + s.Space
 	}
-	return last, paused
+	return counts, last, paused, pauses
 }
 
 // acknowledged is how far d knew at a time that the other side had its data.
@@ -238,6 +248,7 @@ func (f *flowTruth) completed(d Direction, end int64, tap Tap) int64 {
 // turns gives the exchanges of an application, as ResponseTruth.
 func (v *view) turns() []ResponseTruth {
 	out := []ResponseTruth{}
+	var busy int64 // until when the server was sending what was asked before
 	for _, e := range v.flow.said.exchanges {
 		request := v.flow.completer(FromClient, e.requestEnd, ServerTap)
 		answer := v.flow.carrier(FromServer, e.response)
@@ -245,7 +256,11 @@ func (v *view) turns() []ResponseTruth {
 			continue
 		}
 		t := ResponseTruth{
-			Path: e.path, Status: e.status, Server: float64(answer.Time-arrival(request)) / 1000, Early: answer.Time < arrival(request),
+			Path: e.path, Status: e.status, Server: float64(answer.Time-arrival(request)) / 1000,
+			Early: answer.Time < arrival(request), Queued: arrival(request) < busy,
+		}
+		if last := v.flow.carrier(FromServer, e.responseEnd-1); last != nil {
+			busy = max(busy, last.Time)
 		}
 		for _, s := range v.flow.sent[FromClient] {
 			t.Repeat = t.Repeat || s.Repeated() && s.Len > 0 && s.Pos-1 < e.requestEnd && e.request < s.Pos-1+int64(s.Len)

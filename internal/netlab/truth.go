@@ -121,6 +121,7 @@ type ResponseTruth struct {
 	Server float64  `json:"server_us"`        // last octet of the request arrives there to first packet of the response leaves
 	Raw    *float64 `json:"raw_us"`           // the same two packets at the tap; nil where one was not recorded
 	Repeat bool     `json:"repeat"`           // part of the request was sent more than once
+	Queued bool     `json:"queued"`           // the request was complete before the response to an earlier one
 	Early  bool     `json:"early"`            // the response began before the request was complete
 	Path   string   `json:"path,omitempty"`   // of HTTP
 	Status int      `json:"status,omitempty"` //

@@ -16,8 +16,8 @@ var tlsRows = []Row{
 	{"TLS: certificate of the client or not", "connections", "exact", 1, 0.95, clientCertificate},
 	{"TLS: alert in the clear", "connections", "exact", 1, 1, alert},
 	{"TLS: duration, between the packets at the tap", times, "± max(0.3 ms, 1 %)", 1, 0.95, tlsTotal},
-	{"TLS: duration, between the packets at the client's host", times, "± max(0.3 ms, 1 %)", 1, 0.9, tlsAtClient},
-	{"The same against the client's own clock", times, "", 0, 0.5, tlsClock},
+	{"The same against the client's own clock, with the jitter of the path", times, "", 0, 0.5, tlsClock},
+	{"TLS: duration whose first or last packet was lost before the tap", times, "withheld", 0, 0, tlsUnseen},
 	{"TLS: the server's share", times, "± max(0.3 ms, 1 %)", 1, 0.9, share(netlab.FromServer)},
 	{"TLS: the client's share", times, "± max(0.3 ms, 1 %)", 1, 0.9, share(netlab.FromClient)},
 	{"TLS: the network's share", times, "± max(0.3 ms, 1 %)", 1, 0.9, networkShare},
@@ -105,9 +105,9 @@ func tlsTotal(c *view, s *Score) {
 	}
 }
 
-// tlsAtClient adds the client's half where the server ends the handshake.
-func tlsAtClient(c *view, s *Score) {
-	if t := c.truth.TLS; c.whole() && t != nil && t.AtClient != nil {
+// tlsUnseen is about what an end saw and the tap did not.
+func tlsUnseen(c *view, s *Score) {
+	if t := c.truth.TLS; c.whole() && t != nil && t.AtClient != nil && t.Unseen {
 		if got, ok := c.perceived(t); ok {
 			s.number(c.where(2), got, *t.AtClient, thinkTimes)
 		}
@@ -140,8 +140,10 @@ func (c *view) perceived(t *netlab.TLSTruth) (Value, bool) {
 // tap, where the jitter of the path is in it.
 func limits(t netlab.ShareTruth) (low, high float64) {
 	low, high = t.Host, t.Host
-	if t.Tap != nil {
-		low, high = min(low, *t.Tap), max(high, *t.Tap)
+	for _, at := range []*float64{t.Tap, t.Last} {
+		if at != nil {
+			low, high = min(low, *at), max(high, *at)
+		}
 	}
 	return low, high
 }
@@ -203,7 +205,9 @@ func tlsWorse(c *view, s *Score) {
 	if c.whole() || t == nil || t.Total == nil {
 		return
 	}
-	s.number(c.where(2)+", duration", c.got.TLS.Total, *t.Total, thinkTimes)
+	if c.capture.Variant != "skewed" || t.EndBy == netlab.FromClient {
+		s.number(c.where(2)+", duration", c.got.TLS.Total, *t.Total, thinkTimes)
+	}
 	if c.capture.Variant == "skewed" {
 		return // the halves of the path are others there
 	}
@@ -275,16 +279,20 @@ func tlsPhase(c *view, s *Score) {
 	s.number(c.where(2), Value{V: us, Known: known, Sure: c.got.TLS.Total.Sure}, *t.Total, thinkTimes)
 }
 
-// serverPhase compares the sum of a connection's response times.
+// serverPhase compares the sum of a connection's response times. Phases do not overlap:
+// requests side by side and early data, which go before the end of TLS, are left out.
 func serverPhase(c *view, s *Score) {
 	what := c.scenario.Speaks
 	base := c.truth.RTT[netlab.FromServer].Min
 	if !c.whole() || what.HTTP != 1 || base == nil || len(c.truth.Response) == 0 {
 		return
 	}
+	if t := c.truth.TLS; t != nil && t.EarlyData == "accepted" {
+		return
+	}
 	var low, high float64
 	for _, turn := range c.truth.Response {
-		if turn.Raw == nil || turn.Repeat || turn.Early {
+		if turn.Raw == nil || turn.Repeat || turn.Early || turn.Queued {
 			return
 		}
 		low += min(turn.Server, max(0, *turn.Raw-*base))

@@ -16,7 +16,7 @@ func TestSecureRows(t *testing.T) {
 	truth := netlab.ConnectionTruth{
 		Client: alice, Server: bob,
 		TLS: &netlab.TLSTruth{
-			Version: "1.3", Resumed: true, EarlyData: "none", Done: true, EndBy: netlab.FromServer, // as in 1.2, for the client's half
+			Version: "1.3", Resumed: true, EarlyData: "none", Done: true, EndBy: netlab.FromServer, Unseen: true, // as in 1.2, for the client's half
 			Total: us(20_000), AtClient: us(24_000), Clock: us(24_100),
 			Shares: [2]netlab.ShareTruth{{Host: 1000, Tap: us(1200), Clock: us(900)}, {Host: 5000, Tap: us(4900), Clock: us(4800)}},
 		},
@@ -62,8 +62,8 @@ func TestSecureRows(t *testing.T) {
 		"TLS: early data": counts, "TLS: certificate of the client or not": counts,
 		"TLS: alert in the clear":                                                             {exact, off, off, {}},
 		"TLS: duration, between the packets at the tap":                                       durations,
-		"TLS: duration, between the packets at the client's host":                             durations,
-		"The same against the client's own clock":                                             durations,
+		"The same against the client's own clock, with the jitter of the path":                durations,
+		"TLS: duration whose first or last packet was lost before the tap":                    durations,
 		"TLS: the server's share":                                                             durations,
 		"TLS: the client's share":                                                             durations,
 		"TLS: the network's share":                                                            durations,
@@ -104,7 +104,7 @@ func TestSensorTLS(t *testing.T) {
 	const text = `{"type":"connection","protocol":"tcp","client":{"ip":"10.2.0.1","port":1000},"server":{"ip":"10.2.0.2","port":80},"duration_us":300.5,
 		"tls":{"version":"1.3","hello_retry":false,"resumed":true,"early_data":"rejected","client_certificate":false,"alert":{"by":"server","level":"fatal","description":"unknown_ca"},
 			"outcome":"completed","handshake":{"state":"bounded","reasons":["lost_before_op"],"total_us":100,"network_us":60,"server_us":30,"client_us":10}},
-		"http":{"requests":5,"status":{"2xx":4,"5xx":1}},"phases":{"tls_us":100,"server_us":200.5}}`
+		"http":{"requests":5,"status":{"2xx":4,"5xx":1}},"phases":{"tls_us":100,"server_us":200.5,"overlap":true}}`
 	var r record
 	if err := json.Unmarshal([]byte(text), &r); err != nil {
 		t.Fatal(err)

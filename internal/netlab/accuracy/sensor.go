@@ -111,7 +111,7 @@ type record struct {
 		Requests *float64
 		Status   map[string]float64
 	}
-	Phases map[string]float64
+	Phases map[string]any // durations, and flags
 }
 
 // Measure runs `sensor replay`.
@@ -194,7 +194,15 @@ func (r *record) connection() Connection {
 	if h := r.HTTP; h != nil {
 		c.Requests, c.Status = value(h.Requests, measured), h.Status
 	}
-	c.Duration, c.Phases = value(r.Duration, measured), r.Phases
+	c.Duration = value(r.Duration, measured)
+	for name, v := range r.Phases {
+		if us, ok := v.(float64); ok {
+			if c.Phases == nil {
+				c.Phases = map[string]float64{}
+			}
+			c.Phases[name] = us
+		}
+	}
 	for i := range c.Sides {
 		side := &c.Sides[i]
 		if x := r.RTT.side(i); x != nil {
