@@ -193,6 +193,21 @@ func (r *relay) run(t *testing.T, server string) string {
 	return front.LocalAddr().String()
 }
 
+// quiet waits until something has passed and then nothing for a while, the
+// limit at most.
+func (r *relay) quiet(while, limit time.Duration) {
+	for begun, last, since := time.Now(), 0, time.Now(); time.Since(begun) < limit; time.Sleep(while / 10) {
+		r.lock.Lock()
+		n := len(r.list)
+		r.lock.Unlock()
+		if n != last {
+			last, since = n, time.Now()
+		} else if n > 0 && time.Since(since) > while {
+			return
+		}
+	}
+}
+
 // openssl runs s_server and s_client over a relay and gives the datagrams.
 func openssl(t *testing.T, serverArgs, clientArgs []string) []datagram {
 	t.Helper()
@@ -235,7 +250,7 @@ func openssl(t *testing.T, serverArgs, clientArgs []string) []datagram {
 		t.Fatal(err)
 	}
 	go func() {
-		time.Sleep(500 * time.Millisecond) // the handshake takes a millisecond or two
+		r.quiet(100*time.Millisecond, 5*time.Second)
 		stdin.Write([]byte("hello\nQ\n"))
 		stdin.Close()
 	}()
