@@ -12,16 +12,13 @@ import (
 	"mirrorscope/tlsmeta"
 )
 
-// near fails unless the duration is within [want, want+slack], in ms.
+// near fails unless the duration is within [want, want+slack].
 func near(t *testing.T, name string, ns int64, want, slack time.Duration) {
 	t.Helper()
 	if ns < int64(want) || ns > int64(want+slack) {
 		t.Errorf("%s is %v, want %v to %v", name, time.Duration(ns), want, want+slack)
 	}
 }
-
-// slack is what endpoints and sleeping may add to a half on a busy machine.
-const slack = 60 * time.Millisecond
 
 func TestLive(t *testing.T) {
 	const toClient, toServer = 10 * time.Millisecond, 25 * time.Millisecond
@@ -102,11 +99,14 @@ func TestLive(t *testing.T) {
 				t.Errorf("quic-go has no spin bit, and yet %+v", i.Spin)
 			}
 			// By delay, and by what the forwarder itself saw.
-			near(t, "client half", h.Client, 2*toClient, slack)
-			near(t, "server half", h.Server, 2*toServer, slack)
-			near(t, "total", h.Total, (2*toClient+2*toServer)*(1+tc.extra), 2*slack)
-			if off := h.Total - int64(took); off < -int64(slack) || off > int64(slack) {
+			near(t, "client half", h.Client, 2*toClient, p.slack())
+			near(t, "server half", h.Server, 2*toServer, p.slack())
+			near(t, "total", h.Total, (2*toClient+2*toServer)*(1+tc.extra), 2*p.slack())
+			if off := h.Total - int64(took); off < -int64(p.slack()) || off > int64(p.slack()) {
 				t.Errorf("total %v, the client says %v", time.Duration(h.Total), took)
+			}
+			if !p.bounds(h.Server, client, i.ServerInitial) || !p.bounds(h.Client, server, i.ClientAnswer) {
+				t.Errorf("halves are not between Initial packets that were recorded: %+v", h)
 			}
 			if h.Ambiguous || h.RTT != h.Client+h.Server {
 				t.Errorf("%+v", h)
@@ -148,8 +148,8 @@ func TestLiveEarlyData(t *testing.T) {
 		if i.Outcome != tlsmeta.Completed || i.SNI != "quic.test" {
 			t.Errorf("connection %d: %v, %+v", n, i.Outcome, i.Info)
 		}
-		near(t, "total", h.Total, 4*oneWay, 2*slack)
-		near(t, "client half", h.Client, 2*oneWay, slack)
+		near(t, "total", h.Total, 4*oneWay, 2*p.slack())
+		near(t, "client half", h.Client, 2*oneWay, p.slack())
 	}
 }
 
@@ -245,10 +245,10 @@ func TestLiveRepeats(t *testing.T) {
 			if i.Undecryptable+i.Malformed+i.Dropped != 0 {
 				t.Errorf("%d undecryptable, %d malformed, %d dropped", i.Undecryptable, i.Malformed, i.Dropped)
 			}
-			near(t, "client half", h.Client, 2*toClient, slack)
+			near(t, "client half", h.Client, 2*toClient, p.slack())
 			// A server that repeats its flight leaves the ACK frame out.
 			if !h.Ambiguous {
-				near(t, "server half", h.Server, 2*toServer, slack)
+				near(t, "server half", h.Server, 2*toServer, p.slack())
 			} else if tc.dir != server || tc.act != loseAt {
 				t.Errorf("%+v", h)
 			}
@@ -274,8 +274,8 @@ func TestLiveCut(t *testing.T) {
 	if i.SNI != "" || i.JA4 != "" || i.Cut < 3 || i.Undecryptable > i.Initials-i.Cut+i.Long || i.Malformed != 0 {
 		t.Errorf("%+v", i)
 	}
-	near(t, "server half", h.Server, 2*toServer, slack)
-	near(t, "client half", h.Client, 2*toClient, slack)
+	near(t, "server half", h.Server, 2*toServer, p.slack())
+	near(t, "client half", h.Client, 2*toClient, p.slack())
 	if !h.Bounded || !h.Ambiguous || i.Outcome != tlsmeta.Completed {
 		t.Errorf("%+v, outcome %v", h, i.Outcome)
 	}

@@ -4,6 +4,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,6 +21,9 @@ type point struct {
 	front  *net.UDPConn
 	server *net.UDPAddr
 	done   sync.WaitGroup
+	quit   chan struct{}
+
+	stalled atomic.Int64 // ns
 
 	mu     sync.Mutex
 	back   *net.UDPConn
@@ -55,7 +59,7 @@ func newPoint(t *testing.T, to net.Addr, halves [2]time.Duration, meddle func(di
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &point{halves: halves, meddle: meddle, front: front, server: to.(*net.UDPAddr), budget: pool.Budget{Max: 1 << 20}}
+	p := &point{halves: halves, meddle: meddle, front: front, server: to.(*net.UDPAddr), budget: pool.Budget{Max: 1 << 20}, quit: make(chan struct{})}
 	if p.back, err = net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)}); err != nil {
 		t.Fatal(err)
 	}
@@ -66,15 +70,39 @@ func newPoint(t *testing.T, to net.Addr, halves [2]time.Duration, meddle func(di
 		p.mu.Unlock()
 		p.front.WriteToUDP(b, to)
 	})
+	p.done.Add(1)
+	go p.watch()
 	t.Cleanup(p.close)
 	return p
 }
 
-// server is the role; server is taken by names of variables here.
+// watch adds up how much too long sleeping takes: what a busy machine adds to
+// the times of both ends and of the point.
+func (p *point) watch() {
+	defer p.done.Done()
+	const nap = 2 * time.Millisecond
+	for {
+		at := time.Now()
+		select {
+		case <-p.quit:
+			return
+		case <-time.After(nap):
+			if over := time.Since(at) - nap; over > nap {
+				p.stalled.Add(int64(over))
+			}
+		}
+	}
+}
+
+// slack is what ends may add to a half, and what the machine did.
+func (p *point) slack() time.Duration {
+	return 60*time.Millisecond + 2*time.Duration(p.stalled.Load())
+}
 
 func (p *point) close() {
 	p.front.Close()
 	p.back.Close()
+	close(p.quit)
 	p.done.Wait()
 }
 
@@ -217,4 +245,18 @@ func (p *point) first(dir int, k kind, from int64) int64 {
 		}
 	}
 	return 0
+}
+
+// bounds tells whether a duration is the time between two datagrams that the
+// forwarder noted: from one of a direction that begins with an Initial packet to
+// one of the other at the given time.
+func (p *point) bounds(duration int64, dir int, to int64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	begins, ends := false, false
+	for _, d := range p.seen {
+		begins = begins || d.dir == dir && d.kind == initial && d.at == to-duration
+		ends = ends || d.dir != dir && d.at == to
+	}
+	return begins && ends
 }
