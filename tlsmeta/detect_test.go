@@ -1,7 +1,6 @@
 package tlsmeta
 
 import (
-	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -92,7 +91,7 @@ func TestDetection(t *testing.T) {
 	}
 	t.Logf("%d hellos, %d in the form of SSLv2, %d datagrams of DTLS", hellos, sslv2, datagrams)
 	for _, k := range slices.Sorted(maps.Keys(unfinished)) {
-		t.Log(fmt.Sprintf("a prelude that may go on: %s, %d flows", k, unfinished[k]))
+		t.Logf("a prelude that may go on: %s, %d flows", k, unfinished[k])
 	}
 	if hellos < 200 || sslv2 == 0 || datagrams == 0 {
 		t.Error("too little was found")
