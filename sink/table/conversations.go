@@ -79,14 +79,14 @@ func (t *Writer) layout(all []*edge.Conversation) (*grid, func(*edge.Conversatio
 	one := func(cell func(*edge.Conversation) string) func(*edge.Conversation) []string {
 		return func(c *edge.Conversation) []string { return []string{cell(c)} }
 	}
-	put(true, one(func(c *edge.Conversation) string { return ends(&c.Key) }), column{title: "CLIENT → SERVER", least: 27, tail: true})
+	put(true, one(func(c *edge.Conversation) string { return ends(&c.Key) }), column{title: "CLIENT → SERVER", least: max(27, t.config.Width/3), tail: true})
 	put(names, one(serverName), column{title: "NAME", least: 16, drop: 18})
 	put(t.networks, one(func(c *edge.Conversation) string { return clean(t.names.NetworkName(c.Network)) }), column{title: "NETWORK", least: 8, drop: 2})
 	put(true, one(func(c *edge.Conversation) string { return count(c.Connections) }), column{title: "CONNS", right: true, drop: 10, stays: []edge.Order{edge.ByConnections}})
 	put(true, func(c *edge.Conversation) []string {
 		return []string{octets(c.Sent[flow.Client].Bytes), octets(c.Sent[flow.Server].Bytes)}
 	}, column{title: "BYTES →", right: true, drop: 8}, column{title: "← BYTES", right: true, drop: 12})
-	put(true, one(repeats), column{title: "RETRANS", right: true, drop: 15, stays: []edge.Order{edge.ByRetransmits}})
+	put(true, one(repeats), column{title: "RETRANS", right: true, drop: 14, stays: []edge.Order{edge.ByRetransmits}})
 	put(true, one(roundTrip), column{title: "RTT P50", right: true, drop: 11, stays: []edge.Order{edge.ByRTT}})
 	put(true, func(c *edge.Conversation) []string { return quantiles(&c.Handshake, false) },
 		column{title: "HANDSHAKE P50", right: true, drop: 4, alone: "HANDSHAKE P95", stays: []edge.Order{edge.ByHandshake}},
@@ -106,7 +106,7 @@ func (t *Writer) layout(all []*edge.Conversation) (*grid, func(*edge.Conversatio
 		column{title: "P95", right: true, drop: 16, stays: []edge.Order{edge.ByResponse}})
 	put(points, one(func(c *edge.Conversation) string { return strconv.Itoa(len(c.Points)) }), column{title: "POINTS", right: true, drop: 1})
 	put(true, one(outcomes), column{title: "OUTCOMES", least: 9})
-	put(true, one(func(c *edge.Conversation) string { v := c.Verdict(); return short(&v) }), column{title: "VERDICT", least: 16, drop: 14})
+	put(true, one(func(c *edge.Conversation) string { v := c.Verdict(); return short(&v) }), column{title: "VERDICT", least: 16, drop: 15})
 	return g, func(c *edge.Conversation) (cells []string) {
 		for _, m := range makers {
 			cells = append(cells, m(c)...)
