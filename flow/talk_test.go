@@ -1,0 +1,359 @@
+package flow
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"mirrorscope/dnsmeta"
+	"mirrorscope/httpmeta"
+	"mirrorscope/internal/pcapgen"
+	"mirrorscope/packet"
+	"mirrorscope/tcp"
+	"mirrorscope/tlsmeta"
+)
+
+// dialogue is a conversation of two ends, made of what a seed says.
+type dialogue struct {
+	name string
+	port uint16
+	conn pcapgen.Conn
+}
+
+const dialogueHalf = 8 * time.Millisecond // point to server, one way
+
+// dialogues are the protocols that a conversation may speak.
+var dialogues = []string{"plain", "banner", "http", "tls13", "tls12", "tlsretry", "smtp", "postgresql", "proxy", "connect", "dns", "mixed"}
+
+// newDialogue writes the n-th conversation.
+func newDialogue(r *rand.Rand, name string, n int) dialogue {
+	d := dialogue{name: name, port: []uint16{443, 8080, 25, 12345, 5432, 9}[r.IntN(6)]}
+	if name == "dns" {
+		d.port = 53
+	}
+	var turns []pcapgen.Turn
+	think := func() time.Duration { return time.Duration(1+r.IntN(60)) * time.Millisecond }
+	pause := func() time.Duration { return time.Duration(r.IntN(40)) * time.Millisecond }
+	secure := func(kind int) {
+		hs := pcapgen.Handshakes()
+		turns = append(turns, hs[kind].Turns(r, think())...)
+		for range 1 + r.IntN(3) {
+			turns = append(turns, pcapgen.Turn{Pause: pause(), Request: pcapgen.TLSData(r, 1+r.IntN(3000)), Think: think(), Response: pcapgen.TLSData(r, 1+r.IntN(40000))})
+		}
+	}
+	line := func(ask, answer string) {
+		turns = append(turns, pcapgen.Turn{Pause: pause(), Request: []byte(ask), Think: think(), Response: []byte(answer)})
+	}
+	web := func() {
+		for range 1 + r.IntN(4) {
+			body := make([]byte, r.IntN(20000))
+			if r.IntN(3) == 0 {
+				up := make([]byte, r.IntN(30000))
+				line(fmt.Sprintf("POST /up HTTP/1.1\r\nHost: shop\r\nContent-Length: %d\r\n\r\n%s", len(up), up), fmt.Sprintf("HTTP/1.1 201 Created\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
+				continue
+			}
+			line(fmt.Sprintf("GET /item/%d HTTP/1.1\r\nHost: shop\r\n\r\n", r.IntN(5)), fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
+		}
+	}
+	noise := func() {
+		for range 1 + r.IntN(4) {
+			turns = append(turns, pcapgen.Turn{Pause: pause(), Request: slices.Repeat([]byte{0xfe}, 1+r.IntN(5000)), Think: think(), Response: slices.Repeat([]byte{0xfd}, r.IntN(20000))})
+		}
+	}
+	switch name {
+	case "plain":
+		noise()
+	case "banner":
+		line("", "SSH-2.0-OpenSSH_9.6\r\n")
+		noise()
+	case "http":
+		web()
+	case "tls13":
+		secure(0)
+	case "tls12":
+		secure(1)
+	case "tlsretry":
+		secure(2)
+	case "smtp":
+		line("", "220 mail ESMTP\r\n")
+		line("EHLO me\r\n", "250-mail\r\n250 STARTTLS\r\n")
+		line("STARTTLS\r\n", "220 go ahead\r\n")
+		secure(r.IntN(3))
+	case "postgresql":
+		line("\x00\x00\x00\x08\x04\xd2\x16\x2f", "S")
+		secure(r.IntN(3))
+	case "proxy":
+		line("PROXY TCP4 192.0.2.1 192.0.2.2 1000 443\r\n", "")
+		secure(r.IntN(3))
+	case "connect":
+		line("PROXY TCP4 192.0.2.1 192.0.2.2 1000 443\r\n", "")
+		line("CONNECT shop:443 HTTP/1.1\r\nHost: shop:443\r\n\r\n", "HTTP/1.1 200 Connection established\r\n\r\n")
+		secure(r.IntN(3))
+	case "dns":
+		for k := range 1 + r.IntN(4) {
+			q := pcapgen.DNSQuery(uint16(r.Uint32()), fmt.Sprintf("host%d.example", k), pcapgen.TypeA)
+			a := pcapgen.DNSResponse(q, 0, 60, netip.AddrFrom4([4]byte{192, 0, 2, byte(k)}))
+			turns = append(turns, pcapgen.Turn{Pause: pause(), Request: prefixed(q), Think: think(), Response: prefixed(a)})
+		}
+	case "mixed": // what begins as one protocol and goes on as another
+		noise()
+		web()
+		secure(r.IntN(3))
+	}
+	d.conn = pcapgen.Conn{
+		Client: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)}), uint16(20000+n%40000)),
+		Server: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(n % 3), 0, 250}), d.port),
+		Start:  sceneStart + int64(r.IntN(3e9)),
+		Path:   pcapgen.Path{Delay: 3*time.Millisecond + dialogueHalf, Taps: []time.Duration{3 * time.Millisecond}},
+		Stacks: [2]pcapgen.Stack{{ISN: r.Uint32(), IPID: uint16(r.Uint32())}, {ISN: r.Uint32(), IPID: uint16(r.Uint32())}},
+		Turns:  turns,
+		Finish: []pcapgen.Finish{pcapgen.FINByClient, pcapgen.FINByServer, pcapgen.RSTByClient, pcapgen.RSTByServer, pcapgen.LeaveOpen}[r.IntN(5)],
+		Linger: pause(),
+	}
+	return d
+}
+
+func prefixed(m []byte) []byte {
+	return append(binary.BigEndian.AppendUint16(nil, uint16(len(m))), m...)
+}
+
+// lossy gives packets their fates: lost before or behind the point, or late.
+func (d *dialogue) lossy(r *rand.Rand) {
+	for range r.IntN(4) {
+		f := pcapgen.Fate{From: pcapgen.Side(r.IntN(2)), Kind: pcapgen.PacketKind(r.IntN(5)), N: r.IntN(8), Where: r.IntN(2)}
+		if r.IntN(3) == 0 {
+			f.Late = time.Duration(1+r.IntN(30)) * time.Millisecond
+		}
+		d.conn.Fates = append(d.conn.Fates, f)
+	}
+}
+
+// capture is how the point records: what it misses, doubles, sees late or cuts.
+func capture(r *rand.Rand, list []pcapgen.Recorded) (out []pcapgen.Recorded, snap int) {
+	mode := r.IntN(9)
+	from := r.IntN(20)
+	for i, p := range list {
+		switch {
+		case mode == 1 && p.From == pcapgen.Client, mode == 2 && p.From == pcapgen.Server: // one side
+			continue
+		case mode == 3 && i < from: // from its middle
+			continue
+		case mode == 4 && r.IntN(10) == 0: // losses
+			continue
+		case mode == 5 && r.IntN(10) == 0: // a mirror's copies
+			out = append(out, p)
+		case mode == 6: // one side late
+			if p.From == pcapgen.Client {
+				p.Time += 12e6
+			}
+		case mode == 7: // in any order, nearly
+			p.Time += int64(r.IntN(2e6))
+		}
+		out = append(out, p)
+	}
+	slices.SortStableFunc(out, func(a, b pcapgen.Recorded) int { return int(a.Time - b.Time) })
+	if mode == 8 {
+		snap = 54 + r.IntN(200)
+	}
+	return out, snap
+}
+
+// play gives recorded packets to a scene.
+func (s *scene) play(d *packet.Decoder, list []pcapgen.Recorded, snap int) {
+	for _, f := range list {
+		b := f.Data
+		if snap > 0 {
+			b = b[:min(len(b), snap)]
+		}
+		var p packet.Packet
+		if d.Decode(b, 101, 0, len(f.Data), f.Time, &p) != packet.OK {
+			continue
+		}
+		p.Point, p.Network, p.Path = 1, 1, 1
+		s.now = f.Time
+		s.put(p)
+	}
+}
+
+// sums checks that phases are whole: none below nothing, all together the
+// duration.
+func sums(r *Record) error {
+	p := r.Phases
+	if p == nil {
+		return fmt.Errorf("no phases")
+	}
+	for _, v := range []int64{p.TCP, p.Prelude, p.ClientIdle, p.TLS, p.Request, p.Server, p.Network, p.Transfer, p.Idle, p.Close, p.Unknown} {
+		if v < 0 {
+			return fmt.Errorf("a phase below nothing: %+v", *p)
+		}
+	}
+	if p.Sum() != r.End-r.Start {
+		return fmt.Errorf("phases add up to %d of %d: %+v", p.Sum(), r.End-r.Start, *p)
+	}
+	return nil
+}
+
+// Whatever two ends say, whatever is lost, repeated, late, doubled or not
+// recorded: the phases of every connection add up to its duration, intervals
+// add up to the whole, and nothing stays behind.
+func TestTalkSums(t *testing.T) {
+	seeds := 3000
+	if testing.Short() {
+		seeds = 300
+	}
+	for seed := range seeds {
+		r := rand.New(rand.NewPCG(uint64(seed), 11))
+		d := newDialogue(r, dialogues[seed%len(dialogues)], seed)
+		if r.IntN(2) == 0 {
+			d.lossy(r)
+		}
+		list, snap := capture(r, d.conn.Record().Packets)
+		s := newScene(t, func(c *Config) { c.Interval = time.Second })
+		s.play(packet.NewDecoder(packet.DefaultConfig(), new(packet.Names)), list, snap)
+		recs := s.end()
+		fail := func(format string, args ...any) {
+			t.Errorf("seed %d, %s: %s", seed, d.name, fmt.Sprintf(format, args...))
+		}
+		for i := range recs {
+			c := &recs[i]
+			if err := sums(c); err != nil {
+				fail("%v", err)
+			}
+			s.compareIntervals(c, fail)
+		}
+		if n := s.table.sessions.Octets(); n != 0 {
+			fail("%d octets stay with the sessions", n)
+		}
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// compareIntervals holds the sum of a connection's intervals against its whole.
+func (s *scene) compareIntervals(c *Record, fail func(string, ...any)) {
+	var http httpmeta.Info
+	var dns dnsmeta.Info
+	handshakes := 0
+	for i := range s.recs {
+		r := &s.recs[i]
+		if r.Kind != Interval || r.ID != c.ID {
+			continue
+		}
+		if r.Phases != nil {
+			fail("an interval has phases")
+		}
+		if r.HTTP != nil {
+			http.Merge(r.HTTP)
+		}
+		if r.DNS != nil {
+			dns.Merge(r.DNS)
+		}
+		if r.TLS != nil {
+			handshakes++
+		}
+	}
+	if (c.HTTP != nil) != (http.Requests+http.Responses > 0 || http.Losses != httpmeta.Losses{}) {
+		fail("HTTP of the whole %v, of intervals %+v", c.HTTP, http)
+	}
+	if c.HTTP != nil {
+		w := c.HTTP
+		if w.Requests != http.Requests || w.Responses != http.Responses || w.Status != http.Status || w.RequestBytes != http.RequestBytes || w.ResponseBytes != http.ResponseBytes ||
+			w.Aborted != http.Aborted || w.Missed != http.Missed || w.Losses != http.Losses || len(w.Endpoints) != len(http.Endpoints) {
+			fail("HTTP %+v, of intervals %+v", w, http)
+		}
+		for i := range w.Endpoints {
+			a, b := &w.Endpoints[i], &http.Endpoints[i]
+			if a.Requests != b.Requests || a.Status != b.Status || a.Response.Count() != b.Response.Count() || a.Response.Sum() != b.Response.Sum() {
+				fail("endpoint %+v, of intervals %+v", a, b)
+			}
+		}
+	}
+	if c.DNS != nil && (c.DNS.Counts != dns.Counts || c.DNS.Time.Count() != dns.Time.Count() || c.DNS.Time.Sum() != dns.Time.Sum()) {
+		fail("DNS %+v, of intervals %+v", c.DNS, dns)
+	}
+	if want := c.TLS != nil; want != (handshakes == 1) || handshakes > 1 {
+		fail("%d intervals tell of a handshake, the whole %v", handshakes, c.TLS)
+	}
+}
+
+// near allows for the time that packets take on the wire.
+func near(got int64, want time.Duration, slack time.Duration) bool {
+	d := got - want.Nanoseconds()
+	return d <= slack.Nanoseconds() && -d <= slack.Nanoseconds()
+}
+
+// Where all is recorded and nothing is lost, every phase is what the script
+// says, the protocol is found on any port, and every turn is measured.
+func TestTalkClean(t *testing.T) {
+	for seed := range 600 {
+		r := rand.New(rand.NewPCG(uint64(seed), 5))
+		name := dialogues[seed%(len(dialogues)-1)] // all but mixed
+		d := newDialogue(r, name, seed)
+		d.conn.Finish = pcapgen.FINByClient
+		rec := d.conn.Record()
+		truth := rec.Truths[0]
+		s := newScene(t, nil)
+		s.play(packet.NewDecoder(packet.DefaultConfig(), new(packet.Names)), rec.Packets, 0)
+		c := s.one()
+		if err := sums(&c); err != nil {
+			t.Errorf("seed %d, %s: %v", seed, name, err)
+		}
+		p := c.Phases
+		if p.TCP != truth.TCP.Setup || p.Unknown != 0 || p.Overlap {
+			t.Errorf("seed %d, %s: TCP %d, unknown %d, overlap %v; want %d, 0, false", seed, name, p.TCP, p.Unknown, p.Overlap, truth.TCP.Setup)
+		}
+		secure := name != "plain" && name != "banner" && name != "http" && name != "dns"
+		if (c.TLS != nil) != secure || (c.HTTP != nil) != (name == "http" || name == "connect") || (c.DNS != nil) != (name == "dns") {
+			t.Fatalf("seed %d, %s on %d: TLS %v, HTTP %v, DNS %v", seed, name, d.port, c.TLS, c.HTTP, c.DNS)
+		}
+		prelude := map[string]string{"smtp": "smtp", "postgresql": "postgresql", "proxy": "proxy", "connect": "proxy+http_connect"}[name]
+		var think time.Duration
+		turns, asked := 0, int64(0) // asked: without a banner
+		handshake := time.Duration(0)
+		for _, x := range d.conn.Turns {
+			tlsTurn := secure && (len(x.Request) == 0 || x.Request[0] != 23)
+			if tlsTurn {
+				if len(x.Request) > 0 && (x.Request[0] == 22 || x.Request[0] == 20) {
+					handshake += x.Think
+				}
+				continue
+			}
+			if len(x.Response) > 0 {
+				think += x.Think
+				turns++
+			}
+			if len(x.Request) > 0 && len(x.Response) > 0 {
+				asked++
+			}
+		}
+		if secure {
+			h := c.TLS.Handshake
+			if c.TLS.Outcome != tlsmeta.Completed || c.TLS.STARTTLS != prelude || h.State != tcp.Measured {
+				t.Errorf("seed %d, %s: %v within %q, %v", seed, name, c.TLS.Outcome, c.TLS.STARTTLS, h)
+			}
+			if h.Network+h.Server+h.Client != h.Total || p.TLS != h.Total {
+				t.Errorf("seed %d, %s: handshake %+v, phase %d", seed, name, h, p.TLS)
+			}
+			if !near(h.Server, handshake, time.Millisecond) {
+				t.Errorf("seed %d, %s: the server took %d of the handshake, want %d", seed, name, h.Server, handshake)
+			}
+			if (p.Prelude > 0) != (prelude != "") {
+				t.Errorf("seed %d, %s: prelude %d", seed, name, p.Prelude)
+			}
+		}
+		if !near(p.Server, think, time.Duration(turns+1)*300*time.Microsecond) || !near(p.Network, time.Duration(turns)*2*dialogueHalf, time.Duration(turns+1)*300*time.Microsecond) {
+			t.Errorf("seed %d, %s: server %d, network %d in %d turns, want %d, %d", seed, name, p.Server, p.Network, turns, think, time.Duration(turns)*2*dialogueHalf)
+		}
+		if x := c.TCP.Response; name != "dns" && (x.Measured != x.Turns || x.Turns < asked) {
+			t.Errorf("seed %d, %s: %d turns, %d measured, want %d", seed, name, x.Turns, x.Measured, asked)
+		}
+		if t.Failed() {
+			return
+		}
+	}
+}
