@@ -1,5 +1,7 @@
 package httpmeta
 
+import "unsafe"
+
 // Conn follows one connection. Reset makes it ready for use; it is owned by one
 // goroutine. What it learns is handed out by Next.
 type Conn struct {
@@ -15,8 +17,7 @@ type Conn struct {
 	base              int64
 	nextReq, nextResp int64 // of the next request's head; of the response that is under way or comes next
 	doubt             int64 // requests below it, from nextResp on, may have been answered unseen
-
-	doubtOpen bool // the last of them was still being sent when the server's octets were missed
+	charged           int   // octets taken for queue
 
 	whole     bool // both directions are known from their first octet
 	pipelined bool // a request was sent before the one before it was answered
@@ -69,12 +70,11 @@ const maxPending = 256
 // that was recorded before its request, as mirrors deliver it, finds it.
 func (c *Conn) Reset(s *Shared, whole bool) {
 	c.release()
-	const keep = 64
 	queue, finished := c.queue[:0], c.finished[:0]
-	if cap(queue) > keep {
+	if cap(queue) > freeEntries {
 		queue = nil
 	}
-	if cap(finished) > keep {
+	if cap(finished) > freeEntries {
 		finished = nil
 	}
 	*c = Conn{shared: s, queue: queue, finished: finished, whole: whole, speaker: nobody}
@@ -88,6 +88,10 @@ func (c *Conn) release() {
 	}
 	if c.h2 != nil {
 		c.h2.release(c.shared)
+	}
+	if c.charged > 0 {
+		c.shared.give(c.charged)
+		c.charged = 0
 	}
 }
 
@@ -244,21 +248,45 @@ func (c *Conn) of(fromClient bool) *half {
 	return &c.half[server]
 }
 
-// slot gives the entry with an ordinal, which is that of the last one or the
-// one behind. It is nil for one that was handed out.
-func (c *Conn) slot(ordinal int64) *entry {
-	i := ordinal - c.base
-	if i < 0 {
-		return nil
+// freeEntries is how many entries of Conn.queue do not count against the
+// budget: those that every connection has.
+const freeEntries = 4
+
+const entrySize = int(unsafe.Sizeof(entry{}))
+
+// room makes sure that there is, or can be, an entry with an ordinal. Where the
+// budget has no room, the direction is lost.
+func (c *Conn) room(h *half, ordinal int64) bool {
+	if len(c.queue) < cap(c.queue) || c.first+int(ordinal-c.base) < len(c.queue) {
+		return true
 	}
-	if c.first+int(i) == len(c.queue) {
-		if c.first > 0 && len(c.queue) == cap(c.queue) {
-			n := copy(c.queue, c.queue[c.first:])
-			c.queue, c.first = c.queue[:n], 0
+	if c.first > 0 {
+		n := copy(c.queue, c.queue[c.first:])
+		c.queue, c.first = c.queue[:n], 0
+		return true
+	}
+	size := max(freeEntries, 2*cap(c.queue))
+	charge := (size - freeEntries) * entrySize
+	if charge > c.charged {
+		if !c.shared.take(charge - c.charged) {
+			c.losses.NoMemory++
+			c.lose(h)
+			return false
 		}
+		c.charged = charge
+	}
+	c.queue = append(make([]entry, 0, size), c.queue...)
+	return true
+}
+
+// slot gives the entry with an ordinal, which is at most the one behind the
+// last.
+func (c *Conn) slot(ordinal int64) *entry {
+	i := c.first + int(ordinal-c.base)
+	if i == len(c.queue) {
 		c.queue = append(c.queue, entry{Exchange: Exchange{GRPC: -1}})
 	}
-	return &c.queue[c.first+int(i)]
+	return &c.queue[i]
 }
 
 // turn is called when a side begins to send after the other.
@@ -270,7 +298,7 @@ func (c *Conn) turn(h *half) {
 	case h.side == client && h.bodyBegins() && c.nextReq > c.base:
 		// A client that waited for 100 (Continue) and got a final response may
 		// go on with another request instead of the body.
-		if e := c.slot(c.nextReq - 1); e != nil && e.expect && !e.continued && e.answered {
+		if e := c.slot(c.nextReq - 1); e.expect && !e.continued && e.answered {
 			c.peek(h)
 		}
 	}

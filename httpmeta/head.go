@@ -9,6 +9,12 @@ import (
 // maxHead bounds a head, and a header block of HTTP/2, in octets.
 const maxHead = 64 << 10
 
+// Methods that say how long a message is.
+const (
+	methodHead    = "HEAD"
+	methodConnect = "CONNECT"
+)
+
 // head is what is read of a request's or a response's head. Its slices alias
 // the octets parsed.
 type head struct {

@@ -12,6 +12,9 @@ func (c *Conn) request(h *half, hd *head) {
 		c.lose(h)
 		return
 	}
+	if !c.room(h, c.nextReq) {
+		return
+	}
 	e := c.slot(c.nextReq)
 	c.nextReq++
 	if c.nextReq-c.nextResp > 1 {
@@ -55,6 +58,9 @@ func (c *Conn) response(h *half, hd *head) {
 		return
 	}
 	e := c.answered(h)
+	if e == nil {
+		return
+	}
 	e.answered = true
 	e.Version = max(e.Version, hd.version)
 	e.Status = hd.status
@@ -67,10 +73,10 @@ func (c *Conn) response(h *half, hd *head) {
 	case hd.status == 101:
 		c.switchProtocols(h, e, hd.upgrade)
 		return
-	case e.Method == "CONNECT" && hd.status/100 == 2:
+	case e.Method == methodConnect && hd.status/100 == 2:
 		c.tunnel(h, e, "connect")
 		return
-	case e.Method == "HEAD", hd.status == 204, hd.status == 304, !hd.chunked && !hd.coded && !hd.badLength && hd.length == 0:
+	case e.Method == methodHead, hd.status == 204, hd.status == 304, !hd.chunked && !hd.coded && !hd.badLength && hd.length == 0:
 		c.messageEnd(h)
 		return
 	case hd.chunked:
@@ -91,7 +97,7 @@ func (c *Conn) response(h *half, hd *head) {
 }
 
 // answered gives the exchange that a final response belongs to. Where that is
-// not certain, it is one without a request.
+// not certain, it is one without a request. It is nil where there is no room.
 func (c *Conn) answered(h *half) *entry {
 	if c.doubt > c.nextResp && (c.nextReq-c.nextResp != 1 || c.half[client].state == stateLost) {
 		// No request came since the server's octets were missed. If one alone
@@ -101,6 +107,9 @@ func (c *Conn) answered(h *half) *entry {
 	if h.resumed && (c.pipelined || c.suspected) {
 		c.giveUp(c.nextReq) // this may be an answer to an earlier one
 		c.suspected = false
+	}
+	if !c.room(h, c.nextResp) {
+		return nil
 	}
 	const maxEarly = 64
 	switch {

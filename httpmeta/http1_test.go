@@ -3,6 +3,7 @@ package httpmeta
 import (
 	"strings"
 	"testing"
+	"unsafe"
 )
 
 const get = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n" // 28 octets
@@ -236,5 +237,36 @@ func TestPending(t *testing.T) {
 	}
 	if paired != maxPending || orphans != 10 || got.losses != (Losses{Untracked: 1}) {
 		t.Errorf("%d paired, %d without a request, %+v; want %d, 10, one untracked", paired, orphans, got.losses, maxPending)
+	}
+}
+
+// TestPendingMemory: requests that wait come out of the budget, but for the
+// first ones.
+func TestPendingMemory(t *testing.T) {
+	const n = 20
+	chunks := []chunk{c(strings.Repeat(get, n)), s(strings.Repeat("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", n))}
+	for _, tc := range []struct {
+		budget, requests int
+		losses           Losses
+	}{
+		{28 * entrySize, n, Losses{}},
+		{12 * entrySize, 16, Losses{NoMemory: 2}},
+		{4*entrySize - 1, 4, Losses{NoMemory: 2}},
+		{0, 4, Losses{NoMemory: 2}},
+	} {
+		got := runOn(&Shared{Budget: newBudget(int64(tc.budget))}, chunks, false, asIs)
+		if len(got.exchanges) != tc.requests || got.exchanges[tc.requests-1].Status != 200 || !got.exchanges[tc.requests-1].Requested || got.losses != tc.losses || got.held != 0 {
+			t.Errorf("budget %d: %d exchanges, losses %+v, %d octets held; want %d, %+v, 0\n%s", tc.budget, len(got.exchanges), got.losses, got.held, tc.requests, tc.losses, showAll(got.exchanges))
+		}
+	}
+}
+
+// TestConnSize keeps an eye on what each connection costs.
+func TestConnSize(t *testing.T) {
+	if n := unsafe.Sizeof(Conn{}); n > 640 {
+		t.Errorf("a Conn has %d octets, want at most 640", n)
+	}
+	if entrySize > 200 {
+		t.Errorf("an entry has %d octets, want at most 200", entrySize)
 	}
 }

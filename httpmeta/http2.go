@@ -40,6 +40,7 @@ type http2 struct {
 	ids     []uint32 // of the streams that are open, in order of appearance
 	streams []*entry // beside ids
 	free    []*entry
+	charged int    // octets taken for streams and free
 	last    uint32 // highest stream of the client
 }
 
@@ -103,8 +104,7 @@ func (c *Conn) mayBeHTTP2() bool {
 	if c.nextReq == 0 {
 		return !c.half[client].resumed && c.nextResp == 0
 	}
-	e := c.slot(c.nextReq - 1)
-	return e != nil && e.upgrade
+	return c.nextReq > c.base && c.slot(c.nextReq-1).upgrade
 }
 
 // startHTTP2 readies the connection for frames. The server's are expected at

@@ -138,7 +138,7 @@ func (d *diary) handler() http.Handler {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			n, _ := io.Copy(io.Discard, r.Body)
 			written := int64(size)
-			if r.Method == "HEAD" || status == 204 || status == 304 {
+			if r.Method == http.MethodHead || status == 204 || status == 304 {
 				written = 0
 			}
 			time.Sleep(think)
@@ -306,7 +306,7 @@ func TestLiveUpgrade(t *testing.T) {
 	io.WriteString(conn, request)
 	r := bufio.NewReader(conn)
 	resp, err := http.ReadResponse(r, nil)
-	if err != nil || resp.StatusCode != 101 {
+	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatalf("%v, %v", resp, err)
 	}
 	io.WriteString(conn, "GET /not HTTP/1.1\r\n\r\n")
@@ -366,7 +366,7 @@ func TestLiveHTTP2(t *testing.T) {
 	all.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), think)
 	defer cancel()
-	r, _ := http.NewRequestWithContext(ctx, "GET", url+"/slow", nil)
+	r, _ := http.NewRequestWithContext(ctx, http.MethodGet, url+"/slow", nil)
 	if _, err := client.Do(r); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a request that is given up: %v", err)
 	}

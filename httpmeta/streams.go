@@ -166,7 +166,7 @@ func (c *Conn) goAway(h *half, last uint32) {
 	}
 }
 
-// openStream makes room for a stream of the client, nil where there is none. A
+// openStream adds a stream of the client, nil where there is no room. A
 // stream that is answered, of which only the request's end is missing, has to
 // leave first.
 func (c *Conn) openStream(id uint32) *entry {
@@ -175,22 +175,20 @@ func (c *Conn) openStream(id uint32) *entry {
 			c.finish(c.h2.ids[i])
 		}
 	}
-	e := c.h2.open(id)
-	if e == nil {
-		c.losses.Untracked++
-	}
-	return e
-}
-
-func (h *http2) open(id uint32) *entry {
+	h := c.h2
 	if len(h.ids) >= maxStreams {
+		c.losses.Untracked++
 		return nil
 	}
 	var e *entry
 	if n := len(h.free); n > 0 {
 		e, h.free = h.free[n-1], h.free[:n-1]
-	} else {
+	} else if c.shared.take(entrySize) {
+		h.charged += entrySize
 		e = &entry{}
+	} else {
+		c.losses.NoMemory++
+		return nil
 	}
 	*e = entry{Exchange: Exchange{GRPC: -1}}
 	h.ids = append(h.ids, id)
@@ -282,4 +280,6 @@ func (h *http2) release(s *Shared) {
 	for i := range h.half {
 		h.half[i].forget(s)
 	}
+	s.give(h.charged)
+	h.charged = 0
 }

@@ -16,7 +16,7 @@ const (
 // is empty in origin form; port is the scheme's, empty where none is told.
 // Query and fragment are gone.
 func splitTarget(method string, target []byte) (authority, path []byte, port string) {
-	if method == "CONNECT" {
+	if method == methodConnect {
 		return target, nil, ""
 	}
 	if len(target) > 0 && target[0] != '/' {
