@@ -154,8 +154,8 @@ func (st *Store) preludeChunk(s *Session, c *Conn, g *tcp.Segment, k *stream.Chu
 }
 
 func joinNames(a, b string) string {
-	if a == "" {
-		return b
+	if a == "" || b == "" {
+		return a + b
 	}
 	return a + "+" + b
 }
