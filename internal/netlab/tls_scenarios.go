@@ -117,9 +117,9 @@ func handshakes() []Scenario {
 		secureScenario("tls13-client-certificate", "TLS 1.3 with a certificate of the client", secure{mutual: true, thoughts: oneAnswer},
 			TLSWant{ClientCertificate: true}),
 		secureScenario("tls12-client-certificate", "TLS 1.2 with a certificate of the client", secure{version: v12, mutual: true, thoughts: oneAnswer},
-			TLSWant{ClientCertificate: true}),
+			TLSWant{ClientCertificate: true}).with(rare),
 		secureScenario("tls13-hybrid", "A post-quantum key share: a ClientHello of two segments",
-			secure{thoughts: oneAnswer, client: func(c *tls.Config) { c.CurvePreferences = nil }, server: func(c *tls.Config) { c.CurvePreferences = nil }}),
+			secure{thoughts: oneAnswer, client: func(c *tls.Config) { c.CurvePreferences = nil }, server: func(c *tls.Config) { c.CurvePreferences = nil }}).with(rare),
 
 		// Shares that are known.
 		secureScenario("tls13-key-20ms", "The server's key takes 20 ms", secure{key: 20 * ms, thoughts: oneAnswer}, TLSWant{Takes: [2]time.Duration{0, 20 * ms}}).with(rare),
@@ -140,7 +140,7 @@ func handshakes() []Scenario {
 		// Large flights.
 		secureScenario("tls13-chain-12k", "A chain of certificates that fills the first window", secure{chain: 12_000, thoughts: oneAnswer}).with(rare),
 		secureScenario("tls13-chain-24k", "A chain of certificates above the first window, of two records", secure{chain: 24_000, thoughts: oneAnswer}),
-		secureScenario("tls12-chain-24k", "TLS 1.2: a chain of certificates above the first window", secure{version: v12, chain: 24_000, thoughts: oneAnswer}),
+		secureScenario("tls12-chain-24k", "TLS 1.2: a chain of certificates above the first window", secure{version: v12, chain: 24_000, thoughts: oneAnswer}).with(rare),
 		secureScenario("tls13-chain-24k-key-20ms", "The same with a key that takes 20 ms", secure{chain: 24_000, key: 20 * ms, thoughts: oneAnswer}, TLSWant{Takes: [2]time.Duration{0, 20 * ms}}).with(rare),
 
 		// Around the end of the handshake.
@@ -161,7 +161,7 @@ func handshakes() []Scenario {
 		secureScenario("tls13-bad-certificate", "TLS 1.3: the client refuses the server's certificate; the alert is encrypted", secure{client: badCA, fails: true},
 			TLSWant{Outcome: "failed_encrypted", Sealed: "client bad_certificate"}),
 		secureScenario("tls12-client-refused", "TLS 1.2: the server refuses the client's certificate", secure{version: v12, mutual: true, server: refuseClient, fails: true},
-			TLSWant{Outcome: "failed", ClientCertificate: true, Alert: "server unknown_ca"}),
+			TLSWant{Outcome: "failed", ClientCertificate: true, Alert: "server unknown_ca"}).with(rare),
 		secureScenario("tls13-client-refused", "TLS 1.3: the server refuses the client's certificate, which is after the client's Finished",
 			secure{mutual: true, server: refuseClient, fails: true},
 			TLSWant{Outcome: "failed_after_finished", ClientCertificate: true, Sealed: "server unknown_ca"}),

@@ -54,6 +54,7 @@ type ShareTruth struct {
 	Host  float64  `json:"host_us"`  // by the packets at the end's own device
 	Tap   *float64 `json:"tap_us"`   // by the same packets at the tap, less the base of the round trip to the end for each flight
 	Last  *float64 `json:"last_us"`  // the same with the last packet of each flight, which may have been later than the one before
+	Waits int      `json:"waits"`    // flights that it took a base off for
 	Clock *float64 `json:"clock_us"` // by the end's program: the time that it did not wait in a read
 }
 
@@ -129,7 +130,7 @@ func (v *view) share(d Direction) ShareTruth {
 		}
 		trips2 += trip
 	}
-	t := ShareTruth{Host: float64(host) / 1000}
+	t := ShareTruth{Host: float64(host) / 1000, Waits: waits}
 	if base := v.rtt(1 - d).Min; known && base != nil {
 		at := max(0, float64(host+trips)/1000-float64(waits)**base)
 		last := max(0, float64(host+trips2)/1000-float64(waits)**base)

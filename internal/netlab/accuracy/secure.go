@@ -27,11 +27,11 @@ var tlsRows = []Row{
 }
 
 var webRows = []Row{
-	{"Think time, HTTP/1.1: least, median, most", times, "± max(0.3 ms, 1 %)", 1, 0.85, speaking(netlab.Speaks{HTTP: 1}, response)},
-	{"Think time, HTTP/2 in the clear", times, "± max(0.3 ms, 1 %)", 1, 0.85, speaking(netlab.Speaks{HTTP: 2}, response)},
-	{"Think time, HTTPS over TLS 1.2", times, "± max(0.3 ms, 1 %)", 1, 0.85, overTLS("1.2", response)},
-	{"Think time, HTTPS over TLS 1.3", times, "± max(0.3 ms, 1 %)", 1, 0.85, overTLS("1.3", response)},
-	{"Think time, HTTP/2 over TLS, requests at the same time", times, "", 0, 0, speaking(netlab.Speaks{TLS: true, HTTP: 2}, response)},
+	{"Think time, HTTP/1.1: least, median, most", times, "± max(0.3 ms, 1 %)", 1, 0.85, speaking(netlab.Speaks{HTTP: 1}, webResponse)},
+	{"Think time, HTTP/2 in the clear", times, "± max(0.3 ms, 1 %)", 1, 0.85, speaking(netlab.Speaks{HTTP: 2}, webResponse)},
+	{"Think time, HTTPS over TLS 1.2", times, "± max(0.3 ms, 1 %)", 1, 0.85, overTLS("1.2", webResponse)},
+	{"Think time, HTTPS over TLS 1.3", times, "± max(0.3 ms, 1 %)", 1, 0.85, overTLS("1.3", webResponse)},
+	{"Think time, HTTP/2 over TLS, requests at the same time", times, "", 0, 0, speaking(netlab.Speaks{TLS: true, HTTP: 2}, webResponse)},
 	{"Think time of all these, against the server's own time, with the jitter of the path", times, "", 0, 0.5, webServerTime},
 	{"HTTP in the clear: requests and status codes counted", "connections", "exact", 1, 1, requests},
 	{"HTTPS: requests and responses counted", "connections", "exact", 1, 0.95, speaking(netlab.Speaks{TLS: true, HTTP: 1}, turns)},
@@ -137,12 +137,34 @@ func (c *view) perceived(t *netlab.TLSTruth) (Value, bool) {
 }
 
 // limits of a share: what the end took by its own packets, and what can be known at the
-// tap, where the jitter of the path is in it.
-func limits(t netlab.ShareTruth) (low, high float64) {
+// tap, where the jitter of the path is in it. In a short connection the handshake of TCP
+// alone may show the round trip, with the jitter of its packets.
+func (c *view) limits(side netlab.Direction) (low, high float64) {
+	t := c.truth.TLS.Shares[side]
 	low, high = t.Host, t.Host
+	base, most := c.bases(side)
 	for _, at := range []*float64{t.Tap, t.Last} {
 		if at != nil {
-			low, high = min(low, *at), max(high, *at)
+			low, high = min(low, max(0, *at-float64(t.Waits)*(most-base))), max(high, *at)
+		}
+	}
+	return low, high
+}
+
+// bases gives the least and the greatest round trip of a half that may be its base.
+func (c *view) bases(side netlab.Direction) (low, high float64) {
+	rtt := c.truth.RTT[side]
+	if rtt.Min == nil {
+		return 0, 0
+	}
+	low, high = *rtt.Min, *rtt.Min
+	first := c.truth.Handshake.Server
+	if side == netlab.FromClient {
+		first = c.truth.Handshake.Client
+	}
+	for _, us := range []*float64{rtt.DataMin, first} {
+		if us != nil {
+			high = max(high, *us)
 		}
 	}
 	return low, high
@@ -152,7 +174,7 @@ func share(side netlab.Direction) func(*view, *Score) {
 	return func(c *view, s *Score) {
 		if t := c.truth.TLS; c.whole() && t != nil && t.Done {
 			got := c.got.TLS.Shares[side]
-			low, high := limits(t.Shares[side])
+			low, high := c.limits(side)
 			s.number(c.where(int(side)), got, min(max(got.V, low), high), thinkTimes)
 		}
 	}
@@ -166,8 +188,8 @@ func networkShare(c *view, s *Score) {
 	}
 	got := c.got.TLS.Network
 	low, high := *t.Total, *t.Total
-	for _, end := range t.Shares {
-		least, most := limits(end)
+	for side := range t.Shares {
+		least, most := c.limits(netlab.Direction(side))
 		low, high = low-most, high-least
 	}
 	s.number(c.where(2), got, min(max(got.V, low), high), thinkTimes)
@@ -211,9 +233,9 @@ func tlsWorse(c *view, s *Score) {
 	if c.capture.Variant == "skewed" {
 		return // the halves of the path are others there
 	}
-	for side, end := range t.Shares {
+	for side := range t.Shares {
 		got := c.got.TLS.Shares[side]
-		low, high := limits(end)
+		low, high := c.limits(netlab.Direction(side))
 		s.number(c.where(side)+", share", got, min(max(got.V, low), high), thinkTimes)
 	}
 }
@@ -234,6 +256,13 @@ func overTLS(version string, f func(*view, *Score)) func(*view, *Score) {
 			f(c, s)
 		}
 	})
+}
+
+// webResponse takes what can be known at the tap, or the server's own time.
+func webResponse(c *view, s *Score) {
+	if low, high := c.bases(netlab.FromServer); low > 0 {
+		c.responseTimes(low, high, s)
+	}
 }
 
 // webServerTime leaves out what cannot be seen, requests side by side behind TLS.
@@ -283,8 +312,8 @@ func tlsPhase(c *view, s *Score) {
 // requests side by side and early data, which go before the end of TLS, are left out.
 func serverPhase(c *view, s *Score) {
 	what := c.scenario.Speaks
-	base := c.truth.RTT[netlab.FromServer].Min
-	if !c.whole() || what.HTTP != 1 || base == nil || len(c.truth.Response) == 0 {
+	least, most := c.bases(netlab.FromServer)
+	if !c.whole() || what.HTTP != 1 || least == 0 || len(c.truth.Response) == 0 {
 		return
 	}
 	if t := c.truth.TLS; t != nil && t.EarlyData == "accepted" {
@@ -295,8 +324,8 @@ func serverPhase(c *view, s *Score) {
 		if turn.Raw == nil || turn.Repeat || turn.Early || turn.Queued {
 			return
 		}
-		low += min(turn.Server, max(0, *turn.Raw-*base))
-		high += max(turn.Server, *turn.Raw-*base)
+		low += min(turn.Server, max(0, *turn.Raw-most))
+		high += max(turn.Server, *turn.Raw-least)
 	}
 	us, known := c.got.Phases["server_us"]
 	n := float64(len(c.truth.Response))

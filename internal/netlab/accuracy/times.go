@@ -72,6 +72,11 @@ func response(c *view, s *Score) {
 	if rtt.DataMin != nil {
 		high = *rtt.DataMin
 	}
+	c.responseTimes(*rtt.Min, high, s)
+}
+
+// responseTimes allows for a base of the round trip between two.
+func (c *view) responseTimes(low, high float64, s *Score) {
 	var least, most []float64
 	for _, turn := range c.truth.Response {
 		if turn.Repeat || turn.Early {
@@ -81,7 +86,7 @@ func response(c *view, s *Score) {
 			return
 		}
 		least = append(least, min(turn.Server, max(0, *turn.Raw-high)))
-		most = append(most, max(turn.Server, *turn.Raw-*rtt.Min))
+		most = append(most, max(turn.Server, *turn.Raw-low))
 	}
 	c.distribution(least, most, s)
 }
