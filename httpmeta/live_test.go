@@ -61,6 +61,9 @@ func (p *tap) connection(near, far *net.TCPConn) {
 			p.exchanges = append(p.exchanges, e)
 		}
 	}
+	p.mu.Lock()
+	p.wg.Add(1)
+	p.mu.Unlock()
 	var both sync.WaitGroup
 	pass := func(from, to *net.TCPConn, client bool) {
 		buf := make([]byte, 1400)
@@ -84,7 +87,8 @@ func (p *tap) connection(near, far *net.TCPConn) {
 	}
 	both.Go(func() { pass(near, far, true) })
 	both.Go(func() { pass(far, near, false) })
-	p.wg.Go(func() {
+	go func() {
+		defer p.wg.Done()
 		both.Wait()
 		near.Close()
 		far.Close()
@@ -100,13 +104,16 @@ func (p *tap) connection(near, far *net.TCPConn) {
 		if used := conn.shared.Budget.Used(); used != 0 {
 			p.losses.NoMemory += used
 		}
-	})
+	}()
 }
 
 // done waits for the ends of all connections and gives their exchanges.
 func (p *tap) done(t *testing.T) []Exchange {
 	t.Helper()
-	p.wg.Wait()
+	p.mu.Lock()
+	all := &p.wg // to which every connection that was made has been added
+	p.mu.Unlock()
+	all.Wait()
 	if p.losses != (Losses{}) {
 		t.Errorf("losses %+v, want none", p.losses)
 	}
