@@ -1,6 +1,7 @@
 package httpmeta
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"unsafe"
@@ -136,6 +137,22 @@ func TestHTTP1(t *testing.T) {
 			want: "GET h /ws [1-1 0-c1] → 1.1 101 [2-2 0] upgraded websocket", upgraded: "websocket 70 46"},
 		{name: "upgrade of which the client did not wait for the answer", chunks: []chunk{c("GET /ws HTTP/1.1\r\nHost: h\r\nUpgrade: x\r\n\r\n"), c("GET /this is not HTTP\r\n\r\n"), s("HTTP/1.1 101 Switching\r\nUpgrade: x/1, y\r\n\r\n")},
 			want: "GET h /ws [1-1 0-41] → 1.1 101 [3-3 0] upgraded x/1", upgraded: "x/1 41 43", losses: Losses{Malformed: 1}},
+		{name: "requests behind the one that is upgraded are none", chunks: []chunk{c("GET /ws HTTP/1.1\r\nHost: h\r\nUpgrade: x\r\n\r\n" + get + "POST /b HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc"), s("HTTP/1.1 101 Switching\r\nUpgrade: x\r\n\r\n"), c(get)},
+			want: "GET h /ws [1-1 0-41] → 1.1 101 [2-2 0] upgraded x", upgraded: "x 41 38"},
+		{name: "upgrade before the request's end", chunks: []chunk{c("POST /ws HTTP/1.1\r\nUpgrade: x\r\nContent-Length: 9\r\n\r\nabc"), s("HTTP/1.1 101 Switching\r\nUpgrade: \xff\r\n\r\n"), c(get)},
+			want: "POST  /ws [1-? 0-? 3B] → 1.1 101 [2-2 0] upgraded unknown", upgraded: "unknown -101 s2"},
+		{name: "codings with parameters, and empty ones", chunks: []chunk{c(get), s("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip;q=1, ,Chunked ; a=b\r\n\r\n1\r\nx\r\n0\r\n\r\n")},
+			want: "GET h /a [1-1 0-28] → 1.1 200 [2-2 0 1B]"},
+		{name: "chunk-size line beyond the bound", chunks: []chunk{c(get), s("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;" + strings.Repeat("x", maxLine) + "\r\nx")},
+			want: "GET h /a [1-1 0-28] → 1.1 200 [2-? 0]", losses: Losses{Malformed: 1}},
+		{name: "trailer section beyond the bound", chunks: []chunk{c(get), s("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + strings.Repeat("a: b\r\n", maxHead/6+1) + "\r\n")},
+			want: "GET h /a [1-1 0-28] → 1.1 200 [2-? 0]", losses: Losses{Malformed: 1}},
+		{name: "status line without a status", chunks: []chunk{c(get), s("HTTP/1.1 OK\r\n\r\n")},
+			want: "GET h /a [1-1 0-28] → ? broken", losses: Losses{Malformed: 1}},
+		{name: "status of four digits", chunks: []chunk{c(get), s("HTTP/1.1 2000 OK\r\n\r\n")},
+			want: "GET h /a [1-1 0-28] → ? broken", losses: Losses{Malformed: 1}},
+		{name: "status below 100", chunks: []chunk{c(get), s("HTTP/1.1 099 OK\r\n\r\n")},
+			want: "GET h /a [1-1 0-28] → ? broken", losses: Losses{Malformed: 1}},
 		{name: "101 without a name", chunks: []chunk{c(get), s("HTTP/1.1 101 Switching\r\n\r\n")},
 			want: "GET h /a [1-1 0-28] → 1.1 101 [2-2 0] upgraded unknown", upgraded: "unknown 28 26"},
 		{name: "method of lower case", chunks: []chunk{c("get /a HTTP/1.1\r\nHost: h\r\n\r\n"), s(ok)},
@@ -145,7 +162,7 @@ func TestHTTP1(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got := run(tc.chunks, false, asIs)
-			if g, w := showAll(got.exchanges), clean(tc.want, tc.chunks); g != w || got.losses != tc.losses || got.upgraded != tc.upgraded {
+			if g, w := showAll(got.exchanges), clean(tc.want, tc.chunks); g != w || got.losses != tc.losses || got.upgraded != clean(tc.upgraded, tc.chunks) {
 				t.Errorf("got\n%s\n%+v %q\nwant\n%s\n%+v %q", g, got.losses, got.upgraded, w, tc.losses, tc.upgraded)
 			}
 			if got.held != 0 {
@@ -268,5 +285,23 @@ func TestConnSize(t *testing.T) {
 	}
 	if entrySize > 200 {
 		t.Errorf("an entry has %d octets, want at most 200", entrySize)
+	}
+}
+
+// TestNames: names are the same strings again, and their number is bounded.
+func TestNames(t *testing.T) {
+	var shared Shared
+	first := shared.name([]byte("first"))
+	if again := shared.name([]byte("first")); unsafe.StringData(again) != unsafe.StringData(first) {
+		t.Error("a name met before is another string")
+	}
+	for i := range 3 * maxNames {
+		shared.name(fmt.Append(nil, i))
+		if len(shared.names) > maxNames {
+			t.Fatalf("%d names are kept, want at most %d", len(shared.names), maxNames)
+		}
+	}
+	if shared.name([]byte("first")) != "first" || shared.name(nil) != "" {
+		t.Error("a name is another one")
 	}
 }
