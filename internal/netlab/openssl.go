@@ -27,7 +27,6 @@ type openssl struct {
 	early    []early         // by connection: what becomes of the first request
 	restart  bool            // the server begins anew before each connection, with new keys for tickets
 	thoughts []time.Duration // the server's, by request
-	response int             // octets of each; 0: 1000
 	fails    bool            // the handshake
 }
 
@@ -198,10 +197,6 @@ func (l openssl) connection(s *Session, server *program, more []string, offer ea
 	if err != nil {
 		return err
 	}
-	octets := l.response
-	if octets == 0 {
-		octets = 1000
-	}
 	if l.fails {
 		_ = client.wait() // by an alert
 		s.quiet()
@@ -223,7 +218,7 @@ func (l openssl) connection(s *Session, server *program, more []string, offer ea
 			}
 		}
 		time.Sleep(think)
-		if _, err := server.in.Write(response(octets)); err != nil {
+		if _, err := server.in.Write(response); err != nil {
 			return err
 		}
 		if err := getResponse(client.out); err != nil {

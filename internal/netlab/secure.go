@@ -2,7 +2,6 @@ package netlab
 
 import (
 	"bufio"
-	"bytes"
 	"crypto"
 	"crypto/tls"
 	"crypto/x509"
@@ -31,7 +30,6 @@ type secure struct {
 	choose      time.Duration          // that the client takes to choose its own certificate
 	mutual      bool                   // the client has a certificate
 	thoughts    []time.Duration        // the server's, by request
-	response    int                    // octets of each; 0: 1000
 	together    bool                   // the first request goes out with the client's Finished, in one write
 	ahead       bool                   // the server sends octets before the client's Finished is there (0.5-RTT data)
 	fails       bool                   // the handshake, at one end at least
@@ -221,12 +219,8 @@ func (l secure) ask(e *secureEnd) error {
 // serve is the server's side, until the client says that it is done.
 func (l secure) serve(e *secureEnd) error {
 	r := bufio.NewReader(e.conn)
-	octets := l.response
-	if octets == 0 {
-		octets = 1000
-	}
 	for _, think := range l.thoughts {
-		if err := e.answer(r, e.conn, think, octets); err != nil {
+		if err := e.answer(r, e.conn, think); err != nil {
 			return err
 		}
 	}
@@ -237,7 +231,7 @@ func (l secure) serve(e *secureEnd) error {
 }
 
 // answer takes one request, thinks and responds.
-func (c *clocked) answer(r *bufio.Reader, w io.Writer, think time.Duration, octets int) error {
+func (c *clocked) answer(r *bufio.Reader, w io.Writer, think time.Duration) error {
 	req, err := http.ReadRequest(r)
 	if err != nil {
 		return err
@@ -249,7 +243,7 @@ func (c *clocked) answer(r *bufio.Reader, w io.Writer, think time.Duration, octe
 	time.Sleep(think)
 	t.Done = c.now()
 	c.think(t)
-	_, err = w.Write(response(octets))
+	_, err = w.Write(response)
 	return err
 }
 
@@ -257,10 +251,8 @@ func request(path string) string {
 	return "GET " + path + " HTTP/1.1\r\nHost: " + serverName + "\r\n\r\n"
 }
 
-func response(octets int) []byte {
-	b := fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", octets)
-	return append(b, bytes.Repeat([]byte("lab "), octets/4+1)[:octets]...)
-}
+// response is what the server answers where nothing else is said.
+var response = fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n%s", strings.Repeat("lab ", 250))
 
 func getResponse(r *bufio.Reader) error {
 	res, err := http.ReadResponse(r, nil)

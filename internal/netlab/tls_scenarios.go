@@ -91,9 +91,6 @@ func losing(hop int, d Direction, rule Rule) func(*Scenario) {
 	return func(s *Scenario) { s.Plan = s.Plan.with(hop, d, rule) }
 }
 
-// noExchange is for connections that end before a request.
-func noExchange(s *Scenario) { s.Want.Turns = 0 }
-
 // endsAs gives the outcome of the connections.
 func endsAs(outcomes ...string) func(*Scenario) {
 	return func(s *Scenario) { s.Want.Outcomes = outcomes }
@@ -171,13 +168,13 @@ func handshakes() []Scenario {
 			c.Certificates, c.GetCertificate = nil, func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errors.New("unknown name") }
 		}}, TLSWant{Outcome: "failed", Version: "none", Alert: "server internal_error"}).with(rare),
 		secureScenario("tls-left", "The client closes after its ClientHello", secure{instead: leave(false), fails: true},
-			TLSWant{Outcome: "abandoned", Version: "1.3"}).with(noExchange, endsAs()),
+			TLSWant{Outcome: "abandoned", Version: "1.3"}).with(endsAs()),
 		secureScenario("tls-reset", "The client resets after its ClientHello", secure{instead: leave(true), fails: true, resets: true},
-			TLSWant{Outcome: "abandoned", Version: "any"}).with(noExchange, endsAs("reset"), rare),
+			TLSWant{Outcome: "abandoned", Version: "any"}).with(endsAs("reset"), rare),
 		secureScenario("plain-to-tls", "HTTP in the clear to a server of TLS", secure{instead: plainRequest, fails: true},
-			TLSWant{Outcome: "not_tls"}).with(noExchange, func(s *Scenario) { s.Speaks.HTTP = 0 }),
+			TLSWant{Outcome: "not_tls"}).with(func(s *Scenario) { s.Speaks.HTTP = 0 }),
 		secureScenario("tls-to-plain", "A ClientHello to a server of HTTP in the clear", secure{},
-			TLSWant{Outcome: "not_tls"}).with(noExchange, func(s *Scenario) { s.Load, s.Speaks.HTTP = toPlain, 0 }),
+			TLSWant{Outcome: "not_tls"}).with(func(s *Scenario) { s.Load, s.Speaks.HTTP = toPlain, 0 }),
 	}
 }
 
