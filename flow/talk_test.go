@@ -357,3 +357,69 @@ func TestTalkClean(t *testing.T) {
 		}
 	}
 }
+
+// With packets lost behind the point, what is called measured is right: the
+// handshake's shares, and the time to answer. What is lost before the point and
+// leaves no trace there looks like time to think.
+func TestTalkLossy(t *testing.T) {
+	measured, wrong := map[string]int{}, map[string]int{}
+	const slack = 500 * time.Microsecond // what packets take on the wire is the path's, too
+	for seed := range 3000 {
+		r := rand.New(rand.NewPCG(uint64(seed), 17))
+		name := []string{"tls13", "tls12", "tlsretry", "plain", "http"}[seed%5]
+		d := newDialogue(r, name, seed)
+		d.conn.Finish = pcapgen.FINByClient
+		if name == "plain" || name == "http" {
+			d.conn.Turns = d.conn.Turns[:1]
+		}
+		for len(d.conn.Fates) == 0 {
+			d.lossy(r)
+			d.conn.Fates = slices.DeleteFunc(d.conn.Fates, func(f pcapgen.Fate) bool { return f.Late > 0 || f.Where == int(f.From) })
+		}
+		rec := d.conn.Record()
+		s := newScene(t, nil)
+		s.play(packet.NewDecoder(packet.DefaultConfig(), new(packet.Names)), rec.Packets, 0)
+		recs := s.end()
+		if len(recs) != 1 {
+			continue
+		}
+		c := &recs[0]
+		note := func(what string, got int64, want time.Duration) {
+			measured[what]++
+			if !near(got, want, slack+want/100) {
+				wrong[what]++
+				if wrong[what] <= 8 {
+					t.Errorf("seed %d, %s: %s %v, want %v; fates %+v", seed, name, what, time.Duration(got), want, d.conn.Fates)
+				}
+			}
+		}
+		var handshake time.Duration
+		for _, x := range d.conn.Turns {
+			if len(x.Request) > 0 && (x.Request[0] == 22 || x.Request[0] == 20) {
+				handshake += x.Think
+			}
+		}
+		switch {
+		case c.TLS != nil:
+			if h := c.TLS.Handshake; h.State == tcp.Measured && h.Server != tcp.Absent {
+				note("share of the server", h.Server, handshake)
+				note("share of the client", h.Client, 0)
+			}
+		case c.HTTP != nil && len(c.HTTP.Endpoints) == 1:
+			// Without a round trip of the handshake nothing is taken off.
+			if x := &c.HTTP.Endpoints[0].Response; x.Count() == 1 && c.TCP.Response.State == tcp.Measured && c.Handshake.SYNs == 1 && c.Handshake.SYNACKs == 1 {
+				note("response", x.Sum(), d.conn.Turns[0].Think)
+			}
+		case name == "plain" && len(d.conn.Turns[0].Response) > 0:
+			if x := c.TCP.Response; x.Measured == 1 && x.State == tcp.Measured {
+				note("turn", x.Min, d.conn.Turns[0].Think)
+			}
+		}
+	}
+	t.Logf("measured %v, wrong %v", measured, wrong)
+	for _, what := range []string{"share of the server", "share of the client", "response", "turn"} {
+		if measured[what] < 400 {
+			t.Errorf("%s: %d measured", what, measured[what])
+		}
+	}
+}
