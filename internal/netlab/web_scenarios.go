@@ -43,7 +43,7 @@ var webScenarios = []Scenario{
 	webScenario("http-keep-alive", "HTTP/1.1: ten requests on a connection, responses of all sizes", web{conns: [][]fetch{{
 		{think: 5 * ms}, {think: 1 * ms, response: []int{0}}, {think: 20 * ms, response: []int{60_000}}, {think: 5 * ms, status: 404}, {response: []int{100}},
 		{think: 20 * ms, response: []int{3000, 3000, 3000}, rest: 15 * ms}, {think: 5 * ms, status: 503}, {think: 1 * ms}, {think: 5 * ms}, {think: 20 * ms},
-	}}}),
+	}}}).with(underWorseTaps),
 	webScenario("http-upload", "HTTP/1.1: bodies that come slowly, in pieces and in chunks", web{conns: [][]fetch{{
 		{think: 20 * ms, body: []int{2000, 2000, 2000}, pause: 40 * ms}, {think: 5 * ms, body: []int{500, 500, 500, 500}, pause: 15 * ms, chunked: true},
 		{think: 20 * ms, body: []int{40_000}}, {body: []int{300}, pause: 30 * ms},
