@@ -91,7 +91,15 @@ func udpRole(f *Flow, p *packet.Packet, b []byte) proof {
 		}
 		return proof{}
 	}
+	if dtlsHello(b) {
+		return proof{DirTLS, true}
+	}
 	return quicRole(f, b)
+}
+
+// dtlsHello: a DTLS record with a ClientHello (RFC 6347 section 4).
+func dtlsHello(b []byte) bool {
+	return len(b) > 25 && b[0] == 22 && b[1] == 0xfe && b[2] >= 0xfd && b[3] == 0 && b[4] == 0 && b[13] == 1
 }
 
 // dnsRole reads the QR bit of a header that is plausible (RFC 1035 section

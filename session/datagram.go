@@ -62,6 +62,9 @@ func (st *Store) Datagram(n uint32, c *Conn, p *packet.Packet, dir int) uint32 {
 func (st *Store) dtlsDatagram(s *Session, p *packet.Packet, dir int) {
 	x := st.dtls.At(s.dtls)
 	x.Datagram(dir, p.Payload, p.Time)
+	if int(p.PayloadLen) > len(p.Payload) {
+		s.flags |= cut
+	}
 	held := x.Held()
 	st.budget.Give(s.dtlsHeld)
 	if s.dtlsHeld = held; !st.budget.Take(held) {
@@ -76,6 +79,9 @@ func (st *Store) dtlsDatagram(s *Session, p *packet.Packet, dir int) {
 func (st *Store) dtlsReport(s *Session) *TLS {
 	x := st.dtls.At(s.dtls)
 	r := &TLS{Info: *x.Info(), Handshake: unknownHandshake}
+	if s.flags&cut != 0 && r.Outcome != tlsmeta.Completed && r.Outcome != tlsmeta.OutcomeNone {
+		r.Outcome = tlsmeta.Incomplete
+	}
 	if x.Start != 0 && x.End >= x.Start {
 		r.Handshake.State = tcp.Measured
 		r.Handshake.Total = x.End - x.Start

@@ -42,12 +42,20 @@ func (st *Store) httpChunk(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk,
 	fromClient := dir == int(s.client)
 	if k.Missing > 0 {
 		x.conn.Gap(fromClient, k.Missing, k.Time)
+		if l := x.conn.Losses(); l != (httpmeta.Losses{}) {
+			x.info.AddLosses(l)
+			why := tcp.CaptureLoss
+			if k.Cut {
+				why = tcp.Truncated
+			}
+			c.TCP.DoubtTurns(why)
+		}
 	} else {
 		if k.Filled && !fromClient {
-			s.filled = span{k.Pos, k.End()}
+			s.filled.add(k.Pos, k.End())
 		}
 		if k.Filled && fromClient {
-			s.again = span{k.Pos, k.End()}
+			s.again.add(k.Pos, k.End())
 		}
 		x.conn.Feed(fromClient, k.Pos, k.Data, k.Time)
 	}
@@ -92,6 +100,8 @@ func (st *Store) exchanges(s *Session, c *Conn, x *httpTalk) {
 				why = tcp.ResponseLost
 			}
 			think = c.TCP.Responded(c.Store, e.ResponseAt-e.RequestEnd, why, int(s.client))
+			s.filled.from(e.ResponsePos)
+			s.again.from(e.RequestLast)
 		}
 		x.info.Add(&e, think)
 	}
@@ -100,6 +110,9 @@ func (st *Store) exchanges(s *Session, c *Conn, x *httpTalk) {
 // httpEnd ends the exchanges.
 func (st *Store) httpEnd(s *Session, c *Conn, at int64) {
 	x := st.http.At(s.http)
+	if !c.Both {
+		x.conn.Gap(false, -1, at) // there may have been answers
+	}
 	x.conn.Close(at)
 	st.exchanges(s, c, x)
 	x.info.AddLosses(x.conn.Losses())

@@ -32,6 +32,7 @@ func (st *Store) End(n uint32, c *Conn, idle bool, at int64) (more bool) {
 		return false
 	}
 	s := st.sessions.At(n)
+	s.flags |= over
 	for dir := range s.streams {
 		if s.streams[dir] != 0 {
 			st.streams.At(s.streams[dir]).GiveUp(c.Last)
@@ -42,6 +43,9 @@ func (st *Store) End(n uint32, c *Conn, idle bool, at int64) (more bool) {
 		x := st.tls.At(s.tls)
 		x.End(idle && c.Both, c.Last)
 		st.noTicket(s, c, x.Client())
+		more = s.flags&tlsTold == 0
+	}
+	if s.dtls != 0 {
 		more = s.flags&tlsTold == 0
 	}
 	if s.http != 0 {
@@ -102,8 +106,9 @@ func (st *Store) told(s *Session, c *Conn, idle, interval bool) (r Report) {
 		x := st.quic.At(s.quic)
 		r.QUIC = &QUIC{Info: x.Report(idle), Handshake: x.Handshake()}
 	}
-	if s.dtls != 0 && !interval && s.kind == dtlsKind {
+	if s.dtls != 0 && s.kind == dtlsKind && (!interval || s.flags&tlsTold == 0 && (s.flags&over != 0 || st.dtls.At(s.dtls).Over())) {
 		r.TLS = st.dtlsReport(s)
+		s.flags |= tlsTold
 	}
 	return r
 }

@@ -35,8 +35,8 @@ type Session struct {
 	dtls    uint32
 
 	fin    [2]int64    // position behind a direction's FIN; 0 none
-	again  span        // latest octets of the client that came again
-	filled span        // latest octets of the server that filled a hole
+	again  span        // octets of the client that came again
+	filled span        // octets of the server that filled a hole
 	ticket tcp.Segment // a segment of the server that may be a session ticket, and not the response
 	line   line
 
@@ -47,6 +47,18 @@ type Session struct {
 type span struct{ lo, hi int64 }
 
 func (s span) overlaps(lo, hi int64) bool { return lo < s.hi && hi > s.lo }
+
+// add makes s hold [lo, hi), too, and what lies between: an exchange is told at
+// its end, behind several packets.
+func (s *span) add(lo, hi int64) {
+	if s.lo < s.hi {
+		lo, hi = min(lo, s.lo), max(hi, s.hi)
+	}
+	*s = span{lo, hi}
+}
+
+// from forgets what lies before a position.
+func (s *span) from(lo int64) { s.lo = max(s.lo, lo) }
 
 type kind uint8
 
@@ -67,6 +79,8 @@ type flags uint8
 const (
 	answered flags = 1 << iota // TLS 1.3: the first response, or what may be a ticket, has come
 	tlsTold                    // an interval has told of the handshake
+	over                       // the flow has ended
+	cut                        // DTLS: a datagram was not recorded whole
 )
 
 // grace is how long an ACK may be recorded before what it acknowledges.
@@ -174,6 +188,9 @@ func (st *Store) read(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, dir
 		st.turn(s, c, g, dir)
 	}
 	st.closing(s, dir, g.Time)
+	if s.kind == httpKind {
+		st.exchanges(s, c, st.http.At(s.http))
+	}
 	st.settle(s)
 }
 
@@ -216,7 +233,7 @@ func (st *Store) chunk(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, dir
 // repeated takes note of octets that came again.
 func (st *Store) repeated(s *Session, c *Conn, g *tcp.Segment, dir int) {
 	if dir == c.Client {
-		s.again = span{g.Pos, g.End}
+		s.again.add(g.Pos, g.End)
 	}
 	if s.kind == tlsKind && c.TCP.Una(dir) < g.End {
 		x := st.tls.At(s.tls)

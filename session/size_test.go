@@ -18,11 +18,11 @@ func TestSizes(t *testing.T) {
 		size, max uintptr
 	}{
 		{"Session", unsafe.Sizeof(Session{}), 296},
-		{"sniff", unsafe.Sizeof(sniff{}), 480},
+		{"sniff", unsafe.Sizeof(sniff{}), 512},
 		{"stream.Stream", unsafe.Sizeof(stream.Stream{}), 192},
 		{"tlsmeta.Conn", unsafe.Sizeof(tlsmeta.Conn{}), 1448},
-		{"httpTalk", unsafe.Sizeof(httpTalk{}), 1368},
-		{"httpmeta.Conn", unsafe.Sizeof(httpmeta.Conn{}), 520},
+		{"httpTalk", unsafe.Sizeof(httpTalk{}), 1376},
+		{"httpmeta.Conn", unsafe.Sizeof(httpmeta.Conn{}), 528},
 		{"dnsTalk", unsafe.Sizeof(dnsTalk{}), 248},
 		{"dnsmeta.Conn", unsafe.Sizeof(dnsmeta.Conn{}), 240},
 		{"quic.Conn", unsafe.Sizeof(quic.Conn{}), 672},

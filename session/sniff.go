@@ -29,8 +29,13 @@ func (st *Store) sniffed(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, d
 	x := st.sniffs.At(s.sniff)
 	if k.Missing > 0 {
 		s.kind = plain
+		why := tcp.CaptureLoss
+		if k.Cut {
+			why = tcp.Truncated
+		}
+		c.TCP.DoubtTurns(why) // it may have been a handshake
 		if x.names != "" {
-			st.openBlind(s, c, dir) // what was missed was its beginning
+			st.openBlind(s, c, dir)
 		}
 		return
 	}

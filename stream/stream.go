@@ -18,6 +18,7 @@ type Chunk struct {
 	Pos     int64
 	Data    []byte // lent until the next call of Push or Skip
 	Missing int64  // so many octets from Pos on were not recorded; Data is empty then
+	Cut     bool   // … because the capture holds only the beginning of their packet
 	Time    int64  // record time, ns, of the packet that made the octets complete: their own, or the one that filled a hole before them
 	Acked   int64  // octets of the other direction that had been acknowledged with them
 	Filled  bool   // the packet filled a hole: it had been lost, or overtaken
@@ -91,6 +92,7 @@ type Stream struct {
 	force   bool // the present hole is not waited for any more
 	filled  bool // the latest packet filled a hole
 	has     bool // cur is there
+	lost    bool // what lies before cut was never recorded
 	w       *waiting
 	cut     int64 // up to here, the latest segment given was not captured
 	held    int   // octets taken from the budget
@@ -207,15 +209,15 @@ func (s *Stream) Awaits(now, gate, grace int64) int64 {
 
 // Miss tells that what comes before a position will not come any more.
 func (s *Stream) Miss(pos, now int64) {
-	s.now = now
+	s.now, s.lost = now, true
 	s.cut = max(s.cut, pos)
 }
 
 // Next gives what comes next, if that is there and the gate allows it.
 func (s *Stream) Next(b *Buffers, c *Chunk, gate int64) bool {
 	if s.cut > s.next {
-		*c = Chunk{Pos: s.next, Missing: s.cut - s.next, Time: s.now, Acked: s.acked, Filled: s.filled}
-		s.next = s.cut
+		*c = Chunk{Pos: s.next, Missing: s.cut - s.next, Cut: !s.lost, Time: s.now, Acked: s.acked, Filled: s.filled}
+		s.next, s.lost = s.cut, false
 		return true
 	}
 	for s.w != nil && !s.hole() && (s.w.parts[0].acked <= gate || s.force) {
@@ -264,7 +266,7 @@ func (s *Stream) take(c *Chunk, p *part, data []byte) bool {
 	skip := s.next - p.pos
 	*c = Chunk{Pos: s.next, Time: max(p.at, s.filling), Acked: p.acked, Filled: s.filled, Since: s.opened}
 	if skip >= int64(len(data)) {
-		c.Missing = p.end() - s.next
+		c.Missing, c.Cut = p.end()-s.next, true
 		s.next = p.end()
 		return true
 	}

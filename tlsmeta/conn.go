@@ -184,7 +184,7 @@ func (c *Conn) message(dir int, typ byte, b []byte, cut bool, end stamp) {
 			c.stage = stageClientFlight
 		}
 	case msgClientKeyExchange:
-		if fromClient && !c.Info.ClientCertificateKnown && !c.Missing {
+		if fromClient && !c.Info.ClientCertificateKnown && !c.dirs[dir].missed {
 			c.Info.ClientCertificateKnown = true
 		}
 	}

@@ -45,12 +45,13 @@ type direction struct {
 	first  stamp // of the first octet of the present record
 	fields record
 
-	ccs   bool // a ChangeCipherSpec was recorded
-	lost  bool // where records begin is not known any more
-	old   bool // the present record is a hello in the form of SSLv2, kept in msg
-	cut   bool // handshake messages can not be followed any more
-	alert [2]byte
-	nal   uint8
+	ccs    bool // a ChangeCipherSpec was recorded
+	lost   bool // where records begin is not known any more
+	old    bool // the present record is a hello in the form of SSLv2, kept in msg
+	missed bool // octets of it were not recorded
+	cut    bool // handshake messages can not be followed any more
+	alert  [2]byte
+	nal    uint8
 
 	msg     msgReader
 	helloAt int64 // record time of the ClientHello's first octet
@@ -200,7 +201,7 @@ func (c *Conn) miss(b *pool.Budget, dir int, n, at int64) {
 	if d.lost || c.stage == stageOver {
 		return
 	}
-	c.Missing = true
+	c.Missing, d.missed = true, true
 	if d.left == 0 || n > int64(d.left) {
 		d.lost = true
 		d.msg.drop(b)
