@@ -12,12 +12,30 @@ import (
 	"mirrorscope/tlsmeta"
 )
 
-// near fails unless the duration is within [want, want+slack].
-func near(t *testing.T, name string, ns int64, want, slack time.Duration) {
+// near fails if a duration is below want, and is false if it is above
+// want+slack.
+func near(t *testing.T, name string, ns int64, want, slack time.Duration) bool {
 	t.Helper()
-	if ns < int64(want) || ns > int64(want+slack) {
-		t.Errorf("%s is %v, want %v to %v", name, time.Duration(ns), want, want+slack)
+	if ns < int64(want) {
+		t.Errorf("%s is %v, the path %v", name, time.Duration(ns), want)
 	}
+	if ns > int64(want+slack) {
+		t.Logf("%s is %v, want %v to %v", name, time.Duration(ns), want, want+slack)
+		return false
+	}
+	return true
+}
+
+// calm runs a scene until its durations are near, three times at most: on a busy
+// machine an end may well answer late.
+func calm(t *testing.T, scene func() bool) {
+	t.Helper()
+	for range 3 {
+		if scene() || t.Failed() {
+			return
+		}
+	}
+	t.Error("durations are too long in three runs")
 }
 
 func TestLive(t *testing.T) {
@@ -75,54 +93,55 @@ func TestLive(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			e := newPeers(t)
-			if tc.set != nil {
-				tc.set(e)
-			}
-			p := newPoint(t, e.listen(t), [2]time.Duration{toClient, toServer}, nil)
-			took, err := e.talk(t, p, false, 20000)
-			if err != nil {
-				t.Fatal(err)
-			}
-			i, h := p.report(t)
-			tc.wants(t, i)
-			if i.SNI != "quic.test" || !slices.Equal(i.ALPNOffered, []string{"echo", "h3"}) || i.Info.Version != 0x0304 || i.Cipher == 0 || len(i.JA3) != 32 || len(i.JA3S) != 32 || i.JA4 == "" || i.JA4[:4] != "q13d" {
-				t.Errorf("hellos: %+v", i.Info)
-			}
-			if i.Outcome != tlsmeta.Completed || i.Close.Known || i.Alert != nil {
-				t.Errorf("outcome %v, %+v", i.Outcome, i.Close)
-			}
-			if i.Undecryptable+i.Malformed+i.Dropped+i.Cut+i.Duplicates != 0 {
-				t.Errorf("%d undecryptable, %d malformed, %d dropped, %d cut, %d duplicates", i.Undecryptable, i.Malformed, i.Dropped, i.Cut, i.Duplicates)
-			}
-			if i.Spin.Known {
-				t.Errorf("quic-go has no spin bit, and yet %+v", i.Spin)
-			}
-			// By delay, and by what the forwarder itself saw.
-			near(t, "client half", h.Client, 2*toClient, p.slack())
-			near(t, "server half", h.Server, 2*toServer, p.slack())
-			near(t, "total", h.Total, (2*toClient+2*toServer)*(1+tc.extra), 2*p.slack())
-			if off := h.Total - int64(took); off < -int64(p.slack()) || off > int64(p.slack()) {
-				t.Errorf("total %v, the client says %v", time.Duration(h.Total), took)
-			}
-			if !p.bounds(h.Server, client, i.ServerInitial) || !p.bounds(h.Client, server, i.ClientAnswer) {
-				t.Errorf("halves are not between Initial packets that were recorded: %+v", h)
-			}
-			if h.Ambiguous || h.RTT != h.Client+h.Server {
-				t.Errorf("%+v", h)
-			}
-			if want := p.first(client, initial, 0); i.ClientInitial != want {
-				t.Errorf("ClientInitial is %d ns off", i.ClientInitial-want)
-			}
-			if want := p.first(server, initial, 0); i.ServerInitial != want {
-				t.Errorf("ServerInitial is %d ns off", i.ServerInitial-want)
-			}
-			if i.ClientShort < i.ClientFinished || i.ClientFinished < i.ClientAnswer || i.ClientAnswer <= i.ServerInitial {
-				t.Errorf("times are not in order: %+v", i)
-			}
-			if i.Initials < 3 || i.Long < 2 || i.Short < 10 {
-				t.Errorf("%d Initials, %d long, %d short", i.Initials, i.Long, i.Short)
-			}
+			calm(t, func() bool {
+				e := newPeers(t)
+				if tc.set != nil {
+					tc.set(e)
+				}
+				p := newPoint(t, e.listen(t), [2]time.Duration{toClient, toServer}, nil)
+				took, err := e.talk(t, p, false, 20000)
+				if err != nil {
+					t.Fatal(err)
+				}
+				i, h := p.report(t)
+				tc.wants(t, i)
+				if i.SNI != "quic.test" || !slices.Equal(i.ALPNOffered, []string{"echo", "h3"}) || i.Info.Version != 0x0304 || i.Cipher == 0 || len(i.JA3) != 32 || len(i.JA3S) != 32 || i.JA4 == "" || i.JA4[:4] != "q13d" {
+					t.Errorf("hellos: %+v", i.Info)
+				}
+				if i.Outcome != tlsmeta.Completed || i.Close.Known || i.Alert != nil {
+					t.Errorf("outcome %v, %+v", i.Outcome, i.Close)
+				}
+				if i.Undecryptable+i.Malformed+i.Dropped+i.Cut+i.Duplicates != 0 {
+					t.Errorf("%d undecryptable, %d malformed, %d dropped, %d cut, %d duplicates", i.Undecryptable, i.Malformed, i.Dropped, i.Cut, i.Duplicates)
+				}
+				if i.Spin.Known {
+					t.Errorf("quic-go has no spin bit, and yet %+v", i.Spin)
+				}
+				// By delay, and by what the forwarder itself saw.
+				ok := near(t, "client half", h.Client, 2*toClient, p.slack())
+				ok = near(t, "server half", h.Server, 2*toServer, p.slack()) && ok
+				ok = near(t, "total", h.Total, (2*toClient+2*toServer)*(1+tc.extra), 2*p.slack()) && ok
+				ok = near(t, "total beside what the client says", h.Total+int64(p.slack()), took, 2*p.slack()) && ok
+				if !p.bounds(h.Server, client, i.ServerInitial) || !p.bounds(h.Client, server, i.ClientAnswer) {
+					t.Errorf("halves are not between Initial packets that were recorded: %+v", h)
+				}
+				if h.Ambiguous || h.RTT != h.Client+h.Server {
+					t.Errorf("%+v", h)
+				}
+				if want := p.first(client, initial, 0); i.ClientInitial != want {
+					t.Errorf("ClientInitial is %d ns off", i.ClientInitial-want)
+				}
+				if want := p.first(server, initial, 0); i.ServerInitial != want {
+					t.Errorf("ServerInitial is %d ns off", i.ServerInitial-want)
+				}
+				if i.ClientShort < i.ClientFinished || i.ClientFinished < i.ClientAnswer || i.ClientAnswer <= i.ServerInitial {
+					t.Errorf("times are not in order: %+v", i)
+				}
+				if i.Initials < 3 || i.Long < 2 || i.Short < 10 {
+					t.Errorf("%d Initials, %d long, %d short", i.Initials, i.Long, i.Short)
+				}
+				return ok
+			})
 		})
 	}
 }
@@ -137,19 +156,20 @@ func TestLiveEarlyData(t *testing.T) {
 		zeroRTT, resumed bool
 		early            tlsmeta.EarlyData
 	}{{false, false, tlsmeta.EarlyNone}, {true, true, tlsmeta.EarlyOffered}} {
-		p := newPoint(t, addr, [2]time.Duration{oneWay, oneWay}, nil)
-		if _, err := e.talk(t, p, n > 0, 3000); err != nil {
-			t.Fatal(err)
-		}
-		i, h := p.report(t)
-		if i.ZeroRTT != want.zeroRTT || i.Resumed != want.resumed || i.EarlyData != want.early {
-			t.Errorf("connection %d: 0-RTT %v, resumed %v, early data %v", n, i.ZeroRTT, i.Resumed, i.EarlyData)
-		}
-		if i.Outcome != tlsmeta.Completed || i.SNI != "quic.test" {
-			t.Errorf("connection %d: %v, %+v", n, i.Outcome, i.Info)
-		}
-		near(t, "total", h.Total, 4*oneWay, 2*p.slack())
-		near(t, "client half", h.Client, 2*oneWay, p.slack())
+		calm(t, func() bool {
+			p := newPoint(t, addr, [2]time.Duration{oneWay, oneWay}, nil)
+			if _, err := e.talk(t, p, n > 0, 3000); err != nil {
+				t.Fatal(err)
+			}
+			i, h := p.report(t)
+			if i.ZeroRTT != want.zeroRTT || i.Resumed != want.resumed || i.EarlyData != want.early {
+				t.Errorf("connection %d: 0-RTT %v, resumed %v, early data %v", n, i.ZeroRTT, i.Resumed, i.EarlyData)
+			}
+			if i.Outcome != tlsmeta.Completed || i.SNI != "quic.test" {
+				t.Errorf("connection %d: %v, %+v", n, i.Outcome, i.Info)
+			}
+			return near(t, "total", h.Total, 4*oneWay, 2*p.slack()) && near(t, "client half", h.Client, 2*oneWay, p.slack())
+		})
 	}
 }
 
@@ -228,33 +248,36 @@ func TestLiveRepeats(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			e := newPeers(t)
-			p := newPoint(t, e.listen(t), [2]time.Duration{toClient, toServer}, func(dir, n int, _ []byte) action {
-				if dir == tc.dir && slices.Contains(tc.nth, n) {
-					return tc.act
+			calm(t, func() bool {
+				e := newPeers(t)
+				p := newPoint(t, e.listen(t), [2]time.Duration{toClient, toServer}, func(dir, n int, _ []byte) action {
+					if dir == tc.dir && slices.Contains(tc.nth, n) {
+						return tc.act
+					}
+					return pass
+				})
+				if _, err := e.talk(t, p, false, 1000); err != nil {
+					t.Fatal(err)
 				}
-				return pass
+				i, h := p.report(t)
+				if i.SNI != "quic.test" || i.Cipher == 0 || i.Outcome != tlsmeta.Completed {
+					t.Errorf("outcome %v, %+v", i.Outcome, i.Info)
+				}
+				if i.Undecryptable+i.Malformed+i.Dropped != 0 {
+					t.Errorf("%d undecryptable, %d malformed, %d dropped", i.Undecryptable, i.Malformed, i.Dropped)
+				}
+				ok := near(t, "client half", h.Client, 2*toClient, p.slack())
+				// A server that repeats its flight leaves the ACK frame out.
+				if !h.Ambiguous {
+					ok = ok && near(t, "server half", h.Server, 2*toServer, p.slack())
+				} else if tc.dir != server || tc.act != loseAt {
+					t.Errorf("%+v", h)
+				}
+				if (tc.act == repeat) != (i.Duplicates > 0) {
+					t.Errorf("%d duplicates", i.Duplicates)
+				}
+				return ok
 			})
-			if _, err := e.talk(t, p, false, 1000); err != nil {
-				t.Fatal(err)
-			}
-			i, h := p.report(t)
-			if i.SNI != "quic.test" || i.Cipher == 0 || i.Outcome != tlsmeta.Completed {
-				t.Errorf("outcome %v, %+v", i.Outcome, i.Info)
-			}
-			if i.Undecryptable+i.Malformed+i.Dropped != 0 {
-				t.Errorf("%d undecryptable, %d malformed, %d dropped", i.Undecryptable, i.Malformed, i.Dropped)
-			}
-			near(t, "client half", h.Client, 2*toClient, p.slack())
-			// A server that repeats its flight leaves the ACK frame out.
-			if !h.Ambiguous {
-				near(t, "server half", h.Server, 2*toServer, p.slack())
-			} else if tc.dir != server || tc.act != loseAt {
-				t.Errorf("%+v", h)
-			}
-			if (tc.act == repeat) != (i.Duplicates > 0) {
-				t.Errorf("%d duplicates", i.Duplicates)
-			}
 		})
 	}
 }
@@ -264,21 +287,22 @@ func TestLiveRepeats(t *testing.T) {
 func TestLiveCut(t *testing.T) {
 	t.Parallel()
 	const toClient, toServer = 10 * time.Millisecond, 20 * time.Millisecond
-	e := newPeers(t)
-	p := newPoint(t, e.listen(t), [2]time.Duration{toClient, toServer}, func(int, int, []byte) action { return cutShort })
-	if _, err := e.talk(t, p, false, 20000); err != nil {
-		t.Fatal(err)
-	}
-	i, h := p.report(t)
-	// An acknowledgement alone may be short enough to be recorded whole.
-	if i.SNI != "" || i.JA4 != "" || i.Cut < 3 || i.Undecryptable > i.Initials-i.Cut+i.Long || i.Malformed != 0 {
-		t.Errorf("%+v", i)
-	}
-	near(t, "server half", h.Server, 2*toServer, p.slack())
-	near(t, "client half", h.Client, 2*toClient, p.slack())
-	if !h.Bounded || !h.Ambiguous || i.Outcome != tlsmeta.Completed {
-		t.Errorf("%+v, outcome %v", h, i.Outcome)
-	}
+	calm(t, func() bool {
+		e := newPeers(t)
+		p := newPoint(t, e.listen(t), [2]time.Duration{toClient, toServer}, func(int, int, []byte) action { return cutShort })
+		if _, err := e.talk(t, p, false, 20000); err != nil {
+			t.Fatal(err)
+		}
+		i, h := p.report(t)
+		// An acknowledgement alone may be short enough to be recorded whole.
+		if i.SNI != "" || i.JA4 != "" || i.Cut < 3 || i.Undecryptable > i.Initials-i.Cut+i.Long || i.Malformed != 0 {
+			t.Errorf("%+v", i)
+		}
+		if !h.Bounded || !h.Ambiguous || i.Outcome != tlsmeta.Completed {
+			t.Errorf("%+v, outcome %v", h, i.Outcome)
+		}
+		return near(t, "server half", h.Server, 2*toServer, p.slack()) && near(t, "client half", h.Client, 2*toClient, p.slack())
+	})
 }
 
 // TestLiveChaos has a fifth of the datagrams lost, repeated or overtaken.

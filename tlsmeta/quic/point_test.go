@@ -220,6 +220,12 @@ func (p *point) report(t *testing.T) (Info, Handshake) {
 	t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	for seen := -1; seen != len(p.seen); { // what is still under way belongs to it
+		seen = len(p.seen)
+		p.mu.Unlock()
+		time.Sleep(60*time.Millisecond + p.slack())
+		p.mu.Lock()
+	}
 	i, h := p.conn.Report(true), p.conn.Handshake()
 	if dir, ok := p.conn.Client(); ok && dir != 1 {
 		t.Error("the server is taken for the client")
