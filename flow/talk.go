@@ -39,6 +39,11 @@ func (t *Table) datagram(f *Flow, p *packet.Packet, dir int) {
 	}
 	c := t.conn(f)
 	f.session = t.sessions.Datagram(f.session, &c, p, dir)
+	if f.role.source < DirApp {
+		if client := t.sessions.Client(f.session); client >= 0 {
+			f.assign(client, DirApp, false)
+		}
+	}
 	t.learn(f)
 }
 

@@ -57,6 +57,20 @@ func (st *Store) Datagram(n uint32, c *Conn, p *packet.Packet, dir int) uint32 {
 	return n
 }
 
+// Client gives the direction of the client of a UDP flow, where what it says has
+// told that; else -1.
+func (st *Store) Client(n uint32) int {
+	if n == 0 {
+		return -1
+	}
+	if s := st.sessions.At(n); s.quic != 0 {
+		if dir, ok := st.quic.At(s.quic).Client(); ok {
+			return dir
+		}
+	}
+	return -1
+}
+
 // dtlsDatagram takes a datagram of DTLS. Where there is no room for what it makes
 // incomplete, the flow is not read any more.
 func (st *Store) dtlsDatagram(s *Session, p *packet.Packet, dir int) {

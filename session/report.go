@@ -104,7 +104,7 @@ func (st *Store) told(s *Session, c *Conn, idle, interval bool) (r Report) {
 	}
 	if s.quic != 0 && !interval {
 		x := st.quic.At(s.quic)
-		r.QUIC = &QUIC{Info: x.Report(idle), Handshake: x.Handshake()}
+		r.QUIC = &QUIC{Info: x.Report(idle && c.Both), Handshake: x.Handshake()}
 	}
 	if s.dtls != 0 && s.kind == dtlsKind && (!interval || s.flags&tlsTold == 0 && (s.flags&over != 0 || st.dtls.At(s.dtls).Over())) {
 		r.TLS = st.dtlsReport(s)
