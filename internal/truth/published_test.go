@@ -14,10 +14,19 @@ type published struct {
 	Source string
 	Flows  []struct {
 		A, B     string // address and port
+		Client   string // FoxIO has these instead
+		Server   string
 		Proto    string
 		Packets  int64
 		FromA    int64  `json:"pkts,string"` // nDPI
 		InitRTT  *int64 `json:"init_rtt_ms"`
+		SNI      string
+		TLS      string
+		JA3      list
+		JA3S     list
+		JA4      list
+		Version  list
+		Cipher   list
 		TCPFlags *struct {
 			SYN, FIN, RST int64
 			SYNACK        int64 `json:"syn-ack"`

@@ -28,6 +28,13 @@ type truth struct {
 		TCPStreams []stream `json:"tcp_streams"`
 	} `json:"without_mirror_copies"`
 
+	TLS []message
+	// QUICVersions counts packets with a long header by version.
+	QUICVersions map[string]int64 `json:"quic_versions"`
+
+	DNS  []dnsFrame
+	HTTP []httpFrame
+
 	TCPTrace  []tcptraceConn `json:"tcptrace"`
 	Published []published    `json:"upstream_expected"`
 }
@@ -81,6 +88,7 @@ func (s *stamp) UnmarshalJSON(b []byte) error {
 }
 
 type udpStream struct {
+	Stream    int
 	A, B      string
 	PacketsAB int64 `json:"packets_ab"`
 	PacketsBA int64 `json:"packets_ba"`
@@ -130,6 +138,26 @@ func (tr *truth) streams() []stream {
 		}
 	}
 	return out
+}
+
+// flow gives the ends of a stream by protocol and number.
+func (tr *truth) flow(f [2]any) (pair, bool) {
+	n, _ := f[1].(float64)
+	if f[0] == "tcp" {
+		for _, s := range tr.TCPStreams {
+			if s.Stream == int(n) {
+				return pairOf(s.client(), s.server()), true
+			}
+		}
+	}
+	for _, s := range tr.UDPStreams {
+		a, errA := parseEndpoint(s.A)
+		b, errB := parseEndpoint(s.B)
+		if f[0] == "udp" && s.Stream == int(n) && errA == nil && errB == nil {
+			return pairOf(a, b), true
+		}
+	}
+	return pair{}, false
 }
 
 // pair is an unordered pair of endpoints: a 5-tuple without its protocol.

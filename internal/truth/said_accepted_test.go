@@ -1,0 +1,5 @@
+package truth
+
+var saidCases = []saidCase{}
+
+var saidResults = []fieldCounts{}
