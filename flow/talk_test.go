@@ -423,3 +423,100 @@ func TestTalkLossy(t *testing.T) {
 		}
 	}
 }
+
+// FuzzTalk plays packets of one 5-tuple with any octets at any place. in is a
+// row of packets: direction and flags, place, length, gap in time, and octets.
+func FuzzTalk(f *testing.F) {
+	for i, name := range dialogues {
+		r := rand.New(rand.NewPCG(uint64(i), 23))
+		d := newDialogue(r, name, i)
+		var in []byte
+		for _, x := range d.conn.Turns {
+			for dir, b := range [2][]byte{x.Request, x.Response} {
+				for b = b[:min(len(b), 2000)]; len(b) > 0; {
+					n := min(len(b), 255)
+					in = append(append(in, byte(dir), 0, byte(n), 200), b[:n]...)
+					b = b[n:]
+				}
+			}
+		}
+		f.Add(in, true, uint8(0))
+		f.Add(append(in, 4, 0, 0, 9, 5, 0, 0, 9), true, uint8(0))
+		f.Add(in, false, uint8(90))
+	}
+	f.Fuzz(func(t *testing.T, in []byte, shake bool, snap uint8) {
+		if len(in) > 1<<15 {
+			return
+		}
+		s := newScene(t, func(c *Config) { c.Interval = time.Second; c.Memory = minMemory })
+		ends := [2]host{{"10.0.0.7", 51234}, {"10.0.0.9", 443}}
+		if len(in) > 0 && in[0]&128 != 0 {
+			ends[1].port = 53
+		}
+		seq := [2]uint32{0xfffff000, 7000}
+		at := time.Duration(0)
+		if shake {
+			s.open(0, ends[0], ends[1], seq[0], seq[1])
+			seq[0]++
+			seq[1]++
+			at = 20 * time.Millisecond
+		}
+		for len(in) >= 4 {
+			c, place, n, gap := in[0], int8(in[1]), int(in[2]), in[3]
+			in = in[4:]
+			data := in[:min(n, len(in))]
+			in = in[len(data):]
+			dir := int(c & 1)
+			flags := "A"
+			switch c >> 2 & 15 {
+			case 1:
+				flags = "AF"
+			case 2:
+				flags = "R"
+			case 3:
+				flags = "RA"
+			case 4:
+				flags = "S"
+			case 5:
+				flags = "SA"
+			}
+			at += time.Duration(gap) * 50 * time.Microsecond
+			if gap == 255 {
+				at += 3 * time.Second
+			}
+			p := s.tcp(ends[dir], ends[1-dir], flags, seq[dir]+uint32(int32(place)*16), seq[1-dir], string(data))
+			if c&2 != 0 { // an older ACK
+				p.TCP.Ack -= uint32(n)
+			}
+			if c&64 != 0 { // a packet that was sent and not recorded
+				seq[dir] += uint32(n) * 8
+				continue
+			}
+			if snap > 0 && len(p.Payload) > int(snap) {
+				p.Payload = p.Payload[:snap]
+			}
+			s.at(at).add(p)
+			if place == 0 {
+				seq[dir] += uint32(len(data))
+			}
+			if u, m := s.table.sessions.Octets(), s.table.maxStore; u < 0 || u > m {
+				t.Fatalf("sessions hold %d octets, at most %d", u, m)
+			}
+		}
+		for i, r := range s.end() {
+			if err := sums(&r); err != nil {
+				t.Fatalf("record %d: %v", i, err)
+			}
+			s.compareIntervals(&r, t.Errorf)
+			if x := r.TLS; x != nil && x.Handshake.Total >= 0 {
+				h := &x.Handshake
+				if h.Total > r.End-r.Start || h.Server >= 0 && h.Server+h.Client+h.Network != h.Total {
+					t.Fatalf("record %d: handshake %+v of %d", i, *h, r.End-r.Start)
+				}
+			}
+		}
+		if n := s.table.sessions.Octets(); n != 0 {
+			t.Fatalf("%d octets stay with the sessions", n)
+		}
+	})
+}
