@@ -79,8 +79,6 @@ type played struct {
 	serverEnd          int64 // … behind the server's Finished
 	client, server     []byte
 	clientErr, servErr error
-	thinks             [2][]time.Duration
-	delay              [2]time.Duration
 }
 
 const toClient, toServer = 3_000_017, 11_000_029 // ns one way

@@ -2,6 +2,7 @@ package tlsmeta
 
 import (
 	"encoding/binary"
+	"errors"
 
 	"mirrorscope/pool"
 )
@@ -157,7 +158,7 @@ func (c *Conn) sslv2(b *pool.Budget, dir int, data []byte, at stamp) (n int) {
 		err = c.sslv2Answer(m.buf, at)
 	}
 	switch {
-	case err == ErrShort && len(m.buf) < whole():
+	case errors.Is(err, ErrShort) && len(m.buf) < whole():
 		return n
 	case err != nil:
 		c.strange(dir, d.first.at)
