@@ -11,7 +11,8 @@ import (
 	"mirrorscope/internal/needs"
 )
 
-// TestDifferencesPage holds docs/explanation/differences.md to analysisCases.
+// TestDifferencesPage holds docs/explanation/differences.md to analysisCases and
+// saidCases.
 func TestDifferencesPage(t *testing.T) {
 	page := filepath.Join(needs.Repository(t), "docs", "explanation", "differences.md")
 	golden.Equal(t, page, []byte(differencesPage()))
@@ -68,5 +69,45 @@ except for Arkime, which counts them.
 			}
 		}
 	}
+	saidPage(&b)
 	return b.String()
+}
+
+// saidPage writes the part about what the ends said.
+func saidPage(b *strings.Builder) {
+	b.WriteString(`
+## TLS, QUIC, DNS and HTTP
+
+What the ends said is compared field by field: with tshark's reading of the same messages (certificates with openssl's), and with what FoxIO's JA4, Arkime and nDPI
+publish in their own tests. DNS and HTTP are compared as counts of each stream; a path is equal when its template fits the target of the request. "Frames" are the times
+of the packets that begin and end a TLS handshake. The last column counts what the sensor tells and the other tool does not, or not in a form that can be compared: the group of a key exchange
+in TLS 1.2, whether a session was resumed without a certificate, HTTP/2. Where a stream has malformed DNS messages, as in a fuzzed capture, only their number is compared.
+Of tools that are not in the table, nothing is published for these captures that could be compared.
+
+| tool | field | compared | equal | told by the sensor alone |
+|---|---|--:|--:|--:|
+`)
+	for _, r := range saidResults {
+		fmt.Fprintf(b, "| %s | %s | %d | %d | %d |\n", r.tool, r.field, r.compared, r.equal, r.alone)
+	}
+	for _, v := range verdicts {
+		var reasons []*reason
+		for _, c := range saidCases {
+			if c.verdict == v.verdict && !slices.Contains(reasons, c.reason) {
+				reasons = append(reasons, c.reason)
+			}
+		}
+		if reasons == nil {
+			continue
+		}
+		fmt.Fprintf(b, "\n### %s, in what was said\n", v.title)
+		for _, r := range reasons {
+			fmt.Fprintf(b, "\n#### %s\n\n%s\n\n| tool | file | stream | figures |\n|---|---|---|---|\n", r.title, r.why)
+			for _, c := range saidCases {
+				if c.reason == r {
+					fmt.Fprintf(b, "| %s | %s | %s | %s |\n", c.tool, c.file, c.stream, c.figures)
+				}
+			}
+		}
+	}
 }

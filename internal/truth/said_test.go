@@ -46,18 +46,16 @@ func (h *hearing) hear(t *testing.T, tool, file, stream string, statements []sta
 	defer h.Unlock()
 	var got, want []string
 	for _, s := range statements {
+		if s.ours == "" && (s.missing || s.theirs == "") {
+			continue // neither tells anything
+		}
 		c := h.counts(tool, s.field)
 		switch {
-		case s.missing && s.ours != "":
-			c.alone++
 		case s.missing:
+			c.alone++
 		case s.theirs == s.ours:
 			c.compared++
-			if s.theirs != "" {
-				c.equal++
-			} else {
-				c.compared-- // neither tells anything
-			}
+			c.equal++
 		default:
 			c.compared++
 			got = append(got, fmt.Sprintf("%s %s/%s", s.field, s.theirs, s.ours))
@@ -100,7 +98,7 @@ func (h *hearing) end(t *testing.T, tools ...string) {
 			t.Errorf("saidCases has %s %s %s, which no comparison met", c.tool, c.file, c.stream)
 		}
 	}
-	var compared, equal, judged int
+	var compared, equal int
 	for _, c := range h.fields {
 		compared += c.compared
 		equal += c.equal
@@ -113,14 +111,26 @@ func (h *hearing) end(t *testing.T, tools ...string) {
 			t.Errorf("saidResults has %v, which is not so", r)
 		}
 	}
-	for i, c := range saidCases {
-		if c.verdict != known {
-			judged += h.met[i]
+	t.Logf("%s: %d statements, %d equal, %d explained", strings.Join(tools, ", "), compared, equal, compared-equal)
+}
+
+// TestSaidShare: of all statements that were compared, those that are not
+// equal because the sensor falls short are less than one in a hundred. The
+// comparisons themselves hold the lists to what is so.
+func TestSaidShare(t *testing.T) {
+	var compared, equal, short int
+	for _, r := range saidResults {
+		compared += r.compared
+		equal += r.equal
+	}
+	for _, c := range saidCases {
+		if c.verdict == known {
+			short += strings.Count(c.figures, "; ") + 1
 		}
 	}
-	t.Logf("%s: %d statements, %d equal, %d explained", strings.Join(tools, ", "), compared, equal, compared-equal)
-	if percent := 100 * float64(equal+judged) / float64(max(compared, 1)); percent < 99 {
-		t.Errorf("%.2f %% are equal or explained by the other tool, want 99", percent)
+	t.Logf("%d statements, %d equal, %d where the sensor falls short", compared, equal, short)
+	if float64(short) >= 0.01*float64(compared) {
+		t.Errorf("the sensor falls short in %d of %d", short, compared)
 	}
 }
 

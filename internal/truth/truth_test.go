@@ -56,6 +56,9 @@ type stream struct {
 	Packets    int64
 
 	MirrorCopies int64 `json:"mirror_copies"`
+
+	// TLSTimes are those of the first frame with a record of each kind.
+	TLSTimes map[string]stamp `json:"tls_times"`
 }
 
 func (s *stream) client() endpoint { return endpoint{s.Client.Unmap(), s.ClientPort} }
