@@ -127,7 +127,7 @@ func versions(tools []accuracy.Tool) []string {
 
 // attempts is how often a run is tried that does not show what it should: a
 // machine under load can add timeouts of its own.
-const attempts = 4
+const attempts = 10
 
 // one runs a scenario and adds it to the table.
 func one(table *accuracy.Table, s netlab.Scenario, dir string) error {
