@@ -188,6 +188,9 @@ func (c *Conn) Close(at int64) {
 		if e.answered && !e.requestDone {
 			c.neverSent(e)
 		}
+		if s := &c.half[server]; !e.answered && (s.resumed || s.state == stateLost) {
+			e.Broken = true // its response may be in what was missed
+		}
 		e.requestDone, e.responseDone = true, true
 	}
 	c.closed = true

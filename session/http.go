@@ -100,6 +100,9 @@ func (st *Store) exchanges(s *Session, c *Conn, x *httpTalk) {
 				why = tcp.ResponseLost
 			}
 			think = c.TCP.Responded(c.Store, e.ResponseAt-e.RequestEnd, why, int(s.client))
+			if _, solid := c.TCP.Half(1 - int(s.client)); !solid {
+				think = tcp.Absent // an upper bound, which the sums of endpoints have no place for
+			}
 			s.filled.from(e.ResponsePos)
 			s.again.from(e.RequestLast)
 		}

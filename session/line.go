@@ -98,7 +98,7 @@ func (l *line) tls(at int64, prelude bool) {
 
 // tlsEnds ends the TLS handshake.
 func (l *line) tlsEnds(at int64) {
-	if l.phase != inTLS {
+	if l.phase != inTLS && l.phase != inUnknown {
 		l.overlap = true // the client did not wait for it
 		return
 	}

@@ -34,6 +34,7 @@ type Session struct {
 	quic    uint32
 	dtls    uint32
 
+	acked  int64       // what the first payload acknowledged of the other direction: it goes on there
 	fin    [2]int64    // position behind a direction's FIN; 0 none
 	again  span        // octets of the client that came again
 	filled span        // octets of the server that filled a hole
@@ -70,6 +71,7 @@ const (
 	dnsKind
 	plain    // nothing that is read
 	blindTLS // TLS whose handshake was not recorded, or not enough of it
+	headless // TLS of which the server's hello comes first; for begin only
 	quicKind
 	dtlsKind
 )
@@ -102,7 +104,8 @@ type Conn struct {
 // Segment takes what a packet of a TCP connection carries. It gives the number
 // of the session, which is made with the first payload.
 func (st *Store) Segment(n uint32, c *Conn, p *packet.Packet, g *tcp.Segment, dir int) uint32 {
-	if n == 0 {
+	first := n == 0
+	if first {
 		if g.End == g.Pos || p.TCP.Flags&packet.RST != 0 {
 			return 0
 		}
@@ -121,6 +124,9 @@ func (st *Store) Segment(n uint32, c *Conn, p *packet.Packet, g *tcp.Segment, di
 		st.behind(s, c, p, g, dir)
 	default:
 		st.read(s, c, p, g, dir)
+	}
+	if first {
+		s.acked = g.Acked
 	}
 	return n
 }
@@ -159,6 +165,9 @@ func (st *Store) read(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, dir
 	}
 	x := st.streams.At(s.streams[dir])
 	if g.End > g.Pos {
+		if s.acked != 0 {
+			x.Start(min(g.Pos, s.acked)) // where that was not known: by no SYN, nor by octets before
+		}
 		x.Push(&st.buffers, g.Pos, p.Payload, g.End-g.Pos, g.Time, g.Acked, st.gate(s, 1-dir))
 		st.drain(s, c, g, dir)
 	}
@@ -255,7 +264,7 @@ func (st *Store) closing(s *Session, dir int, at int64) {
 func (st *Store) ended(s *Session, dir int, at int64) {
 	switch s.kind {
 	case tlsKind:
-		st.tls.At(s.tls).Close(dir, at)
+		st.tls.At(s.tls).HalfClosed(dir, at)
 	case httpKind:
 		st.http.At(s.http).conn.Closed(dir == int(s.client), at)
 	}
@@ -263,8 +272,13 @@ func (st *Store) ended(s *Session, dir int, at int64) {
 
 // Reset takes an RST that ended the connection.
 func (st *Store) Reset(n uint32, dir int, at int64) {
-	if n != 0 {
-		st.ended(st.sessions.At(n), dir, at)
+	if n == 0 {
+		return
+	}
+	if s := st.sessions.At(n); s.kind == tlsKind {
+		st.tls.At(s.tls).Close(dir, at)
+	} else {
+		st.ended(s, dir, at)
 	}
 }
 

@@ -53,6 +53,8 @@ func (st *Store) sniffed(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, d
 			x.first[dir] = *k
 			x.n[dir] = uint8(copy(x.head[dir][:], data))
 		}
+	case s.kind == undecided && looksLikeTLS(data) && len(data) > 5 && data[0] == 22 && data[5] == 2:
+		st.begin(s, c, g, k, dir, headless)
 	case s.kind == undecided && looksLikeTLS(data):
 		st.openBlind(s, c, dir)
 	default:
@@ -99,6 +101,9 @@ func (st *Store) begin(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, dir
 			first = x.first[dir].Time
 		}
 		st.openTLS(s, c, dir, first, x.names)
+	case headless:
+		s.kind = tlsKind
+		st.openHeadless(s, 1-dir, k.Time, x.names)
 	case httpKind:
 		st.openHTTP(s, c, k, dir, x.names)
 	case dnsKind:

@@ -22,6 +22,20 @@ func (st *Store) openTLS(s *Session, c *Conn, client int, at int64, starttls str
 	c.TCP.Unask() // part of the ClientHello may have looked like a request
 }
 
+// openHeadless begins TLS with the server's hello.
+func (st *Store) openHeadless(s *Session, client int, at int64, starttls string) {
+	if s.tls == 0 {
+		s.tls = st.tls.Get()
+	} else {
+		st.tls.At(s.tls).Release(&st.budget)
+	}
+	x := st.tls.At(s.tls)
+	x.Init(client)
+	x.Headless()
+	x.Info.STARTTLS = starttls
+	s.line.enter(inUnknown, at)
+}
+
 // tlsChunk takes what comes next of a direction of TLS.
 func (st *Store) tlsChunk(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, dir int) {
 	x := st.tls.At(s.tls)
@@ -234,7 +248,10 @@ func (st *Store) tlsReport(s *Session, c *Conn) *TLS {
 	}
 	h := &r.Handshake
 	t := &x.Timing
-	if x.Missing {
+	switch {
+	case !c.Both:
+		h.Reasons |= tcp.OneSided
+	case x.Missing:
 		h.Reasons |= tcp.CaptureLoss
 	}
 	if t.End == 0 || t.Start == 0 || t.End < t.Start {

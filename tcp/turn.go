@@ -183,7 +183,21 @@ func (c *Conn) AskedAgain() { c.turn.again = true }
 // its SYN or SYN-ACK was recorded.
 func (c *Conn) Start(dir int) (pos int64, ok bool) {
 	d := &c.Dirs[dir]
-	return unwrap(d.hi, d.isn) + 1, d.has&hasISN != 0
+	if d.has&hasISN != 0 {
+		return unwrap(d.hi, d.isn) + 1, true
+	}
+	// The other side's SYN was recorded, so its first ACK was, too, or the first
+	// packet of this direction: neither can be behind the beginning.
+	if c.Dirs[1-dir].has&hasISN == 0 || d.has&(hasSeq|hasUna) == 0 {
+		return 0, false
+	}
+	switch {
+	case d.has&hasUna == 0:
+		return d.lo, true
+	case d.has&hasSeq == 0:
+		return d.una, true
+	}
+	return min(d.lo, d.una), true
 }
 
 // Una is how far the other side has acknowledged a direction.

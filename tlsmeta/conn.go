@@ -44,6 +44,8 @@ type Conn struct {
 	client   uint8
 	active   uint8 // direction of the present flight
 	inferred bool  // see Segment; of the latest
+	headless bool  // the ClientHello was not recorded
+	gone     bool  // the client has sent its FIN
 	stage    stage
 	dirs     [2]direction
 
@@ -147,7 +149,13 @@ func (c *Conn) message(dir int, typ byte, b []byte, cut bool, end stamp) {
 	}
 	switch typ {
 	case msgClientHello:
-		if fromClient && (c.stage == stageClientHello || c.stage == stageServerHello && c.Info.HelloRetry) {
+		switch {
+		case fromClient && c.headless && c.Info.JA4 == "" && !cut:
+			var h ClientHello
+			if _, err := ParseClientHello(b, &h); err == nil {
+				c.Info.ClientHello(&h, TransportTCP) // recorded behind its answer
+			}
+		case fromClient && !c.headless && (c.stage == stageClientHello || c.stage == stageServerHello && c.Info.HelloRetry):
 			c.clientHello(b, cut, end)
 		}
 	case msgServerHello:
@@ -356,6 +364,20 @@ func (c *Conn) behind(fromClient bool, r *record) {
 // maxAfter is how many records behind the handshake are looked at.
 const maxAfter = 16
 
+// Headless begins with the server's hello: the client's was not recorded. What
+// the server says is read, and nothing is timed.
+func (c *Conn) Headless() { c.stage, c.headless, c.Missing = stageServerHello, true, true }
+
+// HalfClosed tells that a direction ended by FIN, at a record time. The other may
+// still go on with the handshake.
+func (c *Conn) HalfClosed(dir int, at int64) {
+	if c.stage < stageDone && dir == int(c.client) {
+		c.gone = true
+		return
+	}
+	c.Close(dir, at)
+}
+
 // Close tells that a direction ended by FIN or RST, at a record time. The
 // outcome of a handshake that is not complete is known then.
 func (c *Conn) Close(dir int, at int64) {
@@ -381,7 +403,7 @@ func (c *Conn) Close(dir int, at int64) {
 func (c *Conn) End(idle bool, at int64) {
 	if c.stage < stageDone && c.Info.Outcome == OutcomeNone {
 		otherwise := Incomplete
-		if idle {
+		if idle || c.gone {
 			otherwise = Abandoned
 		}
 		c.settle(-1, at, otherwise)
