@@ -26,6 +26,10 @@ type TLSTruth struct {
 	AtClient *float64 `json:"at_client_us"`
 	Clock    *float64 `json:"clock_us"`
 
+	// Seen is Total with the copy of the last octet that arrived, where the tap saw
+	// that one and the first ClientHello.
+	Seen *float64 `json:"seen_us"`
+
 	// Unseen: the packet that first carried the first octet or the last was lost
 	// before the tap, which saw a repeat. Total is not what the ends waited then.
 	Unseen bool `json:"unseen"`
@@ -75,8 +79,14 @@ func (v *view) tls() *TLSTruth {
 	begin := first.Time
 	if said.endBy == FromClient {
 		t.AtClient = microseconds(last.Time - begin)
-	} else if at := v.flow.completed(FromServer, said.end, ClientTap); at != 0 {
-		t.AtClient = microseconds(at - begin)
+		if !t.Unseen {
+			t.Seen = t.Total
+		}
+	} else if s := v.flow.completer(FromServer, said.end, ClientTap); s != nil {
+		t.AtClient = microseconds(arrival(s) - begin)
+		if !t.Unseen && len(s.Passed[v.tap]) > 0 {
+			t.Seen = microseconds(s.Passed[v.tap][0] - v.flow.passes(FromClient, 0, v.tap))
+		}
 	}
 	if e := v.flow.ends; e != nil {
 		if ns, ok := e[FromClient].took(); ok {

@@ -78,6 +78,7 @@ type Connection struct {
 type TLS struct {
 	Outcome, Version, Resumed, HelloRetry, EarlyData, ClientCertificate string
 	Alert                                                               string // in the clear: who and what
+	Perceived                                                           Value  // by the client
 	Total, Network                                                      Value
 	Shares                                                              [2]Value // of the client and the server
 }

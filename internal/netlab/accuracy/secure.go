@@ -16,6 +16,7 @@ var tlsRows = []Row{
 	{"TLS: certificate of the client or not", "connections", "exact", 1, 0.95, clientCertificate},
 	{"TLS: alert in the clear", "connections", "exact", 1, 1, alert},
 	{"TLS: duration, between the packets at the tap", times, "± max(0.3 ms, 1 %)", 1, 0.95, tlsTotal},
+	{"TLS: duration as the client perceives it", times, "± max(0.3 ms, 1 %)", 1, 0.9, tlsPerceived},
 	{"The same against the client's own clock, with the jitter of the path", times, "", 0, 0.5, tlsClock},
 	{"TLS: duration whose first or last packet was lost before the tap", times, "withheld", 0, 0, tlsUnseen},
 	{"TLS: the server's share", times, "± max(0.3 ms, 1 %)", 1, 0.9, share(netlab.FromServer)},
@@ -106,35 +107,36 @@ func tlsTotal(c *view, s *Score) {
 	}
 }
 
+// tlsPerceived takes the client's own time, or what can be known at the tap: where the
+// server ends the handshake, the client's half comes on top.
+func tlsPerceived(c *view, s *Score) {
+	t := c.truth.TLS
+	if !c.whole() || t == nil || t.AtClient == nil || t.Unseen {
+		return
+	}
+	low, high := *t.AtClient, *t.AtClient
+	if t.Seen != nil {
+		var least, most float64
+		if t.EndBy == netlab.FromServer {
+			least, most = c.bases(netlab.FromClient)
+		}
+		low, high = min(low, *t.Seen+least), max(high, *t.Seen+most)
+	}
+	got := c.got.TLS.Perceived
+	s.number(c.where(2), got, min(max(got.V, low), high), thinkTimes)
+}
+
 // tlsUnseen is about what an end saw and the tap did not.
 func tlsUnseen(c *view, s *Score) {
 	if t := c.truth.TLS; c.whole() && t != nil && t.AtClient != nil && t.Unseen {
-		if got, ok := c.perceived(t); ok {
-			s.number(c.where(2), got, *t.AtClient, thinkTimes)
-		}
+		s.number(c.where(2), c.got.TLS.Perceived, *t.AtClient, thinkTimes)
 	}
 }
 
 func tlsClock(c *view, s *Score) {
 	if t := c.truth.TLS; c.whole() && t != nil && t.Clock != nil {
-		if got, ok := c.perceived(t); ok {
-			s.number(c.where(2), got, *t.Clock, thinkTimes)
-		}
+		s.number(c.where(2), c.got.TLS.Perceived, *t.Clock, thinkTimes)
 	}
-}
-
-// perceived is the duration as the client would see it.
-func (c *view) perceived(t *netlab.TLSTruth) (Value, bool) {
-	got := c.got.TLS.Total
-	if t.EndBy == netlab.FromClient {
-		return got, true
-	}
-	half := c.truth.RTT[netlab.FromClient].Min
-	if half == nil {
-		return got, false
-	}
-	got.V += *half
-	return got, true
 }
 
 // limits of a share: what the end took by its own packets, and what can be known at the

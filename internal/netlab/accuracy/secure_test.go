@@ -33,7 +33,7 @@ func TestSecureRows(t *testing.T) {
 		Phases: map[string]float64{"tls_us": 20_010, "server_us": 100_000, "network_us": 79_990},
 		TLS: TLS{
 			Outcome: "completed", Version: "1.3", Resumed: "yes", HelloRetry: "no", EarlyData: "none", ClientCertificate: "no",
-			Total: sure(20_200), Network: sure(14_100), Shares: [2]Value{sure(1100), sure(5000)},
+			Total: sure(20_200), Perceived: sure(24_200), Network: sure(14_100), Shares: [2]Value{sure(1100), sure(5000)},
 		},
 	}
 	right.Response.Turns, right.Response.Min, right.Response.Median, right.Response.Max = sure(2), sure(30_050), sure(30_050), sure(70_000)
@@ -42,11 +42,11 @@ func TestSecureRows(t *testing.T) {
 	wrong.Phases = map[string]float64{"tls_us": 30_000, "server_us": 90_000, "network_us": 80_000}
 	wrong.TLS = TLS{
 		Outcome: "failed", Version: "1.2", Resumed: "no", HelloRetry: "yes", EarlyData: "accepted", ClientCertificate: "yes", Alert: "server internal_error",
-		Total: sure(26_000), Network: sure(1000), Shares: [2]Value{sure(2000), sure(6000)},
+		Total: sure(26_000), Perceived: sure(30_000), Network: sure(1000), Shares: [2]Value{sure(2000), sure(6000)},
 	}
 	wrong.Response.Turns, wrong.Response.Min, wrong.Response.Median, wrong.Response.Max = sure(3), sure(20_000), sure(20_000), sure(90_000)
 	unsure := wrong
-	for _, v := range []*Value{&unsure.TLS.Total, &unsure.TLS.Network, &unsure.TLS.Shares[0], &unsure.TLS.Shares[1]} {
+	for _, v := range []*Value{&unsure.TLS.Total, &unsure.TLS.Perceived, &unsure.TLS.Network, &unsure.TLS.Shares[0], &unsure.TLS.Shares[1]} {
 		v.Sure = false
 	}
 	table := NewTable(fake{"right", []Connection{right}}, fake{"wrong", []Connection{wrong}}, fake{"unsure", []Connection{unsure}}, fake{"silent", nil})
@@ -103,7 +103,7 @@ func TestSecureRows(t *testing.T) {
 func TestSensorTLS(t *testing.T) {
 	const text = `{"type":"connection","protocol":"tcp","client":{"ip":"10.2.0.1","port":1000},"server":{"ip":"10.2.0.2","port":80},"duration_us":300.5,
 		"tls":{"version":"1.3","hello_retry":false,"resumed":true,"early_data":"rejected","client_certificate":false,"alert":{"by":"server","level":"fatal","description":"unknown_ca"},
-			"outcome":"completed","handshake":{"state":"bounded","reasons":["lost_before_op"],"total_us":100,"network_us":60,"server_us":30,"client_us":10}},
+			"outcome":"completed","handshake":{"state":"bounded","reasons":["lost_before_op"],"total_us":100,"perceived_us":110,"network_us":60,"server_us":30,"client_us":10}},
 		"http":{"requests":5,"status":{"2xx":4,"5xx":1}},"phases":{"tls_us":100,"server_us":200.5,"overlap":true}}`
 	var r record
 	if err := json.Unmarshal([]byte(text), &r); err != nil {
@@ -113,7 +113,7 @@ func TestSensorTLS(t *testing.T) {
 	bounded := func(v float64) Value { return Value{V: v, Known: true} }
 	want := TLS{
 		Outcome: "completed", Version: "1.3", Resumed: "yes", HelloRetry: "no", EarlyData: "rejected", ClientCertificate: "no", Alert: "server unknown_ca",
-		Total: bounded(100), Network: bounded(60), Shares: [2]Value{bounded(10), bounded(30)},
+		Total: bounded(100), Perceived: bounded(110), Network: bounded(60), Shares: [2]Value{bounded(10), bounded(30)},
 	}
 	if c.TLS != want {
 		t.Errorf("%+v, want %+v", c.TLS, want)

@@ -100,11 +100,12 @@ type record struct {
 		Alert             *struct{ By, Description string }
 		Outcome           string
 		Handshake         *struct {
-			State   string
-			Total   *float64 `json:"total_us"`
-			Network *float64 `json:"network_us"`
-			Server  *float64 `json:"server_us"`
-			Client  *float64 `json:"client_us"`
+			State     string
+			Total     *float64 `json:"total_us"`
+			Perceived *float64 `json:"perceived_us"`
+			Network   *float64 `json:"network_us"`
+			Server    *float64 `json:"server_us"`
+			Client    *float64 `json:"client_us"`
 		}
 	}
 	HTTP *struct {
@@ -187,6 +188,7 @@ func (r *record) connection() Connection {
 			c.TLS.Alert = t.Alert.By + " " + t.Alert.Description
 		}
 		if h := t.Handshake; h != nil {
+			c.TLS.Perceived = value(h.Perceived, h.State)
 			c.TLS.Total, c.TLS.Network = value(h.Total, h.State), value(h.Network, h.State)
 			c.TLS.Shares = [2]Value{value(h.Client, h.State), value(h.Server, h.State)}
 		}
