@@ -520,3 +520,78 @@ func FuzzTalk(f *testing.F) {
 		}
 	})
 }
+
+// However the point records, what is called measured is right, and no handshake
+// that came about is told to have failed: with packets that it misses, copies,
+// an order that is nearly that of the network, and at every snap length.
+func TestTalkCaptured(t *testing.T) {
+	for _, mode := range []string{"losses", "copies", "order", "cut"} {
+		t.Run(mode, func(t *testing.T) {
+			measured := map[string]int{}
+			for seed := range 1200 {
+				r := rand.New(rand.NewPCG(uint64(seed), 29))
+				name := []string{"tls13", "tls12", "tlsretry", "plain"}[seed%4]
+				d := newDialogue(r, name, seed)
+				d.conn.Finish = pcapgen.FINByClient
+				if name == "plain" {
+					d.conn.Turns = d.conn.Turns[:1]
+				}
+				var list []pcapgen.Recorded
+				snap := 0
+				for _, p := range d.conn.Record().Packets {
+					switch mode {
+					case "losses":
+						if r.IntN(12) == 0 {
+							continue
+						}
+					case "copies":
+						if r.IntN(3) == 0 {
+							list = append(list, pcapgen.Recorded{Time: p.Time + int64(r.IntN(1e6)), From: p.From, Data: p.Data})
+						}
+					case "order":
+						p.Time += int64(r.IntN(3e5))
+					case "cut":
+						snap = 54 + seed%400
+					}
+					list = append(list, p)
+				}
+				slices.SortStableFunc(list, func(a, b pcapgen.Recorded) int { return int(a.Time - b.Time) })
+				s := newScene(t, nil)
+				s.play(packet.NewDecoder(packet.DefaultConfig(), new(packet.Names)), list, snap)
+				recs := s.end()
+				if len(recs) != 1 {
+					t.Fatalf("seed %d: %d records", seed, len(recs))
+				}
+				c := &recs[0]
+				note := func(what string, got int64, want time.Duration) {
+					measured[what]++
+					if !near(got, want, 1200*time.Microsecond) {
+						t.Errorf("seed %d, %s: %s %v, want %v", seed, name, what, time.Duration(got), want)
+					}
+				}
+				var handshake time.Duration
+				for _, x := range d.conn.Turns {
+					if len(x.Request) > 0 && (x.Request[0] == 22 || x.Request[0] == 20) {
+						handshake += x.Think
+					}
+				}
+				if c.TLS != nil {
+					if o := c.TLS.Outcome; o != tlsmeta.Completed && o != tlsmeta.Incomplete {
+						t.Errorf("seed %d, %s: %v", seed, name, o)
+					}
+					if h := c.TLS.Handshake; h.State == tcp.Measured && h.Server != tcp.Absent {
+						note("share of the server", h.Server, handshake)
+						note("share of the client", h.Client, 0)
+					}
+				}
+				if x := c.TCP.Response; name == "plain" && len(d.conn.Turns[0].Response) > 0 && x.Measured == 1 && x.State == tcp.Measured && c.Handshake.State == tcp.Measured {
+					note("turn", x.Min, d.conn.Turns[0].Think)
+				}
+			}
+			t.Logf("measured %v", measured)
+			if measured["turn"] < 50 || mode != "cut" && measured["share of the server"] < 300 {
+				t.Errorf("measured %v", measured)
+			}
+		})
+	}
+}
