@@ -155,17 +155,18 @@ func (c *Conversation) ErrorRate() (rate float64, ok bool) {
 	return float64(c.RequestErrors()) / float64(tried), true
 }
 
-// Response is the distribution of the server's response times, in ns. atMost
-// tells that they are upper bounds, as those of DNS over UDP are: the round trip
-// to the server is in them.
-func (c *Conversation) Response() (h *histogram.Histogram, atMost bool) {
+// Response is the distribution of the server's response times, in ns. They are
+// Bounded where they are the most it can be, as those of DNS over UDP are: the
+// round trip to the server is in them; and Ambiguous where some of them may be of
+// something else than a request.
+func (c *Conversation) Response() (h *histogram.Histogram, state tcp.State) {
 	switch {
 	case c.Times != nil && c.Times.Response.Count() > 0:
-		return &c.Times.Response, c.Times.AtMost
+		return &c.Times.Response, c.Times.State()
 	case c.DNS != nil:
-		return &c.DNS.Time, true
+		return &c.DNS.Time, tcp.Bounded
 	}
-	return &histogram.Histogram{}, false
+	return &histogram.Histogram{}, tcp.Unknown
 }
 
 // Name is what the server is called: by the clients' TLS handshakes, else by

@@ -38,6 +38,18 @@ type Times struct {
 	Delayed  [2]histogram.Histogram // samples that a delayed ACK may have made longer
 	Response histogram.Histogram    // think time of the server
 	AtMost   bool                   // Response holds upper bounds
+	Doubtful bool                   // … or times of what may be no request
+}
+
+// State is that of Response.
+func (t *Times) State() tcp.State {
+	switch {
+	case t.Doubtful:
+		return tcp.Ambiguous
+	case t.AtMost:
+		return tcp.Bounded
+	}
+	return tcp.Measured
 }
 
 // maxBuckets bounds each distribution of a conversation: a factor of 8 in
@@ -70,6 +82,7 @@ func (t *Times) add(s *sample) {
 	}
 	merge(&t.Response, s.Think)
 	t.AtMost = t.AtMost || s.atMost
+	t.Doubtful = t.Doubtful || s.doubtful
 }
 
 func (t *Times) merge(o *Times) {
@@ -79,6 +92,7 @@ func (t *Times) merge(o *Times) {
 	}
 	merge(&t.Response, &o.Response)
 	t.AtMost = t.AtMost || o.AtMost
+	t.Doubtful = t.Doubtful || o.Doubtful
 }
 
 // PathRTT is the median round trip in ns of the whole path: the sum of the
@@ -105,17 +119,17 @@ func (t *Times) PathRTT() (ns float64, atMost, ok bool) {
 // sample is what one sight of a connection has of its times.
 type sample struct {
 	tcp.Distributions
-	halves int            // of the round trip that were sampled
-	point  packet.PointID // where
-	atMost bool
-	weight int // memory, in buckets
+	halves           int            // of the round trip that were sampled
+	point            packet.PointID // where
+	atMost, doubtful bool           // of Think
+	weight           int            // memory, in buckets
 }
 
 func sampleOf(r *flow.Record) (s sample) {
 	if r.Distributions == nil {
 		return s
 	}
-	s = sample{Distributions: *r.Distributions, point: r.Point, atMost: r.TCP.Response.State == tcp.Bounded}
+	s = sample{Distributions: *r.Distributions, point: r.Point, atMost: r.TCP.Response.State == tcp.Bounded, doubtful: r.TCP.Response.State == tcp.Ambiguous}
 	for i := range s.RTT {
 		if s.RTT[i] != nil || s.Delayed[i] != nil {
 			s.halves++

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"mirrorscope/flow"
+	"mirrorscope/tcp"
 	"mirrorscope/tlsmeta"
 )
 
@@ -321,10 +322,10 @@ func (j *judge) behind(who Who) string {
 			words = append(words, fmt.Sprintf("TLS p95 %s of %s %s", duration(ns), number(n), noun(n, "handshake")))
 		}
 	}
-	if h, atMost := c.Response(); who != Network && h.Count() > 0 {
+	if h, state := c.Response(); who != Network && h.Count() > 0 {
 		ns, _ := h.Quantile(0.95)
 		n := int64(h.Count())
-		words = append(words, fmt.Sprintf("p95 %s of %s %s", bounded(ns, atMost), number(n), noun(n, "response")))
+		words = append(words, fmt.Sprintf("p95 %s of %s %s", qualified(ns, state), number(n), noun(n, "response")))
 	}
 	if words == nil {
 		return ""
@@ -459,6 +460,13 @@ func share(ratio float64) string {
 	default:
 		return strconv.FormatFloat(p, 'f', 0, 64) + " %"
 	}
+}
+
+func qualified(ns float64, state tcp.State) string {
+	if state == tcp.Ambiguous {
+		return "about " + duration(ns)
+	}
+	return bounded(ns, state == tcp.Bounded)
 }
 
 func bounded(ns float64, atMost bool) string {

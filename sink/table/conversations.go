@@ -12,6 +12,7 @@ import (
 	"mirrorscope/histogram"
 	"mirrorscope/packet"
 	"mirrorscope/sink"
+	"mirrorscope/tcp"
 	"mirrorscope/tlsmeta"
 )
 
@@ -27,9 +28,11 @@ func (t *Writer) conversations(b *strings.Builder, s *edge.Summary) {
 	all := edge.Sorted(s.Conversations, t.config.Sort)
 	shown := limited(all, t.config.Limit)
 	g, cells := t.layout(all)
-	few := false
+	few, about := false, false
 	for _, c := range shown {
 		few = few || fewIn(c)
+		_, state := c.Response()
+		about = about || state == tcp.Ambiguous
 		g.add(c.Errors() > 0, cells(c)...)
 	}
 	g.render(b, t.config.Width, palette(t.config.Colour))
@@ -47,6 +50,9 @@ func (t *Writer) conversations(b *strings.Builder, s *edge.Summary) {
 	}
 	if few && slices.ContainsFunc(g.columns, func(c column) bool { return strings.HasSuffix(c.title, "P95") }) {
 		t.note(b, "(n): only n were measured")
+	}
+	if about {
+		t.note(b, "~: some may not be of a request: what TLS hides may be HTTP/2, or the capture begins in the middle")
 	}
 	t.verdicts(b, all)
 }
@@ -88,7 +94,7 @@ func (t *Writer) layout(all []*edge.Conversation) (*grid, func(*edge.Conversatio
 	}, column{title: "BYTES →", right: true, drop: 8}, column{title: "← BYTES", right: true, drop: 12})
 	put(true, one(repeats), column{title: "RETRANS", right: true, drop: 14, stays: []edge.Order{edge.ByRetransmits}})
 	put(true, one(roundTrip), column{title: "RTT P50", right: true, drop: 11, stays: []edge.Order{edge.ByRTT}})
-	put(true, func(c *edge.Conversation) []string { return quantiles(&c.Handshake, false) },
+	put(true, func(c *edge.Conversation) []string { return quantiles(&c.Handshake, tcp.Measured) },
 		column{title: "HANDSHAKE P50", right: true, drop: 4, alone: "HANDSHAKE P95", stays: []edge.Order{edge.ByHandshake}},
 		column{title: "P95", right: true, drop: 6, stays: []edge.Order{edge.ByHandshake}})
 	put(tls, one(version), column{title: "TLS", least: 4, drop: 7})
@@ -96,7 +102,7 @@ func (t *Writer) layout(all []*edge.Conversation) (*grid, func(*edge.Conversatio
 		if c.TLS == nil {
 			return []string{"-", "-"}
 		}
-		return quantiles(&c.TLS.Total, false)
+		return quantiles(&c.TLS.Total, tcp.Measured)
 	}, column{title: "TLS P50", right: true, drop: 3, alone: "TLS P95", stays: []edge.Order{edge.ByTLS}}, column{title: "P95", right: true, drop: 9, stays: []edge.Order{edge.ByTLS}})
 	put(requests, func(c *edge.Conversation) []string { return []string{requestCount(c), errorRate(c)} },
 		column{title: "REQUESTS", right: true, drop: 13, stays: []edge.Order{edge.ByRequests}},
@@ -243,13 +249,20 @@ func ends(k *edge.Key) string {
 
 // quantiles gives the median and the 95th percentile of durations. What was not
 // measured is not short.
-func quantiles(h *histogram.Histogram, atMost bool) []string {
+func quantiles(h *histogram.Histogram, state tcp.State) []string {
 	median, ok := h.Quantile(0.5)
 	if !ok {
 		return []string{"-", "-"}
 	}
 	high, _ := h.Quantile(0.95)
-	p50, p95 := bound(span(median), atMost, "≤ "), bound(span(high), atMost, "≤ ")
+	sign := ""
+	switch state {
+	case tcp.Bounded:
+		sign = "≤ "
+	case tcp.Ambiguous:
+		sign = "~ "
+	}
+	p50, p95 := sign+span(median), sign+span(high)
 	if n := h.Count(); n < fewSamples {
 		p95 += fmt.Sprintf(" (%d)", n)
 	}

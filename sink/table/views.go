@@ -10,6 +10,7 @@ import (
 	"mirrorscope/dnsmeta"
 	"mirrorscope/edge"
 	"mirrorscope/sink"
+	"mirrorscope/tcp"
 	"mirrorscope/tlsmeta"
 )
 
@@ -38,7 +39,7 @@ func (t *Writer) tls(b *strings.Builder, s *edge.TLSServers, at int64) {
 	shown := limited(all, t.config.Limit)
 	for _, r := range shown {
 		cells := []string{t.address(&r.Service), or(r.SNI, r.Name), count(r.Connections), versions(&r.TLS), top(&r.Ciphers, tlsmeta.CipherName), top(&r.Groups, tlsmeta.GroupName), resumed(&r.TLS)}
-		cells = append(cells, quantiles(&r.Total, false)...)
+		cells = append(cells, quantiles(&r.Total, tcp.Measured)...)
 		g.add(r.Failed() > 0, append(cells, append(shares(&r.TLS), failures(&r.TLS))...)...)
 	}
 	t.view(b, g, len(all)-len(shown), "server")
@@ -180,7 +181,7 @@ func (t *Writer) dns(b *strings.Builder, x *dnsmeta.Table) {
 			server, clean(r.Name.Name), dnsmeta.TypeName(r.Type), count(r.Queries), count(r.Repeats),
 			count(r.NXDOMAIN), count(r.SERVFAIL), count(r.OtherErr), count(r.Timeouts),
 		}
-		g.add(edge.DNSErrors(&r.Counts) > 0, append(cells, quantiles(&r.Time, false)...)...)
+		g.add(edge.DNSErrors(&r.Counts) > 0, append(cells, quantiles(&r.Time, tcp.Measured)...)...)
 	}
 	t.view(b, g, len(rows)-len(shown), "name")
 	t.note(b, "RESPONSE: from query to response at the observation point, the round trip to the server included")
@@ -215,7 +216,7 @@ func (t *Writer) http(b *strings.Builder, x *edge.Endpoints) {
 			t.address(&e.Service), clean(e.Method), or(e.Host, e.Name), clean(e.Path), count(e.Requests),
 			rate(e.Status[4], e.Requests), rate(e.Status[5], e.Requests), grpc, count(max(e.Requests-e.Answered(), 0)),
 		}
-		g.add(e.Errors() > 0, append(cells, quantiles(&e.Response, e.AtMost)...)...)
+		g.add(e.Errors() > 0, append(cells, quantiles(&e.Response, boundedIf(e.AtMost))...)...)
 	}
 	t.view(b, g, len(rows)-len(shown), "endpoint")
 	if n := x.Other.Requests; n > 0 {
@@ -264,4 +265,11 @@ func pluralOf(n int64, one, many string) string {
 		return "1 " + one
 	}
 	return count(n) + " " + many
+}
+
+func boundedIf(atMost bool) tcp.State {
+	if atMost {
+		return tcp.Bounded
+	}
+	return tcp.Measured
 }

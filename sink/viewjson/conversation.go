@@ -5,6 +5,7 @@ import (
 	"mirrorscope/flow"
 	"mirrorscope/packet"
 	"mirrorscope/session"
+	"mirrorscope/tcp"
 	"mirrorscope/tlsmeta"
 )
 
@@ -128,7 +129,7 @@ func (w *Writer) conversation(c *edge.Conversation) *conversation {
 		Type: "conversation", Network: clean(w.names.NetworkName(c.Network)), Protocol: protocol(c.Proto),
 		Client: endOf(c.Client, c.Names[flow.Client]), Server: server, Start: moment(c.First), End: moment(c.Last),
 		Connections: c.Connections, ClientSent: volumeOf(&c.Sent[flow.Client]), ServerSent: volumeOf(&c.Sent[flow.Server]),
-		Handshake: timesOf(&c.Handshake, false), Verdict: verdict{v.Who.String(), clean(v.Text), v.Evidence},
+		Handshake: timesOf(&c.Handshake, tcp.Measured), Verdict: verdict{v.Who.String(), clean(v.Text), v.Evidence},
 	}
 	for _, p := range c.Points {
 		o.Points = append(o.Points, clean(w.names.PointName(p)))
@@ -145,8 +146,8 @@ func (w *Writer) conversation(c *edge.Conversation) *conversation {
 	if c.TLS != nil {
 		o.TLS = tlsOf(c.TLS)
 	}
-	h, atMost := c.Response()
-	o.Response = timesOf(h, atMost)
+	h, state := c.Response()
+	o.Response = timesOf(h, state)
 	if _, ok := c.ErrorRate(); ok {
 		o.Requests = requestsOf(c)
 	}
@@ -233,7 +234,7 @@ func tlsOf(t *edge.TLS) *tls {
 	o := &tls{
 		Connections: t.Connections, QUIC: t.QUIC, Versions: tally(&t.Versions, tlsmeta.VersionName), SNI: tally(&t.Names, same),
 		Outcomes: map[string]int64{}, Resumed: t.Resumed, Failed: t.Failed(), Unmeasured: t.Unmeasured,
-		Handshake: timesOf(&t.Total, false), Network: timesOf(&t.NetworkShare, false), Server: timesOf(&t.ServerShare, false), Client: timesOf(&t.ClientShare, false),
+		Handshake: timesOf(&t.Total, tcp.Measured), Network: timesOf(&t.NetworkShare, tcp.Measured), Server: timesOf(&t.ServerShare, tcp.Measured), Client: timesOf(&t.ClientShare, tcp.Measured),
 	}
 	for outcome, n := range t.Outcomes {
 		if name := tlsmeta.Outcome(outcome).String(); n > 0 && name != "" {

@@ -5,6 +5,7 @@ import (
 
 	"mirrorscope/dnsmeta"
 	"mirrorscope/edge"
+	"mirrorscope/tcp"
 	"mirrorscope/tlsmeta"
 )
 
@@ -94,7 +95,7 @@ func (w *Writer) dns(t *dnsmeta.Table) {
 		w.line(&dnsName{
 			Type: "dns_name", Network: clean(w.names.NetworkName(r.Network)), Protocol: r.Protocol.String(), Server: endOf(r.Server, ""), Name: clean(r.Name.Name),
 			Query: dnsmeta.TypeName(r.Type), Queries: r.Queries, Repeats: r.Repeats, NXDOMAIN: r.NXDOMAIN, SERVFAIL: r.SERVFAIL, Other: r.OtherErr,
-			Timeouts: r.Timeouts, Response: timesOf(&r.Time, true),
+			Timeouts: r.Timeouts, Response: timesOf(&r.Time, tcp.Bounded),
 		})
 	}
 }
@@ -123,7 +124,7 @@ func (w *Writer) http(t *edge.Endpoints) {
 			Type: "http_endpoint", Network: clean(w.names.NetworkName(e.Network)), Server: serverOf(&e.Service, e.Name), Method: clean(e.Method), Host: clean(e.Host),
 			Path: clean(e.Path), Requests: e.Requests, Status: map[string]int64{}, GRPC: e.GRPC, GRPCErrors: e.GRPCErrors, Unanswered: max(e.Requests-e.Answered(), 0),
 			ClientRatio: share(e.Status[4], e.Requests), ServerRatio: share(e.Status[5], e.Requests), GRPCRatio: share(e.GRPCErrors, e.GRPC),
-			Response: timesOf(&e.Response, e.AtMost),
+			Response: timesOf(&e.Response, boundedIf(e.AtMost)),
 		}
 		for class, n := range e.Status {
 			if n > 0 {

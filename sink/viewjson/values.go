@@ -10,6 +10,7 @@ import (
 	"mirrorscope/histogram"
 	"mirrorscope/packet"
 	"mirrorscope/sink"
+	"mirrorscope/tcp"
 )
 
 // micros is a duration in ns that JSON has in µs, with up to three decimals.
@@ -55,23 +56,20 @@ func protocol(p uint8) string { return string(sink.AppendProtocol(nil, p)) }
 
 // times tells of a distribution; nil of an empty one.
 type times struct {
-	State   string `json:"state"` // measured, or bounded: then the values are the most it can be
+	State   string `json:"state"` // measured; bounded: the values are the most it can be; ambiguous: some may be of something else
 	P50     micros `json:"p50_us"`
 	P95     micros `json:"p95_us"`
 	Max     micros `json:"max_us"`
 	Samples uint64 `json:"samples"`
 }
 
-func timesOf(h *histogram.Histogram, atMost bool) *times {
+func timesOf(h *histogram.Histogram, state tcp.State) *times {
 	p50, ok := h.Quantile(0.5)
 	if !ok {
 		return nil
 	}
 	p95, _ := h.Quantile(0.95)
-	t := &times{State: "measured", P50: micros(p50), P95: micros(p95), Max: micros(h.Max()), Samples: h.Count()}
-	if atMost {
-		t.State = "bounded"
-	}
+	t := &times{State: state.String(), P50: micros(p50), P95: micros(p95), Max: micros(h.Max()), Samples: h.Count()}
 	return t
 }
 
@@ -122,4 +120,11 @@ func (f figures) MarshalJSON() ([]byte, error) {
 		b = strconv.AppendFloat(b, math.Round(x.Value*1e4)/1e4, 'f', -1, 64)
 	}
 	return append(b, '}'), nil
+}
+
+func boundedIf(atMost bool) tcp.State {
+	if atMost {
+		return tcp.Bounded
+	}
+	return tcp.Measured
 }
