@@ -480,7 +480,7 @@ func FuzzTalk(f *testing.F) {
 			case 5:
 				flags = "SA"
 			}
-			at += time.Duration(gap) * 50 * time.Microsecond
+			at += time.Microsecond + time.Duration(gap)*50*time.Microsecond // generations of one moment share their id
 			if gap == 255 {
 				at += 3 * time.Second
 			}
