@@ -201,7 +201,7 @@ func sums(r *Record) error {
 // recorded: the phases of every connection add up to its duration, intervals
 // add up to the whole, and nothing stays behind.
 func TestTalkSums(t *testing.T) {
-	seeds := 3000
+	seeds := 1500
 	if testing.Short() {
 		seeds = 300
 	}
