@@ -78,11 +78,10 @@ func saidPage(b *strings.Builder) {
 	b.WriteString(`
 ## TLS, QUIC, DNS and HTTP
 
-What the ends said is compared field by field: with tshark's reading of the same messages (certificates with openssl's), and with what FoxIO's JA4, Arkime and nDPI
-publish in their own tests. DNS and HTTP are compared as counts of each stream; a path is equal when its template fits the target of the request. "Frames" are the times
+What the ends said is compared field by field: with tshark's reading of the same messages (certificates with openssl's), and with what FoxIO's JA4, Arkime, nDPI, Zeek
+and suricata-verify publish in their own tests. DNS and HTTP are compared as counts of each stream; a path is equal when its template fits the target of the request. "Frames" are the times
 of the packets that begin and end a TLS handshake. The last column counts what the sensor tells and the other tool does not, or not in a form that can be compared: the group of a key exchange
 in TLS 1.2, whether a session was resumed without a certificate, HTTP/2. Where a stream has malformed DNS messages, as in a fuzzed capture, only their number is compared.
-Of tools that are not in the table, nothing is published for these captures that could be compared.
 
 | tool | field | compared | equal | told by the sensor alone |
 |---|---|--:|--:|--:|

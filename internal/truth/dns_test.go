@@ -23,12 +23,16 @@ type dnsFrame struct {
 	Name     []string
 	QType    []int
 	RCode    []int
+	Time     *float64 // s since the query
 }
 
 // lookups is the DNS of one 5-tuple: counts by what they are of.
 type lookups struct {
 	queries, responses int64
 	rcodes, names      map[string]int64
+	times              []float64 // µs; of the sensor the shortest and the longest
+	timed              int64
+	repeats            bool
 	others             int64 // queries for names that found no place in a list
 	unread             int64 // messages that the sensor counts as malformed or cut
 	copies             int64
@@ -70,6 +74,9 @@ func TestDNS(t *testing.T) {
 				{field: "dns responses", theirs: positive(l.responses), ours: positive(o.responses)},
 				{field: "dns results", theirs: apart(l.rcodes, o.rcodes), ours: apart(o.rcodes, l.rcodes)},
 			}
+			if o.timed > 0 && !o.repeats { // of a query that was repeated, tshark takes the first
+				statements = append(statements, statement{field: "dns times", theirs: extremes(l.timed, l.times), ours: extremes(o.timed, o.times)})
+			}
 			if o.others > 0 { // a record holds 64 names
 				var beyond int64
 				for k, n := range l.names {
@@ -90,6 +97,14 @@ func TestDNS(t *testing.T) {
 		}
 	})
 	h.end(t, "tshark DNS")
+}
+
+// extremes gives the number of times, the shortest and the longest.
+func extremes(n int64, times []float64) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d: %.0f to %.0f µs", n, slices.Min(times), slices.Max(times))
 }
 
 func positive(n int64) string {
@@ -133,7 +148,13 @@ func lookupsIn(t *testing.T, cs []connection) map[pair]*lookups {
 					Name, Type string
 					Queries    int64
 				}
-				Others struct{ Queries int64 } `json:"other_names"`
+				Repeats  int64
+				Others   struct{ Queries int64 } `json:"other_names"`
+				Response struct {
+					Count int64
+					Min   float64 `json:"min_us"`
+					Max   float64 `json:"max_us"`
+				}
 			}
 			Capture struct {
 				Copies int64 `json:"mirror_duplicates"`
@@ -157,6 +178,11 @@ func lookupsIn(t *testing.T, cs []connection) map[pair]*lookups {
 		l.unread += d.Malformed + d.Cut
 		l.copies += r.Capture.Copies
 		l.others += d.Others.Queries
+		l.repeats = l.repeats || d.Repeats > 0
+		if d.Response.Count > 0 {
+			l.timed += d.Response.Count
+			l.times = append(l.times, d.Response.Min, d.Response.Max)
+		}
 		for k, n := range d.RCodes {
 			l.count(&l.rcodes, k, n)
 		}
@@ -200,8 +226,7 @@ func (tr *truth) lookups(t *testing.T, path string, ours map[pair]*lookups) map[
 		from := endpoint{k.Src.IP(), int(k.SrcPort)}
 		p := pairOf(from, endpoint{k.Dst.IP(), int(k.DstPort)})
 		if o := ours[p]; o != nil && o.copies > 0 {
-			key := fmt.Sprint(from, p, m)
-			key = strings.Replace(key, fmt.Sprint("{", m.Frame), "{", 1)
+			key := fmt.Sprint(from, p, m.ID, m.Response, m.Name, m.QType, m.RCode)
 			before, again := last[key]
 			last[key] = f.Time
 			if again && f.Time-before < 100e6 {
@@ -231,6 +256,10 @@ func (l *lookups) add(m dnsFrame) {
 	}
 	for _, r := range m.RCode {
 		l.count(&l.rcodes, rcodeNames[r], 1)
+	}
+	if m.Time != nil {
+		l.timed++
+		l.times = append(l.times, *m.Time*1e6)
 	}
 }
 
