@@ -40,12 +40,13 @@ type Table struct {
 	earlier    map[uint32]earlier       // by flow: the sequence space of the generation before
 	snapshots  pool.Pool[snapshot]
 
-	serial uint64   // of the latest record
-	due0   []uint32 // scratch of Collect
-	tie    int64    // the moment of the latest Collect whose records were not taken; 0 none
-	now    int64    // highest record time of the input at the latest packet
-	second int64    // the latest barrier, ns; noSecond before the first
-	out    []Record
+	packets uint64   // taken so far
+	serial  uint64   // of the latest record
+	due0    []uint32 // scratch of Collect
+	tie     int64    // the moment of the latest Collect whose records were not taken; 0 none
+	now     int64    // highest record time of the input at the latest packet
+	second  int64    // the latest barrier, ns; noSecond before the first
+	out     []Record
 
 	watcher Watcher
 
@@ -134,7 +135,16 @@ func (t *Table) Add(p *packet.Packet) {
 		n = t.open(&key, h, p, dir)
 	}
 	t.update(n, t.flows.at(n), p, dir, like)
+	if t.packets++; t.packets%checkEvery == 0 {
+		for t.flows.live > 1 && t.tcp.Octets()+t.sessions.Octets() > t.maxStore {
+			t.evict() // what was open has grown
+		}
+	}
 }
+
+// checkEvery is after how many packets it is looked whether what flows hold
+// beside themselves still fits. Those that begin look, too.
+const checkEvery = 64
 
 // open starts a flow with its first packet, which is not counted yet.
 func (t *Table) open(key *Key, h uint64, p *packet.Packet, dir int) uint32 {

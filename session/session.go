@@ -163,6 +163,13 @@ func (st *Store) read(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, dir
 	if g.Again() {
 		st.repeated(s, c, g, dir)
 	}
+	for d := range s.streams {
+		if y := st.streams.At(s.streams[d]); !y.Started() { // the SYN-ACK may be recorded late
+			if pos, ok := c.TCP.Start(d); ok {
+				y.Start(pos)
+			}
+		}
+	}
 	x := st.streams.At(s.streams[dir])
 	if g.End > g.Pos {
 		if s.acked != 0 {

@@ -72,7 +72,9 @@ func (c *Conn) sample(st *Store, d *Dir, ack int64, now int64, tsecr uint32, has
 		byStampAt, echoed = f.echo(tsecr, ack)
 	}
 	mss := c.mss(d)
-	clean := ack-d.una >= 2*mss || d.has&hasFIN != 0 && ack == d.fin
+	// An answer that carries the ACK may have taken its time: the ACK that had to
+	// come at once may not have been recorded.
+	clean := n == 0 && (ack-d.una >= 2*mss || d.has&hasFIN != 0 && ack == d.fin)
 	switch {
 	case exact && !repairing:
 		ns := now - at
