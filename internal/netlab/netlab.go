@@ -213,6 +213,9 @@ type Result struct {
 	said []*flowTruth // the connections with what was said in them
 }
 
+// attempts is how often Run tries a scenario that does not show what it should.
+const attempts = 8
+
 // Run runs s in a temporary folder. The test is skipped without the privileges
 // it takes (and fails in continuous integration, see needs), and when this
 // kernel cannot run the scenario.
@@ -231,7 +234,7 @@ func Run(t testing.TB, s Scenario) Result {
 		needs.Tool(t, name)
 	}
 	var unmet []string
-	for range 4 {
+	for range attempts {
 		r, err := Record(t.TempDir(), s)
 		if err != nil {
 			t.Fatalf("%s: %v", s.Name, err)
