@@ -19,7 +19,7 @@ func (t *Table) talk(f *Flow, p *packet.Packet, g *tcp.Segment, dir int) {
 	f.session = t.sessions.Segment(f.session, &c, p, g, dir)
 	if p.TCP.Flags&packet.RST != 0 {
 		if ok, by, _, _ := f.tcp.Reset(); ok {
-			t.sessions.Reset(f.session, by, p.Time)
+			t.sessions.Reset(f.session, &c, by, p.Time)
 		}
 	}
 	t.learn(f)

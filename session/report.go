@@ -33,12 +33,7 @@ func (st *Store) End(n uint32, c *Conn, idle bool, at int64) (more bool) {
 	}
 	s := st.sessions.At(n)
 	s.flags |= over
-	for dir := range s.streams {
-		if s.streams[dir] != 0 {
-			st.streams.At(s.streams[dir]).GiveUp(c.Last)
-			st.drain(s, c, &tcp.Segment{Time: c.Last}, dir)
-		}
-	}
+	st.giveUp(s, c, c.Last)
 	if s.tls != 0 {
 		x := st.tls.At(s.tls)
 		x.End(idle && c.Both, c.Last)
@@ -59,6 +54,16 @@ func (st *Store) End(n uint32, c *Conn, idle bool, at int64) (more bool) {
 		x.End(at)
 	}
 	return more
+}
+
+// giveUp hands on what has waited for octets that will not come any more.
+func (st *Store) giveUp(s *Session, c *Conn, at int64) {
+	for dir := range s.streams {
+		if s.streams[dir] != 0 {
+			st.streams.At(s.streams[dir]).GiveUp(at)
+			st.drain(s, c, &tcp.Segment{Time: at}, dir)
+		}
+	}
 }
 
 // Whole tells what a session said in its whole life, behind End. frame is that of

@@ -91,7 +91,7 @@ func (s *scene) put(at int64, dir int, flags uint16, seq uint32, data []byte) *s
 		c := s.conn()
 		s.n = s.st.Segment(s.n, &c, p, &g, dir)
 		if flags&packet.RST != 0 {
-			s.st.Reset(s.n, dir, p.Time)
+			s.st.Reset(s.n, &c, dir, p.Time)
 		}
 	}
 	return s

@@ -214,9 +214,13 @@ func (st *Store) read(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, dir
 // has waited for that.
 func (st *Store) drain(s *Session, c *Conn, g *tcp.Segment, dir int) {
 	var k stream.Chunk
+	from := dir
 	for idle := 0; idle < 2; dir = 1 - dir {
 		idle++
 		for s.streams[dir] != 0 && st.streams.At(s.streams[dir]).Next(&st.buffers, &k, st.gate(s, 1-dir)) {
+			if dir == from && k.Pos >= g.Pos && k.Pos < g.End && g.Again() {
+				k.Filled = true // also where only a FIN, or an ACK, showed the hole
+			}
 			st.chunk(s, c, g, &k, dir)
 			idle = 0
 		}
@@ -278,10 +282,11 @@ func (st *Store) ended(s *Session, dir int, at int64) {
 }
 
 // Reset takes an RST that ended the connection.
-func (st *Store) Reset(n uint32, dir int, at int64) {
+func (st *Store) Reset(n uint32, c *Conn, dir int, at int64) {
 	if n == 0 {
 		return
 	}
+	st.giveUp(st.sessions.At(n), c, at)
 	if s := st.sessions.At(n); s.kind == tlsKind {
 		st.tls.At(s.tls).Close(dir, at)
 	} else {

@@ -23,19 +23,18 @@ const ssl2 = 0x0002
 // ResumedKnown tells whether it is known that a session was resumed, or that
 // none was: in TLS 1.3 by the ServerHello, up to 1.2 by what came behind it.
 func ResumedKnown(i *tlsmeta.Info) bool {
-	return RefusedKnown(i) || i.JA3S != "" && len(i.Certificates) > 0
+	return toldByHello(i) || i.JA3S != "" && (i.Resumed || i.Refused || len(i.Certificates) > 0 || i.Outcome == tlsmeta.Completed)
 }
 
 // RefusedKnown tells whether it is known what became of an offer to resume.
 func RefusedKnown(i *tlsmeta.Info) bool {
-	if i.JA3S == "" {
-		return false // a HelloRetryRequest at most
-	}
-	switch v := i.Version; {
-	case v == 0x0304, v == 0xfefc, v>>8 == 0x7f, v == ssl2: // TLS 1.3, DTLS 1.3, drafts
-		return true
-	}
-	return i.Resumed || i.Refused || i.Outcome == tlsmeta.Completed
+	return i.Resumed || i.Refused || HelloKnown(i) && (toldByHello(i) || i.JA3S != "" && i.Outcome == tlsmeta.Completed)
+}
+
+// toldByHello tells whether the ServerHello alone says that a session is resumed.
+func toldByHello(i *tlsmeta.Info) bool {
+	v := i.Version
+	return i.JA3S != "" && (v == 0x0304 || v == 0xfefc || v>>8 == 0x7f || v == ssl2) // TLS 1.3, DTLS 1.3, drafts; not a HelloRetryRequest alone
 }
 
 // QUICState tells how sure the round trip of a QUIC handshake is, and why not

@@ -59,15 +59,16 @@ func TestKnown(t *testing.T) {
 		{name: "nothing"},
 		{name: "ClientHello alone", info: tlsmeta.Info{JA4: "x", Offered: 0x0304}, hello: true},
 		{name: "HelloRetryRequest", info: tlsmeta.Info{JA4: "x", Version: 0x0304, Cipher: 0x1301, HelloRetry: true}, hello: true, cipher: true},
-		{name: "ServerHello of 1.3", info: tlsmeta.Info{Version: 0x0304, JA3S: "x"}, cipher: true, resumed: true, refused: true},
-		{name: "ServerHello of a draft", info: tlsmeta.Info{Version: 0x7f17, JA3S: "x"}, cipher: true, resumed: true, refused: true},
-		{name: "ServerHello of DTLS 1.3", info: tlsmeta.Info{Version: 0xfefc, JA3S: "x"}, cipher: true, resumed: true, refused: true},
-		{name: "ServerHello of SSL 2", info: tlsmeta.Info{Version: 2, JA3S: "x"}, resumed: true, refused: true},
+		{name: "ServerHello of 1.3", info: tlsmeta.Info{Version: 0x0304, JA3S: "x"}, cipher: true, resumed: true},
+		{name: "ServerHello of a draft", info: tlsmeta.Info{Version: 0x7f17, JA3S: "x"}, cipher: true, resumed: true},
+		{name: "ServerHello of DTLS 1.3", info: tlsmeta.Info{Version: 0xfefc, JA3S: "x"}, cipher: true, resumed: true},
+		{name: "ServerHello of SSL 2", info: tlsmeta.Info{Version: 2, JA3S: "x"}, resumed: true},
 		{name: "ServerHello of 1.2 alone", info: tlsmeta.Info{Version: 0x0303, JA3S: "x"}, cipher: true},
 		{name: "… and certificates", info: tlsmeta.Info{Version: 0x0303, JA3S: "x", Certificates: make([]tlsmeta.Certificate, 1)}, cipher: true, resumed: true},
 		{name: "… resumed", info: tlsmeta.Info{Version: 0x0303, JA3S: "x", Resumed: true}, cipher: true, resumed: true, refused: true},
 		{name: "… refused", info: tlsmeta.Info{Version: 0x0303, JA3S: "x", Refused: true}, cipher: true, resumed: true, refused: true},
-		{name: "… completed", info: tlsmeta.Info{Version: 0x0303, JA3S: "x", Outcome: tlsmeta.Completed}, cipher: true, resumed: true, refused: true},
+		{name: "both hellos of 1.3", info: tlsmeta.Info{JA4: "x", Version: 0x0304, JA3S: "x"}, hello: true, cipher: true, resumed: true, refused: true},
+		{name: "… completed", info: tlsmeta.Info{Version: 0x0303, JA3S: "x", Outcome: tlsmeta.Completed}, cipher: true, resumed: true},
 	} {
 		i := &test.info
 		if got, want := [4]bool{HelloKnown(i), CipherKnown(i), ResumedKnown(i), RefusedKnown(i)}, [4]bool{test.hello, test.cipher, test.resumed, test.refused}; got != want {

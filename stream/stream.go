@@ -254,7 +254,6 @@ func (s *Stream) Next(b *Buffers, c *Chunk, gate int64) bool {
 	if to < 0 {
 		return false
 	}
-	s.filling = s.now
 	*c = Chunk{Pos: s.next, Missing: to - s.next, Time: s.now, Acked: s.acked}
 	s.next = to
 	return true

@@ -85,7 +85,7 @@ func TestStreamNoRoom(t *testing.T) {
 	s.Start(0)
 	b := buffers(100)
 	got := play(&s, b, seg{0, 2, 0, 1}, seg{4, 2, 0, 2}, seg{8, 100, 0, 3})
-	if want := "|ab|..ef.." + string(octets(8, 100)); got != want {
+	if want := "|ab|..|ef|.." + string(octets(8, 100)); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 	if b.Budget.Refused != 1 || b.Budget.Used() != 0 {

@@ -78,6 +78,7 @@ type after struct {
 	data    bool // the server has sent something
 	alert   bool // the server has sent an alert, before the client said good-bye
 	bye     bool
+	asked   bool // the client has sent something else than an alert
 }
 
 // Init makes c ready for a connection whose client sends in direction client.
@@ -351,7 +352,8 @@ func (c *Conn) behind(fromClient bool, r *record) {
 	switch {
 	case fromClient:
 		c.after.bye = c.after.bye || alert
-	case alert && !c.after.bye:
+		c.after.asked = c.after.asked || !alert
+	case alert && !c.after.bye && c.takesBack(r.end.at):
 		c.after.alert = true
 	case r.typ == typeData:
 		c.after.data = true
@@ -360,6 +362,17 @@ func (c *Conn) behind(fromClient bool, r *record) {
 		c.stage = stageOver
 	}
 }
+
+// takesBack tells whether what is as long as an alert of the server can be one
+// that ends the handshake: it verifies a client's certificate behind the
+// Finished, or finds fault with the Finished at once. Else it is the good-bye of
+// an idle connection, or a very short response.
+func (c *Conn) takesBack(at int64) bool {
+	return c.cf.records > 1 || !c.after.asked && at-c.Timing.End <= maxVerify
+}
+
+// maxVerify is how long after the Finished, ns, a server may find fault with it.
+const maxVerify = 500e6
 
 // maxAfter is how many records behind the handshake are looked at.
 const maxAfter = 16
