@@ -4,9 +4,8 @@ package truth
 // said.
 var (
 	nonASCIIALPN = reason{either, "JA4 with a protocol name that is no ASCII",
-		"The first protocol name that the client offers is the octets ba ad (the capture was changed to have such a name). The published text of JA4 asks for the first and the last character of the name's " +
-			"hexadecimal form where either octet is not alphanumeric in ASCII: `bd`. The expected output of FoxIO's own tests has `99`, as an earlier version of that text had. The sensor goes by the " +
-			"published text, as do the implementations that were written from it."}
+		"The first protocol name that the client offers is the octets ba ad. Where the first or the last octet of it is not alphanumeric, the published text of JA4 (JA4.md, ALPN extension value) asks for the " +
+			"first and the last character of its hexadecimal form: `bd`. FoxIO's own tool writes `99`, as the expected output of its tests shows. The sensor goes by the published text, as s2n-tls does."}
 	unicodeName = reason{either, "Names beyond ASCII",
 		"RFC 4514 lets both stand: the letters, as the sensor writes them, and their octets in hexadecimal, as openssl does when it is asked for the older RFC 2253."}
 	bothHellos = reason{either, "A fingerprint for each ClientHello",
@@ -26,7 +25,7 @@ var (
 	otherPorts = reason{either, "DNS on ports that were fuzzed",
 		"The port 53 of these messages was overwritten at random. The sensor looks for DNS on ports 53, 5353 and 5355."}
 	fuzzedLength = reason{either, "DNS in datagrams that contradict themselves",
-		"The UDP length was overwritten at random. The sensor goes by the IP total length, in which these are no messages or are cut; tshark reads what the UDP length leaves."}
+		"The UDP length was overwritten at random, and contradicts the IP total length. The sensor counts such a packet as malformed and reads nothing in it; tshark reads on as far as it comes."}
 	bodies = reason{truthErrs, "A response whose body has no end",
 		"tshark tells of a response when it has its whole body: not at all where the connection or the capture ends before. The sensor counts it by its head, which was recorded. (Told not to wait for bodies, " +
 			"tshark counts the same.)"}
