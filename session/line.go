@@ -31,7 +31,8 @@ type line struct {
 	since  int64 // when the present phase began
 	last   int64 // the latest payload of it
 	first  int64 // the first payload; 0 none
-	reqEnd int64 // position behind the request
+	asked  int64 // the latest payload of the request
+	reqEnd int64 // position behind it
 
 	sums    Phases
 	broken  bool // part of the present request came again
@@ -109,7 +110,7 @@ func (l *line) tlsEnds(at int64) {
 // data and ends at a position.
 func (l *line) early(end int64) {
 	l.enter(inRequest, l.since)
-	l.broken, l.reqEnd, l.overlap = false, end, true
+	l.broken, l.reqEnd, l.asked, l.overlap = false, end, l.since, true
 }
 
 // payload takes payload of no phase of its own: of the handshake.
@@ -130,7 +131,8 @@ func (l *line) request(g *tcp.Segment) {
 		l.enter(inRequest, g.Time)
 		l.broken, l.reqEnd = false, 0
 	}
-	l.last = max(l.last, g.Time)
+	l.payload(g.Time)
+	l.asked = max(l.asked, g.Time)
 	l.reqEnd = max(l.reqEnd, g.End)
 }
 
@@ -143,7 +145,7 @@ func (l *line) response(g *tcp.Segment, half int64) {
 	}
 	switch l.phase {
 	case inRequest:
-		l.enter(inRequest, l.last)
+		l.enter(inRequest, l.asked)
 		l.waited(g.Time, half, g.Acked >= l.reqEnd && !g.Late() && !l.broken)
 	case inTransfer, inClientIdle: // more of it; nothing was asked yet
 	case inNothing:
@@ -200,6 +202,9 @@ func (l *line) phases(f *Frame) Phases {
 	}
 	before := max(l.first-f.Start, 0) // up to the first payload
 	x := *l
+	if x.phase == inRequest {
+		x.last = x.asked
+	}
 	x.enter(inUnknown, x.last)
 	p = x.sums
 	p.Overlap = l.overlap

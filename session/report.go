@@ -37,6 +37,13 @@ func (st *Store) End(n uint32, c *Conn, idle bool, at int64) (more bool) {
 	if s.tls != 0 {
 		x := st.tls.At(s.tls)
 		x.End(idle && c.Both, c.Last)
+		if ok, by, _, _ := c.TCP.Reset(); !ok || s.fin[by] == 0 {
+			for dir := range s.bye {
+				if !ok || by != dir {
+					st.noBye(s, c, dir, x.Client())
+				}
+			}
+		}
 		st.noTicket(s, c, x.Client())
 		more = s.flags&tlsTold == 0
 	}

@@ -34,12 +34,14 @@ type Session struct {
 	quic    uint32
 	dtls    uint32
 
-	acked  int64       // what the first payload acknowledged of the other direction: it goes on there
-	fin    [2]int64    // position behind a direction's FIN; 0 none
-	again  span        // octets of the client that came again
-	filled span        // octets of the server that filled a hole
-	ticket tcp.Segment // a segment of the server that may be a session ticket, and not the response
-	line   line
+	acked   int64          // what the first payload acknowledged of the other direction: it goes on there
+	fin     [2]int64       // position behind a direction's FIN; 0 none
+	again   span           // octets of the client that came again
+	filled  span           // octets of the server that filled a hole
+	ticket  tcp.Segment    // a segment of the server that may be a session ticket, and not the response
+	bye     [2]tcp.Segment // TLS 1.3: a segment that may be an alert that closes a direction
+	unacked int64          // TLS: how far the client has acknowledged the server
+	line    line
 
 	client   uint8 // direction, of HTTP and DNS
 	dtlsHeld int   // octets taken from the budget
@@ -80,6 +82,7 @@ type flags uint8
 
 const (
 	answered flags = 1 << iota // TLS 1.3: the first response, or what may be a ticket, has come
+	certain                    // Session.ticket is one
 	tlsTold                    // an interval has told of the handshake
 	over                       // the flow has ended
 	cut                        // DTLS: a datagram was not recorded whole
@@ -162,6 +165,10 @@ func (st *Store) closeStreams(s *Session) {
 func (st *Store) read(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, dir int) {
 	if g.Again() {
 		st.repeated(s, c, g, dir)
+	}
+	if s.kind == tlsKind && dir == st.tls.At(s.tls).Client() && g.Acked > s.unacked {
+		s.unacked = g.Acked
+		st.tls.At(s.tls).Acked(g.Time)
 	}
 	for d := range s.streams {
 		if y := st.streams.At(s.streams[d]); !y.Started() { // the SYN-ACK may be recorded late

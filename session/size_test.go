@@ -17,10 +17,10 @@ func TestSizes(t *testing.T) {
 		name      string
 		size, max uintptr
 	}{
-		{"Session", unsafe.Sizeof(Session{}), 304},
+		{"Session", unsafe.Sizeof(Session{}), 416},
 		{"sniff", unsafe.Sizeof(sniff{}), 512},
 		{"stream.Stream", unsafe.Sizeof(stream.Stream{}), 192},
-		{"tlsmeta.Conn", unsafe.Sizeof(tlsmeta.Conn{}), 1448},
+		{"tlsmeta.Conn", unsafe.Sizeof(tlsmeta.Conn{}), 1616},
 		{"httpTalk", unsafe.Sizeof(httpTalk{}), 1376},
 		{"httpmeta.Conn", unsafe.Sizeof(httpmeta.Conn{}), 528},
 		{"dnsTalk", unsafe.Sizeof(dnsTalk{}), 248},

@@ -40,9 +40,10 @@ func (st *Store) openHeadless(s *Session, client int, at int64, starttls string)
 func (st *Store) tlsChunk(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, dir int) {
 	x := st.tls.At(s.tls)
 	half, _ := c.TCP.Half(x.Client())
+	own, _ := c.TCP.Half(dir)
 	done := x.Done()
 	x.Feed(&st.budget, dir, &tlsmeta.Segment{
-		Pos: k.Pos, Data: k.Data, Missing: k.Missing, Time: k.Time, Acked: k.Acked, Una: c.TCP.Una(dir), MSS: c.TCP.MSS(dir),
+		Pos: k.Pos, Data: k.Data, Missing: k.Missing, Time: k.Time, Acked: k.Acked, RTT: own, Una: c.TCP.Una(dir), MSS: c.TCP.MSS(dir),
 		Filled: k.Filled, Since: k.Since, Inferred: g.Inferred,
 	}, half)
 	if x.Done() && !done {
@@ -50,19 +51,22 @@ func (st *Store) tlsChunk(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, 
 		if interleaves(&x.Info) {
 			c.TCP.DoubtTurns(tcp.Encrypted)
 		}
+		if x.Missing {
+			c.TCP.DoubtTurns(tcp.CaptureLoss)
+		}
 		if x.EarlyEnd != 0 && x.Info.EarlyData == tlsmeta.EarlyAccepted && st.quiet(s, 1-x.Client(), x) {
 			c.TCP.Ask(x.EarlyEnd, x.EarlyAt, false)
 			s.line.early(x.EarlyEnd)
 		}
 	}
 	from := x.Data[dir]
-	if from == 0 || k.End() <= from || k.Missing > 0 || from <= k.Pos && x.IsAlert(k.Data) {
+	if from == 0 || k.End() <= from || k.Missing > 0 {
 		s.line.payload(k.Time)
 		return
 	}
 	t := tcp.Segment{Time: k.Time, Pos: max(k.Pos, from), End: k.End(), Acked: k.Acked}
 	t.Before = t.Pos
-	st.tlsTurn(s, c, &t, dir)
+	st.tlsTurn(s, c, k.Data[t.Pos-k.Pos:], &t, dir)
 }
 
 // quiet tells whether a direction has sent no application data yet.
@@ -77,19 +81,20 @@ func (st *Store) behind(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, d
 	if g.End == g.Pos {
 		return
 	}
-	if from == 0 || g.End <= from || x.IsAlert(p.Payload) {
+	if from == 0 || g.End <= from {
 		st.unsettled(s, c, g, dir, x.Client())
 		s.line.payload(g.Time)
 		return
 	}
-	t := *g
+	t, data := *g, p.Payload
 	if t.Pos < from {
+		data = data[min(from-t.Pos, int64(len(data))):]
 		if t.Before == t.Pos {
 			t.Before = from
 		}
 		t.Pos = from
 	}
-	st.tlsTurn(s, c, &t, dir)
+	st.tlsTurn(s, c, data, &t, dir)
 }
 
 // interleaves tells whether what TLS carries may be HTTP/2, whose requests and
@@ -132,23 +137,54 @@ func (st *Store) unsettled(s *Session, c *Conn, g *tcp.Segment, dir, client int)
 	}
 }
 
-// tlsTurn takes application data under TLS.
-func (st *Store) tlsTurn(s *Session, c *Conn, g *tcp.Segment, dir int) {
+// tlsTurn takes application data under TLS: the segment g, of which data was
+// captured.
+func (st *Store) tlsTurn(s *Session, c *Conn, data []byte, g *tcp.Segment, dir int) {
 	x := st.tls.At(s.tls)
 	client := x.Client()
+	if dir != client && !x.Done() {
+		s.line.payload(g.Time)
+		return // behind the server's Finished and before the client's: it answers nothing
+	}
+	st.noBye(s, c, 1-dir, client)
+	st.noBye(s, c, dir, client)
+	if x.IsAlert(data) {
+		s.line.payload(g.Time)
+		if data[0] == 23 && g.Fresh() { // by its length: what follows decides
+			s.bye[dir] = *g
+		}
+		return
+	}
+	st.tlsData(s, c, data, g, dir, client)
+}
+
+// noBye: what is as long as an alert was none, for the other side has spoken, or
+// the same has, before it closed its direction.
+func (st *Store) noBye(s *Session, c *Conn, dir, client int) {
+	g := s.bye[dir]
+	if g.Time == 0 {
+		return
+	}
+	s.bye[dir] = tcp.Segment{}
+	if s.fin[dir] == 0 {
+		st.tlsData(s, c, nil, &g, dir, client)
+	}
+}
+
+func (st *Store) tlsData(s *Session, c *Conn, data []byte, g *tcp.Segment, dir, client int) {
+	x := st.tls.At(s.tls)
 	if dir == client {
 		st.noTicket(s, c, client)
 		st.exchange(s, c, g, dir, client)
 		return
 	}
-	if !x.Done() {
-		s.line.payload(g.Time)
-		return // behind the server's Finished and before the client's: it answers nothing
-	}
 	if s.flags&answered == 0 && c.TCP.Asked() && x.Info.Version >= 0x0304 && g.Fresh() {
-		if st.mayBeTicket(s, c, x, g, dir) {
+		if st.mayBeTicket(s, c, x, data, g, dir) {
 			s.line.payload(g.Time)
 			return
+		}
+		if s.ticket.Time != 0 && s.flags&certain == 0 && g.Time-s.ticket.Time > ticketSlack {
+			c.TCP.DoubtTurns(tcp.Encrypted) // or it was the beginning of the response
 		}
 		s.ticket = tcp.Segment{}
 		s.flags |= answered
@@ -168,23 +204,43 @@ const (
 // instead of the first response: it does not acknowledge the request, or it left
 // when the Finished had arrived; or it is as long as the ticket before it. What
 // follows decides.
-func (st *Store) mayBeTicket(s *Session, c *Conn, x *tlsmeta.Conn, g *tcp.Segment, dir int) bool {
+func (st *Store) mayBeTicket(s *Session, c *Conn, x *tlsmeta.Conn, data []byte, g *tcp.Segment, dir int) bool {
 	n := g.End - g.Pos
 	switch t := &s.ticket; {
 	case s.line.phase == inRequest && g.Acked < s.line.reqEnd:
 		return true
 	case n > maxTicket:
 	case t.Time != 0:
-		return n == t.End-t.Pos && g.Time-t.Time <= ticketSlack
+		if n == t.End-t.Pos && g.Time-t.Time <= ticketSlack {
+			s.flags |= certain
+			return true
+		}
 	default:
 		server, _ := c.TCP.Half(dir)
 		took := g.Time - x.Timing.End - server - server/20
 		if took <= ticketSlack || x.Info.ClientCertificate && took <= certificateTime {
 			*t = *g
+			if twins(data) {
+				s.flags |= certain
+			}
 			return true
 		}
 	}
 	return false
+}
+
+// twins tells whether octets are two or more records of equal length and nothing
+// else, as tickets are that are sent together.
+func twins(b []byte) bool {
+	n := 0
+	for ; len(b) >= 5 && looksLikeTLS(b); n++ {
+		size := 5 + int(b[3])<<8 + int(b[4])
+		if len(b)%size != 0 {
+			return false
+		}
+		b = b[size:]
+	}
+	return n >= 2 && len(b) == 0
 }
 
 // noTicket: nothing has followed what might have been a ticket, so it was the
@@ -274,7 +330,7 @@ func (st *Store) tlsReport(s *Session, c *Conn) *TLS {
 	if h.Perceived = h.Total; t.EndByServer {
 		h.Perceived = tcp.Absent
 		if knowC && atClient > 0 {
-			h.Perceived = h.Total + atClient
+			h.Perceived = t.EndAgain - t.Start + atClient
 		}
 	}
 	if knowC && knowS && atClient > 0 && atServer > 0 && !x.Missing {

@@ -254,6 +254,7 @@ func (c *Conn) Add(st *Store, p *packet.Packet, dir int, o *Opening, alike bool)
 		n++
 	}
 	before, inferred := d.hi, st.inferred(d)
+	skipped := d.skippedTail(p)
 	c.peerHeard = r.una >= r.hi
 	s := d.place(t.Seq)
 	if t.Flags&packet.ACK != 0 {
@@ -283,7 +284,7 @@ func (c *Conn) Add(st *Store, p *packet.Packet, dir int, o *Opening, alike bool)
 	case s > d.hi && s-d.hi <= c.reach(d, r):
 		c.passOver(st, d, p, s) // an ACK alone tells how far its sender has come
 	}
-	g = Segment{Time: p.Time, Pos: s, End: s + int64(p.PayloadLen), Before: before, Acked: r.una, Inferred: st.inferred(d) > inferred}
+	g = Segment{Time: p.Time, Pos: s, End: s + int64(p.PayloadLen), Before: before, Acked: r.una, Inferred: skipped || st.inferred(d) > inferred}
 	if t.Flags&packet.SYN != 0 {
 		g.Pos, g.End = g.Pos+1, g.End+1 // Fast Open
 	}

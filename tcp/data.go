@@ -177,6 +177,15 @@ func (c *Conn) inferred(st *Store, d, r *Dir, p *packet.Packet) int {
 // exactly one.
 func (d *Dir) countsIDs(p *packet.Packet) bool { return p.Version == 4 && d.idSteps >= 4 }
 
+// skippedTail tells whether, behind a pause as long as a timer, an identification
+// was left out: what was sent before was lost before the observation point. It
+// takes less for that than inferred, which counts: a direction that has just
+// begun, whose two first identifications follow each other, is enough.
+func (d *Dir) skippedTail(p *packet.Packet) bool {
+	step := int16(p.IPID - d.idHigh)
+	return p.Version == 4 && p.PayloadLen > 0 && d.idSteps >= 1 && step >= 2 && step <= 4 && p.Time-d.seenAt >= minTimerGap
+}
+
 // sharedIDs is where the count of exact steps is set to when a gap shows that
 // other connections of the host draw from the same counter.
 const sharedIDs = -4

@@ -251,6 +251,9 @@ func (c *Conn) response(st *Store, r *Response, client int) {
 	if u.flags&requestLost != 0 {
 		r.Reasons |= RequestLost
 	}
+	if u.flags&requestMissed != 0 {
+		r.Reasons |= CaptureLoss
+	}
 	if u.flags&responseLost != 0 {
 		r.Reasons |= ResponseLost
 	}

@@ -68,6 +68,7 @@ const (
 	requestLost turnFlags = 1 << iota // part of a request was repeated
 	responseLost
 	earlyResponse
+	requestMissed
 	noBase
 )
 
@@ -101,6 +102,8 @@ func (c *Conn) Answer(st *Store, g *Segment, client int) {
 	switch {
 	case g.Acked < u.reqEnd:
 		u.flags |= earlyResponse
+	case g.Acked > u.reqEnd+1:
+		u.flags |= requestMissed // its end was not recorded; one more is a FIN
 	case g.Late():
 		u.flags |= responseLost
 	case u.again:

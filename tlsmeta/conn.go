@@ -13,6 +13,7 @@ type Segment struct {
 	Missing  int64  // so many octets from Pos on were not recorded; Data is empty then
 	Time     int64  // of the packet that completed the octets in order
 	Acked    int64  // octets of the other direction that had been acknowledged with them
+	RTT      int64  // least round trip between the observation point and the sender, ns; 0 unknown
 	Una      int64  // octets of this direction that the other side had acknowledged by then
 	MSS      int64  // largest segment of this direction
 	Filled   bool   // the packet filled a hole …
@@ -41,13 +42,15 @@ type Conn struct {
 	// are end and time of the last one.
 	Early, EarlyEnd, EarlyAt int64
 
-	client   uint8
-	active   uint8 // direction of the present flight
-	inferred bool  // see Segment; of the latest
-	headless bool  // the ClientHello was not recorded
-	gone     bool  // the client has sent its FIN
-	stage    stage
-	dirs     [2]direction
+	client        uint8
+	active        uint8 // direction of the present flight
+	inferred      bool  // see Segment; of the latest
+	filled, since int64 // record time of the latest segment if it filled a hole, and since when that was open
+	acks          ring  // when the client acknowledged more of the server
+	headless      bool  // the ClientHello was not recorded
+	gone          bool  // the client has sent its FIN
+	stage         stage
+	dirs          [2]direction
 
 	srv         server13
 	cf          client13
@@ -203,7 +206,7 @@ func (c *Conn) clientHello(b []byte, cut bool, end stamp) {
 	d := &c.dirs[c.client]
 	t := &c.Timing
 	if c.stage == stageClientHello {
-		t.Start, t.StartInferred = d.helloAt, c.inferred
+		t.Start, t.StartInferred = d.helloAt, c.inferred || c.late()
 	}
 	var h ClientHello
 	if !cut {
@@ -321,7 +324,8 @@ func (c *Conn) finished(fromClient bool, r *record) {
 // completed ends the handshake.
 func (c *Conn) completed(end stamp, byServer bool) {
 	c.Timing.End, c.Timing.EndByServer = end.at, byServer
-	c.Timing.EndInferred = c.inferred
+	c.Timing.EndInferred = c.inferred || c.late()
+	c.Timing.EndAgain = end.at
 	c.Info.Outcome = Completed
 	c.stage = stageDone
 }

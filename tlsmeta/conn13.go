@@ -109,6 +109,10 @@ func (c *Conn) client13(r *record) {
 		return
 	}
 	s := &c.srv
+	if f.records > 0 && f.last.at != 0 && r.first.at-f.last.at > maxBurst && c.guessFinished() {
+		c.behind(true, r) // it came so much later that it is no part of the flight
+		return
+	}
 	f.records++
 	goesOn := f.goesOn
 	f.goesOn = r.n == s.encrypted(maxPlaintext)
@@ -125,14 +129,15 @@ func (c *Conn) client13(r *record) {
 		if r.n != s.encrypted(emptyCertificate) {
 			f.larger++
 		}
-		if f.last.at == 0 || r.first.at == f.last.at {
-			f.last = r.end // one burst
-		}
+		f.last = r.end
 		if f.records >= maxSecondFlight {
 			c.guessFinished()
 		}
 	}
 }
+
+// maxBurst is how far apart, ns, records of the client's second flight may come.
+const maxBurst = 5e6
 
 // maxSecondFlight is how many records of the client's second flight are looked
 // at for a Finished.

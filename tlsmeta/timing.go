@@ -8,6 +8,7 @@ type Timing struct {
 	Start       int64 // record time of the ClientHello's first octet, ns; 0 not known
 	End         int64 // of the last octet of the Finished that completes the handshake; 0 not known
 	EndByServer bool
+	EndAgain    int64 // of the latest copy of it that the other side needed: what it perceives begins there
 	Legs        [maxLegs]Leg
 	NumLegs     int
 
@@ -73,7 +74,10 @@ const initialWindow = 9
 // ACK came, is the network's.
 func (c *Conn) pace(dir int, s *Segment) {
 	f := &c.dirs[dir].flight
-	c.inferred = s.Inferred
+	c.inferred, c.filled = s.Inferred, 0
+	if s.Filled {
+		c.filled, c.since = s.Time, s.Since
+	}
 	if int(c.active) != dir {
 		if c.dirs[1-dir].flight.eff == 0 || c.stage >= stageDone {
 			return
@@ -82,15 +86,19 @@ func (c *Conn) pace(dir int, s *Segment) {
 			return // sent for the sake of old middleboxes (RFC 8446 appendix D.4) before what it stands for
 		}
 		c.beginFlight(dir, stamp{s.Pos, s.Time, s.Acked})
-		if s.Filled {
+		if s.Filled && dir != int(c.client) {
 			c.dirs[dir].flight.gap = max(s.Time-s.Since, 0)
 		}
 	} else if f.last != 0 && f.eff == 0 && c.srv.finished.at == 0 {
-		switch full := s.Una > f.una && f.hi-f.una >= initialWindow*max(s.MSS, 1); {
+		switch {
+		case s.Inferred:
+			f.gap += max(s.Time-f.last, 0)
+		case f.hi-f.lo >= initialWindow*max(s.MSS, 1) && c.acks.n > 0 && c.acks.opened(f.last, s) > 0:
+			f.gap += c.acks.opened(f.last, s)
+		case f.hi-f.una >= initialWindow*max(s.MSS, 1) && c.acks.n == 0 && s.Una > f.una: // it was not told when
+			f.gap += max(s.Time-f.last, 0)
 		case s.Filled:
 			f.gap += max(s.Time-max(s.Since, f.last), 0)
-		case s.Inferred, full:
-			f.gap += max(s.Time-f.last, 0)
 		}
 	}
 	f.hi = max(f.hi, s.Pos+int64(len(s.Data)))
@@ -103,8 +111,61 @@ func (c *Conn) beginFlight(dir int, first stamp) {
 	c.dirs[dir].flight = flight{lo: first.pos, from: from}
 	c.active = uint8(dir)
 	if dir == int(c.client) && from != 0 {
-		c.Timing.leg(Leg{From: from, To: first.at})
+		to := first.at
+		if to == c.filled {
+			to = c.since // it came that late because it was lost
+		}
+		c.between(from, to)
+		c.Timing.leg(Leg{From: from, To: to})
 	}
+}
+
+// between sees to it that an answer does not come long before what it answers:
+// then that was not recorded when it was sent.
+func (c *Conn) between(from, to int64) {
+	if to < from-maxSkew {
+		c.Missing = true
+	}
+}
+
+// maxSkew is how much later than the other a mirror may deliver one direction, ns.
+const maxSkew = 10e6
+
+// late tells whether the latest segment filled a hole that was open for longer
+// than reordering takes: the original was lost before the observation point.
+func (c *Conn) late() bool { return c.filled != 0 && c.filled-c.since > reorderLag }
+
+const reorderLag = 3e6 // ns
+
+// ring keeps when acknowledgments were recorded.
+type ring struct {
+	at [16]int64
+	n  int
+}
+
+// Acked tells that the client has acknowledged more of the server, at a record
+// time: without it, only Segment.Una tells of that.
+func (c *Conn) Acked(at int64) {
+	if c.stage < stageDone {
+		c.acks.at[c.acks.n%len(c.acks.at)] = at
+		c.acks.n++
+	}
+}
+
+// opened tells how much of the time between two segments of a sender, the
+// record time last and s, it can have waited for an acknowledgment to open its
+// window: one that reached it behind the first and in front of the second.
+func (r *ring) opened(last int64, s *Segment) int64 {
+	first := int64(0)
+	for _, at := range r.at[:min(r.n, len(r.at))] {
+		if at > last-s.RTT && at <= s.Time-s.RTT*9/10 && (first == 0 || at < first) {
+			first = at
+		}
+	}
+	if first == 0 || s.RTT == 0 {
+		return 0
+	}
+	return max(min(first+s.RTT, s.Time)-last, 0)
 }
 
 // endFlight ends the flight of a direction.
@@ -115,6 +176,7 @@ func (c *Conn) endFlight(dir int, end stamp) {
 	f := &c.dirs[dir].flight
 	f.hi, f.eff = end.pos, max(end.at, f.again)
 	if dir != int(c.client) && f.from != 0 {
+		c.between(f.from, end.at)
 		c.Timing.leg(Leg{Server: true, From: f.from, To: end.at, Gap: f.gap})
 	}
 }
@@ -123,6 +185,9 @@ func (c *Conn) endFlight(dir int, end stamp) {
 // acknowledged, came once more: what answers them is timed from here.
 func (c *Conn) Again(dir int, lo, hi, at int64) {
 	f := &c.dirs[dir].flight
+	if c.stage == stageDone && c.Timing.EndByServer == (dir != int(c.client)) && lo < f.hi && hi >= f.hi {
+		c.Timing.EndAgain = max(c.Timing.EndAgain, at)
+	}
 	if c.stage >= stageDone || int(c.active) != dir || hi <= f.lo || f.eff != 0 && lo >= f.hi {
 		return
 	}

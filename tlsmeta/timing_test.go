@@ -108,7 +108,7 @@ func TestTimingShares(t *testing.T) {
 		{"1.2: a hole in the server's last flight", []step{
 			{data: ch12}, {dir: 1, at: 25 * ms, data: join(hello12, done12)}, {at: 34 * ms, data: join(hand(cke), ccs, fin12)},
 			{dir: 1, at: 58 * ms, data: hand(ticket12)}, {dir: 1, at: 300 * ms, data: join(ccs, fin12), filled: true},
-		}, 0, 300 * ms, 3 * ms, 9 * ms, false, false},
+		}, 0, 300 * ms, 3 * ms, 9 * ms, false, true},
 		{"faster than the network can be: no time at all", []step{
 			{data: ch13}, {dir: 1, at: 15 * ms, data: server}, {at: 20 * ms, data: fin13},
 		}, 0, 20 * ms, 0, 0, false, false},
