@@ -20,9 +20,13 @@ func TestMissed(t *testing.T) {
 		if !ok || len(fs) == 0 {
 			return
 		}
-		whole := map[pair][]map[string]any{}
+		type place struct {
+			pair
+			point string
+		}
+		whole := map[place][]map[string]any{}
 		for _, c := range replay(t, writeAs(t, link, fs)).connections {
-			p := pairOf(c.Client, c.Server)
+			p := place{pairOf(c.Client, c.Server), c.ObservationPoint.Name}
 			whole[p] = append(whole[p], decode(t, c.line))
 		}
 		for _, nth := range []int{7, 11} {
@@ -35,7 +39,7 @@ func TestMissed(t *testing.T) {
 				if err := json.Unmarshal(c.line, &r); err != nil {
 					t.Fatal(err)
 				}
-				p := pairOf(c.Client, c.Server)
+				p := place{pairOf(c.Client, c.Server), c.ObservationPoint.Name}
 				if c.Protocol != "tcp" || r.Capture.Missed.Client+r.Capture.Missed.Server == 0 || len(whole[p]) != 1 {
 					continue // what was lost behind the last packet cannot be told
 				}
@@ -47,7 +51,7 @@ func TestMissed(t *testing.T) {
 						s.compare(group, untimed(cut[group]), untimed(whole[p][0][group]))
 					}
 				}
-				accepted(t, "missed", name, fmt.Sprintf("%d %s", nth, p), s.faults == nil, func() string { return strings.Join(s.faults, "\n") })
+				accepted(t, "missed", name, fmt.Sprintf("%d %s", nth, p.pair), s.faults == nil, func() string { return strings.Join(s.faults, "\n") })
 			}
 		}
 	})
