@@ -333,9 +333,12 @@ func (st *Store) tlsReport(s *Session, c *Conn) *TLS {
 			h.Perceived = t.EndAgain - t.Start + atClient
 		}
 	}
-	if knowC && knowS && atClient > 0 && atServer > 0 && !x.Missing {
+	switch {
+	case t.Hidden:
+		h.Reasons |= tcp.LostBeforeOP
+	case knowC && knowS && atClient > 0 && atServer > 0 && !x.Missing:
 		h.Network, h.Client, h.Server = t.Shares(atClient, atServer)
-	} else if h.State == tcp.Measured {
+	case h.State == tcp.Measured:
 		h.Reasons |= tcp.Midstream
 	}
 	return r

@@ -173,6 +173,7 @@ func (c *Conn) secondFlight(r *record) bool {
 		c.Data[server] = end.pos
 	}
 	c.beginFlight(int(c.client), first)
+	c.Timing.Hidden = c.Timing.Hidden || c.inferred
 	f.started = true
 	return true
 }

@@ -16,7 +16,10 @@ type Timing struct {
 	// padded. StartInferred and EndInferred say that the hello or the Finished
 	// are repeats whose original was lost before the observation point.
 	Ambiguous, StartInferred, EndInferred bool
-	FalseStart                            bool // the client sent data before the server's Finished (RFC 7918)
+	// Hidden says that the beginning of an answer is a repeat whose original was
+	// lost before the observation point: when it left is not known.
+	Hidden     bool
+	FalseStart bool // the client sent data before the server's Finished (RFC 7918)
 }
 
 // Leg is what one side needed to answer.
@@ -86,6 +89,7 @@ func (c *Conn) pace(dir int, s *Segment) {
 			return // sent for the sake of old middleboxes (RFC 8446 appendix D.4) before what it stands for
 		}
 		c.beginFlight(dir, stamp{s.Pos, s.Time, s.Acked})
+		c.Timing.Hidden = c.Timing.Hidden || s.Inferred
 		if s.Filled && dir != int(c.client) {
 			c.dirs[dir].flight.gap = max(s.Time-s.Since, 0)
 		}
