@@ -85,7 +85,11 @@ func (t *Table) endTalk(f *Flow, release int64, reason EndReason) bool {
 	c := t.conn(f)
 	c.RecordsBoth = c.Both || t.learned.recordsBoth(pairOf(f))
 	c.Last = f.last
-	more := t.sessions.End(f.session, &c, reason == EndIdleTimeout, min(release, t.now))
+	at := release
+	if reason != EndIdleTimeout {
+		at = min(release, t.now)
+	}
+	more := t.sessions.End(f.session, &c, reason == EndIdleTimeout, at)
 	t.learn(f)
 	return more
 }

@@ -113,8 +113,20 @@ func (l *line) early(end int64) {
 	l.broken, l.reqEnd, l.asked, l.overlap = false, end, l.since, true
 }
 
-// payload takes payload of no phase of its own: of the handshake.
-func (l *line) payload(at int64) { l.last = max(l.last, at) }
+// blind: the TLS handshake cannot be followed to its end.
+func (l *line) blind() {
+	if l.phase == inTLS {
+		l.phase = inUnknown
+	}
+}
+
+// payload takes payload of no phase of its own: of the handshake, or an alert
+// behind it.
+func (l *line) payload(at int64) {
+	if l.phase != inTransfer && l.phase != inRequest {
+		l.last = max(l.last, at)
+	}
+}
 
 // request takes payload of the client.
 func (l *line) request(g *tcp.Segment) {
@@ -131,7 +143,7 @@ func (l *line) request(g *tcp.Segment) {
 		l.enter(inRequest, g.Time)
 		l.broken, l.reqEnd = false, 0
 	}
-	l.payload(g.Time)
+	l.last = max(l.last, g.Time)
 	l.asked = max(l.asked, g.Time)
 	l.reqEnd = max(l.reqEnd, g.End)
 }
@@ -139,14 +151,14 @@ func (l *line) request(g *tcp.Segment) {
 // response takes payload of the server. half is the round trip between the
 // observation point and the server, ns; 0 unknown.
 func (l *line) response(g *tcp.Segment, half int64) {
-	if !g.Fresh() {
+	if !g.Fresh() && (l.phase != inRequest || g.Acked < l.reqEnd) {
 		l.payload(g.Time)
-		return
+		return // a repeat
 	}
 	switch l.phase {
 	case inRequest:
 		l.enter(inRequest, l.asked)
-		l.waited(g.Time, half, g.Acked >= l.reqEnd && !g.Late() && !l.broken)
+		l.waited(g.Time, half, g.Fresh() && g.Acked >= l.reqEnd && !g.Late() && !l.broken)
 	case inTransfer, inClientIdle: // more of it; nothing was asked yet
 	case inNothing:
 		l.enter(inTransfer, g.Time)
@@ -154,7 +166,7 @@ func (l *line) response(g *tcp.Segment, half int64) {
 	default:
 		l.enter(inTransfer, g.Time)
 	}
-	l.payload(g.Time)
+	l.last = max(l.last, g.Time)
 }
 
 // waited divides the time since the request's end between server and network,

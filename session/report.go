@@ -63,11 +63,21 @@ func (st *Store) End(n uint32, c *Conn, idle bool, at int64) (more bool) {
 	return more
 }
 
+// maxMissed bounds what is told as missed at the end of a stream: an ACK may be
+// anything.
+const maxMissed = 1 << 30
+
 // giveUp hands on what has waited for octets that will not come any more.
 func (st *Store) giveUp(s *Session, c *Conn, at int64) {
 	for dir := range s.streams {
-		if s.streams[dir] != 0 {
-			st.streams.At(s.streams[dir]).GiveUp(at)
+		if s.streams[dir] == 0 {
+			continue
+		}
+		x := st.streams.At(s.streams[dir])
+		x.GiveUp(at)
+		st.drain(s, c, &tcp.Segment{Time: at}, dir)
+		if una := c.TCP.Una(dir); s.streams[dir] != 0 && x.Started() && una > x.Position()+1 { // one more is a FIN
+			x.Miss(min(una, x.Position()+maxMissed), at)
 			st.drain(s, c, &tcp.Segment{Time: at}, dir)
 		}
 	}
@@ -100,7 +110,7 @@ func (st *Store) Interval(n uint32, c *Conn) (r Report) {
 	}
 	s := st.sessions.At(n)
 	r = st.told(s, c, false, true)
-	if s.tls != 0 && s.flags&tlsTold == 0 && st.tls.At(s.tls).Info.Outcome != tlsmeta.OutcomeNone {
+	if s.tls != 0 && s.flags&tlsTold == 0 && st.tls.At(s.tls).Info.Outcome != tlsmeta.OutcomeNone && (s.kind != blindTLS || s.flags&over != 0) {
 		s.flags |= tlsTold
 		r.TLS = st.tlsReport(s, c)
 	}

@@ -40,6 +40,8 @@ type Session struct {
 	filled  span           // octets of the server that filled a hole
 	ticket  tcp.Segment    // a segment of the server that may be a session ticket, and not the response
 	bye     [2]tcp.Segment // TLS 1.3: a segment that may be an alert that closes a direction
+	burst   int64          // TLS 1.3: record time of the latest segment of a ticket
+	early   int64          // record time of a first response that may have been a ticket; 0 none
 	unacked int64          // TLS: how far the client has acknowledged the server
 	line    line
 

@@ -17,7 +17,7 @@ func TestSizes(t *testing.T) {
 		name      string
 		size, max uintptr
 	}{
-		{"Session", unsafe.Sizeof(Session{}), 416},
+		{"Session", unsafe.Sizeof(Session{}), 432},
 		{"sniff", unsafe.Sizeof(sniff{}), 512},
 		{"stream.Stream", unsafe.Sizeof(stream.Stream{}), 192},
 		{"tlsmeta.Conn", unsafe.Sizeof(tlsmeta.Conn{}), 1616},

@@ -113,6 +113,7 @@ func (st *Store) openBlind(s *Session, c *Conn, dir int) {
 		st.tls.At(s.tls).Init(max(c.Client, 0))
 	}
 	st.tls.At(s.tls).End(false, 0)
+	s.line.blind()
 	c.TCP.DoubtTurns(tcp.Encrypted)
 }
 
@@ -146,6 +147,10 @@ func (st *Store) tlsTurn(s *Session, c *Conn, data []byte, g *tcp.Segment, dir i
 		s.line.payload(g.Time)
 		return // behind the server's Finished and before the client's: it answers nothing
 	}
+	if looksLikeTLS(data) && data[0] != 23 && data[0] != 21 { // renegotiation, up to TLS 1.2
+		s.line.payload(g.Time)
+		return
+	}
 	st.noBye(s, c, 1-dir, client)
 	st.noBye(s, c, dir, client)
 	if x.IsAlert(data) {
@@ -168,89 +173,6 @@ func (st *Store) noBye(s *Session, c *Conn, dir, client int) {
 	s.bye[dir] = tcp.Segment{}
 	if s.fin[dir] == 0 {
 		st.tlsData(s, c, nil, &g, dir, client)
-	}
-}
-
-func (st *Store) tlsData(s *Session, c *Conn, data []byte, g *tcp.Segment, dir, client int) {
-	x := st.tls.At(s.tls)
-	if dir == client {
-		st.noTicket(s, c, client)
-		st.exchange(s, c, g, dir, client)
-		return
-	}
-	if s.flags&answered == 0 && c.TCP.Asked() && x.Info.Version >= 0x0304 && g.Fresh() {
-		if st.mayBeTicket(s, c, x, data, g, dir) {
-			s.line.payload(g.Time)
-			return
-		}
-		if s.ticket.Time != 0 && s.flags&certain == 0 && g.Time-s.ticket.Time > ticketSlack {
-			c.TCP.DoubtTurns(tcp.Encrypted) // or it was the beginning of the response
-		}
-		s.ticket = tcp.Segment{}
-		s.flags |= answered
-	}
-	st.exchange(s, c, g, dir, client)
-}
-
-// Session tickets are small. They are sent when the client's Finished has
-// arrived and is verified, before a request is looked at.
-const (
-	maxTicket       = 1200 // octets of a segment with a ticket
-	ticketSlack     = 2e6  // ns to make it
-	certificateTime = 10e6 // ns to verify a client's certificate before
-)
-
-// mayBeTicket tells whether a segment of the server may be a session ticket
-// instead of the first response: it does not acknowledge the request, or it left
-// when the Finished had arrived; or it is as long as the ticket before it. What
-// follows decides.
-func (st *Store) mayBeTicket(s *Session, c *Conn, x *tlsmeta.Conn, data []byte, g *tcp.Segment, dir int) bool {
-	n := g.End - g.Pos
-	switch t := &s.ticket; {
-	case s.line.phase == inRequest && g.Acked < s.line.reqEnd:
-		return true
-	case n > maxTicket:
-	case t.Time != 0:
-		if n == t.End-t.Pos && g.Time-t.Time <= ticketSlack {
-			s.flags |= certain
-			return true
-		}
-	default:
-		server, _ := c.TCP.Half(dir)
-		took := g.Time - x.Timing.End - server - server/20
-		if took <= ticketSlack || x.Info.ClientCertificate && took <= certificateTime {
-			*t = *g
-			if twins(data) {
-				s.flags |= certain
-			}
-			return true
-		}
-	}
-	return false
-}
-
-// twins tells whether octets are two or more records of equal length and nothing
-// else, as tickets are that are sent together.
-func twins(b []byte) bool {
-	n := 0
-	for ; len(b) >= 5 && looksLikeTLS(b); n++ {
-		size := 5 + int(b[3])<<8 + int(b[4])
-		if len(b)%size != 0 {
-			return false
-		}
-		b = b[size:]
-	}
-	return n >= 2 && len(b) == 0
-}
-
-// noTicket: nothing has followed what might have been a ticket, so it was the
-// response.
-func (st *Store) noTicket(s *Session, c *Conn, client int) {
-	if s.ticket.Time != 0 {
-		g := s.ticket
-		s.ticket = tcp.Segment{}
-		s.flags |= answered
-		st.exchange(s, c, &g, 1-client, client)
 	}
 }
 

@@ -12,6 +12,7 @@ func (c *Conn) acked(st *Store, p *packet.Packet, dir int) {
 		// Nothing of this direction was recorded: its numbers begin here.
 		d.hi, d.lo, d.una = firstPos|int64(t.Ack), firstPos|int64(t.Ack), firstPos|int64(t.Ack)
 		d.has |= hasUna
+		d.ack0 = d.una
 		return
 	}
 	ack := unwrap(d.hi, t.Ack)
@@ -24,6 +25,7 @@ func (c *Conn) acked(st *Store, p *packet.Packet, dir int) {
 		}
 		d.una = min(d.lo, ack)
 		d.has |= hasUna
+		d.ack0 = ack
 	}
 	if t.Flags&packet.SYN != 0 && d.has&sentSYN != 0 && t.Ack == d.isn+1 && ack < d.hi && d.packets == 1 {
 		// Fast Open data was not taken (RFC 7413 section 4.2): what comes again is its first sending.

@@ -9,6 +9,7 @@ type Dir struct {
 	first       int64 // position of the first packet recorded
 	recorded    int64 // end of the highest position recorded
 	una         int64 // highest cumulative ACK recorded from the receiver
+	ack0        int64 // the first one
 	gapsBefore  int64 // octets of space passed before a gap that began a new count
 	seenAt      int64 // record time of the latest packet
 	firstAt     int64 // … of the first

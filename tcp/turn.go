@@ -198,9 +198,9 @@ func (c *Conn) Start(dir int) (pos int64, ok bool) {
 	case d.has&hasUna == 0:
 		return d.lo, true
 	case d.has&hasSeq == 0:
-		return d.una, true
+		return d.ack0, true
 	}
-	return min(d.lo, d.una), true
+	return min(d.lo, d.ack0), true
 }
 
 // Una is how far the other side has acknowledged a direction.
