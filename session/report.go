@@ -36,6 +36,7 @@ func (st *Store) End(n uint32, c *Conn, idle bool, at int64) (more bool) {
 	st.giveUp(s, c, c.Last)
 	if s.tls != 0 {
 		x := st.tls.At(s.tls)
+		more = s.flags&tlsTold == 0 || s.ticket.Time != 0 || s.bye[0].Time != 0 || s.bye[1].Time != 0
 		x.End(idle && c.Both, c.Last)
 		if ok, by, _, _ := c.TCP.Reset(); !ok || s.fin[by] == 0 {
 			for dir := range s.bye {
@@ -45,7 +46,6 @@ func (st *Store) End(n uint32, c *Conn, idle bool, at int64) (more bool) {
 			}
 		}
 		st.noTicket(s, c, x.Client())
-		more = s.flags&tlsTold == 0
 	}
 	if s.dtls != 0 {
 		more = s.flags&tlsTold == 0
@@ -110,7 +110,8 @@ func (st *Store) Interval(n uint32, c *Conn) (r Report) {
 	}
 	s := st.sessions.At(n)
 	r = st.told(s, c, false, true)
-	if s.tls != 0 && s.flags&tlsTold == 0 && st.tls.At(s.tls).Info.Outcome != tlsmeta.OutcomeNone && (s.kind != blindTLS || s.flags&over != 0) {
+	if s.tls != 0 && s.flags&tlsTold == 0 && st.tls.At(s.tls).Info.Outcome != tlsmeta.OutcomeNone &&
+		(s.flags&over != 0 || s.kind == tlsKind && st.tls.At(s.tls).Over()) { // not while the server may take it back
 		s.flags |= tlsTold
 		r.TLS = st.tlsReport(s, c)
 	}

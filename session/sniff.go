@@ -14,11 +14,15 @@ type sniff struct {
 	n       [2]uint8
 	first   [2]stream.Chunk // of head: its position and times
 	prelude tlsmeta.Prelude
+	missed  uint8
 	names   string // of the preludes that have passed
 }
 
 // headLen is how many octets tell every protocol that is known.
 const headLen = 32
+
+// maxMisses bounds how often octets may be missing before the protocol is told.
+const maxMisses = 4
 
 // maxHops bounds how many preludes may follow each other, as PROXY, CONNECT and
 // STARTTLS can.
@@ -28,13 +32,16 @@ const maxHops = 4
 func (st *Store) sniffed(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, dir int) {
 	x := st.sniffs.At(s.sniff)
 	if k.Missing > 0 {
-		s.kind = plain
+		if x.missed++; k.Cut || s.kind == prelude || x.missed > maxMisses {
+			s.kind = plain
+		}
+		x.n[dir] = 0 // the other direction may tell it yet, or what comes next
 		why := tcp.CaptureLoss
 		if k.Cut {
 			why = tcp.Truncated
 		}
 		c.TCP.DoubtTurns(why) // it may have been a handshake
-		if x.names != "" {
+		if x.names != "" && s.kind == plain {
 			st.openBlind(s, c, dir)
 		}
 		return

@@ -147,6 +147,9 @@ func (c *Conn) long(p *packet, budget *pool.Budget) {
 	case handshake:
 		if role, ok := c.roleOf(p.dir); ok && role == client {
 			c.times.handshake = p.at
+			if i.ClientShort != 0 && p.at-i.ClientShort <= reorderLag && i.ClientFinished != 0 {
+				i.ClientFinished = p.at // overtaken on the way here
+			}
 			c.answered(p.at, notRead)
 		}
 	case unknownKind:
@@ -217,6 +220,10 @@ func (c *Conn) retry(p *packet) {
 	i.Retry = true
 	c.setClient(1-p.dir, false)
 }
+
+// reorderLag is how much later, ns, a packet may be recorded than one that left
+// behind it.
+const reorderLag = 3e6
 
 // short takes a packet with a short header. It is always the last of a
 // datagram; behind another packet its connection id must be the same, for what
