@@ -76,6 +76,9 @@ func (st *Store) giveUp(s *Session, c *Conn, at int64) {
 		x := st.streams.At(s.streams[dir])
 		x.GiveUp(at)
 		st.drain(s, c, &tcp.Segment{Time: at}, dir)
+		if s.acked != 0 {
+			x.Start(s.acked) // nothing of the direction was recorded
+		}
 		if una := c.TCP.Una(dir); s.streams[dir] != 0 && x.Started() && una > x.Position()+1 { // one more is a FIN
 			x.Miss(min(una, x.Position()+maxMissed), at)
 			st.drain(s, c, &tcp.Segment{Time: at}, dir)
