@@ -11,9 +11,9 @@ func (h *http2) data(f *half2, n int64) {
 	switch {
 	case e == nil:
 	case f == &h.half[client]:
-		e.RequestBytes += n
+		e.RequestBytes = max(e.RequestBytes+n, 0)
 	default:
-		e.ResponseBytes += n
+		e.ResponseBytes = max(e.ResponseBytes+n, 0) // the frame may have begun before its stream was known
 	}
 }
 
