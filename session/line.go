@@ -78,7 +78,7 @@ func (l *line) enter(p phase, at int64) {
 	}
 	at = max(at, l.since)
 	*l.sum() += at - l.since
-	l.phase, l.since, l.last = p, at, max(l.last, at)
+	l.phase, l.since, l.last = p, at, at
 }
 
 // tls begins the TLS handshake. What was said before is its prelude, or part of
@@ -182,7 +182,7 @@ func (l *line) waited(at, half int64, known bool) {
 		l.sums.Unknown += wait
 	}
 	l.since += wait
-	l.phase = inTransfer
+	l.phase, l.last = inTransfer, l.since
 }
 
 // Frame is what the phases of a connection are put into: its first and last

@@ -204,8 +204,14 @@ func (st *Store) read(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, dir
 	}
 	switch s.kind {
 	case tlsKind:
-		if st.tls.At(s.tls).Lost() {
+		switch x := st.tls.At(s.tls); {
+		case x.Lost():
 			st.openBlind(s, c, dir)
+		case x.Over() && !x.Done():
+			st.openBlind(s, c, dir)
+			if x.Info.Outcome == tlsmeta.NotTLS {
+				s.kind = plain
+			}
 		}
 	case blindTLS:
 		st.blind(s, c, p, g, dir)

@@ -60,7 +60,10 @@ func (st *Store) tlsChunk(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, 
 		}
 	}
 	from := x.Data[dir]
-	if from == 0 || k.End() <= from || k.Missing > 0 {
+	if k.Missing > 0 {
+		return
+	}
+	if from == 0 || k.End() <= from {
 		s.line.payload(k.Time)
 		return
 	}
