@@ -29,7 +29,7 @@ func (c *Conn) request(h *half, hd *head) {
 	e.Broken = e.Broken || h.resumed && c.pipelined
 	e.expect, e.isGRPC = hd.expect, hd.isGRPC
 	e.upgrade = hasToken(hd.upgrade, "h2c")
-	method := c.shared.name(hd.method)
+	method := methodName(hd.method)
 	host, path, port := splitTarget(method, hd.target)
 	if host == nil {
 		host, port = hd.host, "80"
@@ -217,6 +217,8 @@ func (c *Conn) neverSent(e *entry) {
 	}
 }
 
+const maxProtocol = 32 // octets of the name of a protocol that is upgraded to
+
 // switchProtocols follows a 101 (RFC 9110 section 15.2.2).
 func (c *Conn) switchProtocols(h *half, e *entry, upgrade []byte) {
 	name, _, _ := bytes.Cut(upgrade, []byte(","))
@@ -230,7 +232,7 @@ func (c *Conn) switchProtocols(h *half, e *entry, upgrade []byte) {
 	switch {
 	case string(name) == "h2c" && e.upgrade && e.requestDone:
 		c.upgradeHTTP2(h, e)
-	case len(name) == 0 || len(name) > maxMethod:
+	case len(name) == 0 || len(name) > maxProtocol:
 		c.tunnel(h, e, "unknown")
 	default:
 		c.tunnel(h, e, c.shared.name(name))

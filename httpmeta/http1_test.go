@@ -156,7 +156,7 @@ func TestHTTP1(t *testing.T) {
 		{name: "101 without a name", chunks: []chunk{c(get), s("HTTP/1.1 101 Switching\r\n\r\n")},
 			want: "GET h /a [1-1 0-28] → 1.1 101 [2-2 0] upgraded unknown", upgraded: "unknown 28 26"},
 		{name: "method of lower case", chunks: []chunk{c("get /a HTTP/1.1\r\nHost: h\r\n\r\n"), s(ok)},
-			want: "get h /a [1-1 0-28] → 1.1 200 [2-2 0]"},
+			want: "OTHER h /a [1-1 0-28] → 1.1 200 [2-2 0]"},
 		{name: "method too long", chunks: []chunk{c(strings.Repeat("G", 33) + " /a HTTP/1.1\r\nHost: h\r\n\r\n"), s(ok)},
 			want: "? → 1.1 200 [2-2 0]", losses: Losses{Malformed: 1}},
 	} {

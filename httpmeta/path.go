@@ -22,28 +22,54 @@ const (
 //	{date}   a date, with or without time: 2024-01-31, 2024-01-31T10:00:00Z
 //	{ip}     an IPv4 address, or an IPv6 address with two or more colons
 //	{email}  something@host.domain
-//	{token}  20 or more octets of letters, digits, - _ = + ~ that mix letters and digits as no words do; a JWT
+//	{userinfo}  user:password@host, or user@host where a URL has its authority
+//	{token}  16 or more letters and digits that mix as in no words, or whose letters follow each other as in none; a JWT
 //	{long}   any other segment of more than 80 octets
 //
 // A suffix that is a UUID, 8 or more hexadecimal digits, or 5 or more digits is
 // replaced behind - or _: order-{id}. So is the stem of a file name, and
 // hexadecimal parts between its dots: {id}.jpg, app.{hex}.js.
 //
-// Percent-encoding is kept as it is. Path parameters (from ; to the end of the
-// segment) are dropped: they carry session ids. What does not fit into maxPath
-// octets or maxSegments segments is "…", cut between segments.
+// A ? # & or = ends the path: what follows are values, which may hold a slash.
+// Path parameters (from ; to the end of the segment) are dropped: they carry
+// session ids. Percent-encoded characters, however often they are encoded, are
+// the same as plain ones; those that no path needs stay encoded. What does not
+// fit into maxPath octets or maxSegments segments is "…", cut between segments.
 func appendTemplate(dst, path []byte) []byte {
+	if bytes.IndexByte(path, '%') >= 0 {
+		return appendEncoded(dst, path)
+	}
+	return appendSegments(dst, path, false)
+}
+
+// appendEncoded appends the template of a path that is percent-encoded.
+func appendEncoded(dst, path []byte) []byte {
+	var buf [maxDecoded]byte
+	plain, cut := decode(buf[:0], path)
+	return appendSegments(dst, plain, cut)
+}
+
+// appendSegments appends the template of a path. cut says that its last
+// segment is not all there.
+func appendSegments(dst, path []byte, cut bool) []byte {
 	start := len(dst)
+	var last []byte
 	for n := 0; ; n++ {
 		segment, rest, another := bytes.Cut(path, []byte("/"))
 		before := len(dst)
 		if n > 0 {
 			dst = append(dst, '/')
 		}
-		if n > maxSegments {
+		if n > maxSegments || cut && !another {
 			return append(dst, more...)
 		}
-		dst = appendSegment(dst, segment)
+		// A URL in a path has its authority behind "//", or "x:/" where that was
+		// made one slash; a target that is no path may be one.
+		authority := n == 0 || n > 1 && len(last) == 0 || len(last) > 0 && last[len(last)-1] == ':'
+		last = segment
+		segment, ends := cutValues(segment)
+		another = another && !ends
+		dst = appendSegment(dst, segment, authority)
 		room := maxPath
 		if another {
 			room -= len("/" + more)
@@ -62,12 +88,12 @@ func appendTemplate(dst, path []byte) []byte {
 	}
 }
 
-func appendSegment(dst, s []byte) []byte {
-	if i := bytes.IndexByte(s, ';'); i >= 0 {
-		s = s[:i]
-	}
+func appendSegment(dst, s []byte, authority bool) []byte {
 	if len(s) == 0 {
 		return dst
+	}
+	if i := bytes.LastIndexByte(s, '@'); i > 0 && (authority || bytes.IndexByte(s[:i], ':') >= 0) && !isEmail(s) {
+		return append(dst, "{userinfo}"...)
 	}
 	if p := placeholder(s); p != "" {
 		return append(dst, p...)
@@ -203,13 +229,12 @@ func placeholder(s []byte) string {
 	switch {
 	case len(s) == 36 && isUUID(s):
 		return "{uuid}"
-	case t.at+t.other > 0:
-		if isEmail(s) {
-			return "{email}"
-		}
-		return ""
-	case t.digits == 0:
-		return ""
+	case t.at > 0 && isEmail(s):
+		return "{email}"
+	case len(s) >= 32 && s[0] == 'e' && s[1] == 'y' && s[2] == 'J' && letters+t.digits+t.separators+t.dots == len(s):
+		return "{token}"
+	case t.at+t.other > 0, t.digits == 0:
+		return token(s)
 	case letters == 0 && isDate(s):
 		return "{date}"
 	case letters == 0:
@@ -226,14 +251,12 @@ func placeholder(s []byte) string {
 		return "{ip}"
 	case len(s) >= 8 && t.digits+t.hex == len(s), len(s) >= 10 && s[0] == '0' && s[1]|0x20 == 'x' && t.digits+t.hex+1 == len(s):
 		return "{hex}"
-	case len(s) >= 32 && s[0] == 'e' && s[1] == 'y' && s[2] == 'J' && letters+t.digits+t.separators+t.dots == len(s):
-		return "{token}"
-	case len(s) < 20 || letters+t.digits+t.separators != len(s):
-		return ""
-	case t.digits >= 2 && t.lower > 0 && t.upper > 0 && 4*t.changes >= len(s), t.digits >= 3 && t.separators == 0 && t.changes >= 5:
+	case len(s) < minToken || letters+t.digits+t.separators != len(s):
+	case t.digits >= 2 && t.lower > 0 && t.upper > 0 && (2*t.changes >= len(s) || len(s) >= 20 && 4*t.changes >= len(s)),
+		len(s) >= 20 && t.digits >= 3 && t.separators == 0 && t.changes >= 5:
 		return "{token}"
 	}
-	return ""
+	return token(s)
 }
 
 func isUUID(s []byte) bool {
@@ -293,15 +316,10 @@ func isVersion(s []byte) bool {
 	return groups == 2 || groups == 3
 }
 
-// isEmail tells whether s is one @, percent-encoded or not, with a name before
-// and a host with a dot behind it.
+// isEmail tells whether s is one @ with a name before and a host with a dot
+// behind it.
 func isEmail(s []byte) bool {
-	name, host, ok := bytes.Cut(s, []byte("@"))
-	if !ok {
-		if name, host, ok = bytes.Cut(s, []byte("%40")); !ok {
-			return false
-		}
-	}
+	name, host, _ := bytes.Cut(s, []byte("@"))
 	dot := bytes.LastIndexByte(host, '.')
 	return len(name) > 0 && dot > 0 && dot < len(host)-1 && bytes.IndexByte(host, '@') < 0
 }

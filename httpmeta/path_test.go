@@ -1,8 +1,12 @@
 package httpmeta
 
 import (
+	"bytes"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -47,6 +51,7 @@ func TestTemplate(t *testing.T) {
 		{"/t/eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc-DEF_123", "/t/{token}"},
 		{"/t/getCustomerAccountDetails2", "/t/getCustomerAccountDetails2"},
 		{"/t/ten-things-to-do-in-2024-and-after", "/t/ten-things-to-do-in-2024-and-after"},
+		{"/t/AbCdEfGhIjKlMnOpQrSt", "/t/{token}"},
 		{"/t/averyveryverylongwordwithoutanydigits", "/t/averyveryverylongwordwithoutanydigits"},
 		{"/s/order-123456", "/s/order-{id}"},
 		{"/s/order-1234", "/s/order-1234"},
@@ -62,20 +67,23 @@ func TestTemplate(t *testing.T) {
 		{"/pkg.v1.Service/Method", "/pkg.v1.Service/Method"},
 		{"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Check"},
 		{"/p;jsessionid=1234567890/x;v=1", "/p/x"},
-		{"/a%20b/%zz", "/a%20b/%zz"},
+		{"/a%20b/%zz%2", "/a%20b/%zz%2"},
+		{"/%41%2D%7E%62/%C3%bc%0a%7F", "/A-~b/%C3%bc%0a%7F"},
+		{"/%34%32/100%25", "/{id}/100%"},
+		{"/group%2Fproject%2f17", "/group/project/{id}"},
 		{"/a b\x00\x7f", "/a%20b%00%7F"},
 		{"/größe/日本", "/größe/日本"},
 		{"/\xff\xfe/\xc3", "/%FF%FE/%C3"},
 		{"/\u202egnp.exe", "/%E2%80%AEgnp.exe"},
-		{"/" + strings.Repeat("x", maxSegment), "/" + strings.Repeat("x", maxSegment)},
-		{"/" + strings.Repeat("x", maxSegment+1) + "/y", "/{long}/y"},
+		{"/" + word(maxSegment), "/" + word(maxSegment)},
+		{"/" + word(maxSegment+1) + "/y", "/{long}/y"},
 		{"/" + strings.Repeat("x.", 5000), "/{long}"},
 		{"/1/2/3/4/5/6/7/8/9/10/11/12", strings.Repeat("/{id}", 12)},
 		{"/1/2/3/4/5/6/7/8/9/10/11/12/", strings.Repeat("/{id}", 12) + "/…"},
 		{"/1/2/3/4/5/6/7/8/9/10/11/12/13/14", strings.Repeat("/{id}", 12) + "/…"},
-		{"/" + strings.Repeat("x", 70) + "/" + strings.Repeat("y", 56), "/" + strings.Repeat("x", 70) + "/" + strings.Repeat("y", 56)},
-		{"/" + strings.Repeat("x", 70) + "/" + strings.Repeat("y", 57), "/" + strings.Repeat("x", 70) + "/…"},
-		{"/" + strings.Repeat("x", 70) + "/" + strings.Repeat("y", 52) + "/z", "/" + strings.Repeat("x", 70) + "/" + strings.Repeat("y", 52) + "/z"},
+		{"/" + word(70) + "/" + word(56), "/" + word(70) + "/" + word(56)},
+		{"/" + word(70) + "/" + word(57), "/" + word(70) + "/…"},
+		{"/" + word(70) + "/" + word(52) + "/z", "/" + word(70) + "/" + word(52) + "/z"},
 		{"*", "*"},
 	} {
 		got := string(appendTemplate(nil, []byte(tc.path)))
@@ -84,6 +92,156 @@ func TestTemplate(t *testing.T) {
 		}
 		if again := string(appendTemplate(nil, []byte(got))); again != got {
 			t.Errorf("template of the template %q = %q", got, again)
+		}
+	}
+}
+
+// word is n letters that could be a word.
+func word(n int) string { return strings.Repeat("an", n)[:n] }
+
+// TestSecrets: nothing of what may be a secret stays. All of them have one.
+func TestSecrets(t *testing.T) {
+	for _, tc := range []struct{ path, want string }{
+		// Values, plain and encoded.
+		{"/x?token=S3CRET", "/x"},
+		{"/x%3Ftoken=S3CRET", "/x"},
+		{"/x%3ftoken=S3CRET/y", "/x"},
+		{"/x%253Ftoken%253DS3CRET", "/x"},
+		{"/x%25253Ftoken", "/x"},
+		{"/x%%333Fx", "/x3Fx"}, // no ?, however often it is decoded
+		{"/x%%33FS3CRET", "/x"},
+		{"/x%2%35%33FS3CRET", "/x"},
+		{"/x#S3CRET/y", "/x"},
+		{"/x%23S3CRET/y", "/x"},
+		{"/cb&code=S3CRET", "/cb"},
+		{"/cb%26code%3DS3CRET/y", "/cb"},
+		{"/api_key=S3CRET/x", "/api_key"},
+		{"/api_key%3dS3CRET/x", "/api_key"},
+		{"/k=S3CR/ET=/x", "/k"},
+		{"/=S3CRET", "/"},
+		{"/&S3CRET", "/"},
+		{"/p;jsessionid=S3CRET/x;v=S3CRET", "/p/x"},
+		{"/p%3Bjsessionid=S3CRET/x", "/p/x"},
+		{"/p%3bjsessionid%3DS3CRET/x", "/p/x"},
+		{"/p;a?b=S3CR/ET", "/p"},
+		{"/p;a%3Fb=S3CR/ET", "/p"},
+		{"/p;a=b&c=S3CR/ET", "/p"},
+		{"/;S3CRET", "/"},
+		// User information of a URL in the path.
+		{"/http://u:S3CRET@h/p", "/http://{userinfo}/p"},
+		{"/http:/u:S3CRET@h/p", "/http:/{userinfo}/p"},
+		{"/http:/S3CRET@h/p", "/http:/{userinfo}/p"},
+		{"/http://S3CRET@h/p", "/http://{userinfo}/p"},
+		{"/fetch/http%3A%2F%2Fu%3AS3CRET%40h%2Fp%3Fq=S3CRET", "/fetch/http://{userinfo}/p"},
+		{"//u:S3CRET@host/p", "//{userinfo}/p"},
+		{"//S3CRET@host/p", "//{userinfo}/p"},
+		{"/x/u:S3CRET@host/p", "/x/{userinfo}/p"},
+		{"/x/u:S3CRET@host.example/p", "/x/{email}/p"},
+		{"u:S3CRET@host/p", "{userinfo}/p"},
+		{"S3CRET@host", "{userinfo}"},
+		{"http:/S3CRET@h", "http:/{userinfo}"},
+		// Tokens.
+		{"/reset/AbCdEfGhIjKlMnOpQrStUvWxYz", "/reset/{token}"},
+		{"/ghp_abcdefghijABCDEFGHIJklmnopKLMNOP", "/{token}"},
+		{"/AKIAIOSFODNNEXAMPLE", "/{token}"},
+		{"/AKIAIOSFODNN7EXAMPLE/x", "/{token}/x"},
+		{"/JBSWY3DPEHPK3PXPJBSWY3DP", "/{token}"},
+		{"/mfrggzdfmztwqylknnwg", "/{token}"},
+		{"/xqzvkjwpbtrmlnhd", "/{token}"},
+		{"/xQzVkJwPbTrMlNhD", "/{token}"},
+		{"/dGhpcyBpcyBhIHNlY3JldA%3D%3D", "/{token}"},
+		{"/Kq3xZ9vB1mT7wPz2", "/{token}"},
+		{"/c2VjcmV0cGFzc3dvcmQtYWJj", "/{token}"},
+		{"/_cYkWq-rTnXbVjQz_LmHgPdF", "/{token}"},
+		{"/a.xqzvkjwpbtrmlnhd.b", "/{token}"},
+		{"/xqzvkjwpbtrmlnhd.json", "/{token}"},
+		{"/xqzvkjwpb!trmlnhdxkqw(zvj", "/{token}"},
+		{"/xqzvkjwpbtrmlnhd%20x", "/{token}"},
+		{"/%78%71%7A%76kjwpbtrmlnhd", "/{token}"},
+		{"/eyJhbGciOiJub25lIn.eyJzdWIiOiJhbm5hIn.", "/{token}"},
+		{"/eyJhbGciOiJub25lIn.eyJzdWIiOiJhbm5hIn.%3D/x", "/{token}"},
+		{"/" + strings.Repeat("S3CRET%20", 100) + "/x", "/…"},
+		{"/x/" + strings.Repeat("%41", maxDecoded) + "/x", "/x/…"},
+	} {
+		got := string(appendTemplate(nil, []byte(tc.path)))
+		if got != tc.want {
+			t.Errorf("template of %q = %q, want %q", tc.path, got, tc.want)
+		}
+		if again := string(appendTemplate(nil, []byte(got))); again != got {
+			t.Errorf("template of the template %q = %q", got, again)
+		}
+	}
+}
+
+// TestWords: names that are no secrets stay, however long.
+func TestWords(t *testing.T) {
+	for _, s := range []string{
+		"getCustomerAccountDetails", "ListAllMyBucketsForAccount", "internationalization", "SCREAMING_SNAKE_CASE_NAME",
+		"how-to-configure-the-network-interface", "pkg.apis.meta.v1.DeploymentList", "donaudampfschifffahrtsgesellschaft",
+		"inscripcionesuniversitarias", "developpementdurable", "AuthorizationServiceConfiguration", "zhongguorenminyinhang",
+		"application-settings.production.json", "opentelemetry.proto.collector.trace.v1.TraceService", "BatchGetDocuments",
+		"jquery-ui-timepicker-addon.min.js", "horizontalpodautoscalers", "validatingwebhookconfigurations", "customresourcedefinitions",
+	} {
+		if got := string(appendTemplate(nil, []byte("/"+s))); got != "/"+s {
+			t.Errorf("template of %q = %q", s, got)
+		}
+	}
+}
+
+// TestHosts: what cannot be a host is refused as a whole.
+func TestHosts(t *testing.T) {
+	for _, tc := range []struct{ host, want string }{
+		{"", ""},
+		{"Shop.Example", "shop.example"},
+		{"_sip.my_host-1.example.:8080", "_sip.my_host-1.example:8080"},
+		{"xn--bcher-kva.example", "xn--bcher-kva.example"},
+		{"10.0.0.1:80", "10.0.0.1"},
+		{"[2001:DB8::1]:8080", "[2001:db8::1]:8080"},
+		{"::ffff:10.0.0.1", "::ffff:10.0.0.1"},
+		{"u:S3CRET@h", "h"},
+		{"S3CRET%40h", "invalid"},
+		{"h?h3secret", "invalid"},
+		{"h%3Fsecret", "invalid"},
+		{"h/../x", "invalid"},
+		{"h#x", "invalid"},
+		{"h;x=1", "invalid"},
+		{"h&x", "invalid"},
+		{"h=x", "invalid"},
+		{"h x", "invalid"},
+		{"h,x", "invalid"},
+		{"h\\x", "invalid"},
+		{"h\x1b[31m", "invalid"},
+		{"bücher.example", "invalid"},
+		{"h:8o", "invalid"},
+		{"h:secret", "invalid"},
+		{"h:123456", "invalid"},
+		{":80", "invalid"},
+		{".", "invalid"},
+		{"@", ""},
+		{"[::1", "invalid"},
+		{"::1]", "invalid"},
+		{"[::secret]", "invalid"},
+		{"[fe80::1%25eth0]", "invalid"},
+		{"[v1.x]", "invalid"},
+		{"[]", "invalid"},
+		{"a:b:c:x", "invalid"},
+		{strings.Repeat("x", maxHost-4) + ":8080", "invalid"},
+	} {
+		if got := string(appendHost([]byte("before"), []byte(tc.host), "80")); got != "before"+tc.want {
+			t.Errorf("host of %q = %q, want %q", tc.host, got, tc.want)
+		}
+	}
+}
+
+func TestMethods(t *testing.T) {
+	for _, m := range methods {
+		if got := methodName([]byte(m)); got != m || len(m) > maxMethod {
+			t.Errorf("method %q = %q", m, got)
+		}
+	}
+	for _, m := range []string{"", "get", "GETS", "X-S3CRET", "GET\x1b[31m", strings.Repeat("G", 99)} {
+		if got := methodName(m); got != otherMethod {
+			t.Errorf("method %q = %q, want %q", m, got, otherMethod)
 		}
 	}
 }
@@ -102,15 +260,49 @@ func FuzzTemplate(f *testing.F) {
 			t.Errorf("template of %q = %q: %d octets", path, got, len(got))
 		}
 		for _, r := range string(got) {
-			if r <= ' ' || r == 0x7f {
+			if r == ' ' || !unicode.IsPrint(r) || strings.ContainsRune("?#;&=", r) {
 				t.Errorf("template of %q = %q holds %q", path, got, r)
 			}
 		}
+		if again := string(appendTemplate(nil, got)); strings.ContainsAny(unescaped(string(got)), "?#;&=") || len(again) > len(got) {
+			t.Errorf("template of %q = %q, which is %q when decoded, and %q as a template", path, got, unescaped(string(got)), again)
+		}
+		// What follows a value's mark has no influence, but where a segment does.
+		plain := unescaped(string(path[:min(len(path), 150)]))
+		if i := strings.IndexAny(plain, "?#&="); i >= 0 && !strings.Contains(plain[:i], ";") {
+			if alone := appendTemplate(nil, []byte(plain[:i])); !bytes.Equal(alone, appendTemplate(nil, []byte(plain))) {
+				t.Errorf("template of %q = %q, without what follows %q", plain, appendTemplate(nil, []byte(plain)), alone)
+			}
+		}
 		host := appendHost(nil, path, "80")
-		if len(host) > maxHost || !utf8.Valid(host) {
+		for _, c := range host {
+			if !isLetter(c) && !isDigit(c) && bytes.IndexByte([]byte("-_.:[]"), c) < 0 || c >= 'A' && c <= 'Z' {
+				t.Errorf("host of %q = %q", path, host)
+			}
+		}
+		if len(host) > maxHost {
 			t.Errorf("host of %q = %q", path, host)
 		}
+		if m := methodName(path); m != otherMethod && m != string(path) {
+			t.Errorf("method of %q = %q", path, m)
+		}
 	})
+}
+
+var escape = regexp.MustCompile("%(?:2[1345-9a-fA-F]|3[0-9abdABDfF]|[46][0-9a-fA-F]|5[0-9aAbBdDfF]|7[0-9aAeE])")
+
+// unescaped decodes the plain characters of a path until there are none.
+func unescaped(s string) string {
+	for {
+		next := escape.ReplaceAllStringFunc(s, func(e string) string {
+			n, _ := strconv.ParseUint(e[1:], 16, 8)
+			return string(rune(n))
+		})
+		if next == s {
+			return s
+		}
+		s = next
+	}
 }
 
 func TestTarget(t *testing.T) {
@@ -128,6 +320,11 @@ func TestTarget(t *testing.T) {
 		{"GET", "/x", "user@h", "h", "/x"},
 		{"GET", "/http://b/x", "h", "h", "/http://b/x"},
 		{"GET", "x/y?z", "h", "h", "x/y"},
+		{"GET", "a?b=c://u:S3CRET@h/S3CRET", "h", "h", "a"},
+		{"GET", "1a://u:S3CRET@h/x", "h", "h", "1a://{userinfo}/x"},
+		{"GET", "http://h;S3CRET/x", "h", "invalid", "/x"},
+		{"GET", "http://u:S3CRET@h%3FS3CRET/x", "h", "invalid", "/x"},
+		{"CONNECT", "h?S3CRET", "h", "invalid", ""},
 		{"OPTIONS", "*", "h", "h", "*"},
 		{"CONNECT", "a.example:443", "other", "a.example:443", ""},
 		{"CONNECT", "A.example:80", "other", "a.example:80", ""},
@@ -137,10 +334,10 @@ func TestTarget(t *testing.T) {
 		{"GET", "/", "2001:db8::1", "2001:db8::1", "/"},
 		{"GET", "/", "h.:80", "h", "/"},
 		{"GET", "/", "h:", "h", "/"},
-		{"GET", "/", "bad host\x00ü", "bad%20host%00%C3%BC", "/"},
+		{"GET", "/", "bad host\x00ü", "invalid", "/"},
 		{"GET", "/", strings.Repeat("x", maxHost), strings.Repeat("x", maxHost), "/"},
-		{"GET", "/", strings.Repeat("x", maxHost+1), "", "/"},
-		{"GET", "/", strings.Repeat("ü", 100), "", "/"},
+		{"GET", "/", strings.Repeat("x", maxHost+1), "invalid", "/"},
+		{"GET", "/", strings.Repeat("ü", 100), "invalid", "/"},
 		{"GET", "/", "", "", "/"},
 	} {
 		var conn Conn

@@ -83,7 +83,7 @@ func (c *Conn) requestHeaders(f *half2) {
 	if c.half[server].state == stateDead {
 		e.Broken, e.responseDone = true, true
 	}
-	if d.method == "" || len(d.method) > maxMethod {
+	if !isMethod(d.method) {
 		return
 	}
 	e.isGRPC = d.isGRPC
@@ -92,12 +92,10 @@ func (c *Conn) requestHeaders(f *half2) {
 		host = d.host
 	}
 	s := c.shared
-	s.scratch = append(s.scratch[:0], d.method...)
-	method := s.name(s.scratch)
 	s.target = append(s.target[:0], d.path...)
 	s.host = append(s.host[:0], host...)
 	_, path, _ := splitTarget("", s.target) // CONNECT has one too where it is extended (RFC 8441)
-	c.intern(&e.Exchange, method, s.host, path, schemePort(d.scheme))
+	c.intern(&e.Exchange, methodName(d.method), s.host, path, schemePort(d.scheme))
 }
 
 func (c *Conn) responseHeaders(f *half2) {
