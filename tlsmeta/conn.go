@@ -285,6 +285,7 @@ func (c *Conn) changeCipher(dir int) {
 		// Before a ServerHelloDone: the server resumes a session (RFC 5246 section 7.3).
 		c.stage = stageServerResumed
 		c.abbreviated = true
+		c.Info.ClientCertificateKnown = true // none is asked for
 		c.Info.Abbreviated()
 	}
 }
