@@ -233,8 +233,8 @@ func (st *Store) drain(s *Session, c *Conn, g *tcp.Segment, dir int) {
 	for idle := 0; idle < 2; dir = 1 - dir {
 		idle++
 		for s.streams[dir] != 0 && st.streams.At(s.streams[dir]).Next(&st.buffers, &k, st.gate(s, 1-dir)) {
-			if dir == from && k.Pos >= g.Pos && k.Pos < g.End && g.Again() {
-				k.Filled = true // also where only a FIN, or an ACK, showed the hole
+			if !k.Filled && dir == from && k.Pos >= g.Pos && k.Pos < g.End && g.Again() {
+				k.Filled, k.Since = true, k.Time // only a FIN, or an ACK, showed the hole: since when is not known
 			}
 			st.chunk(s, c, g, &k, dir)
 			idle = 0
