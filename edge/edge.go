@@ -13,7 +13,6 @@ import (
 	"cmp"
 	"slices"
 
-	"mirrorscope/dnsmeta"
 	"mirrorscope/flow"
 	"mirrorscope/histogram"
 	"mirrorscope/packet"
@@ -63,9 +62,10 @@ type Conversation struct {
 	TLS              *TLS // of what was not spoken: nil
 	HTTP             *HTTP
 	DNS              *DNS
-	Turns            int64 // requests with a response on connections that neither speak DNS nor HTTP in the clear
-	Unmeasured       int64 // requests over TCP with a response whose time is not known
-	Unasked          int64 // connections that failed before anything was asked
+	Unanswered       *Unanswered // nil where there was nothing of it
+	Turns            int64       // requests with a response on connections that neither speak DNS nor HTTP in the clear
+	Unmeasured       int64       // requests over TCP with a response whose time is not known
+	Unasked          int64       // connections that failed before anything was asked, for certain
 	Phases           session.Phases
 	Waiting          Waiting
 	Missed, Recorded [2]int64 // octets of TCP that each side sent: acknowledged and not recorded; recorded, repeats once
@@ -78,6 +78,7 @@ type Ends struct {
 	FromServer   int64    // unreachable, as the server itself said
 	ResetsKnown  int64    // resets of which it is known who sent them
 	ResetsBehind int64    // of those, behind a FIN: nothing was lost
+	Leftover     int64    // resets without anything before them: of connections that ended before the capture began
 }
 
 func (e *Ends) add(o *Ends) {
@@ -87,6 +88,7 @@ func (e *Ends) add(o *Ends) {
 	e.FromServer += o.FromServer
 	e.ResetsKnown += o.ResetsKnown
 	e.ResetsBehind += o.ResetsBehind
+	e.Leftover += o.Leftover
 }
 
 // Bytes is what both sides sent, in IP octets.
@@ -98,15 +100,15 @@ func (c *Conversation) Packets() int64 {
 }
 
 // Errors is the number of connections that failed, or ended otherwise than by
-// a close.
+// a close. What is left over of earlier connections is none.
 func (c *Conversation) Errors() int64 {
-	n := int64(0)
+	n := -c.Ends.Leftover
 	for o, connections := range c.Outcomes {
 		if failed(flow.Outcome(o)) {
 			n += connections
 		}
 	}
-	return n
+	return max(n, 0)
 }
 
 // failed tells of an outcome that it is another than a close.
@@ -118,9 +120,10 @@ func attempt(o flow.Outcome) bool {
 }
 
 // Requests is what was asked, as far as it can be told: requests of HTTP, queries
-// of DNS, and of other protocols over TCP what had a response.
+// of DNS, and of other protocols over TCP what had a response, or should have had
+// one.
 func (c *Conversation) Requests() int64 {
-	n := c.Turns
+	n := c.Turns + c.Mute()
 	if c.HTTP != nil {
 		n += c.HTTP.Requests
 	}
@@ -130,29 +133,53 @@ func (c *Conversation) Requests() int64 {
 	return n
 }
 
+// Tried tells whether anything was asked, or failed before.
+func (c *Conversation) Tried() bool { return c.Requests()+c.Unasked > 0 }
+
+// UnknownRequests is how many requests ended in a way that is not known: that was
+// not recorded, or the capture ended before.
+func (c *Conversation) UnknownRequests() (n int64) {
+	if c.HTTP != nil {
+		n += c.HTTP.Unknown
+	}
+	if c.DNS != nil {
+		n += c.DNS.Unknown
+	}
+	return n
+}
+
+// Mute is how many connections had a request and not a word from the server, where
+// it has answered others over the same protocol.
+func (c *Conversation) Mute() int64 {
+	if c.Unanswered == nil || c.Turns == 0 {
+		return 0
+	}
+	return c.Unanswered.Mute
+}
+
 // RequestErrors is how many requests were not answered, or with an error of the
 // server's: 5xx, a grpc-status other than OK, SERVFAIL and what is like it. A
 // connection that failed before anything was asked is one. 4xx and NXDOMAIN are
 // none.
 func (c *Conversation) RequestErrors() int64 {
-	n := c.Unasked
+	n := c.Unasked + c.Mute()
 	if h := c.HTTP; h != nil {
-		n += min(h.ServerErrors+h.GRPCErrors+h.Aborted, h.Requests)
+		n += min(h.ServerErrors+h.GRPCErrors+h.Aborted, h.Requests-h.Unknown)
 	}
 	if d := c.DNS; d != nil {
-		n += min(d.SERVFAIL+d.OtherErr+d.Timeouts, d.Queries)
+		n += min(d.SERVFAIL+d.OtherErr+d.Timeouts, d.Queries-d.Unknown)
 	}
-	return n
+	return max(n, 0)
 }
 
-// ErrorRate is the share of RequestErrors in all that was tried. ok is false
-// where nothing was.
+// ErrorRate is the share of RequestErrors in all that was tried and of which it
+// is known how it ended. ok is false where there is none.
 func (c *Conversation) ErrorRate() (rate float64, ok bool) {
-	tried := c.Requests() + c.Unasked
-	if tried == 0 {
+	known := c.Requests() - c.UnknownRequests() + c.Unasked
+	if known <= 0 {
 		return 0, false
 	}
-	return float64(c.RequestErrors()) / float64(tried), true
+	return float64(c.RequestErrors()) / float64(known), true
 }
 
 // Response is the distribution of the server's response times, in ns. They are
@@ -189,9 +216,9 @@ type Summary struct {
 	Missing       int64          // octets that each of Conversations may lack at most, because they went into Other before
 	Joined        int64          // records that were a further sight of a counted connection
 
-	TLS       *TLSServers    // with ViewTLS
-	DNS       *dnsmeta.Table // with ViewDNS
-	Endpoints *Endpoints     // with ViewHTTP
+	TLS       *TLSServers // with ViewTLS
+	DNS       *Names      // with ViewDNS
+	Endpoints *Endpoints  // with ViewHTTP
 }
 
 // Table takes records and gives a Summary.
@@ -201,6 +228,7 @@ type Table struct {
 	summary Summary
 	waiting map[uint64]*waiter // by flow.Record.ID: records whose path has not come
 	buckets int                // memory of what they hold
+	last    int64              // end of the latest connection, ns since the Unix epoch
 }
 
 // New gives an empty Table.
@@ -211,7 +239,7 @@ func New(c Config) *Table {
 	case ViewTLS:
 		t.summary.TLS = newTLSServers(c.Rows)
 	case ViewDNS:
-		t.summary.DNS = dnsmeta.NewTable(c.Rows, c.Rows)
+		t.summary.DNS = newNames(c.Rows)
 	case ViewHTTP:
 		t.summary.Endpoints = newEndpoints(c.Rows)
 	}
@@ -225,6 +253,7 @@ func (t *Table) Add(r *flow.Record) {
 		return
 	}
 	c := single(r)
+	t.last = max(t.last, r.End)
 	if r.Joined {
 		w := &waiter{client: r.Ends[flow.Client], outcome: r.Outcome, repeats: c.repeats, missed: c.missed, recorded: c.recorded, ends: c.ends, names: c.names}
 		if weight := c.times.weight + c.talk.weight; t.buckets+weight <= maxBucketsWaiting {
@@ -253,7 +282,14 @@ func (t *Table) AddPath(p *path.Connection) {
 
 // Summary gives the result, which shares memory with the Table: Add must not be
 // called any more.
-func (t *Table) Summary() *Summary { return &t.summary }
+func (t *Table) Summary() *Summary {
+	for i := range t.summary.Conversations {
+		if u := t.summary.Conversations[i].Unanswered; u != nil {
+			u.Until = t.last
+		}
+	}
+	return &t.summary
+}
 
 // fold adds a connection to its conversation.
 func (t *Table) fold(c *connection) {
@@ -273,9 +309,7 @@ func (t *Table) fold(c *connection) {
 	case ViewTLS:
 		t.summary.TLS.add(c)
 	case ViewDNS:
-		if c.talk.DNS != nil {
-			t.summary.DNS.Add(c.key.Server, c.key.Network, c.talk.DNS)
-		}
+		t.summary.DNS.add(c)
 	case ViewHTTP:
 		t.summary.Endpoints.add(c)
 	}
@@ -344,7 +378,7 @@ func (v *Conversation) listen(c *connection) {
 		if v.TLS == nil {
 			v.TLS = new(TLS)
 		}
-		v.TLS.add(&t.Report)
+		v.TLS.add(&t.Report, t.point)
 		tlsFails = tlsFailed(i.Outcome)
 	}
 	asked := int64(0)
@@ -352,8 +386,9 @@ func (v *Conversation) listen(c *connection) {
 		if v.HTTP == nil {
 			v.HTTP = new(HTTP)
 		}
-		h := httpOf(t.HTTP, t.ended)
+		h, open := httpOf(t.HTTP, t.ending)
 		v.HTTP.add(&h)
+		v.hang(c, h.Aborted+open)
 		asked += h.Requests
 	}
 	if t.DNS != nil {
@@ -367,16 +402,20 @@ func (v *Conversation) listen(c *connection) {
 		v.Turns += t.turns
 		asked = t.turns
 	}
+	if t.mute {
+		v.unanswered().Mute++
+		add(&v.unanswered().Waits, t.waited)
+	}
 	if t.DNS == nil {
 		v.Unmeasured += t.turns - t.measured
 	}
-	if asked == 0 && (failed(c.outcome) || tlsFails) {
+	if asked == 0 && (failed(c.outcome) && t.bare || tlsFails) {
 		v.Unasked++
 	}
 	if p := t.Phases; p != nil {
 		addPhases(&v.Phases, p)
 		if !attempt(c.outcome) {
-			w := waitingOf(p, &handshake, t.stalled, asked)
+			w := waitingOf(p, &handshake, &t.pace, asked)
 			v.Waiting.add(&w)
 		}
 	}
@@ -423,6 +462,9 @@ func (v *Conversation) merge(o *Conversation) {
 			v.DNS = new(DNS)
 		}
 		v.DNS.merge(o.DNS)
+	}
+	if o.Unanswered != nil {
+		v.unanswered().merge(o.Unanswered)
 	}
 	v.name(&o.Names)
 	v.Ends.add(&o.Ends)

@@ -55,6 +55,10 @@ func endsOf(r *flow.Record) (e Ends) {
 	}
 	switch r.Outcome {
 	case flow.Reset:
+		if leftover(r) {
+			e.Leftover = 1
+			break
+		}
 		e.ResetsKnown = 1
 		if r.ResetAfterFIN {
 			e.ResetsBehind = 1
@@ -69,6 +73,12 @@ func endsOf(r *flow.Record) (e Ends) {
 	return e
 }
 
+// leftover tells of a reset that it ends what the capture has nothing of: no
+// beginning, and no payload.
+func leftover(r *flow.Record) bool {
+	return r.Direction < flow.DirSYNACK && r.Sent[flow.Client].PayloadBytes == 0 && r.Sent[flow.Server].PayloadBytes == 0
+}
+
 // joined is a connection that several points recorded: the path tells which of
 // them counts for what, and how the whole went.
 func joined(p *path.Connection, waiting map[uint64]*waiter) connection {
@@ -76,6 +86,7 @@ func joined(p *path.Connection, waiting map[uint64]*waiter) connection {
 		key: keyOf(p.Network, p.Proto, &p.Ends), start: p.Start, end: p.End, sent: p.Sent, outcome: p.Outcome, rtt: p.RTT,
 	}
 	told := false
+	ordered := p.Order.State == tcp.Measured // from the client to the server
 	for i := range p.Points {
 		x := &p.Points[i]
 		c.points = append(c.points, x.ID)
@@ -100,7 +111,7 @@ func joined(p *path.Connection, waiting map[uint64]*waiter) connection {
 		if w.outcome == p.Outcome && !told {
 			c.ends, told = w.ends, true
 		}
-		if w.talk.better(&c.talk) {
+		if w.talk.better(&c.talk, ordered) {
 			c.talk = w.talk
 		}
 		if w.times.better(&c.times) {

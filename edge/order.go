@@ -151,7 +151,7 @@ func (c *Conversation) tlsP95() float64 {
 	if c.TLS == nil {
 		return notKnown
 	}
-	return p95(&c.TLS.Total)
+	return p95(c.TLS.AsClient())
 }
 
 func (c *Conversation) responseP95() float64 {

@@ -24,7 +24,9 @@ type TLS struct {
 	// Durations in ns, of handshakes that were measured. The shares are of those
 	// that could be divided.
 	Total, NetworkShare, ServerShare, ClientShare histogram.Histogram
-	Unmeasured                                    int64 // handshakes that were completed, and of which no exact duration is known
+	Perceived                                     histogram.Histogram   // as the clients had them, where that is known
+	Unmeasured                                    int64                 // handshakes that were completed, and of which no exact duration is known
+	Points                                        Tally[packet.PointID] // where they were measured
 }
 
 // Alert is who sent an alert, and which (RFC 8446 section 6).
@@ -58,12 +60,14 @@ func tlsFailed(o tlsmeta.Outcome) bool {
 	return false
 }
 
-func (t *TLS) add(r *session.Report) {
+// add takes what one point has of a handshake.
+func (t *TLS) add(r *session.Report, point packet.PointID) {
 	i, h := hello(r)
 	if i == nil {
 		return
 	}
 	t.Connections++
+	t.Points.add(point, 1)
 	if r.QUIC != nil {
 		t.QUIC++
 	} else if i.Version != 0 {
@@ -86,6 +90,9 @@ func (t *TLS) add(r *session.Report) {
 	switch {
 	case h.State == tcp.Measured && h.Total != tcp.Absent:
 		add(&t.Total, h.Total)
+		if h.Perceived != tcp.Absent {
+			add(&t.Perceived, h.Perceived)
+		}
 		if h.Network != tcp.Absent {
 			add(&t.NetworkShare, h.Network)
 			add(&t.ServerShare, h.Server)
@@ -110,7 +117,18 @@ func (t *TLS) merge(o *TLS) {
 	merge(&t.NetworkShare, &o.NetworkShare)
 	merge(&t.ServerShare, &o.ServerShare)
 	merge(&t.ClientShare, &o.ClientShare)
+	merge(&t.Perceived, &o.Perceived)
 	t.Unmeasured += o.Unmeasured
+	t.Points.merge(&o.Points)
+}
+
+// AsClient is the distribution of the handshakes' durations as the clients had
+// them, as far as that is known of all; else at the observation point.
+func (t *TLS) AsClient() *histogram.Histogram {
+	if t.Perceived.Count() == t.Total.Count() {
+		return &t.Perceived
+	}
+	return &t.Total
 }
 
 // hello is what a connection's TLS or QUIC handshake told; nil where there was
@@ -121,7 +139,7 @@ func hello(r *session.Report) (*tlsmeta.Info, session.Handshake) {
 		return &r.TLS.Info, r.TLS.Handshake
 	case r.QUIC != nil:
 		q := &r.QUIC.Handshake
-		h := session.Handshake{State: tcp.Measured, Total: q.Total, Network: tcp.Absent, Server: tcp.Absent, Client: tcp.Absent}
+		h := session.Handshake{State: tcp.Measured, Total: q.Total, Perceived: q.Total, Network: tcp.Absent, Server: tcp.Absent, Client: tcp.Absent}
 		switch {
 		case q.Total == tcp.Absent:
 			h.State = tcp.Unknown
@@ -139,8 +157,8 @@ func hello(r *session.Report) (*tlsmeta.Info, session.Handshake) {
 type HTTP struct {
 	Requests                               int64
 	ClientErrors, ServerErrors, GRPCErrors int64 // 4xx, 5xx, grpc-status other than OK
-	Aborted                                int64 // without a response when the connection ended
-	Unknown                                int64 // of which it is not known how they were answered
+	Aborted                                int64 // without a response when the connection ended, or the client gave up
+	Unknown                                int64 // of which it is not known how they were answered: it was not recorded, or the capture ended before
 }
 
 func (h *HTTP) add(o *HTTP) {
@@ -152,15 +170,15 @@ func (h *HTTP) add(o *HTTP) {
 	h.Unknown += o.Unknown
 }
 
-// httpOf is that of one connection. ended is false where the capture ended
-// before it: a request that was open then may have been answered.
-func httpOf(i *httpmeta.Info, ended bool) HTTP {
-	h := HTTP{Requests: i.Requests, ClientErrors: i.Status[4], ServerErrors: i.Status[5], GRPCErrors: i.GRPCError, Aborted: i.Aborted, Unknown: i.Missed}
-	if !ended {
-		h.Unknown += h.Aborted
-		h.Aborted = 0
+// httpOf is that of one connection. open is how many of its requests the capture
+// ended before: they may have been answered.
+func httpOf(i *httpmeta.Info, e ending) (h HTTP, open int64) {
+	h = HTTP{Requests: i.Requests, ClientErrors: i.Status[4], ServerErrors: i.Status[5], GRPCErrors: i.GRPCError, Aborted: i.Aborted, Unknown: i.Missed}
+	if e == stillOpen || e == endingUnknown {
+		open, h.Aborted = h.Aborted, 0
+		h.Unknown += open
 	}
-	return h
+	return h, open
 }
 
 // DNS sums the queries of DNS, mDNS and LLMNR. Repeats of a query are not in it.
@@ -168,6 +186,8 @@ type DNS struct {
 	Queries                      int64
 	NXDOMAIN, SERVFAIL, OtherErr int64
 	Timeouts                     int64
+	Unknown                      int64               // of which it is not known whether they were answered
+	RCodes                       [24]int64           // all responses, as dnsmeta.Info has them
 	Time                         histogram.Histogram // from query to response, ns: the network between observation point and server is in it
 }
 
@@ -177,6 +197,10 @@ func (d *DNS) add(i *dnsmeta.Info) {
 	d.SERVFAIL += i.SERVFAIL
 	d.OtherErr += i.OtherErr
 	d.Timeouts += i.Timeouts
+	d.Unknown += i.Unanswerable + i.Unpaired + i.Lost + i.Dropped
+	for r, n := range i.RCodes {
+		d.RCodes[r] += n
+	}
 	merge(&d.Time, &i.Time)
 }
 
@@ -186,63 +210,11 @@ func (d *DNS) merge(o *DNS) {
 	d.SERVFAIL += o.SERVFAIL
 	d.OtherErr += o.OtherErr
 	d.Timeouts += o.Timeouts
+	d.Unknown += o.Unknown
+	for r, n := range o.RCodes {
+		d.RCodes[r] += n
+	}
 	merge(&d.Time, &o.Time)
-}
-
-// Waiting divides the time in which somebody waited, in ns, by who let them
-// wait. What a client does between two requests is not in it, nor are attempts
-// that failed.
-type Waiting struct {
-	Connections int64 // whose phases are known
-	Slow        int64 // of those, with slowWait or more for each thing that was asked
-	Server      int64 // its time to think, and windows that it closed during a request
-	Network     int64 // round trips, the TCP handshake with its repeats, the network's share of TLS
-	TLS         int64 // the server's share of the TLS handshake
-	Client      int64 // the client's share of the TLS handshake, and windows that it closed during a response
-	Moving      int64 // requests, responses and what comes before TLS on their way, else
-	Unknown     int64 // between two moments of which one was not recorded
-}
-
-// Known is the time of which it is known who let wait.
-func (w *Waiting) Known() int64 { return w.Server + w.Network + w.TLS + w.Client }
-
-func (w *Waiting) add(o *Waiting) {
-	w.Connections += o.Connections
-	w.Slow += o.Slow
-	w.Server += o.Server
-	w.Network += o.Network
-	w.TLS += o.TLS
-	w.Client += o.Client
-	w.Moving += o.Moving
-	w.Unknown += o.Unknown
-}
-
-// waitingOf divides the time of one connection. stalled is how long each side
-// kept its window closed, ns; asked how many requests it made.
-func waitingOf(p *session.Phases, h *session.Handshake, stalled [2]int64, asked int64) Waiting {
-	w := Waiting{Connections: 1, Server: p.Server, Network: p.TCP + p.Network, Unknown: p.Unknown}
-	rest := p.TLS
-	if h.State == tcp.Measured && h.Total > 0 && h.Network != tcp.Absent {
-		// With early data the phase is shorter than the handshake.
-		part := min(float64(p.TLS)/float64(h.Total), 1)
-		share := func(of *int64, ns int64) {
-			n := min(int64(float64(ns)*part), rest)
-			*of += n
-			rest -= n
-		}
-		share(&w.Network, h.Network)
-		share(&w.TLS, h.Server)
-		share(&w.Client, h.Client)
-	}
-	w.Unknown += rest
-	toClient, toServer := min(p.Transfer, stalled[flow.Client]), min(p.Request, stalled[flow.Server])
-	w.Client += toClient
-	w.Server += toServer
-	w.Moving = p.Prelude + p.Request + p.Transfer - toClient - toServer
-	if w.Known() >= slowWait*max(asked, 1) {
-		w.Slow = 1
-	}
-	return w
 }
 
 func addPhases(p, o *session.Phases) {
@@ -263,26 +235,28 @@ func addPhases(p, o *session.Phases) {
 // talk is what one sight of a connection heard the two ends say.
 type talk struct {
 	session.Report
-	turns    int64    // requests with a response
-	measured int64    // of those, with a response time
-	stalled  [2]int64 // how long each side kept its window closed, ns
-	ended    bool     // the capture went on behind its end
-	atMost   bool     // response times are upper bounds
-	rank     int      // how much was heard
+	turns    int64 // requests with a response
+	measured int64 // of those, with a response time
+	pace     pace
+	ending   ending
+	waited   int64 // behind the last payload, ns; tcp.Absent where not known
+	mute     bool  // muteOf
+	bare     bool  // nothing was asked, for certain
+	atMost   bool  // response times are upper bounds
+	rank     int   // how much was heard
 	point    packet.PointID
 	weight   int // memory, in buckets
 }
 
 func talkOf(r *flow.Record) talk {
 	t := talk{
-		Report: r.Report, ended: r.EndReason != flow.EndForced && r.EndReason != flow.EndLackOfResources, point: r.Point,
+		Report: r.Report, point: r.Point, pace: paceOf(r), bare: bareOf(r),
 	}
+	t.ending, t.waited = endingOf(r)
+	t.mute = muteOf(r, t.ending)
 	if r.HasTCP {
 		x := &r.TCP.Response
 		t.turns, t.measured, t.atMost = x.Turns, x.Measured, x.State == tcp.Bounded
-		for side := range t.stalled {
-			t.stalled[side] = r.TCP.Sides[side].ZeroWindow.Time
-		}
 	}
 	if r.TLS != nil || r.QUIC != nil || r.HTTP != nil || r.DNS != nil {
 		t.rank++
@@ -329,21 +303,22 @@ const (
 )
 
 // better tells whether t shall stand for the connection instead of o: the one
-// that heard more.
-func (t *talk) better(o *talk) bool {
+// that heard more. ordered tells that of two points o's is nearer the client:
+// then it stays among equals; else that with the lower number stands.
+func (t *talk) better(o *talk, ordered bool) bool {
 	switch {
 	case o.rank != t.rank:
 		return t.rank > o.rank
 	case o.point == 0:
 		return true
 	}
-	return t.point < o.point
+	return !ordered && t.point < o.point
 }
 
 // swap exchanges the roles. Only readers that know the client by what it says
 // have told them right.
 func (t *talk) swap() {
 	t.Phases, t.DNS, t.QUIC, t.turns, t.measured = nil, nil, nil, 0, 0
-	t.stalled[0], t.stalled[1] = t.stalled[1], t.stalled[0]
+	t.pace, t.ending, t.waited, t.mute, t.bare = pace{}, endingUnknown, tcp.Absent, false, false
 	t.rank = 0
 }

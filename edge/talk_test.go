@@ -26,7 +26,7 @@ func secured(clientPort uint16) flow.Record {
 			Version: 0x0304, SNI: "shop.example", Cipher: 0x1301, Group: 29, JA4: "t13d1312h2_f57a46bbacb6_ab7e3b40a677", Outcome: tlsmeta.Completed,
 			Certificates: []tlsmeta.Certificate{{Subject: "CN=shop.example", NotBefore: 0, NotAfter: 10 * 86400, SHA256: [32]byte{1}}, {Subject: "CN=CA", NotAfter: 1000 * 86400, SHA256: [32]byte{2}}},
 		},
-		Handshake: session.Handshake{State: tcp.Measured, Total: 10e6, Network: 6e6, Server: 3e6, Client: 1e6},
+		Handshake: session.Handshake{State: tcp.Measured, Total: 10e6, Perceived: 11e6, Network: 6e6, Server: 3e6, Client: 1e6},
 	}
 	r.Phases = &session.Phases{TCP: 2e6, TLS: 10e6, Server: 500e6, Network: 4e6, Transfer: 20e6, Idle: 400e6, Close: 64e6}
 	return r
@@ -50,7 +50,7 @@ func TestTLSSums(t *testing.T) {
 	unmeasured.TLS = &x
 	c := one(t, fold(DefaultConfig(), secured(1), failedTLSRecord(2), unmeasured))
 	s := c.TLS
-	if s.Connections != 3 || s.Failed() != 1 || s.Resumed != 1 || s.Unmeasured != 1 || s.Total.Count() != 1 || s.ServerShare.Sum() != 3e6 || s.NetworkShare.Sum() != 6e6 || s.ClientShare.Sum() != 1e6 {
+	if s.Connections != 3 || s.Failed() != 1 || s.Resumed != 1 || s.Unmeasured != 1 || s.Total.Count() != 1 || s.Perceived.Sum() != 11e6 || s.AsClient() != &s.Perceived || s.ServerShare.Sum() != 3e6 || s.NetworkShare.Sum() != 6e6 || s.ClientShare.Sum() != 1e6 {
 		t.Errorf("%+v", s)
 	}
 	if got := fmt.Sprint(s.Versions.Top(), s.Names.Top(), s.Alerts.Top()); got != "[{772 2}] [{shop.example 2} {other.example 1}] [{40 1}]" {
@@ -85,14 +85,37 @@ func TestWaiting(t *testing.T) {
 		want    Waiting
 	}{
 		{"idle is nobody's", session.Phases{ClientIdle: 1e9, Idle: 1e9, Close: 1e9}, session.Handshake{}, [2]int64{}, 1, Waiting{Connections: 1}},
-		{"the client's window", session.Phases{Transfer: 9e8}, session.Handshake{}, [2]int64{5e8, 7e8}, 1, Waiting{Connections: 1, Slow: 1, Client: 5e8, Moving: 4e8}},
-		{"the server's window", session.Phases{Request: 9e8}, session.Handshake{}, [2]int64{5e8, 1e9}, 1, Waiting{Connections: 1, Slow: 1, Server: 9e8}},
+		{"the client's window", session.Phases{Transfer: 9e8}, session.Handshake{}, [2]int64{5e8, 7e8}, 1, Waiting{Connections: 1, Slow: 1, Client: 5e8, Moving: 4e8, Stalled: [2]int64{5e8, 0}}},
+		{"the server's window", session.Phases{Request: 9e8}, session.Handshake{}, [2]int64{5e8, 1e9}, 1, Waiting{Connections: 1, Slow: 1, Server: 9e8, Stalled: [2]int64{0, 9e8}}},
 		{"early data", session.Phases{TLS: 5e6}, measured, [2]int64{}, 1, Waiting{Connections: 1, Network: 3e6, TLS: 15e5, Client: 5e5}},
 		{"a handshake that was not measured", session.Phases{TLS: 5e6}, session.Handshake{State: tcp.Bounded, Total: 5e6, Network: 5e6}, [2]int64{}, 1, Waiting{Connections: 1, Unknown: 5e6}},
 		{"slow", session.Phases{TCP: 499e6}, session.Handshake{}, [2]int64{}, 2, Waiting{Connections: 1, Network: 499e6}},
 		{"nothing asked", session.Phases{TCP: 250e6}, session.Handshake{}, [2]int64{}, 0, Waiting{Connections: 1, Slow: 1, Network: 250e6}},
 	} {
-		if got := waitingOf(&test.phases, &test.tls, test.stalled, test.asked); got != test.want {
+		if got := waitingOf(&test.phases, &test.tls, &pace{closed: test.stalled, volume: 1e9}, test.asked); got != test.want {
+			t.Errorf("%s: %+v, want %+v", test.name, got, test.want)
+		}
+	}
+}
+
+// Slow transfers are put down to who can be told.
+func TestSlowTransfers(t *testing.T) {
+	slow := session.Phases{Transfer: 10e9}
+	for _, test := range []struct {
+		name   string
+		phases session.Phases
+		pace   pace
+		want   Waiting
+	}{
+		{"the client's window is full", slow, pace{full: [2]int64{8e9, 0}, volume: 1e6}, Waiting{Connections: 1, Slow: 1, Client: 8e9, Transfer: 2e9, Stalled: [2]int64{8e9, 0}, Volume: 1e6}},
+		{"a full window at a good rate is none", slow, pace{full: [2]int64{8e9, 0}, volume: 1e9}, Waiting{Connections: 1, Moving: 10e9}},
+		{"a response that trickles", slow, pace{http: true, volume: 1000}, Waiting{Connections: 1, Slow: 1, Server: 10e9, Trickled: 10e9, Volume: 1000}},
+		{"loss may hold it back", slow, pace{http: true, volume: 1000, repeats: true}, Waiting{Connections: 1, Slow: 1, Transfer: 10e9, Volume: 1000}},
+		{"more than is sent at once", slow, pace{http: true, volume: 1e6}, Waiting{Connections: 1, Slow: 1, Transfer: 10e9, Volume: 1e6}},
+		{"messages of an unknown protocol", slow, pace{volume: 1000}, Waiting{Connections: 1, Moving: 10e9}},
+		{"quick", session.Phases{Transfer: 2e8}, pace{http: true, volume: 1000}, Waiting{Connections: 1, Moving: 2e8}},
+	} {
+		if got := waitingOf(&test.phases, &session.Handshake{}, &test.pace, 1); got != test.want {
 			t.Errorf("%s: %+v, want %+v", test.name, got, test.want)
 		}
 	}
@@ -140,14 +163,14 @@ func TestHTTPSums(t *testing.T) {
 		t.Fatalf("%d rows, %d requests in other", len(rows), s.Endpoints.Other.Requests)
 	}
 	x := rows[0]
-	if x.Path != "/x" || x.Requests != 6 || x.Status[5] != 2 || x.Status[4] != 2 || x.Errors() != 2 || x.Answered() != 6 || x.Name != "web.example" || !x.AtMost || x.Response.Count() != 6 {
+	if x.Path != "/x" || x.Requests != 6 || x.Status[5] != 2 || x.Status[4] != 2 || x.Errors() != 2 || x.Aborted+x.Unknown != 0 || x.Name != "web.example" || !x.AtMost || x.Response.Count() != 6 {
 		t.Errorf("%+v", x)
 	}
-	if g := s.Endpoints.Rows(ByErrorRate)[0]; g.Path != "/g" || g.GRPC != 2 || g.GRPCErrors != 2 || g.Requests-g.Answered() != 2 {
+	if g := s.Endpoints.Rows(ByErrorRate)[0]; g.Path != "/g" || g.GRPC != 2 || g.GRPCErrors != 2 || g.Aborted != 0 || g.Unknown != 2 {
 		t.Errorf("the highest error rate: %+v", g)
 	}
 	config.Rows = 1
-	if s := fold(config, httpRecord(1, flow.EndOfFlow)); len(s.Endpoints.Rows(ByRequests)) != 1 || s.Endpoints.Other.Requests != 3 {
+	if s := fold(config, httpRecord(1, flow.EndOfFlow)); len(s.Endpoints.Rows(ByRequests)) != 1 || s.Endpoints.Other.Requests != 4 || s.Endpoints.Lack() != 3 {
 		t.Errorf("beyond the bound: %d rows, other %+v", len(s.Endpoints.Rows(ByRequests)), s.Endpoints.Other)
 	}
 }
@@ -174,7 +197,7 @@ func TestDNSSums(t *testing.T) {
 	if h, atMost := c.Response(); h.Count() != 2 || atMost != tcp.Bounded {
 		t.Errorf("%d response times, at most %v: the round trip is in them", h.Count(), atMost)
 	}
-	rows := DNSRows(s.DNS, ByErrors)
+	rows := s.DNS.Rows(ByErrors)
 	if len(rows) != 1 || rows[0].Queries != 12 || DNSErrors(&rows[0].Counts) != 4 {
 		t.Errorf("%d rows: %+v", len(rows), rows[0])
 	}
@@ -247,6 +270,52 @@ func TestTalkOfSeveralSights(t *testing.T) {
 		got.Points = want.Points
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("several sights:\n%+v\none:\n%+v", got, want)
+		}
+	}
+}
+
+// Of equal sights that nearest the client stands, where the order is known.
+func TestNearestTheClient(t *testing.T) {
+	near, far := at(2, secured(1)), at(1, secured(1))
+	far.ID, near.ID, far.Joined, near.Joined = 1, 2, true, true
+	for state, want := range map[tcp.State]packet.PointID{tcp.Measured: 2, tcp.Unknown: 1} {
+		p := pathOf([]flow.Record{near, far})
+		p.Order.State = state
+		tab := New(DefaultConfig())
+		tab.Add(&far)
+		tab.Add(&near)
+		tab.AddPath(&p)
+		if got := one(t, tab.Summary()).TLS.Points.Top(); len(got) != 1 || got[0] != (Count[packet.PointID]{want, 1}) {
+			t.Errorf("order %v: at %v, want %d", state, got, want)
+		}
+	}
+}
+
+// What is cut, not encrypted, is told.
+func TestCertificatesThatWereNotRead(t *testing.T) {
+	config := DefaultConfig()
+	config.View = ViewTLS
+	with := func(port uint16, change func(*tlsmeta.Info)) flow.Record {
+		r := secured(port)
+		x := *r.TLS
+		x.Version, x.Certificates = 0x0303, nil
+		change(&x.Info)
+		r.TLS = &x
+		return r
+	}
+	for _, test := range []struct {
+		name   string
+		change func(*tlsmeta.Info)
+		want   int64
+	}{
+		{"cut", func(*tlsmeta.Info) {}, 1},
+		{"resumed", func(i *tlsmeta.Info) { i.Resumed = true }, 0},
+		{"encrypted", func(i *tlsmeta.Info) { i.Version = 0x0304 }, 0},
+		{"the second is cut", func(i *tlsmeta.Info) { i.Certificates, i.CertificatesCut = []tlsmeta.Certificate{{}}, true }, 1},
+		{"whole", func(i *tlsmeta.Info) { i.Certificates = []tlsmeta.Certificate{{}} }, 0},
+	} {
+		if s := fold(config, with(1, test.change)).TLS; s.Cut != test.want {
+			t.Errorf("%s: %d, want %d", test.name, s.Cut, test.want)
 		}
 	}
 }

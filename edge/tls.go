@@ -14,10 +14,10 @@ import (
 type TLSServers struct {
 	Other TLS   // connections of servers that found no place
 	NoRow int64 // certificates that found none
+	Cut   int64 // connections of TLS 1.2 and older whose certificates were not recorded, or not whole
 
-	limit int
-	rows  map[tlsKey]*TLSServer
-	certs map[certKey]*Certificate
+	servers heavy[tlsKey, TLSServer]
+	certs   heavy[certKey, Certificate]
 }
 
 type tlsKey struct {
@@ -70,8 +70,15 @@ type certKey struct {
 }
 
 func newTLSServers(limit int) *TLSServers {
-	return &TLSServers{limit: limit, rows: map[tlsKey]*TLSServer{}, certs: map[certKey]*Certificate{}}
+	t := &TLSServers{}
+	t.servers = newHeavy[tlsKey](limit, func(s *TLSServer) (n, errors int64) { return s.Connections, s.Failed() }, func(s *TLSServer) { t.Other.merge(&s.TLS) })
+	t.certs = newHeavy[certKey](limit, func(c *Certificate) (n, errors int64) { return c.Connections, 0 }, func(*Certificate) { t.NoRow++ })
+	return t
 }
+
+// Lack is the most connections that a server may lack, because it had no room
+// before.
+func (t *TLSServers) Lack() int64 { return t.servers.lack }
 
 func (t *TLSServers) add(c *connection) {
 	i, _ := hello(&c.talk.Report)
@@ -79,20 +86,25 @@ func (t *TLSServers) add(c *connection) {
 		return
 	}
 	key := tlsKey{serviceOf(&c.key), i.SNI}
-	s := t.rows[key]
-	if s == nil && len(t.rows) < t.limit {
-		s = &TLSServer{Service: key.Service, SNI: key.sni, First: c.start, Last: c.end}
-		t.rows[key] = s
+	s, isNew := t.servers.get(key)
+	if isNew {
+		*s = TLSServer{Service: key.Service, SNI: key.sni, First: c.start, Last: c.end}
 	}
-	if s == nil {
-		t.Other.add(&c.talk.Report)
-	} else {
-		s.TLS.add(&c.talk.Report)
-		s.more(c, i)
-	}
+	s.TLS.add(&c.talk.Report, c.talk.point)
+	s.more(c, i)
 	for n := range i.Certificates {
 		t.certificate(c, i, n)
 	}
+	if unread(i) {
+		t.Cut++
+	}
+}
+
+// unread tells of a handshake that has shown certificates in the clear which were
+// not recorded whole.
+func unread(i *tlsmeta.Info) bool {
+	clear := i.Version >= 0x0300 && i.Version < 0x0304 || i.Version == 0xfeff || i.Version == 0xfefd
+	return clear && !i.Resumed && (i.CertificatesCut || len(i.Certificates) == 0 && i.Outcome == tlsmeta.Completed)
 }
 
 func (s *TLSServer) more(c *connection, i *tlsmeta.Info) {
@@ -118,24 +130,16 @@ func (s *TLSServer) more(c *connection, i *tlsmeta.Info) {
 
 func (t *TLSServers) certificate(c *connection, i *tlsmeta.Info, n int) {
 	key := certKey{serviceOf(&c.key), i.Certificates[n].SHA256}
-	x := t.certs[key]
-	if x == nil {
-		if len(t.certs) >= t.limit {
-			t.NoRow++
-			return
-		}
-		x = &Certificate{Service: key.Service, SNI: i.SNI, Name: c.names[1], Issuing: n > 0, Certificate: i.Certificates[n]}
-		t.certs[key] = x
+	x, isNew := t.certs.get(key)
+	if isNew {
+		*x = Certificate{Service: key.Service, SNI: i.SNI, Name: c.names[1], Issuing: n > 0, Certificate: i.Certificates[n]}
 	}
 	x.Connections++
 }
 
 // Servers lends the rows in an order.
 func (t *TLSServers) Servers(order Order) []*TLSServer {
-	rows := make([]*TLSServer, 0, len(t.rows))
-	for _, s := range t.rows {
-		rows = append(rows, s)
-	}
+	rows := t.servers.list()
 	rate := func(s *TLSServer) float64 { return float64(s.Failed()) / float64(s.Connections) }
 	slices.SortFunc(rows, func(a, b *TLSServer) int {
 		first := 0
@@ -145,7 +149,7 @@ func (t *TLSServers) Servers(order Order) []*TLSServer {
 		case ByErrorRate:
 			first = cmp.Compare(rate(b), rate(a))
 		case ByTLS:
-			first = cmp.Compare(p95(&b.Total), p95(&a.Total))
+			first = cmp.Compare(p95(b.AsClient()), p95(a.AsClient()))
 		case ByStart:
 			first = cmp.Compare(a.First, b.First)
 		}
@@ -159,7 +163,7 @@ func (t *TLSServers) Servers(order Order) []*TLSServer {
 // the time since the Unix epoch.
 func (t *TLSServers) Expiring(at, within int64) []*Certificate {
 	var list []*Certificate
-	for _, c := range t.certs {
+	for _, c := range t.certs.list() {
 		if c.NotAfter != 0 && c.NotAfter <= at+within || c.NotBefore > at {
 			list = append(list, c)
 		}
@@ -171,4 +175,4 @@ func (t *TLSServers) Expiring(at, within int64) []*Certificate {
 }
 
 // Certificates is how many were seen.
-func (t *TLSServers) Certificates() int { return len(t.certs) }
+func (t *TLSServers) Certificates() int { return len(t.certs.rows) }

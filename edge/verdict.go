@@ -3,14 +3,11 @@ package edge
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	"mirrorscope/flow"
-	"mirrorscope/tcp"
-	"mirrorscope/tlsmeta"
+	"mirrorscope/packet"
 )
 
 // Who a Verdict points at.
@@ -36,12 +33,15 @@ const (
 	manyClientErrors = 0.2   // share of requests that got 4xx
 	dominant         = 0.5   // share of the waiting
 	someSlow         = 0.05  // share of the connections
+	fewSlow          = 3     // connections; fewer are chance where others were quick
 	slowWait         = 250e6 // ns of waiting for each request on a connection, its handshakes included
 	slowResponse     = 100e6 // ns, 95th percentile
 	slowTLS          = 300e6 // ns, 95th percentile
 	heavyRepeats     = 0.01  // share of the octets of payload that were sent again
 	fewRepeats       = 3     // packets; fewer are chance
 	few              = 20    // below it a percentile is said with its number
+	fewFailures      = 3     // connections; fewer that break off among many requests are chance
+	longOpen         = 1e9   // ns without a response when the capture ended
 )
 
 // Verdict says in one sentence what to look at first, and with which figures.
@@ -53,6 +53,8 @@ type Verdict struct {
 	Evidence []Figure
 	Failures bool  // something failed; else it is slow, or neither
 	Weight   int64 // how many connections or requests failed or were slow
+
+	Also []Verdict // what else stands out, without Evidence; at most two
 }
 
 // Figure is one number behind a verdict. Its name ends in the unit: _us, _ratio,
@@ -74,132 +76,37 @@ func (v *Verdict) Sentence() string {
 }
 
 // Verdict judges a conversation. What failed comes first, then what the capture
-// missed, then where the time went.
+// missed, then where the time went; what else stands out goes with it.
 func (c *Conversation) Verdict() Verdict {
 	j := judge{c: c}
-	v, ok := j.failure(true)
-	if !ok {
-		v, ok = j.lossy()
+	all := j.failures(true)
+	if v, lossy := j.lossy(); lossy {
+		all = append(all, v)
+	} else {
+		all = append(all, j.failures(false)...)
+		if v, ok := j.time(); ok {
+			all = append(all, v)
+		}
+		if v, ok := j.rest(); ok && (len(all) == 0 || all[len(all)-1].Who != v.Who) {
+			all = append(all, v)
+		}
 	}
-	if !ok {
-		v, ok = j.failure(false)
+	if len(all) == 0 {
+		all = append(all, j.nothing())
 	}
-	if !ok {
-		v, ok = j.time()
-	}
-	if !ok {
-		v, ok = j.rest()
-	}
-	if !ok {
-		v = j.nothing()
-	}
+	v := all[0]
+	v.Also = all[1:min(len(all), 1+maxAlso)]
 	v.Evidence = j.evidence()
 	return v
 }
 
-type judge struct{ c *Conversation }
+// maxAlso bounds Verdict.Also.
+const maxAlso = 2
 
-// cause is one way to fail.
-type cause struct {
-	who     Who
-	n, of   int64
-	short   string
-	text    string // behind "n of of"
-	certain bool   // it was recorded: loss in the capture cannot make it up
-
-	connections bool // n counts outcomes of connections
-}
-
-// failure finds the way to fail that took the largest share. certain asks for
-// those that do not rest on something that is missing in the capture.
-func (j *judge) failure(certain bool) (Verdict, bool) {
-	best := cause{of: 1}
-	for _, x := range j.causes() {
-		if x.n == 0 || x.certain != certain || float64(x.n) < manyFailures*float64(x.of) {
-			continue
-		}
-		if best.n == 0 || float64(x.n)*float64(best.of) > float64(best.n)*float64(x.of) {
-			best = x
-		}
-	}
-	if best.n == 0 {
-		return Verdict{}, false
-	}
-	text := fmt.Sprintf("%s of %s %s", number(best.n), number(best.of), best.text)
-	if all := j.c.Errors(); best.connections && all > best.n {
-		text += fmt.Sprintf("; %s failed in all", number(all))
-	}
-	return Verdict{Who: best.who, Short: best.short, Text: text, Failures: true, Weight: best.n}, true
-}
-
-// causes lists the ways to fail, the earliest in a connection's life first.
-func (j *judge) causes() []cause {
-	c := j.c
-	o, e := &c.Outcomes, &c.Ends
-	connections := func(who Who, n int64, short, text string, certain bool) cause {
-		return cause{who: who, n: n, of: c.Connections, short: short, text: noun(c.Connections, "connection") + " " + text, certain: certain, connections: true}
-	}
-	refuser, refused := Server, "refused by the server: nobody listens on that port"
-	if e.Foreign > 0 && 2*e.Foreign >= o[flow.Refused]+o[flow.Reset] {
-		refuser, refused = Network, "refused, by a reset that does not look like the server's own: a firewall?"
-	}
-	resetter, reset := Server, "reset by the server"
-	if refuser == Network {
-		resetter, reset = Network, "reset by something between the hosts"
-	}
-	all := []cause{
-		connections(refuser, o[flow.Refused], "refuses", refused, true),
-		connections(Server, e.FromServer, "unreachable", "turned away: the server itself says that it is unreachable there", true),
-		connections(Network, o[flow.Unreachable]-e.FromServer, "unreachable", "found the server unreachable: a router said so", true),
-		connections(Network, o[flow.Timeout], "no answer", "got no answer to the SYN: dropped on the way, or the host is down", false),
-		connections(Network, o[flow.HalfOpenTimeout], "half open", "stayed half open: the server's answer did not reach the client, or it did not want it", false),
-		connections(Network, o[flow.AbortedTimeout], "falls silent", "fell silent with data unacknowledged", false),
-		connections(resetter, e.ResetBy[flow.Server], "resets", reset, true),
-		connections(Client, e.ResetBy[flow.Client], "resets", "reset by the client: it gave up, or went away", true),
-	}
-	if t := c.TLS; t != nil {
-		said := t.Failed() - t.Outcomes[tlsmeta.Abandoned]
-		handshakes := noun(t.Connections, "handshake")
-		all = append(all,
-			cause{who: InTLS, n: said, of: t.Connections, short: "fails", text: handshakes + " failed" + alerts(t), certain: true},
-			cause{who: InTLS, n: t.Outcomes[tlsmeta.Abandoned], of: t.Connections, short: "abandoned", text: handshakes + " ended before they were complete, without an alert"})
-	}
-	if h := c.HTTP; h != nil {
-		requests := noun(h.Requests, "request")
-		all = append(all,
-			cause{who: Server, n: min(h.ServerErrors, h.Requests), of: h.Requests, short: "5xx", text: requests + " got 5xx", certain: true},
-			cause{who: Server, n: min(h.GRPCErrors, h.Requests), of: h.Requests, short: "gRPC errors", text: requests + " got a grpc-status other than OK", certain: true},
-			cause{who: Server, n: h.Aborted, of: h.Requests, short: "no response", text: requests + " had no response when the connection ended"})
-	}
-	if d := c.DNS; d != nil {
-		queries := "quer" + map[bool]string{true: "y", false: "ies"}[d.Queries == 1]
-		all = append(all,
-			cause{who: Server, n: min(d.SERVFAIL+d.OtherErr, d.Queries), of: d.Queries, short: "DNS errors", text: fmt.Sprintf("%s got an error (SERVFAIL %s)", queries, number(d.SERVFAIL)), certain: true},
-			cause{who: Network, n: d.Timeouts, of: d.Queries, short: "no answer", text: queries + " got no answer: dropped on the way, or the server is down"})
-	}
-	return all
-}
-
-// alerts names those that ended handshakes.
-func alerts(t *TLS) string {
-	var words []string
-	for _, a := range t.Alerts.Top() {
-		from := "the server's"
-		if a.Value.Client() {
-			from = "the client's"
-		}
-		words = append(words, fmt.Sprintf("%s alert %s (%s)", from, tlsmeta.AlertName(a.Value.Description()), number(a.N)))
-		if len(words) == 2 {
-			break
-		}
-	}
-	if n := t.Outcomes[tlsmeta.NotTLS]; n > 0 {
-		words = append(words, fmt.Sprintf("the other side does not speak TLS (%s)", number(n)))
-	}
-	if words == nil {
-		return ", why is encrypted"
-	}
-	return ": " + strings.Join(words, ", ")
+type judge struct {
+	c      *Conversation
+	summed bool // a verdict has told how many connections failed in all …
+	gone   bool // … and of those that ended too early
 }
 
 // lossRatio is the share of the octets that the capture missed.
@@ -249,11 +156,16 @@ func (j *judge) lossyNetwork() (text string, ok bool) {
 func (j *judge) time() (Verdict, bool) {
 	c, w := j.c, &j.c.Waiting
 	response, _ := c.Response()
-	slow := p95(response) >= slowResponse || c.tlsP95() >= slowTLS || w.Connections > 0 && float64(w.Slow) >= someSlow*float64(w.Connections)
+	waits := w.Slow >= fewSlow || 2*w.Slow >= w.Connections // fewer are chance
+	slow := p95(response) >= slowResponse || c.tlsP95() >= slowTLS || w.Slow > 0 && waits && float64(w.Slow) >= someSlow*float64(w.Connections)
 	if !slow {
 		return Verdict{}, false
 	}
-	known, all := w.Known(), w.Known()+w.Unknown
+	known := w.Known()
+	all := known + w.Unknown + w.Transfer
+	if float64(w.Transfer) >= dominant*float64(all) && all > 0 {
+		return j.transfer(float64(w.Transfer) / float64(all)), true
+	}
 	if known == 0 || float64(known) < dominant*float64(all) {
 		return j.undivided(all == 0)
 	}
@@ -270,6 +182,21 @@ func (j *judge) time() (Verdict, bool) {
 	}
 	text := fmt.Sprintf("%s of the waiting is %s%s", share(of(0)), parts[0].text, j.behind(parts[0].who))
 	return Verdict{Who: parts[0].who, Short: share(of(0)), Text: text, Weight: j.slow()}, true
+}
+
+// transfer tells of responses that come slowly, where nothing shows whose it is.
+func (j *judge) transfer(part float64) Verdict {
+	w := &j.c.Waiting
+	text := fmt.Sprintf("%s of the time goes into the transfer of responses, %s in %s", share(part), octets(w.Volume), duration(float64(w.Transfer)))
+	if loss, ok := j.lossyNetwork(); ok {
+		return Verdict{Who: Network, Short: "loss", Text: text + ": " + loss, Weight: j.slow()}
+	}
+	if w.Stalled[0] > 0 {
+		text += fmt.Sprintf("; for %s more the client's window was closed or full: it may be slow to read", duration(float64(w.Stalled[0])))
+	} else {
+		text += ": whether the server sends, the way carries or the client reads slowly is not known"
+	}
+	return Verdict{Short: "slow transfer", Text: text, Weight: j.slow()}
 }
 
 // slow is about how many connections or responses were slow.
@@ -317,12 +244,15 @@ func (j *judge) behind(who Who) string {
 		}
 	}
 	if (who == InTLS || who == Client) && c.TLS != nil {
-		if ns, ok := c.TLS.Total.Quantile(0.95); ok {
-			n := int64(c.TLS.Total.Count())
+		if h := c.TLS.AsClient(); h.Count() > 0 {
+			ns, _ := h.Quantile(0.95)
+			n := int64(h.Count())
 			words = append(words, fmt.Sprintf("TLS p95 %s of %s %s", duration(ns), number(n), noun(n, "handshake")))
 		}
 	}
-	if h, state := c.Response(); who != Network && h.Count() > 0 {
+	if text, ok := j.why(who); ok {
+		words = append(words, text)
+	} else if h, state := c.Response(); who != Network && h.Count() > 0 {
 		ns, _ := h.Quantile(0.95)
 		n := int64(h.Count())
 		words = append(words, fmt.Sprintf("p95 %s of %s %s", qualified(ns, state), number(n), noun(n, "response")))
@@ -331,6 +261,27 @@ func (j *judge) behind(who Who) string {
 		return ""
 	}
 	return " (" + strings.Join(words, ", ") + ")"
+}
+
+// why tells of waiting that is not in the response times.
+func (j *judge) why(who Who) (text string, ok bool) {
+	c, w := j.c, &j.c.Waiting
+	response, _ := c.Response()
+	switch {
+	case who == Client && 2*w.Stalled[flow.Client] >= w.Client && w.Client > 0:
+		return fmt.Sprintf("its window was closed or full for %s, it reads too slowly", duration(float64(w.Stalled[flow.Client]))), true
+	case who != Server || w.Server <= 0 || p95(response) >= slowResponse:
+		return "", false
+	case 2*w.Stalled[flow.Server] >= w.Server:
+		return fmt.Sprintf("its window was closed or full for %s, it reads requests too slowly", duration(float64(w.Stalled[flow.Server]))), true
+	case 2*w.Trickled >= w.Server:
+		return fmt.Sprintf("it sends %s of responses in %s, though nothing is lost and the client's window is open: it trickles, or streams", octets(w.Volume), duration(float64(w.Trickled))), true
+	case c.Requests() > 0 && response.Count() > 0:
+		ns, _ := response.Quantile(0.95)
+		return fmt.Sprintf("%s for each of %s %s, most of it before the request was complete; p95 %s from then on",
+			duration(float64(w.Server)/float64(c.Requests())), number(c.Requests()), noun(c.Requests(), "request"), duration(ns)), true
+	}
+	return "", false
 }
 
 // rest looks for what is wrong and costs little time.
@@ -349,6 +300,16 @@ func (j *judge) rest() (Verdict, bool) {
 
 func (j *judge) nothing() Verdict {
 	c := j.c
+	if n := c.UnknownRequests(); n > 0 && n == c.Requests() {
+		why := ""
+		if c.Sent[flow.Client].Packets <= 0 || c.Sent[flow.Server].Packets <= 0 {
+			why = ": one direction alone was recorded"
+		}
+		return Verdict{Text: fmt.Sprintf("too little to judge: of %s %s it is not known how they ended%s", number(n), noun(n, "request"), why), Short: "-"}
+	}
+	if c.Proto == packet.ProtoTCP && c.Requests() == 0 && (c.Sent[flow.Client].Packets > 0) != (c.Sent[flow.Server].Packets > 0) {
+		return Verdict{Text: "too little to judge: one direction alone was recorded", Short: "-"}
+	}
 	if c.Requests() == 0 && c.Handshake.Count() == 0 && c.TLS == nil {
 		return Verdict{Text: "too little to judge: no handshake and no request was recorded", Short: "-"}
 	}
@@ -360,142 +321,4 @@ func (j *judge) nothing() Verdict {
 		text += ", in few samples"
 	}
 	return Verdict{Text: text, Short: "ok"}
-}
-
-// evidence gives the figures that are known.
-func (j *judge) evidence() (all []Figure) {
-	c, w := j.c, &j.c.Waiting
-	put := func(name string, value float64, ok bool) {
-		if ok {
-			all = append(all, Figure{name, value})
-		}
-	}
-	put("connections", float64(c.Connections), true)
-	put("failed_connections", float64(c.Errors()), c.Errors() > 0)
-	put("requests", float64(c.Requests()), c.Requests() > 0)
-	rate, ok := c.ErrorRate()
-	put("error_ratio", rate, ok)
-	if c.TLS != nil {
-		put("tls_failures", float64(c.TLS.Failed()), true)
-		ns, ok := c.TLS.Total.Quantile(0.95)
-		put("tls_handshake_p95_us", ns/1e3, ok)
-	}
-	known := float64(w.Known())
-	for _, x := range []struct {
-		name string
-		ns   int64
-	}{{"server_share_ratio", w.Server}, {"network_share_ratio", w.Network}, {"tls_share_ratio", w.TLS}, {"client_share_ratio", w.Client}} {
-		put(x.name, float64(x.ns)/known, known > 0)
-	}
-	total := known + float64(w.Unknown)
-	put("unknown_share_ratio", float64(w.Unknown)/total, total > 0)
-	h, _ := c.Response()
-	ns, ok := h.Quantile(0.95)
-	put("response_p95_us", ns/1e3, ok)
-	rtt, _, ok := c.Times.PathRTT()
-	put("rtt_p50_us", rtt/1e3, ok)
-	ratio, packets, _, ok := c.repeatRatio()
-	put("retransmit_ratio", ratio, ok)
-	put("retransmit_packets", float64(packets), c.Repeats[0].Connections+c.Repeats[1].Connections > 0)
-	loss, ok := c.lossRatio()
-	put("capture_loss_ratio", loss, ok)
-	return all
-}
-
-// Worst gives the verdicts of conversations that point at somebody. Those with
-// the most that failed or was slow come first, and last those of which the
-// capture holds too little.
-func Worst(conversations []*Conversation) (all []Judged) {
-	for _, c := range conversations {
-		if v := c.Verdict(); v.Who != Nobody {
-			all = append(all, Judged{c, v})
-		}
-	}
-	last := func(is bool) int {
-		if is {
-			return 1
-		}
-		return 0
-	}
-	slices.SortStableFunc(all, func(a, b Judged) int {
-		x, y := &a.Verdict, &b.Verdict
-		return cmp.Or(
-			cmp.Compare(last(x.Who == Capture), last(y.Who == Capture)), cmp.Compare(y.Weight, x.Weight), cmp.Compare(last(!x.Failures), last(!y.Failures)),
-			cmp.Compare(b.Bytes(), a.Bytes()), compareKeys(&a.Key, &b.Key),
-		)
-	})
-	return all
-}
-
-// Judged is a conversation with its verdict.
-type Judged struct {
-	*Conversation
-	Verdict Verdict
-}
-
-func noun(n int64, word string) string {
-	if n == 1 {
-		return word
-	}
-	return word + "s"
-}
-
-func number(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
-// share gives a ratio in percent: whole ones, below ten with a decimal.
-func share(ratio float64) string {
-	switch p := 100 * ratio; {
-	case p > 0 && p < 0.1:
-		return "<0.1 %"
-	case p < 9.95:
-		return strconv.FormatFloat(p, 'f', 1, 64) + " %"
-	case p < 100 && p >= 99.5:
-		return ">99 %"
-	default:
-		return strconv.FormatFloat(p, 'f', 0, 64) + " %"
-	}
-}
-
-func qualified(ns float64, state tcp.State) string {
-	if state == tcp.Ambiguous {
-		return "about " + duration(ns)
-	}
-	return bounded(ns, state == tcp.Bounded)
-}
-
-func bounded(ns float64, atMost bool) string {
-	if atMost {
-		return "at most " + duration(ns)
-	}
-	return duration(ns)
-}
-
-// duration gives two or three digits.
-func duration(ns float64) string {
-	v, unit := ns/1e3, "µs"
-	switch {
-	case ns >= 999.5e6:
-		v, unit = ns/1e9, "s"
-	case ns >= 999.5e3:
-		v, unit = ns/1e6, "ms"
-	case ns < 1e3:
-		return "<1 µs"
-	}
-	digits := 0
-	if v < 99.95 {
-		digits = 1
-	}
-	if v < 9.995 {
-		digits = 2
-	}
-	if v == math.Trunc(v) {
-		digits = 0
-	}
-	return strconv.FormatFloat(v, 'f', digits, 64) + " " + unit
 }

@@ -107,6 +107,39 @@ func TestVerdict(t *testing.T) {
 		{"loss hides answers", func(c *Conversation) { fails(c, flow.Timeout, 20); c.Missed[1] = 2000 }, Capture, "too lossy"},
 		{"loss makes no refusals up", func(c *Conversation) { fails(c, flow.Refused, 20); c.Missed[1] = 2000 }, Server, "refused"},
 
+		{"a leftover reset", func(c *Conversation) {
+			slowServer(c)
+			c.Connections, c.Turns = 2, 25
+			c.Outcomes = [flow.NumOutcomes]int64{flow.Closed: 1, flow.Reset: 1}
+			c.Ends.Leftover = 1
+		}, Server, "84 % of the waiting"},
+		{"one reset among many requests", func(c *Conversation) {
+			slowServer(c)
+			c.Connections, c.Turns = 2, 25
+			c.Outcomes = [flow.NumOutcomes]int64{flow.Closed: 1, flow.Reset: 1}
+			c.Ends.ResetBy[0] = 1
+		}, Server, "84 % of the waiting"},
+		{"one reset among few requests", func(c *Conversation) {
+			slowServer(c)
+			c.Connections, c.Turns = 2, 5
+			c.Outcomes = [flow.NumOutcomes]int64{flow.Closed: 1, flow.Reset: 1}
+			c.Ends.ResetBy[0] = 1
+		}, Client, "1 of 2 connections reset by the client"},
+		{"one slow SYN-ACK", func(c *Conversation) {
+			c.Connections, c.Waiting = 3, Waiting{Connections: 3, Slow: 1, Network: 900 * ms}
+		}, Nobody, "nothing stands out"},
+		{"slow transfers", func(c *Conversation) {
+			c.Waiting = Waiting{Connections: 40, Slow: 40, Network: 1e9, Transfer: 80e9, Volume: 20 << 20, Stalled: [2]int64{3e9, 0}}
+		}, Nobody, "99 % of the time goes into the transfer of responses, 20.0 MiB in 80 s; for 3 s more the client's window was closed or full"},
+		{"a client that does not read", func(c *Conversation) {
+			c.Waiting = Waiting{Connections: 40, Slow: 40, Client: 80e9, Stalled: [2]int64{80e9, 0}}
+		}, Client, "its window was closed or full for 80 s"},
+		{"a server that trickles", func(c *Conversation) {
+			c.Waiting = Waiting{Connections: 40, Slow: 40, Server: 80e9, Trickled: 80e9, Volume: 4000}
+		}, Server, "it sends 3.91 KiB of responses in 80 s"},
+		{"waiting before the request is complete", func(c *Conversation) { c.Waiting = Waiting{Connections: 40, Slow: 40, Server: 80e9} }, Server, "2 s for each of 40 requests, most of it before the request was complete; p95 10"},
+		{"nothing known of requests", func(c *Conversation) { c.Turns, c.HTTP = 0, &HTTP{Requests: 40, Unknown: 40} }, Nobody, "of 40 requests it is not known how they ended"},
+		{"other DNS errors", func(c *Conversation) { c.DNS = &DNS{Queries: 40, OtherErr: 10, RCodes: [24]int64{0: 30, 1: 10}} }, Server, "got an error (FORMERR 10)"},
 		{"slow server", slowServer, Server, "server: 84 % of the waiting is the server's (p95 890 ms of 40 responses)"},
 		{"slow server, base unknown", func(c *Conversation) { slowServer(c); c.Times.AtMost = true }, Server, "p95 at most 890 ms"},
 		{"slow network", func(c *Conversation) {
@@ -164,6 +197,27 @@ func TestVerdict(t *testing.T) {
 				t.Error("no weight")
 			}
 		})
+	}
+}
+
+// What failed does not hide what is slow.
+func TestAlso(t *testing.T) {
+	c := talked()
+	slowServer(&c)
+	fails(&c, flow.Refused, 4)
+	c.HTTP = &HTTP{Requests: 40, ClientErrors: 20}
+	v := c.Verdict()
+	var got []string
+	for _, a := range v.Also {
+		got = append(got, a.Sentence())
+	}
+	if v.Who != Server || !strings.Contains(v.Text, "refused") || len(got) != 2 || !strings.HasPrefix(got[0], "server: 84 %") || !strings.Contains(got[1], "4xx") {
+		t.Errorf("%s; %q", v.Text, got)
+	}
+	fails(&c, flow.Timeout, 10)
+	c.Missed[0] = 100_000 // what rests on what is missing is not told
+	if v := c.Verdict(); v.Also[0].Who != Capture || len(v.Also) != 1 || !strings.HasSuffix(v.Text, "14 failed in all") {
+		t.Errorf("%s; %+v", v.Text, v.Also)
 	}
 }
 

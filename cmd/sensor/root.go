@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -88,9 +89,22 @@ nothing and stores no payload.
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{plain(err)} })
 	root.AddCommand(newReplay(s), newVersion(s))
 	return root
+}
+
+// plain says what is wrong with a number in words instead of those of strconv.
+func plain(err error) error {
+	var n *strconv.NumError
+	if !errors.As(err, &n) {
+		return err
+	}
+	what := "it is no whole number"
+	if errors.Is(n, strconv.ErrRange) {
+		what = "it is out of range"
+	}
+	return errors.New(strings.Replace(err.Error(), n.Error(), what, 1))
 }
 
 // terminal gives the file behind a stream if that is a terminal.

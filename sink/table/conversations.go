@@ -28,11 +28,12 @@ func (t *Writer) conversations(b *strings.Builder, s *edge.Summary) {
 	all := edge.Sorted(s.Conversations, t.config.Sort)
 	shown := limited(all, t.config.Limit)
 	g, cells := t.layout(all)
-	few, about := false, false
+	few, about, unknown := false, false, false
 	for _, c := range shown {
 		few = few || fewIn(c)
 		_, state := c.Response()
 		about = about || state == tcp.Ambiguous
+		unknown = unknown || c.UnknownRequests() > 0
 		g.add(c.Errors() > 0, cells(c)...)
 	}
 	g.render(b, t.config.Width, palette(t.config.Colour))
@@ -51,6 +52,9 @@ func (t *Writer) conversations(b *strings.Builder, s *edge.Summary) {
 	if few && slices.ContainsFunc(g.columns, func(c column) bool { return strings.HasSuffix(c.title, "P95") }) {
 		t.note(b, "(n): only n were measured")
 	}
+	if unknown {
+		t.note(b, "(n ?): how n ended is not known, and they are in no share")
+	}
 	if about {
 		t.note(b, "~: some may not be of a request: what TLS hides may be HTTP/2, or the capture begins in the middle")
 	}
@@ -65,8 +69,7 @@ func (t *Writer) layout(all []*edge.Conversation) (*grid, func(*edge.Conversatio
 		points = points || !slices.Equal(c.Points, all[0].Points) || len(c.Points) > 1
 		names = names || c.Name() != ""
 		tls = tls || c.TLS != nil
-		_, tried := c.ErrorRate()
-		requests = requests || tried
+		requests = requests || c.Tried()
 	}
 	g := new(grid)
 	var makers []func(*edge.Conversation) []string
@@ -111,8 +114,8 @@ func (t *Writer) layout(all []*edge.Conversation) (*grid, func(*edge.Conversatio
 		column{title: "RESPONSE P50", right: true, drop: 5, alone: "RESPONSE P95", stays: []edge.Order{edge.ByResponse}},
 		column{title: "P95", right: true, drop: 16, stays: []edge.Order{edge.ByResponse}})
 	put(points, one(func(c *edge.Conversation) string { return strconv.Itoa(len(c.Points)) }), column{title: "POINTS", right: true, drop: 1})
-	put(true, one(outcomes), column{title: "OUTCOMES", least: 9})
-	put(true, one(func(c *edge.Conversation) string { v := c.Verdict(); return short(&v) }), column{title: "VERDICT", least: 16, drop: 15})
+	put(true, one(outcomes), column{title: "OUTCOMES", least: 9, drop: 15})
+	put(true, one(func(c *edge.Conversation) string { v := c.Verdict(); return short(&v) }), column{title: "VERDICT", least: 16})
 	return g, func(c *edge.Conversation) (cells []string) {
 		for _, m := range makers {
 			cells = append(cells, m(c)...)
@@ -132,10 +135,20 @@ func (t *Writer) verdicts(b *strings.Builder, all []*edge.Conversation) {
 	for i := range worst[:min(len(worst), maxVerdictLines)] {
 		w := &worst[i]
 		t.note(b, "  %s%s", ends(&w.Key), named(w.Conversation))
-		t.note(b, "    %s", clean(w.Verdict.Sentence()))
+		t.sentence(b, &w.Verdict)
+		for k := range w.Verdict.Also {
+			t.sentence(b, &w.Verdict.Also[k])
+		}
 	}
 	if more := len(worst) - maxVerdictLines; more > 0 {
 		t.note(b, "  … and in %s: --view conversations --format json has all", plural(more, "more conversation"))
+	}
+}
+
+// sentence adds a verdict, broken into lines that fit the terminal.
+func (t *Writer) sentence(b *strings.Builder, v *edge.Verdict) {
+	for i, line := range wrap(clean(v.Sentence()), t.config.Width-6) {
+		t.note(b, "    %s%s", strings.Repeat("  ", min(i, 1)), line)
 	}
 }
 
@@ -217,18 +230,26 @@ func versions(t *edge.TLS) string {
 }
 
 func requestCount(c *edge.Conversation) string {
-	if _, ok := c.ErrorRate(); !ok {
+	if !c.Tried() {
 		return "-"
 	}
 	return count(c.Requests())
 }
 
 func errorRate(c *edge.Conversation) string {
-	rate, ok := c.ErrorRate()
-	if !ok {
-		return "-"
+	cell := "-"
+	if rate, ok := c.ErrorRate(); ok {
+		cell = percentOf(rate)
 	}
-	return percentOf(rate)
+	return cell + notKnown(c.UnknownRequests())
+}
+
+// notKnown marks how many were left out because their fate is not known.
+func notKnown(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return " (" + count(n) + " ?)"
 }
 
 func short(v *edge.Verdict) string {

@@ -141,6 +141,28 @@ func (g *grid) line(cells []string, widths []int, limit int) string {
 	return line
 }
 
+// wrap breaks text at spaces into lines of at most so many cells. A word that is
+// longer has a line of its own. Without a limit there is one line.
+func wrap(text string, cells int) []string {
+	if cells <= 0 {
+		return []string{text}
+	}
+	var lines []string
+	line := ""
+	for word := range strings.SplitSeq(text, " ") {
+		switch {
+		case line == "":
+			line = word
+		case width.StringWidth(line)+1+width.StringWidth(word) <= cells:
+			line += " " + word
+		default:
+			lines = append(lines, line)
+			line = word
+		}
+	}
+	return append(lines, line)
+}
+
 // cutMiddle leaves a third of the cells to the beginning, the rest to the end.
 func cutMiddle(s string, cells int) string {
 	total := width.StringWidth(s)

@@ -27,9 +27,9 @@ func spoken() []flow.Record {
 		return r
 	}
 	measured := func(total int64) session.Handshake {
-		return session.Handshake{State: tcp.Measured, Total: total, Network: total / 2, Server: total / 4, Client: total - total/2 - total/4}
+		return session.Handshake{State: tcp.Measured, Total: total, Perceived: total + total/8, Network: total / 2, Server: total / 4, Client: total - total/2 - total/4}
 	}
-	unknown := session.Handshake{Total: tcp.Absent, Network: tcp.Absent, Server: tcp.Absent, Client: tcp.Absent}
+	unknown := session.Handshake{Total: tcp.Absent, Perceived: tcp.Absent, Network: tcp.Absent, Server: tcp.Absent, Client: tcp.Absent}
 	old := tlsmeta.Info{
 		Version: 0x0303, SNI: "shop.example", Cipher: 0xc02f, Group: 29, JA4: "t12d1011h2_a8cf61a50a39_a92c7c6a82fe", Outcome: tlsmeta.Completed,
 		Certificates: []tlsmeta.Certificate{
@@ -83,6 +83,7 @@ func spoken() []flow.Record {
 	counts := dnsmeta.Counts{Queries: 6, Repeats: 1, Responses: 4, NXDOMAIN: 1, SERVFAIL: 1, Timeouts: 1}
 	lookup.DNS = &dnsmeta.Info{Counts: counts, Other: dnsmeta.Counts{Queries: 2}}
 	lookup.DNS.Queries += 4
+	lookup.DNS.RCodes[2], lookup.DNS.RCodes[0] = 1, 3
 	lookup.DNS.Names = []dnsmeta.Name{{Name: "shop.example", Type: 1, Counts: counts}, {Name: sinktest.Hostile, Type: 65, Counts: dnsmeta.Counts{Queries: 2}}}
 	for _, ns := range []int64{1e6, 2e6, 250e6} {
 		lookup.DNS.Time.Add(ns)
@@ -92,4 +93,40 @@ func spoken() []flow.Record {
 	local.Ends[flow.Server] = flow.Endpoint{Addr: sinktest.Addr("ff02::fb"), Port: 5353, HasPort: true}
 	local.DNS = &dnsmeta.Info{Protocol: dnsmeta.MDNS, Counts: dnsmeta.Counts{Queries: 3}, Names: []dnsmeta.Name{{Name: "_http._tcp.local", Type: 12, Counts: dnsmeta.Counts{Queries: 3}}}}
 	return append(records, lookup, local)
+}
+
+// hung is a server that lets requests wait: six clients gave up, two wait still,
+// two were answered, and of two the capture lacks the responses.
+func hung() []flow.Record {
+	var records []flow.Record
+	for i := range 12 {
+		r := sinktest.TCP()
+		r.Network, r.Start, r.End = 0, sinktest.Start+int64(i)*1e9, sinktest.Start+int64(i)*1e9+5e9
+		r.Ends[flow.Client].Port, r.Ends[flow.Server].Port = uint16(i+1), 8080
+		r.TCP.Sides = [2]tcp.Side{{Retransmits: tcp.Retransmits{State: tcp.Measured}}, {Retransmits: tcp.Retransmits{State: tcp.Measured}}}
+		r.Outcome, r.EndReason, r.FINs = flow.Established, flow.EndForced, [2]int64{1, 0}
+		r.Phases = &session.Phases{TCP: 1e6, Close: 4999e6}
+		r.HTTP = &httpmeta.Info{}
+		e := httpmeta.Exchange{Version: httpmeta.HTTP11, Method: "GET", Host: "web.example", Path: "/report", GRPC: -1, Requested: true}
+		switch {
+		case i >= 10:
+			e.Broken = true
+		case i >= 8:
+			e.Status, r.EndReason = 200, flow.EndOfFlow
+		case i >= 6:
+			r.FINs[0] = 0
+		}
+		r.HTTP.Add(&e, 1e6)
+		records = append(records, r)
+	}
+	return records
+}
+
+// cutTLS is TLS 1.2 whose certificates were cut.
+func cutTLS() []flow.Record {
+	r := spoken()[0]
+	i := *r.TLS
+	i.Certificates = nil
+	r.TLS = &i
+	return []flow.Record{r}
 }

@@ -68,11 +68,11 @@ func (t *Writer) Close(c *flow.Capture) error {
 	var b strings.Builder
 	switch t.config.Edge.View {
 	case edge.ViewTLS:
-		t.tls(&b, s.TLS, c.Last)
+		t.tls(&b, s.TLS, c)
 	case edge.ViewDNS:
-		t.dns(&b, s.DNS)
+		t.dns(&b, s.DNS, c)
 	case edge.ViewHTTP:
-		t.http(&b, s.Endpoints)
+		t.http(&b, s.Endpoints, c)
 	default:
 		t.conversations(&b, s)
 	}

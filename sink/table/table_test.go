@@ -123,12 +123,41 @@ func TestGolden(t *testing.T) {
 		"http":        {Config{Sort: edge.ByRequests, Edge: edge.Config{View: edge.ViewHTTP}}, spoken(), healthy()},
 		"http-80":     {Config{Width: 80, Sort: edge.ByResponse, Edge: edge.Config{View: edge.ViewHTTP}}, spoken(), healthy()},
 		"http-none":   {Config{Edge: edge.Config{View: edge.ViewHTTP}}, shop(), healthy()},
+		"hung":        {Config{Width: 100}, hung(), cut()},
+		"hung-http":   {Config{Edge: edge.Config{View: edge.ViewHTTP}, Sort: edge.ByRequests}, hung(), cut()},
+		"cut-http":    {Config{Edge: edge.Config{View: edge.ViewHTTP}}, shop(), cut()},
+		"cut-tls":     {Config{Edge: edge.Config{View: edge.ViewTLS}}, cutTLS(), cut()},
 		"no-packets":  {Config{}, nil, flow.Capture{}},
 		"all-skipped": {Config{}, nil, flow.Capture{Packets: 9, Bytes: 540, Skipped: [packet.NumSkips]uint64{packet.NotIP: 2, packet.Filtered: 7}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			golden.Equal(t, filepath.Join("testdata", name+".txt"), []byte(render(t, test.config, test.records, test.capture)))
 		})
+	}
+}
+
+// cut is a capture with a short snap length, at two points.
+func cut() flow.Capture {
+	c := healthy()
+	c.Truncated = 12_000
+	c.Points = append(c.Points, flow.PointCapture{ID: sinktest.OtherPoint, Packets: 9})
+	return c
+}
+
+func TestWrap(t *testing.T) {
+	for _, test := range []struct {
+		text  string
+		cells int
+		want  []string
+	}{
+		{"a verdict in some words", 0, []string{"a verdict in some words"}},
+		{"a verdict in some words", 12, []string{"a verdict in", "some words"}},
+		{"a verdict in some words", 5, []string{"a", "verdict", "in", "some", "words"}},
+		{"", 5, []string{""}},
+	} {
+		if got := wrap(test.text, test.cells); !slices.Equal(got, test.want) {
+			t.Errorf("%q in %d cells: %q, want %q", test.text, test.cells, got, test.want)
+		}
 	}
 }
 

@@ -3,12 +3,16 @@ package table
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
 	"mirrorscope/dnsmeta"
 	"mirrorscope/edge"
+	"mirrorscope/flow"
+	"mirrorscope/packet"
 	"mirrorscope/sink"
 	"mirrorscope/tcp"
 	"mirrorscope/tlsmeta"
@@ -23,31 +27,74 @@ func (t *Writer) view(b *strings.Builder, g *grid, more int, what string) {
 }
 
 // tls shows servers with their handshakes, and below the certificates that
-// somebody must renew. at is the end of the capture, ns.
-func (t *Writer) tls(b *strings.Builder, s *edge.TLSServers, at int64) {
+// somebody must renew.
+func (t *Writer) tls(b *strings.Builder, s *edge.TLSServers, c *flow.Capture) {
 	all := s.Servers(t.config.Sort)
 	if len(all) == 0 {
-		b.WriteString("No TLS and no QUIC.\n")
+		t.none(b, "No TLS and no QUIC", c)
 		return
 	}
 	g := &grid{columns: []column{
 		{title: "SERVER", least: 20, tail: true}, {title: "NAME", least: 12}, {title: "CONNS", right: true, drop: 8}, {title: "VERSION", least: 7, drop: 7},
 		{title: "CIPHER", least: 12, drop: 2}, {title: "GROUP", least: 8, drop: 1}, {title: "RESUMED", right: true, drop: 3},
-		{title: "HANDSHAKE P50", right: true, drop: 6, alone: "HANDSHAKE P95"}, {title: "P95", right: true},
+		{title: "HANDSHAKE P50", right: true, drop: 6, alone: "HANDSHAKE P95"}, {title: "P95", right: true}, {title: "AS CLIENT P95", right: true, drop: 4},
 		{title: "SERVER", right: true, drop: 5}, {title: "NETWORK", right: true, drop: 5}, {title: "CLIENT", right: true, drop: 4}, {title: "FAILED", least: 6},
 	}}
 	shown := limited(all, t.config.Limit)
 	for _, r := range shown {
 		cells := []string{t.address(&r.Service), or(r.SNI, r.Name), count(r.Connections), versions(&r.TLS), top(&r.Ciphers, tlsmeta.CipherName), top(&r.Groups, tlsmeta.GroupName), resumed(&r.TLS)}
 		cells = append(cells, quantiles(&r.Total, tcp.Measured)...)
+		cells = append(cells, quantiles(&r.Perceived, tcp.Measured)[1])
 		g.add(r.Failed() > 0, append(cells, append(shares(&r.TLS), failures(&r.TLS))...)...)
 	}
 	t.view(b, g, len(all)-len(shown), "server")
 	if n := s.Other.Connections; n > 0 {
-		t.note(b, "… %s of too many servers are in no line", plural(n, "connection"))
+		t.note(b, "… %s of too many servers are in no line; a line may lack up to %s", plural(n, "connection"), count(s.Lack()))
 	}
-	t.note(b, "SERVER, NETWORK, CLIENT: whose the time of the handshakes was")
-	t.certificates(b, s, at)
+	t.note(b, "SERVER, NETWORK, CLIENT: whose the time of the handshakes was; AS CLIENT: the handshake as the client had it")
+	if len(c.Points) > 1 {
+		t.note(b, "HANDSHAKE: at the observation point nearest the client, of those that recorded most of a connection: %s", t.where(all))
+	}
+	t.cutNote(b, "handshakes that were cut could not be read, or not all of them", c)
+	t.certificates(b, s, c)
+}
+
+// where names the points at which handshakes were measured, the busiest first.
+func (t *Writer) where(all []*edge.TLSServer) string {
+	sum := map[packet.PointID]int64{}
+	for _, s := range all {
+		for _, p := range s.Points.Counts {
+			sum[p.Value] += p.N
+		}
+	}
+	points := slices.Collect(maps.Keys(sum))
+	slices.SortFunc(points, func(a, b packet.PointID) int { return cmp.Or(cmp.Compare(sum[b], sum[a]), cmp.Compare(a, b)) })
+	const most = 3
+	var words []string
+	for _, p := range points[:min(len(points), most)] {
+		words = append(words, fmt.Sprintf("%s (%s)", clean(t.names.PointName(p)), count(sum[p])))
+	}
+	if more := len(points) - most; more > 0 {
+		words = append(words, plural(more, "more point"))
+	}
+	return strings.Join(words, ", ")
+}
+
+// none tells that a view is empty, and where packets were cut, that this may be
+// why.
+func (t *Writer) none(b *strings.Builder, what string, c *flow.Capture) {
+	if c.Truncated == 0 {
+		b.WriteString(what + ".\n")
+		return
+	}
+	t.note(b, "%s that could be read: %s captured in part (%s), and what was cut cannot be", what, plural(c.Truncated, "packet"), percent(c.Truncated, c.Decoded))
+}
+
+// cutNote warns that cut packets hide part of a view.
+func (t *Writer) cutNote(b *strings.Builder, hides string, c *flow.Capture) {
+	if c.Truncated > 0 {
+		t.note(b, "! %s (%s) captured in part: %s", plural(c.Truncated, "packet"), percent(c.Truncated, c.Decoded), hides)
+	}
 }
 
 // shares divides the time of the handshakes that could be divided.
@@ -97,13 +144,28 @@ func failures(x *edge.TLS) string {
 }
 
 // certificates lists those that are not valid, or will not be for long.
-func (t *Writer) certificates(b *strings.Builder, s *edge.TLSServers, at int64) {
-	now := at / 1e9
+func (t *Writer) certificates(b *strings.Builder, s *edge.TLSServers, c *flow.Capture) {
+	now := c.Last / 1e9
 	list := s.Expiring(now, int64(t.config.CertificateDays)*secondsOfDay)
 	t.heading(b, "CERTIFICATES")
-	if s.Certificates() == 0 {
+	unread := ""
+	if s.Cut > 0 {
+		unread = fmt.Sprintf("those of %s of TLS 1.2 and older were not recorded whole", plural(s.Cut, "connection"))
+		if c.Truncated > 0 {
+			unread += fmt.Sprintf(": %s captured in part", plural(c.Truncated, "packet"))
+		}
+	}
+	switch {
+	case s.Certificates() > 0:
+	case unread != "":
+		t.note(b, "! none could be read: %s", unread)
+		return
+	default:
 		t.note(b, "  none in the clear: TLS 1.3 and QUIC encrypt them, and a resumed session has none")
 		return
+	}
+	if unread != "" {
+		t.note(b, "! %s", unread)
 	}
 	seen := fmt.Sprintf("  %s in the clear (TLS 1.2 and older)", plural(s.Certificates(), "certificate"))
 	if len(list) == 0 {
@@ -115,12 +177,12 @@ func (t *Writer) certificates(b *strings.Builder, s *edge.TLSServers, at int64) 
 		{title: "SERVER", least: 20, tail: true}, {title: "SUBJECT", least: 16}, {title: "SAN", least: 12, drop: 1}, {title: "UNTIL", drop: 2}, {title: "STATE"}, {title: "SHA-256", drop: 3},
 	}}
 	shown := limited(list, t.config.Limit)
-	for _, c := range shown {
-		subject := clean(c.Subject)
-		if c.Issuing {
+	for _, x := range shown {
+		subject := clean(x.Subject)
+		if x.Issuing {
 			subject += " (issuer)"
 		}
-		g.add(c.NotAfter < now || c.NotBefore > now, t.address(&c.Service), subject, names(c), date(c.NotAfter), state(c, now), fmt.Sprintf("%x", c.SHA256[:8]))
+		g.add(x.NotAfter < now || x.NotBefore > now, t.address(&x.Service), subject, names(x), date(x.NotAfter), state(x, now), fmt.Sprintf("%x", x.SHA256[:8]))
 	}
 	t.view(b, g, len(list)-len(shown), "certificate")
 }
@@ -157,10 +219,10 @@ func names(c *edge.Certificate) string {
 }
 
 // dns shows the names that servers were asked for.
-func (t *Writer) dns(b *strings.Builder, x *dnsmeta.Table) {
-	rows := edge.DNSRows(x, t.config.Sort)
+func (t *Writer) dns(b *strings.Builder, x *edge.Names, c *flow.Capture) {
+	rows := x.Rows(t.config.Sort)
 	if len(rows) == 0 {
-		b.WriteString("No DNS queries.\n")
+		t.none(b, "No DNS queries", c)
 		return
 	}
 	g := &grid{columns: []column{
@@ -185,28 +247,30 @@ func (t *Writer) dns(b *strings.Builder, x *dnsmeta.Table) {
 	}
 	t.view(b, g, len(rows)-len(shown), "name")
 	t.note(b, "RESPONSE: from query to response at the observation point, the round trip to the server included")
-	other := x.Other.Queries
-	for _, s := range x.Servers() {
-		other += s.Other.Queries
+	if n := x.Other.Queries; n > 0 {
+		lack := ""
+		if x.Lack() > 0 {
+			lack = "; a line may lack up to " + count(x.Lack())
+		}
+		t.note(b, "… %s of too many names, or without a name, are in no line%s", pluralOf(n, "query", "queries"), lack)
 	}
-	if other > 0 {
-		t.note(b, "… %s of too many names, or without a name, are in no line", pluralOf(other, "query", "queries"))
-	}
+	t.cutNote(b, "queries and responses that were cut are in no line", c)
 }
 
 // http shows endpoints.
-func (t *Writer) http(b *strings.Builder, x *edge.Endpoints) {
+func (t *Writer) http(b *strings.Builder, x *edge.Endpoints, c *flow.Capture) {
 	rows := x.Rows(t.config.Sort)
 	if len(rows) == 0 && x.Other.Requests == 0 {
-		b.WriteString("No HTTP in the clear.\n")
+		t.none(b, "No HTTP in the clear", c)
 		return
 	}
 	g := &grid{columns: []column{
-		{title: "SERVER", least: 18, tail: true, drop: 5}, {title: "METHOD", least: 4}, {title: "HOST", least: 12, drop: 6}, {title: "PATH", least: 12, tail: true}, {title: "REQUESTS", right: true},
+		{title: "SERVER", least: 18, tail: true, drop: 6}, {title: "METHOD", least: 4}, {title: "HOST", least: 12, drop: 5}, {title: "PATH", least: 12, tail: true}, {title: "REQUESTS", right: true},
 		{title: "4XX", right: true, drop: 4}, {title: "5XX", right: true}, {title: "GRPC ERRORS", right: true, drop: 1}, {title: "UNANSWERED", right: true, drop: 2},
 		{title: "RESPONSE P50", right: true, drop: 3, alone: "RESPONSE P95"}, {title: "P95", right: true},
 	}}
 	shown := limited(rows, t.config.Limit)
+	unknown := false
 	for _, e := range shown {
 		grpc := "-"
 		if e.GRPC > 0 {
@@ -214,14 +278,23 @@ func (t *Writer) http(b *strings.Builder, x *edge.Endpoints) {
 		}
 		cells := []string{
 			t.address(&e.Service), clean(e.Method), or(e.Host, e.Name), clean(e.Path), count(e.Requests),
-			rate(e.Status[4], e.Requests), rate(e.Status[5], e.Requests), grpc, count(max(e.Requests-e.Answered(), 0)),
+			rate(e.Status[4], e.Known()), rate(e.Status[5], e.Known()), grpc, count(e.Aborted) + notKnown(e.Unknown),
 		}
+		unknown = unknown || e.Unknown > 0
 		g.add(e.Errors() > 0, append(cells, quantiles(&e.Response, boundedIf(e.AtMost))...)...)
 	}
 	t.view(b, g, len(rows)-len(shown), "endpoint")
 	if n := x.Other.Requests; n > 0 {
-		t.note(b, "… %s of too many endpoints, or of unknown names, are in no line", plural(n, "request"))
+		lack := ""
+		if x.Lack() > 0 {
+			lack = "; a line may lack up to " + count(x.Lack())
+		}
+		t.note(b, "… %s of too many endpoints, or of unknown names, are in no line%s", plural(n, "request"), lack)
 	}
+	if unknown {
+		t.note(b, "(n ?): whether n were answered is not known, and they are in no share")
+	}
+	t.cutNote(b, "heads that were cut could not be read", c)
 }
 
 func rate(part, whole int64) string {

@@ -59,10 +59,26 @@ type requests struct {
 	Requests    int64  `json:"requests"`
 	Errors      int64  `json:"errors"`
 	ErrorRatio  *ratio `json:"error_ratio,omitempty"`
+	Unknown     int64  `json:"unknown"`
 	Unmeasured  int64  `json:"unmeasured"`
 	BeforeAsked int64  `json:"failed_before_request"`
+	NoResponse  *wait  `json:"no_response,omitempty"`
+	Open        *open  `json:"open,omitempty"`
 	HTTP        *http  `json:"http,omitempty"`
 	DNS         *dns   `json:"dns,omitempty"`
+}
+
+// wait is how long the clients waited for responses that did not come.
+type wait struct {
+	P50     micros `json:"wait_p50_us"`
+	Max     micros `json:"wait_max_us"`
+	Samples uint64 `json:"samples"`
+}
+
+// open are requests that waited when the capture ended.
+type open struct {
+	Requests int64  `json:"requests"`
+	Max      micros `json:"wait_max_us"`
 }
 
 type http struct {
@@ -80,6 +96,7 @@ type dns struct {
 	SERVFAIL int64 `json:"servfail"`
 	Other    int64 `json:"other_errors"`
 	Timeouts int64 `json:"timeouts"`
+	Unknown  int64 `json:"unknown"`
 }
 
 type phases struct {
@@ -107,9 +124,25 @@ type sides struct {
 }
 
 type verdict struct {
-	Who      string  `json:"who"`
-	Text     string  `json:"text"`
-	Evidence figures `json:"evidence"`
+	Who      string     `json:"who"`
+	Text     string     `json:"text"`
+	Also     []sentence `json:"also,omitempty"`
+	Evidence figures    `json:"evidence"`
+}
+
+// sentence tells what else stands out.
+type sentence struct {
+	Who  string `json:"who"`
+	Text string `json:"text"`
+}
+
+func verdictOf(c *edge.Conversation) verdict {
+	v := c.Verdict()
+	o := verdict{Who: v.Who.String(), Text: clean(v.Text), Evidence: v.Evidence}
+	for i := range v.Also {
+		o.Also = append(o.Also, sentence{v.Also[i].Who.String(), clean(v.Also[i].Text)})
+	}
+	return o
 }
 
 func (w *Writer) conversations(s *edge.Summary) {
@@ -124,12 +157,11 @@ func (w *Writer) conversation(c *edge.Conversation) *conversation {
 		port := c.Port
 		server.Port = &port
 	}
-	v := c.Verdict()
 	o := &conversation{
 		Type: "conversation", Network: clean(w.names.NetworkName(c.Network)), Protocol: protocol(c.Proto),
 		Client: endOf(c.Client, c.Names[flow.Client]), Server: server, Start: moment(c.First), End: moment(c.Last),
 		Connections: c.Connections, ClientSent: volumeOf(&c.Sent[flow.Client]), ServerSent: volumeOf(&c.Sent[flow.Server]),
-		Handshake: timesOf(&c.Handshake, tcp.Measured), Verdict: verdict{v.Who.String(), clean(v.Text), v.Evidence},
+		Handshake: timesOf(&c.Handshake, tcp.Measured), Verdict: verdictOf(c),
 	}
 	for _, p := range c.Points {
 		o.Points = append(o.Points, clean(w.names.PointName(p)))
@@ -144,11 +176,11 @@ func (w *Writer) conversation(c *edge.Conversation) *conversation {
 		}
 	}
 	if c.TLS != nil {
-		o.TLS = tlsOf(c.TLS)
+		o.TLS = w.tlsOf(c.TLS)
 	}
 	h, state := c.Response()
 	o.Response = timesOf(h, state)
-	if _, ok := c.ErrorRate(); ok {
+	if c.Tried() {
 		o.Requests = requestsOf(c)
 	}
 	return o
@@ -188,14 +220,26 @@ func repeatsOf(r *edge.Repeats) *repeats {
 
 func requestsOf(c *edge.Conversation) *requests {
 	r := &requests{
-		Requests: c.Requests(), Errors: c.RequestErrors(), ErrorRatio: share(c.RequestErrors(), c.Requests()+c.Unasked),
-		Unmeasured: c.Unmeasured, BeforeAsked: c.Unasked,
+		Requests: c.Requests(), Errors: c.RequestErrors(), Unknown: c.UnknownRequests(), Unmeasured: c.Unmeasured, BeforeAsked: c.Unasked,
+	}
+	if rate, ok := c.ErrorRate(); ok {
+		x := ratio(rate)
+		r.ErrorRatio = &x
+	}
+	if u := c.Unanswered; u != nil {
+		if p50, ok := u.Waits.Quantile(0.5); ok {
+			r.NoResponse = &wait{micros(p50), micros(u.Waits.Max()), u.Waits.Count()}
+		}
+		if u.Open > 0 {
+			_, longest := u.OpenWait()
+			r.Open = &open{u.Open, micros(longest)}
+		}
 	}
 	if h := c.HTTP; h != nil {
 		r.HTTP = &http{h.Requests, h.ClientErrors, h.ServerErrors, h.GRPCErrors, h.Aborted, h.Unknown}
 	}
 	if d := c.DNS; d != nil {
-		r.DNS = &dns{d.Queries, d.NXDOMAIN, d.SERVFAIL, d.OtherErr, d.Timeouts}
+		r.DNS = &dns{d.Queries, d.NXDOMAIN, d.SERVFAIL, d.OtherErr, d.Timeouts, d.Unknown}
 	}
 	return r
 }
@@ -218,10 +262,12 @@ type tls struct {
 	Resumed     int64            `json:"resumed"`
 	Failed      int64            `json:"failed"`
 	Handshake   *times           `json:"handshake,omitempty"`
+	Perceived   *times           `json:"handshake_perceived,omitempty"`
 	Network     *times           `json:"handshake_network,omitempty"`
 	Server      *times           `json:"handshake_server,omitempty"`
 	Client      *times           `json:"handshake_client,omitempty"`
 	Unmeasured  int64            `json:"unmeasured"`
+	Points      []counted        `json:"observation_points,omitempty"`
 }
 
 type alert struct {
@@ -230,11 +276,12 @@ type alert struct {
 	N           int64  `json:"count"`
 }
 
-func tlsOf(t *edge.TLS) *tls {
+func (w *Writer) tlsOf(t *edge.TLS) *tls {
 	o := &tls{
 		Connections: t.Connections, QUIC: t.QUIC, Versions: tally(&t.Versions, tlsmeta.VersionName), SNI: tally(&t.Names, same),
 		Outcomes: map[string]int64{}, Resumed: t.Resumed, Failed: t.Failed(), Unmeasured: t.Unmeasured,
-		Handshake: timesOf(&t.Total, tcp.Measured), Network: timesOf(&t.NetworkShare, tcp.Measured), Server: timesOf(&t.ServerShare, tcp.Measured), Client: timesOf(&t.ClientShare, tcp.Measured),
+		Points:    tally(&t.Points, func(p packet.PointID) string { return w.names.PointName(p) }),
+		Handshake: timesOf(&t.Total, tcp.Measured), Perceived: timesOf(&t.Perceived, tcp.Measured), Network: timesOf(&t.NetworkShare, tcp.Measured), Server: timesOf(&t.ServerShare, tcp.Measured), Client: timesOf(&t.ClientShare, tcp.Measured),
 	}
 	for outcome, n := range t.Outcomes {
 		if name := tlsmeta.Outcome(outcome).String(); n > 0 && name != "" {

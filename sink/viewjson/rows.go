@@ -47,7 +47,7 @@ func (w *Writer) tls(s *edge.TLSServers, at int64) {
 	for _, r := range limited(s.Servers(w.config.Sort), w.config.Limit) {
 		w.line(&tlsServer{
 			Type: "tls_server", Network: clean(w.names.NetworkName(r.Network)), Protocol: protocol(r.Proto), Server: serverOf(&r.Service, r.Name), Name: clean(r.SNI),
-			Start: moment(r.First), End: moment(r.Last), TLS: tlsOf(&r.TLS), Ciphers: tally(&r.Ciphers, tlsmeta.CipherName), Groups: tally(&r.Groups, tlsmeta.GroupName),
+			Start: moment(r.First), End: moment(r.Last), TLS: w.tlsOf(&r.TLS), Ciphers: tally(&r.Ciphers, tlsmeta.CipherName), Groups: tally(&r.Groups, tlsmeta.GroupName),
 			ALPN: tally(&r.ALPN, same), STARTTLS: tally(&r.STARTTLS, same), JA4: tally(&r.JA4, same),
 		})
 	}
@@ -90,8 +90,8 @@ type dnsName struct {
 	Response *times `json:"response,omitempty"` // bounded: the round trip to the server is in it
 }
 
-func (w *Writer) dns(t *dnsmeta.Table) {
-	for _, r := range limited(edge.DNSRows(t, w.config.Sort), w.config.Limit) {
+func (w *Writer) dns(t *edge.Names) {
+	for _, r := range limited(t.Rows(w.config.Sort), w.config.Limit) {
 		w.line(&dnsName{
 			Type: "dns_name", Network: clean(w.names.NetworkName(r.Network)), Protocol: r.Protocol.String(), Server: endOf(r.Server, ""), Name: clean(r.Name.Name),
 			Query: dnsmeta.TypeName(r.Type), Queries: r.Queries, Repeats: r.Repeats, NXDOMAIN: r.NXDOMAIN, SERVFAIL: r.SERVFAIL, Other: r.OtherErr,
@@ -112,6 +112,7 @@ type endpoint struct {
 	GRPC        int64            `json:"grpc_responses"`
 	GRPCErrors  int64            `json:"grpc_errors"`
 	Unanswered  int64            `json:"unanswered"`
+	Unknown     int64            `json:"unknown"`
 	ClientRatio *ratio           `json:"4xx_ratio,omitempty"`
 	ServerRatio *ratio           `json:"5xx_ratio,omitempty"`
 	GRPCRatio   *ratio           `json:"grpc_error_ratio,omitempty"`
@@ -122,8 +123,8 @@ func (w *Writer) http(t *edge.Endpoints) {
 	for _, e := range limited(t.Rows(w.config.Sort), w.config.Limit) {
 		o := &endpoint{
 			Type: "http_endpoint", Network: clean(w.names.NetworkName(e.Network)), Server: serverOf(&e.Service, e.Name), Method: clean(e.Method), Host: clean(e.Host),
-			Path: clean(e.Path), Requests: e.Requests, Status: map[string]int64{}, GRPC: e.GRPC, GRPCErrors: e.GRPCErrors, Unanswered: max(e.Requests-e.Answered(), 0),
-			ClientRatio: share(e.Status[4], e.Requests), ServerRatio: share(e.Status[5], e.Requests), GRPCRatio: share(e.GRPCErrors, e.GRPC),
+			Path: clean(e.Path), Requests: e.Requests, Status: map[string]int64{}, GRPC: e.GRPC, GRPCErrors: e.GRPCErrors, Unanswered: e.Aborted, Unknown: e.Unknown,
+			ClientRatio: share(e.Status[4], e.Known()), ServerRatio: share(e.Status[5], e.Known()), GRPCRatio: share(e.GRPCErrors, e.GRPC),
 			Response: timesOf(&e.Response, boundedIf(e.AtMost)),
 		}
 		for class, n := range e.Status {

@@ -37,7 +37,7 @@ func records() []flow.Record {
 				{Subject: "CN=old", NotAfter: sinktest.Start/1e9 - 3*day, SHA256: [32]byte{1}}, {Subject: "CN=new", NotBefore: sinktest.Start/1e9 + 3*day, NotAfter: sinktest.Start/1e9 + 99*day, SHA256: [32]byte{2}},
 			},
 		},
-		Handshake: session.Handshake{State: tcp.Measured, Total: 40_000_500, Network: 20e6, Server: 20e6, Client: 500},
+		Handshake: session.Handshake{State: tcp.Measured, Total: 40_000_500, Perceived: 41e6, Network: 20e6, Server: 20e6, Client: 500},
 	}
 	failed := secure
 	failed.Ends[flow.Client].Port++
@@ -49,6 +49,21 @@ func records() []flow.Record {
 	for i := range 4 {
 		web.HTTP.Add(&httpmeta.Exchange{Method: "GET", Host: sinktest.Hostile, Path: "/x", Status: []int{200, 503, 404, 0}[i], GRPC: -1, Requested: true}, int64(i+1)*1e6)
 	}
+	web.Phases = &session.Phases{Close: 700e6}
+
+	waiting := web
+	waiting.Ends[flow.Server].Port, waiting.EndReason, waiting.End = 8081, flow.EndForced, web.End-200e6
+	waiting.HTTP, waiting.Outcome, waiting.Phases = &httpmeta.Info{}, flow.Established, &session.Phases{}
+	for range 2 {
+		waiting.HTTP.Add(&httpmeta.Exchange{Method: "GET", Host: "a", Path: "/wait", GRPC: -1, Requested: true}, tcp.Absent)
+	}
+
+	var refused [3]flow.Record
+	for i := range refused {
+		refused[i] = sinktest.TCP()
+		refused[i].Ends[flow.Server].Port, refused[i].Outcome, refused[i].TCP.Response = 8082, flow.Refused, tcp.Response{}
+	}
+	refused[2].Outcome = flow.Timeout
 
 	lookup := sinktest.TCP()
 	lookup.Proto, lookup.HasTCP, lookup.HasHandshake, lookup.Outcome, lookup.Ends[flow.Server].Port = packet.ProtoUDP, false, false, flow.OutcomeNone, 53
@@ -56,7 +71,7 @@ func records() []flow.Record {
 	lookup.DNS = &dnsmeta.Info{Counts: counts, Names: []dnsmeta.Name{{Name: sinktest.Hostile, Type: 28, Counts: counts}}}
 	lookup.DNS.Time.Add(2_000_250)
 	lookup.DNS.Names[0].Time.Add(2_000_250)
-	return append(sinktest.Records(), secure, failed, web, lookup)
+	return append(sinktest.Records(), secure, failed, web, lookup, waiting, refused[0], refused[1], refused[2])
 }
 
 // write gives the lines of a view, the capture's without.
@@ -138,7 +153,7 @@ func TestConversations(t *testing.T) {
 	demand(t, secure, map[string]any{
 		"type": "conversation", "network": "shop", "protocol": "tcp", "server.port": 443.0, "server.name": "shop.example",
 		"tls.failed": 1.0, "tls.outcomes.failed": 1.0, "tls.alerts.0.by": "client", "tls.alerts.0.description": "unknown_ca",
-		"tls.handshake.p50_us": 40000.5, "tls.handshake_server.max_us": 20000.0, "tls.versions.0.value": "1.2", "tls.versions.0.count": 1.0,
+		"tls.handshake.p50_us": 40000.5, "tls.handshake_perceived.max_us": 41000.0, "tls.observation_points.0.count": 2.0, "tls.observation_points.0.value": "vxlan 4660 10.0.0.5", "tls.handshake_server.max_us": 20000.0, "tls.versions.0.value": "1.2", "tls.versions.0.count": 1.0,
 		"response.state": "measured", "retransmits.client.state": "bounded", "rtt.state": "measured", "observation_points.0": "vxlan 4660 10.0.0.5",
 	})
 	for _, key := range []string{"verdict.text", "verdict.evidence.connections", "verdict.evidence.capture_loss_ratio", "phases.tcp_us", "handshake.p95_us"} {
@@ -150,8 +165,17 @@ func TestConversations(t *testing.T) {
 	demand(t, lookup, map[string]any{
 		"requests.errors": 1.0, "requests.error_ratio": 0.3333, "response.state": "bounded", "response.max_us": 2000.25,
 		"outcomes": nil, "phases": nil, "retransmits": nil, "rtt": nil, "capture": nil, "tls": nil, "handshake": nil, "server.name": nil,
-		"verdict.who": "network",
+		"verdict.who": "network", "requests.unknown": 0.0,
 	})
+	web := find(t, rows, "requests.http.requests", 4.0)
+	demand(t, web, map[string]any{"requests.http.aborted": 1.0, "requests.no_response.wait_p50_us": 700000.0, "requests.no_response.samples": 1.0, "requests.open": nil, "requests.errors": 2.0, "requests.error_ratio": 0.5})
+	open := find(t, rows, "requests.open.requests", 2.0)
+	demand(t, open, map[string]any{"requests.requests": 2.0, "requests.unknown": 2.0, "requests.errors": 0.0, "requests.error_ratio": nil, "requests.http.unknown": 2.0, "requests.no_response": nil})
+	if v, ok := at(open, "requests.open.wait_max_us").(float64); !ok || v < 100_000 {
+		t.Errorf("open for %v µs", v)
+	}
+	refused := find(t, rows, "requests.failed_before_request", 3.0)
+	demand(t, refused, map[string]any{"verdict.also.0.who": "network", "verdict.also.0.text": "1 of 3 connections got no answer to the SYN: dropped on the way, or the host is down"})
 	icmp := find(t, rows, "protocol", "icmp")
 	demand(t, icmp, map[string]any{"server.port": nil, "requests": nil, "response": nil, "verdict.who": "none"})
 
@@ -188,7 +212,7 @@ func TestDNSNames(t *testing.T) {
 func TestEndpoints(t *testing.T) {
 	rows := write(t, Config{Sort: edge.ByRequests, Edge: edge.Config{View: edge.ViewHTTP}})
 	demand(t, rows[0], map[string]any{
-		"type": "http_endpoint", "server.port": 8080.0, "method": "GET", "path": "/x", "requests": 4.0, "status.2xx": 1.0, "status.5xx": 1.0, "status.3xx": nil, "unanswered": 1.0,
+		"type": "http_endpoint", "server.port": 8080.0, "method": "GET", "path": "/x", "requests": 4.0, "status.2xx": 1.0, "status.5xx": 1.0, "status.3xx": nil, "unanswered": 1.0, "unknown": 0.0,
 		"4xx_ratio": 0.25, "5xx_ratio": 0.25, "grpc_error_ratio": nil, "response.samples": 3.0, "response.state": "measured",
 	})
 }
