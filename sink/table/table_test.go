@@ -127,6 +127,7 @@ func TestGolden(t *testing.T) {
 		"hung-http":   {Config{Edge: edge.Config{View: edge.ViewHTTP}, Sort: edge.ByRequests}, hung(), cut()},
 		"cut-http":    {Config{Edge: edge.Config{View: edge.ViewHTTP}}, shop(), cut()},
 		"cut-tls":     {Config{Edge: edge.Config{View: edge.ViewTLS}}, cutTLS(), cut()},
+		"cut-hello":   {Config{Edge: edge.Config{View: edge.ViewTLS}}, spoken()[2:3], cut()},
 		"no-packets":  {Config{}, nil, flow.Capture{}},
 		"all-skipped": {Config{}, nil, flow.Capture{Packets: 9, Bytes: 540, Skipped: [packet.NumSkips]uint64{packet.NotIP: 2, packet.Filtered: 7}}},
 	} {

@@ -160,6 +160,9 @@ func (t *Writer) certificates(b *strings.Builder, s *edge.TLSServers, c *flow.Ca
 	case unread != "":
 		t.note(b, "! none could be read: %s", unread)
 		return
+	case c.Truncated > 0:
+		t.note(b, "! none could be read: %s captured in part; TLS 1.3 and QUIC encrypt them, but those of older versions may have been cut", plural(c.Truncated, "packet"))
+		return
 	default:
 		t.note(b, "  none in the clear: TLS 1.3 and QUIC encrypt them, and a resumed session has none")
 		return
