@@ -119,9 +119,9 @@ func (f *flow) end() {
 	}
 }
 
-// exchanges feeds the flow to a Conn.
-func (f *flow) exchanges() ([]Exchange, Losses) {
-	f.end()
+// exchanges feeds the flow to a Conn. joined says that it is not told that the
+// octets tell the client, where no SYN does.
+func (f *flow) exchanges(joined bool) ([]Exchange, Losses) {
 	client := f.client
 	if !f.known { // the octets tell
 		for _, e := range f.events {
@@ -133,6 +133,9 @@ func (f *flow) exchanges() ([]Exchange, Losses) {
 	}
 	var conn Conn
 	conn.Reset(&Shared{Budget: newBudget(1 << 20)}, f.known)
+	if !joined {
+		conn.SidesKnown()
+	}
 	var out []Exchange
 	drain := func() {
 		var e Exchange
@@ -145,6 +148,9 @@ func (f *flow) exchanges() ([]Exchange, Losses) {
 			conn.Gap(e.fromA == client, e.gap, e.time)
 		} else {
 			conn.Feed(e.fromA == client, e.pos, e.b, e.time)
+		}
+		if conn.Swapped() {
+			client = !client
 		}
 		drain()
 	}
@@ -168,6 +174,9 @@ func flows(t *testing.T, file string) []*flow {
 		var fr capture.Frame
 		var p packet.Packet
 		if err := r.Next(&fr); err == io.EOF {
+			for _, f := range all {
+				f.end()
+			}
 			return all
 		} else if err != nil {
 			t.Fatal(err)
@@ -358,7 +367,7 @@ func TestCaptures(t *testing.T) {
 			if want[pairOf(f.a, f.b)] == nil && !slices.ContainsFunc(f.events, func(e event) bool { return Probe(e.b).Yes() }) {
 				continue // what a sensor would not ask a Conn about
 			}
-			exchanges, _ := f.exchanges()
+			exchanges, _ := f.exchanges(false)
 			for _, e := range exchanges {
 				pair := pairOf(f.a, f.b)
 				if e.Version == HTTP2 {
@@ -420,6 +429,49 @@ func TestCaptures(t *testing.T) {
 	}
 }
 
+// TestCapturesJoined: of connections whose beginning is not in the capture a
+// Conn tells nothing but what it tells where it knows the client from their
+// first head.
+func TestCapturesJoined(t *testing.T) {
+	dir := filepath.Join(needs.Captures(t), "dev")
+	connections, all, agreed, untracked := 0, 0, 0, int64(0)
+	err := filepath.WalkDir(dir, func(file string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() || !strings.HasSuffix(file, "pcap") {
+			return err
+		}
+		for _, f := range flows(t, file) {
+			if f.known || !slices.ContainsFunc(f.events, func(e event) bool { return Probe(e.b).Yes() }) {
+				continue
+			}
+			connections++
+			known, _ := f.exchanges(false)
+			joined, losses := f.exchanges(true)
+			all += len(known)
+			agreed += len(joined)
+			untracked += losses.Untracked
+			for i := range joined {
+				j := slices.IndexFunc(known, func(e Exchange) bool {
+					return e.RequestPos == joined[i].RequestPos && e.ResponsePos == joined[i].ResponsePos
+				})
+				if j < 0 || lineOf(&known[j]) != lineOf(&joined[i]) {
+					t.Errorf("%s, %v: %s, and none such where the client is known:\n%s", filepath.Base(file), f.tuple, show(&joined[i]), showAll(known))
+				}
+			}
+			if len(joined) > 0 && (!joined[0].Requested || joined[0].Status == 0) {
+				t.Errorf("%s, %v: the first exchange is %s, want a request and its response", filepath.Base(file), f.tuple, show(&joined[0]))
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d connections: %d exchanges where the client is known, %d where both sides have to agree, %d messages dropped", connections, all, agreed, untracked)
+	if agreed == 0 || agreed >= all {
+		t.Errorf("%d of %d exchanges, want some", agreed, all)
+	}
+}
+
 // union gives the keys of both, sorted.
 func union[V any](a, b map[string]V) []string {
 	var keys []string
@@ -439,7 +491,7 @@ func union[V any](a, b map[string]V) []string {
 // block takes 18 kB, and a pushed stream. tshark tells the request from frame 4
 // to frame 24, and the response with 6616 octets from frame 28 to frame 35.
 func TestCaptureHTTP2(t *testing.T) {
-	got, losses := flows(t, filepath.Join(needs.Captures(t), "dev/http/arkime-http2-nghttp2.pcap"))[0].exchanges()
+	got, losses := flows(t, filepath.Join(needs.Captures(t), "dev/http/arkime-http2-nghttp2.pcap"))[0].exchanges(false)
 	if len(got) != 1 || losses != (Losses{}) {
 		t.Fatalf("got\n%s\n%+v, want one exchange", showAll(got), losses)
 	}

@@ -24,6 +24,8 @@ type Conn struct {
 	suspected bool // that may have been so
 	replied   bool // the server sent something since the last request's head
 	closed    bool
+	joined    bool // on its way, and nothing is certain yet: see join.go
+	swapped   bool // the sides are the other way around than fed, and Swapped was not asked yet
 	speaker   side // who sent the last octets
 
 	h2       *http2
@@ -67,7 +69,9 @@ const maxPending = 256
 
 // Reset makes c ready for another connection and keeps its memory. whole says
 // that both directions will be fed from their first octet; then a response
-// that was recorded before its request, as mirrors deliver it, finds it.
+// that was recorded shortly before its request, as mirrors deliver it, finds it.
+// A connection that is not whole was joined on its way, and gives nothing until
+// both sides agree that it is HTTP, unless SidesKnown is called.
 func (c *Conn) Reset(s *Shared, whole bool) {
 	c.release()
 	queue, finished := c.queue[:0], c.finished[:0]
@@ -77,7 +81,7 @@ func (c *Conn) Reset(s *Shared, whole bool) {
 	if cap(finished) > freeEntries {
 		finished = nil
 	}
-	*c = Conn{shared: s, queue: queue, finished: finished, whole: whole, speaker: nobody}
+	*c = Conn{shared: s, queue: queue, finished: finished, whole: whole, joined: !whole, speaker: nobody}
 	c.half[server].side = server
 }
 
@@ -119,6 +123,7 @@ func (c *Conn) Feed(fromClient bool, pos int64, b []byte, at int64) {
 		return
 	}
 	if c.speaker != h.side {
+		h.turned = c.speaker != nobody
 		c.speaker = h.side
 		c.turn(h)
 	}
@@ -129,8 +134,11 @@ func (c *Conn) Feed(fromClient bool, pos int64, b []byte, at int64) {
 // consume goes through octets until all are used.
 func (c *Conn) consume(h *half, b []byte) {
 	for len(b) > 0 {
-		pos := h.pos
+		pos, swapped := h.pos, c.swapped
 		n := c.step(h, b)
+		if c.swapped != swapped {
+			h = &c.half[c.speaker]
+		}
 		h.pos = pos + int64(n)
 		b = b[n:]
 	}
@@ -145,6 +153,7 @@ func (c *Conn) Gap(fromClient bool, n, at int64) {
 		return
 	}
 	c.speaker = h.side
+	h.turned = false
 	c.replied = c.replied || h.side == server
 	h.at = 0 // what ends inside has no time
 	if n > 0 && c.stepOver(h, n) {
@@ -156,7 +165,7 @@ func (c *Conn) Gap(fromClient bool, n, at int64) {
 		c.losses.Lost++
 	}
 	c.lose(h)
-	if h.side == server && h.state == stateLost {
+	if h.side == server && h.state == stateLost && !c.joined {
 		h.state, h.trying, h.resumed = stateStart, true, true // a response may begin right behind
 	}
 }
@@ -188,8 +197,11 @@ func (c *Conn) Close(at int64) {
 		if e.answered && !e.requestDone {
 			c.neverSent(e)
 		}
-		if s := &c.half[server]; !e.answered && (s.resumed || s.state == stateLost) {
+		if !e.answered && c.mayHaveAnswered() {
 			e.Broken = true // its response may be in what was missed
+		}
+		if c.joined {
+			c.drop(e)
 		}
 		e.requestDone, e.responseDone = true, true
 	}
@@ -207,6 +219,9 @@ func (c *Conn) Next(e *Exchange) bool {
 		}
 		c.first++
 		c.base++
+		if c.swapped {
+			c.drop(next)
+		}
 		if !next.gone {
 			*e = next.Exchange
 			return true
@@ -245,7 +260,7 @@ func (c *Conn) Upgraded() (protocol string, clientPos, serverPos int64, ok bool)
 
 // of gives a direction.
 func (c *Conn) of(fromClient bool) *half {
-	if fromClient {
+	if fromClient != c.swapped {
 		return &c.half[client]
 	}
 	return &c.half[server]
@@ -307,12 +322,19 @@ func (c *Conn) turn(h *half) {
 	}
 }
 
+// mayHaveAnswered tells whether octets of the server were missed, or not
+// understood, in which a response may be.
+func (c *Conn) mayHaveAnswered() bool {
+	s := &c.half[server]
+	return s.resumed || s.state == stateLost || s.state == stateDead
+}
+
 // mayResume tells whether a direction that was lost may be followed again, if
 // it begins with a head now. The server answers, so its octets may be a
 // response. The client's may be a request if no response is under way: it has
 // all that it waits for.
 func (c *Conn) mayResume(h *half) bool {
-	if h.side == server {
+	if h.side == server || c.joined {
 		return true
 	}
 	s := &c.half[server]

@@ -1,7 +1,9 @@
 package httpmeta
 
 import (
+	"bytes"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"unicode/utf8"
 )
@@ -35,7 +37,12 @@ func script(fromClient, fromServer, order []byte) []chunk {
 // lawful checks what holds whatever was fed.
 func lawful(t *testing.T, chunks []chunk, whole bool, seed uint64) {
 	t.Helper()
-	got := run(chunks, whole, asIs)
+	lawfulOf(t, chunks, func(chunks []chunk, how split) told { return run(chunks, whole, how) }, seed)
+}
+
+func lawfulOf(t *testing.T, chunks []chunk, run func([]chunk, split) told, seed uint64) {
+	t.Helper()
+	got := run(chunks, asIs)
 	if got.held != 0 || got.refused != 0 {
 		t.Fatalf("%d octets are still out of the budget, %d times there were none", got.held, got.refused)
 	}
@@ -48,7 +55,7 @@ func lawful(t *testing.T, chunks []chunk, whole bool, seed uint64) {
 		}
 		return parts
 	}} {
-		again := run(chunks, whole, how)
+		again := run(chunks, how)
 		if showAll(again.exchanges) != showAll(got.exchanges) || again.losses != got.losses || again.upgraded != got.upgraded || again.held != 0 {
 			t.Fatalf("%s:\n%s\n%+v %q\nin one piece:\n%s\n%+v %q", name, showAll(again.exchanges), again.losses, again.upgraded, showAll(got.exchanges), got.losses, got.upgraded)
 		}
@@ -91,6 +98,13 @@ func lawful(t *testing.T, chunks []chunk, whole bool, seed uint64) {
 	for _, n := range info.Status {
 		sum += n
 	}
+	// What nobody saw the end of is not known to be unanswered.
+	blind := run(append(slices.Clone(chunks[:len(chunks)-1]), sGap(-1)), asIs)
+	for i := range blind.exchanges {
+		if e := &blind.exchanges[i]; e.Version != HTTP2 && e.Requested && e.Status == 0 && !e.Broken && e.Upgraded == "" && blind.upgraded == "" {
+			t.Fatalf("unanswered, though the server was not recorded: %s", show(e))
+		}
+	}
 	answered := info.Requests - info.Aborted - info.Missed
 	if sum != info.Responses || info.Responses != answered+info.Orphans || int64(len(got.exchanges)) < info.Requests+info.Orphans {
 		t.Fatalf("sums do not fit: %+v", info)
@@ -120,6 +134,46 @@ func FuzzHTTP1(f *testing.F) {
 	})
 }
 
+// FuzzJoined: a connection joined on its way gives nothing but a request with
+// its response first, and the same whichever side is taken for the client.
+func FuzzJoined(f *testing.F) {
+	const ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+	for _, seed := range []struct{ a, b, order string }{
+		{get + get, ok + ok, "\x20\x31\x20\x31"},
+		{"a body" + get + get, ok + ok, "\x10\x31\x28\x31\x28"},
+		{get + "body" + ok + ok, get + get, "\x2a\x29\x40\x29\x40"},
+		{"POST /x HTTP/1.0\nContent-Length: 3\n\nabc" + get, "HTTP/1.1 100 x\n\n" + ok + ok, "\x31\x30\x31\x30\x31"},
+		{ok + ok, ok + get, "\x30\x31\x30\x31"},
+	} {
+		f.Add([]byte(seed.a), []byte(seed.b), []byte(seed.order))
+	}
+	f.Fuzz(func(t *testing.T, a, b, order []byte) {
+		if len(a)+len(b) > 4000 || len(order) > 100 {
+			return
+		}
+		chunks, cast := script(a, b, order), true
+		got := runJoined(chunks, true, asIs)
+		if got.swaps%2 != 0 {
+			cast = false
+			for i := range chunks {
+				chunks[i].client = !chunks[i].client
+			}
+			got = runJoined(chunks, false, asIs)
+		}
+		lawfulOf(t, chunks, func(chunks []chunk, how split) told { return runJoined(chunks, cast, how) }, uint64(len(order)))
+		if len(got.exchanges) > 0 && got.exchanges[0].Version != HTTP2 && (!got.agreed || !got.exchanges[0].Requested || got.exchanges[0].Status == 0) {
+			t.Fatalf("agreed %v, and the first exchange is %s", got.agreed, show(&got.exchanges[0]))
+		}
+		if bytes.IndexByte(a, 0) >= 0 || bytes.IndexByte(b, 0) >= 0 || bytes.Contains(a, []byte("PRI")) || bytes.Contains(b, []byte("PRI")) {
+			return // HTTP/2 is not looked for on the other side
+		}
+		other := runJoined(chunks, !cast, asIs)
+		if showAll(other.exchanges) != showAll(got.exchanges) || other.agreed != got.agreed || got.agreed && other.swaps%2 == got.swaps%2 {
+			t.Fatalf("one way:\n%s\n%v, swapped %d\nthe other:\n%s\n%v, swapped %d", showAll(got.exchanges), got.agreed, got.swaps, showAll(other.exchanges), other.agreed, other.swaps)
+		}
+	})
+}
+
 // FuzzHTTP2 begins behind the preface.
 func FuzzHTTP2(f *testing.F) {
 	for _, order := range []string{"\x40\x41\x40\x41", "\x30\x31\x56\x47\x30\x31\x31", "\x41\x2f\x31\x37\x30\x3f\x36", ""} {
@@ -142,15 +196,20 @@ func FuzzHTTP2(f *testing.F) {
 
 // FuzzProbe: what is decided stays so with more octets.
 func FuzzProbe(f *testing.F) {
-	for _, s := range []string{"GET / HTTP/1.1\r\n", "OPTIONS * HTTP/1.0\n", "HTTP/1.1 200 OK", preface, noSettings} {
+	for _, s := range []string{"GET / HTTP/1.1\r\n", get, "HTTP/1.1 200 OK\r\nA: b\r\n", "OPTIONS * HTTP/1.0\n", "HTTP/1.1 200 OK", preface, noSettings} {
 		f.Add([]byte(s), uint16(3))
 	}
 	f.Fuzz(func(t *testing.T, b []byte, n uint16) {
-		all := Probe(b)
-		switch part := Probe(b[:int(n)%(len(b)+1)]); {
-		case part == NeedMore:
-		case part != all:
-			t.Errorf("%q: %d, and with more octets %d", b, part, all)
+		for _, probe := range []func([]byte) Verdict{Probe, ProbeJoined} {
+			all := probe(b)
+			switch part := probe(b[:int(n)%(len(b)+1)]); {
+			case part == NeedMore:
+			case part != all:
+				t.Errorf("%q: %d, and with more octets %d", b, part, all)
+			}
+		}
+		if known, joined := Probe(b), ProbeJoined(b); joined.Yes() && joined != known {
+			t.Errorf("%q: %d, and %d in the middle", b, known, joined)
 		}
 	})
 }

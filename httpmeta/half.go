@@ -47,6 +47,9 @@ type half struct {
 	npeek           int
 	peekAt, peekPos int64
 	after           state // the body's, if the octets peeked at are no head
+
+	turned bool // what is read began where the side began to send, in answer to the other
+	served bool // a status line did so, before both sides agreed
 }
 
 // bodyBegins tells whether the next octet is the first behind the head of a
@@ -133,16 +136,23 @@ func (c *Conn) head(h *half, b []byte) int {
 		}
 		b = h.buf
 	}
-	if had <= maxMethod && !plausible(h.side == client, b[:min(len(b), maxMethod+1)]) {
+	if begin := b[:min(len(b), maxMethod+1)]; had <= maxMethod && !plausible(h.side == client, begin) && (!c.joined || !plausible(h.side != client, begin)) {
 		c.malformed(h)
 		return len(b) - had
 	}
 	end := headEnd(b, max(0, had-2))
 	switch {
+	case c.joined && !mayBegin(b):
+		c.malformed(h)
+		return len(b) - had
 	case end < 0 && len(b) >= maxHead, end > maxHead:
 		c.losses.TooLong++
 		c.lose(h)
 		return len(b) - had
+	case end > 0 && c.joined && c.miscast(h, b[:end]):
+		h.buf = h.buf[:had]
+		c.swap()
+		return 0
 	case end > 0:
 		h.pos += int64(end - had)
 		c.headDone(h, b[:end])
@@ -180,7 +190,8 @@ func (c *Conn) headDone(h *half, b []byte) {
 		return
 	}
 	var hd head
-	if c.h2 != nil && (h.side == client || c.nextResp == c.nextReq) || !hd.parse(h.side == client, b) {
+	if c.h2 != nil && (h.side == client || c.nextResp == c.nextReq) || !hd.parse(h.side == client, b) ||
+		(c.joined || h.trying) && !hd.strict(h.side == client, b) {
 		c.malformed(h)
 		return
 	}

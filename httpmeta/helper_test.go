@@ -16,6 +16,7 @@ type chunk struct {
 	b      []byte
 	gap    int64 // octets missed instead of b; -1: not known how many
 	fin    bool  // instead of b
+	pause  int   // chunks' time in which nothing is recorded
 }
 
 // c and s are octets of the client and the server, cGap and sGap missed ones.
@@ -23,6 +24,7 @@ func c(text string) chunk { return chunk{client: true, b: []byte(text)} }
 func s(text string) chunk { return chunk{b: []byte(text)} }
 func cGap(n int64) chunk  { return chunk{client: true, gap: n} }
 func sGap(n int64) chunk  { return chunk{gap: n} }
+func pause(n int) chunk   { return chunk{pause: n - 1} }
 
 // told is all that a Conn said.
 type told struct {
@@ -32,6 +34,8 @@ type told struct {
 	held      int64 // octets out of the budget at the end
 	peak      int64
 	refused   uint64
+	swaps     int
+	agreed    bool
 }
 
 // split says how the octets of a chunk are fed.
@@ -57,9 +61,28 @@ func run(chunks []chunk, whole bool, how split) told {
 func runOn(shared *Shared, chunks []chunk, whole bool, how split) told {
 	var conn Conn
 	conn.Reset(shared, whole)
+	conn.SidesKnown()
+	return feed(&conn, chunks, true, how)
+}
+
+// runJoined tells a Conn that is joined on its way the chunks. cast says that
+// the client's are fed as such.
+func runJoined(chunks []chunk, cast bool, how split) told {
+	var conn Conn
+	conn.Reset(&Shared{Budget: newBudget(1 << 20)}, false)
+	return feed(&conn, chunks, cast, how)
+}
+
+// feed tells conn the chunks. cast says that the client's are fed as such.
+func feed(conn *Conn, chunks []chunk, cast bool, how split) told {
+	shared := conn.shared
 	var out told
 	drain := func() {
 		var e Exchange
+		if conn.Swapped() {
+			cast = !cast
+			out.swaps++
+		}
 		for conn.Next(&e) {
 			out.exchanges = append(out.exchanges, e)
 		}
@@ -68,16 +91,16 @@ func runOn(shared *Shared, chunks []chunk, whole bool, how split) told {
 	pos := map[bool]int64{true: 100, false: 900}
 	at := int64(0)
 	for i, ch := range chunks {
-		at = 1000 * int64(i+1)
+		at += 1000 * int64(1+ch.pause)
 		switch {
 		case ch.fin:
-			conn.Closed(ch.client, at)
+			conn.Closed(ch.client == cast, at)
 		case ch.gap != 0:
-			conn.Gap(ch.client, ch.gap, at)
+			conn.Gap(ch.client == cast, ch.gap, at)
 			pos[ch.client] += max(ch.gap, 0)
 		default:
 			for _, part := range how(i, ch.b) {
-				conn.Feed(ch.client, pos[ch.client], part, at)
+				conn.Feed(ch.client == cast, pos[ch.client], part, at)
 				pos[ch.client] += int64(len(part))
 				drain()
 			}
@@ -88,6 +111,7 @@ func runOn(shared *Shared, chunks []chunk, whole bool, how split) told {
 		out.upgraded = fmt.Sprintf("%s %d %d", protocol, cp-100, sp-900)
 	}
 	conn.Close(at + 1000)
+	out.agreed = conn.Agreed()
 	drain()
 	out.losses = conn.Losses()
 	out.held = shared.Budget.Used()
@@ -178,10 +202,15 @@ func clean(text string, chunks []chunk) string {
 // octet by octet, and with each chunk cut at each octet.
 func everySplit(t *testing.T, chunks []chunk, whole bool, want told) {
 	t.Helper()
+	everySplitOf(t, chunks, func(how split) told { return run(chunks, whole, how) }, want)
+}
+
+func everySplitOf(t *testing.T, chunks []chunk, run func(split) told, want told) {
+	t.Helper()
 	same := func(name string, how split) bool {
 		t.Helper()
-		got := run(chunks, whole, how)
-		if showAll(got.exchanges) != showAll(want.exchanges) || got.losses != want.losses || got.upgraded != want.upgraded {
+		got := run(how)
+		if showAll(got.exchanges) != showAll(want.exchanges) || got.losses != want.losses || got.upgraded != want.upgraded || got.swaps%2 != want.swaps%2 {
 			t.Errorf("%s:\n%s\n%+v %q\nwant as in one piece:\n%s\n%+v %q", name, showAll(got.exchanges), got.losses, got.upgraded,
 				showAll(want.exchanges), want.losses, want.upgraded)
 			return false

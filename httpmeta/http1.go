@@ -12,6 +12,10 @@ func (c *Conn) request(h *half, hd *head) {
 		c.lose(h)
 		return
 	}
+	if c.joined && !c.waiting() {
+		c.forget() // what the server says before it begins to answer is no answer
+	}
+	skewed := c.unasked(h.headAt)
 	if !c.room(h, c.nextReq) {
 		return
 	}
@@ -26,7 +30,7 @@ func (c *Conn) request(h *half, hd *head) {
 	e.Requested, e.Version = true, hd.version
 	e.RequestAt, e.RequestPos = h.headAt, h.headPos
 	e.headAt, e.headLast = h.at, h.pos
-	e.Broken = e.Broken || h.resumed && c.pipelined
+	e.Broken = e.Broken || h.resumed && c.pipelined || e.answered && e.ResponseAt < e.RequestAt
 	e.expect, e.isGRPC = hd.expect, hd.isGRPC
 	e.upgrade = hasToken(hd.upgrade, "h2c")
 	method := methodName(hd.method)
@@ -36,6 +40,9 @@ func (c *Conn) request(h *half, hd *head) {
 	}
 	c.intern(&e.Exchange, method, host, path, port)
 	h.open = true
+	if skewed {
+		c.giveUp(c.nextReq)
+	}
 	switch {
 	case hd.chunked:
 		c.chunk(h)
@@ -50,9 +57,12 @@ func (c *Conn) request(h *half, hd *head) {
 
 // response takes the head of a response and pairs it.
 func (c *Conn) response(h *half, hd *head) {
+	h.served = h.served || c.joined && h.turned
 	if hd.status < 200 && hd.status != 101 { // interim: RFC 9110 section 15.2
-		if c.nextResp < c.nextReq && hd.status == 100 {
-			c.slot(c.nextResp).continued = true
+		if c.nextResp < c.nextReq {
+			e := c.slot(c.nextResp)
+			e.continued = e.continued || hd.status == 100
+			c.agree(h, e, false)
 		}
 		h.state = stateStart
 		return
@@ -61,6 +71,16 @@ func (c *Conn) response(h *half, hd *head) {
 	if e == nil {
 		return
 	}
+	if !c.agree(h, e, true) {
+		e.Status = hd.status
+		if e.Requested || hd.status == 101 {
+			c.lose(h)
+			return
+		}
+		c.drop(e)
+		e.responseDone = false
+	}
+	h.turned = false
 	e.answered = true
 	e.Version = max(e.Version, hd.version)
 	e.Status = hd.status
@@ -104,7 +124,7 @@ func (c *Conn) answered(h *half) *entry {
 		// waits, this answers it; it is marked Broken already.
 		c.giveUp(c.nextReq)
 	}
-	if h.resumed && (c.pipelined || c.suspected) {
+	if h.resumed && !c.joined && (c.pipelined || c.suspected) {
 		c.giveUp(c.nextReq) // this may be an answer to an earlier one
 		c.suspected = false
 	}
@@ -122,18 +142,44 @@ func (c *Conn) answered(h *half) *entry {
 	return c.slot(c.nextResp)
 }
 
+// maxAhead is how long before its request a response may be recorded, in ns,
+// where mirrors deliver the directions by different ways.
+const maxAhead = 3e6
+
+// unasked ends the responses that were recorded before a request that begins at
+// the given time, and are not its: a server tells a client that is idle 408
+// (Request Timeout, RFC 9110 section 15.5.9), and nothing is skewed by more than
+// maxAhead. If something is, this request may have its response among them:
+// skewed says so.
+func (c *Conn) unasked(at int64) (skewed bool) {
+	if c.nextReq >= c.nextResp || c.half[server].open {
+		return false
+	}
+	const timeout = 408
+	first := c.slot(c.nextReq)
+	skewed = first.Status != timeout
+	if skewed && at-first.ResponseAt <= maxAhead {
+		return false
+	}
+	c.notAsked()
+	return skewed
+}
+
 // giveUp ends the exchanges below an ordinal whose response was not recorded.
 func (c *Conn) giveUp(ordinal int64) {
 	for ; c.nextResp < ordinal; c.nextResp++ {
 		e := c.slot(c.nextResp)
 		e.Broken, e.responseDone = true, true
+		if c.joined {
+			c.drop(e)
+		}
 	}
 }
 
 // messageEnd ends a message with the octet before h.pos.
 func (c *Conn) messageEnd(h *half) {
 	c.flush(h)
-	h.open = false
+	h.open, h.turned = false, false
 	h.state = stateStart
 	if h.side == client {
 		e := c.slot(c.nextReq - 1)
@@ -177,7 +223,11 @@ func (c *Conn) lose(h *half) {
 		return
 	}
 	open := h.open
-	h.state, h.open, h.trying = stateLost, false, false
+	h.state, h.open, h.trying, h.turned = stateLost, false, false, false
+	if c.joined {
+		c.forget()
+		return
+	}
 	if h.side == client {
 		if open {
 			c.slot(c.nextReq - 1).requestDone = true
@@ -200,6 +250,11 @@ func (c *Conn) lose(h *half) {
 // request a response without one belongs to.
 func (c *Conn) notWhole() {
 	c.whole = false
+	c.notAsked()
+}
+
+// notAsked ends the responses that are ahead of their requests, as ones without.
+func (c *Conn) notAsked() {
 	end := c.nextResp
 	if c.half[server].open {
 		end++

@@ -174,23 +174,48 @@ func TestHTTP1(t *testing.T) {
 }
 
 // TestEarly: mirrors may deliver a response before its request. Where both
-// directions are whole, it finds it.
+// directions are whole, it finds it, without a time. What answers nothing does
+// not.
 func TestEarly(t *testing.T) {
-	chunks := []chunk{s("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"), c(get), c("GET /b HTTP/1.1\r\n\r\n")}
-	got := run(chunks, true, asIs)
-	want := clean(`GET h /a [2-2 0-28] → 1.1 200 [1-1 0 2B]
-		GET  /b [3-3 28-47] → 1.1 404 [1-1 40]`, chunks)
-	if g := showAll(got.exchanges); g != want {
-		t.Errorf("got\n%s\nwant\n%s", g, want)
-	}
-	everySplit(t, chunks, true, got)
-
-	// Once octets were missed, nobody knows.
-	got = run([]chunk{chunks[0], cGap(10), c(get)}, true, asIs)
-	want = clean(`? → 1.1 200 [1-1 0 2B]
-		? → 1.1 404 [1-1 40]`, chunks)
-	if g := showAll(got.exchanges); g != want || got.losses != (Losses{Lost: 1}) {
-		t.Errorf("with a gap: got\n%s %+v\nwant\n%s", g, got.losses, want)
+	const early = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+	const timeout = "HTTP/1.1 408 Request Timeout\r\nContent-Length: 2\r\n\r\nok"
+	missing := s("HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n")
+	for _, tc := range []struct {
+		name   string
+		chunks []chunk
+		want   string
+		losses Losses
+	}{
+		{"two at once", []chunk{s(early + string(missing.b)), c(get), c("GET /b HTTP/1.1\r\n\r\n")},
+			`GET h /a [2-2 0-28] → 1.1 200 [1-1 0 2B] broken
+			GET  /b [3-3 28-47] → 1.1 404 [1-1 40] broken`, Losses{}},
+		{"as long before as may be", append([]chunk{s(early), pause(2999)}, c(get), missing),
+			`GET h /a [3001-3001 0-28] → 1.1 200 [1-1 0 2B] broken
+			? → 1.1 404 [3002-3002 40]`, Losses{}},
+		{"longer before: the request may have been answered", []chunk{s(early), pause(3000), c(get), c(get), missing},
+			`? → 1.1 200 [1-1 0 2B]
+			GET h /a [3002-3002 0-28] → ? broken
+			GET h /a [3003-3003 28-56] → 1.1 404 [3004-3004 40]`, Losses{}},
+		{"408 on an idle connection", []chunk{c(get), missing, s(timeout), c(get), missing},
+			`GET h /a [1-1 0-28] → 1.1 404 [2-2 0]
+			? → 1.1 408 [3-3 38 2B]
+			GET h /a [4-4 28-56] → 1.1 404 [5-5 s4]`, Losses{}},
+		{"408, and a request that is too late", []chunk{s(timeout), c(get), {fin: true}},
+			`? → 1.1 408 [1-1 0 2B]
+			GET h /a [2-2 0-28] → ?`, Losses{}},
+		{"408 to a request that does not end", []chunk{c("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nabc"), s(timeout)},
+			`POST h /a [1-? 0-? 3B] → 1.1 408 [2-2 0 2B]`, Losses{}},
+		{"once octets were missed, nobody knows", []chunk{s(early), missing, cGap(10), c(get)},
+			`? → 1.1 200 [1-1 0 2B]
+			? → 1.1 404 [2-2 40]`, Losses{Lost: 1}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got := run(tc.chunks, true, asIs)
+			if g, w := showAll(got.exchanges), clean(tc.want, tc.chunks); g != w || got.losses != tc.losses {
+				t.Errorf("got\n%s\n%+v\nwant\n%s\n%+v", g, got.losses, w, tc.losses)
+			}
+			everySplit(t, tc.chunks, true, got)
+		})
 	}
 }
 

@@ -170,7 +170,7 @@ func (c *Conn) frames(h *half, b []byte) int {
 		if f.n < frameHeader {
 			return n
 		}
-		if !c.frameBegins(f) {
+		if c.joined && !c.agreeHTTP2(h, f) || !c.frameBegins(f) {
 			c.malformed(h)
 			return n
 		}

@@ -13,6 +13,8 @@
 // stepped over where a length says what they were. Elsewhere the direction is
 // lost until a new message begins in answer to the other side, and what was
 // open is Broken: an exchange that cannot be paired for certain has no times.
+// Of a connection joined on its way nothing is told before both sides agree that
+// it is HTTP.
 //
 // RFC 9110, 9112 (HTTP/1.1), 1945 (HTTP/1.0), 9113 (HTTP/2), 7540 section 3.2
 // (h2c), 7541 (HPACK), the gRPC protocol over HTTP/2.
@@ -52,7 +54,7 @@ type Losses struct {
 	TooLong   int64 // heads of more than 64 KiB
 	NoMemory  int64 // heads that the budget had no room for
 	Poisoned  int64 // directions whose HPACK state was lost: names or statuses are not known from then on
-	Untracked int64 // requests beyond what a Conn follows at a time
+	Untracked int64 // requests beyond what a Conn follows at a time, and messages of a connection joined on its way that the other side did not bear out
 }
 
 func (l *Losses) add(o *Losses) {
@@ -66,7 +68,7 @@ func (l *Losses) add(o *Losses) {
 
 // Endpoint sums the requests of one method, host and path template.
 type Endpoint struct {
-	Method, Host, Path string
+	Method, Host, Path string // Method is OTHER, Host is invalid in place of what nobody uses
 	Requests           int64
 	Status             [6]int64
 	GRPC, GRPCError    int64
@@ -104,7 +106,7 @@ type Exchange struct {
 	RequestBytes            int64 // body
 	ResponseBytes           int64
 	Requested               bool // the request was recorded
-	Broken                  bool // octets of the request's or the response's head were missed: the times do not count
+	Broken                  bool // octets of the request's or the response's head were missed, or the response was recorded first: the times do not count
 }
 
 // Add counts an exchange. think is the server's share of the time to its

@@ -341,7 +341,7 @@ func TestTarget(t *testing.T) {
 		{"GET", "/", "", "", "/"},
 	} {
 		var conn Conn
-		conn.Reset(&Shared{}, false)
+		conn.Reset(&Shared{}, true)
 		conn.Feed(true, 0, []byte(tc.method+" "+tc.target+" HTTP/1.1\r\nHost: "+tc.host+"\r\n\r\n"), 1)
 		conn.Close(2)
 		var e Exchange

@@ -140,3 +140,52 @@ func commonMethod(b []byte) bool {
 }
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+// ProbeJoined judges the first octets that were recorded of a direction whose
+// start was not. They may be the middle of a body, so that more is asked for
+// than by Probe: a request line that ends in HTTP/1 or a status line, complete,
+// and fields behind it, of a request up to its Host or the head's end, of a
+// response one. Even so a Conn has to find that the other side agrees.
+func ProbeJoined(b []byte) Verdict {
+	v := Probe(b)
+	if v != ClientHTTP1 && v != ServerHTTP1 {
+		return v
+	}
+	open := NeedMore
+	if len(b) >= maxProbe {
+		open = NotHTTP
+	}
+	n := bytes.IndexByte(b, '\n')
+	if n < 0 {
+		return open
+	}
+	var hd head
+	line := trim(b[:n])
+	client := v == ClientHTTP1
+	if client && (!hd.requestLine(line) || !isTarget(hd.method, hd.target)) || !client && !hd.statusLine(line) {
+		return NotHTTP
+	}
+	for rest := b[n+1:]; ; rest = rest[n+1:] {
+		n = bytes.IndexByte(rest, '\n')
+		switch {
+		case n < 0:
+			return open
+		case n == 0, n == 1 && rest[0] == '\r':
+			if client && hd.version != HTTP10 {
+				return NotHTTP // RFC 9112 section 3.2
+			}
+			return v
+		case !isField(rest[:n]):
+			return NotHTTP
+		case !client:
+			return v
+		}
+		name, value, _ := bytes.Cut(rest[:n], []byte(":"))
+		if fold(name, "host") {
+			if !isHost(trim(value)) {
+				return NotHTTP
+			}
+			return v
+		}
+	}
+}

@@ -76,6 +76,56 @@ func TestProbe(t *testing.T) {
 	}
 }
 
+// TestProbeJoined: in the middle of a connection a first line does not do.
+func TestProbeJoined(t *testing.T) {
+	for _, tc := range []struct {
+		octets string
+		want   Verdict
+	}{
+		{"", NeedMore},
+		{"GET /", NeedMore},
+		{"GET /a HTTP/1.1\r\n", NeedMore},
+		{"GET /a HTTP/1.1\r\nHost: h", NeedMore},
+		{"GET /a HTTP/1.1\r\nHost: h\r\n", ClientHTTP1},
+		{"GET /a HTTP/1.1\nA: b\n c\nhost:h:80\n", ClientHTTP1},
+		{"GET /a HTTP/1.1\r\nA: b\r\n\r\n", NotHTTP},
+		{"GET /a HTTP/1.1\r\nHost: a b\r\n", NotHTTP},
+		{"GET /a HTTP/1.1\r\nHost h\r\n", NotHTTP},
+		{"GET /a HTTP/1.1\r\nHost : h\r\n", NotHTTP},
+		{"GET /a HTTP/1.1\r\n<p>: h\r\nHost: h\r\n", NotHTTP},
+		{"GET /a HTTP/1.0\r\n\r\n", ClientHTTP1},
+		{"GET /a HTTP/1.0\r\nAccept: */*\r\n", NeedMore},
+		{"GET /a HTTP/1.0\r\nHost: h\r\n", ClientHTTP1},
+		{"GET /a\r\nHost: h\r\n", NotHTTP},
+		{"GET /a is what you do\r\nHost: h\r\n", NotHTTP},
+		{"GET /a b HTTP/1.1\r\nHost: h\r\n", NotHTTP},
+		{"GET /\x00 HTTP/1.1\r\nHost: h\r\n", NotHTTP},
+		{"GET a HTTP/1.1\r\nHost: h\r\n", NotHTTP},
+		{"GET http://h/a HTTP/1.1\r\nHost: h\r\n", ClientHTTP1},
+		{"OPTIONS * HTTP/1.1\r\nHost: h\r\n", ClientHTTP1},
+		{"CONNECT h:443 HTTP/1.1\r\nHost: h\r\n", ClientHTTP1},
+		{"CONNECT /h HTTP/1.1\r\nHost: h\r\n", NotHTTP},
+		{"GET /" + strings.Repeat("x", maxProbe), NotHTTP},
+		{"HTTP/1.1 200 OK\r\n", NeedMore},
+		{"HTTP/1.1 200 OK\r\n\r\n", ServerHTTP1},
+		{"HTTP/1.1 200 OK\r\nServer: x\r\n", ServerHTTP1},
+		{"HTTP/1.1 200 OK\r\nThis is a log\r\n", NotHTTP},
+		{"HTTP/1.1 2001 OK\r\nServer: x\r\n", NotHTTP},
+		{preface, ClientHTTP2},
+		{"EHLO x\r\n", NotHTTP},
+	} {
+		got := ProbeJoined([]byte(tc.octets))
+		if got != tc.want {
+			t.Errorf("ProbeJoined(%.40q) = %d, want %d", tc.octets, got, tc.want)
+		}
+		for n := range len(tc.octets) {
+			if v := ProbeJoined([]byte(tc.octets[:n])); v != NeedMore && v != got {
+				t.Errorf("ProbeJoined(%.40q) = %d, and %d with more octets", tc.octets[:n], v, got)
+			}
+		}
+	}
+}
+
 func TestVerdict(t *testing.T) {
 	for v, want := range map[Verdict][2]bool{NotHTTP: {}, NeedMore: {}, ClientHTTP1: {true, true}, ClientHTTP2: {true, true}, ServerHTTP1: {true, false}, ServerHTTP2: {true, false}} {
 		if got := [2]bool{v.Yes(), v.Client()}; got != want {
