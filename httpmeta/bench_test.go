@@ -2,6 +2,7 @@ package httpmeta
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -100,6 +101,23 @@ func TestAllocs(t *testing.T) {
 	}
 	if got := h2.info.Endpoints[0]; got.GRPC != 1002 || got.GRPCError != 0 {
 		t.Errorf("HTTP/2: %d exchanges with a grpc-status, want 1002", got.GRPC)
+	}
+	var dst [maxPath + 100]byte
+	for _, path := range []string{"/a%2Fb/%34%32/" + strings.Repeat("%78", 300), "/reset/AbCdEfGhIjKlMnOpQrStUvWxYz/a.b.c/1.2.3"} {
+		octets := []byte(path)
+		if n := testing.AllocsPerRun(1000, func() { appendTemplate(dst[:0], octets) }); n != 0 {
+			t.Errorf("template of %.40q: %v allocations, want 0", path, n)
+		}
+	}
+	joined := http1Session()
+	joined.exchange(t)
+	if n := testing.AllocsPerRun(1000, func() {
+		joined.conn.Close(joined.at)
+		joined.conn.Reset(joined.conn.shared, false)
+		joined.cpos, joined.spos = 0, 0
+		joined.exchange(t)
+	}); n != 0 {
+		t.Errorf("HTTP/1, joined: %v allocations per connection, want 0", n)
 	}
 	for name, body := range bodies() {
 		if n := testing.AllocsPerRun(1000, body(t)); n != 0 {

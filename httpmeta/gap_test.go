@@ -130,3 +130,59 @@ func TestFeedPositions(t *testing.T) {
 		t.Errorf("after the end: %+v", e)
 	}
 }
+
+// TestMissed: where octets of the server were not recorded, or only the
+// beginnings of its packets, nobody knows that a request had no answer.
+func TestMissed(t *testing.T) {
+	const ok = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+	for _, tc := range []struct {
+		name                               string
+		chunks                             func(cl, sv *peer) []chunk
+		requests, missed, aborted, orphans int64
+	}{
+		{"the client alone", func(_, _ *peer) []chunk { return []chunk{c(get), c(get), c(get), sGap(-1)} }, 3, 3, 0, 0},
+		{"the client alone, pipelined", func(_, _ *peer) []chunk { return []chunk{c(get + get + get), sGap(-1)} }, 3, 3, 0, 0},
+		{"the client alone, from a point on", func(_, _ *peer) []chunk { return []chunk{c(get), s(ok), c(get), c(get), sGap(-1)} }, 3, 2, 0, 0},
+		{"the server alone", func(_, _ *peer) []chunk { return []chunk{s(ok), s(ok), cGap(-1)} }, 0, 0, 0, 2},
+		{"a response's head is cut", func(_, _ *peer) []chunk { return []chunk{c(get), s(ok[:20]), sGap(40)} }, 1, 1, 0, 0},
+		{"the responses' heads are cut", func(_, _ *peer) []chunk {
+			return []chunk{c(get), s(ok[:20]), sGap(40), c(get), s(ok[:20]), sGap(40), c(get), s(ok[:20]), sGap(40)}
+		}, 3, 3, 0, 0},
+		{"the packets of responses are cut as a whole", func(_, _ *peer) []chunk { return []chunk{c(get), sGap(40), c(get), sGap(40)} }, 2, 2, 0, 0},
+		{"a request's head is cut", func(_, _ *peer) []chunk { return []chunk{c(get[:9]), cGap(19), s(ok)} }, 0, 0, 0, 1},
+		{"heads are cut on both sides", func(_, _ *peer) []chunk { return []chunk{c(get[:9]), cGap(19), s(ok[:9]), sGap(29)} }, 0, 0, 0, 0},
+		{"a response is cut, and the next request has none", func(_, _ *peer) []chunk { return []chunk{c(get), s(ok[:20]), sGap(18), c(get), {fin: true}} }, 2, 2, 0, 0},
+		{"the server says nothing, and all was recorded", func(_, _ *peer) []chunk { return []chunk{c(get), {fin: true}} }, 1, 0, 1, 0},
+		{"HTTP/2, the client alone", func(cl, _ *peer) []chunk { return []chunk{c(preface + cl.get(1, "/a") + cl.get(3, "/b")), sGap(-1)} }, 2, 2, 0, 0},
+		{"HTTP/2, the server's beginning", func(cl, _ *peer) []chunk { return []chunk{sGap(50), c(preface + cl.get(1, "/a"))} }, 1, 1, 0, 0},
+		{"HTTP/2, the server's beginning, and the client gives up", func(cl, _ *peer) []chunk {
+			return []chunk{sGap(50), c(preface + cl.get(1, "/a") + frame(frameRSTStream, 0, 1, "1234"))}
+		}, 1, 1, 0, 0},
+		{"HTTP/2, the server begins with what is not read", func(cl, _ *peer) []chunk { return []chunk{s("220 hello\r\n\r\n"), c(preface + cl.get(1, "/a"))} }, 1, 1, 0, 0},
+		{"HTTP/2, a response's header block is cut", func(cl, sv *peer) []chunk {
+			answer := sv.headers(flagEndStream, 1, ":status", "200")
+			return []chunk{c(preface + cl.get(1, "/a")), s(noSettings + answer[:frameHeader]), sGap(int64(len(answer) - frameHeader))}
+		}, 1, 1, 0, 0},
+		{"HTTP/2, a response's frame header is cut", func(cl, sv *peer) []chunk {
+			answer := sv.headers(flagEndStream, 1, ":status", "200")
+			return []chunk{c(preface + cl.get(1, "/a")), s(noSettings + answer[:4]), sGap(int64(len(answer) - 4)), c(cl.get(3, "/b") + frame(frameRSTStream, 0, 3, "1234"))}
+		}, 2, 2, 0, 0},
+		{"HTTP/2, reset, and all was recorded", func(cl, _ *peer) []chunk {
+			return []chunk{c(preface + cl.get(1, "/a") + frame(frameRSTStream, 0, 1, "1234")), s(noSettings)}
+		}, 1, 0, 1, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			chunks := tc.chunks(newPeer(), newPeer())
+			got := run(chunks, true, asIs)
+			var info Info
+			for i := range got.exchanges {
+				info.Add(&got.exchanges[i], -1)
+			}
+			if info.Requests != tc.requests || info.Missed != tc.missed || info.Aborted != tc.aborted || info.Orphans != tc.orphans {
+				t.Errorf("%d requests, %d missed, %d aborted, %d orphans, want %d, %d, %d, %d\n%s", info.Requests, info.Missed, info.Aborted, info.Orphans,
+					tc.requests, tc.missed, tc.aborted, tc.orphans, showAll(got.exchanges))
+			}
+			everySplit(t, chunks, true, got)
+		})
+	}
+}

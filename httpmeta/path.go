@@ -124,7 +124,8 @@ func appendDotted(dst, s []byte, dot int) []byte {
 		}
 		return append(append(dst, '.'), rest...)
 	}
-	for part := range bytes.SplitSeq(s, []byte(".")) {
+	for part, another := s, true; another; {
+		part, s, another = bytes.Cut(s, []byte("."))
 		switch p := placeholder(part); p {
 		case "{hex}", "{uuid}", "{token}":
 			dst = append(dst, p...)
@@ -302,7 +303,8 @@ func isDate(s []byte) bool {
 // joined by dots.
 func isVersion(s []byte) bool {
 	groups := 0
-	for part := range bytes.SplitSeq(s, []byte(".")) {
+	for part, another := s, true; another; {
+		part, s, another = bytes.Cut(s, []byte("."))
 		if len(part) == 0 || len(part) > 3 {
 			return false
 		}

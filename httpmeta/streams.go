@@ -215,6 +215,7 @@ func (c *Conn) finish(id uint32) {
 	h.streams = slices.Delete(h.streams, i, i+1)
 	h.free = append(h.free, e)
 
+	e.Broken = e.Broken || !e.answered && c.mayHaveAnswered()
 	if c.joined || c.swapped {
 		c.drop(e)
 		return
@@ -224,11 +225,6 @@ func (c *Conn) finish(id uint32) {
 
 // closeStreams hands out all that are open.
 func (c *Conn) closeStreams() {
-	if c.mayHaveAnswered() {
-		for _, e := range c.h2.streams {
-			e.Broken = e.Broken || !e.answered
-		}
-	}
 	for len(c.h2.ids) > 0 {
 		c.finish(c.h2.ids[0])
 	}
