@@ -124,7 +124,8 @@ func appendDotted(dst, s []byte, dot int) []byte {
 		}
 		return append(append(dst, '.'), rest...)
 	}
-	for part, another := s, true; another; {
+	for another := true; another; {
+		var part []byte
 		part, s, another = bytes.Cut(s, []byte("."))
 		switch p := placeholder(part); p {
 		case "{hex}", "{uuid}", "{token}":
@@ -303,7 +304,8 @@ func isDate(s []byte) bool {
 // joined by dots.
 func isVersion(s []byte) bool {
 	groups := 0
-	for part, another := s, true; another; {
+	for another := true; another; {
+		var part []byte
 		part, s, another = bytes.Cut(s, []byte("."))
 		if len(part) == 0 || len(part) > 3 {
 			return false
