@@ -24,9 +24,10 @@ type Conn struct {
 	suspected bool // that may have been so
 	replied   bool // the server sent something since the last request's head
 	closed    bool
-	joined    bool // on its way, and nothing is certain yet: see join.go
-	swapped   bool // the sides are the other way around than fed, and Swapped was not asked yet
-	speaker   side // who sent the last octets
+	lone      [6]uint8 // responses by class that nothing bore out while joined
+	joined    bool     // on its way, and nothing is certain yet: see join.go
+	swapped   bool     // the sides are the other way around than fed, and Swapped was not asked yet
+	speaker   side     // who sent the last octets
 
 	h2       *http2
 	finished []Exchange // of HTTP/2, from handed on

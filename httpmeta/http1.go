@@ -77,6 +77,9 @@ func (c *Conn) response(h *half, hd *head) {
 			c.lose(h)
 			return
 		}
+		if !e.gone && c.lone[class(hd.status)] < maxLone {
+			c.lone[class(hd.status)]++
+		}
 		c.drop(e)
 		e.responseDone = false
 	}

@@ -10,9 +10,24 @@ import "bytes"
 // side alone said until then is dropped, and counted as Untracked. Which side is
 // the client is open as long.
 
+// maxLone bounds how many responses of each class are remembered that nothing
+// has borne out yet.
+const maxLone = 100
+
 // SidesKnown says that a handshake told which side is the client, though not
-// both directions are fed from their first octet. It is called after Reset.
-func (c *Conn) SidesKnown() { c.joined = false }
+// both directions are fed from their first octet; it is called after Reset then.
+// Before Close it says that one side alone was recorded: what that said is
+// handed out, for nobody else can bear it out.
+func (c *Conn) SidesKnown() {
+	c.joined = false
+	for class, n := range c.lone {
+		for range n {
+			c.losses.Untracked--
+			c.finished = append(c.finished, Exchange{Version: HTTP11, Status: class * 100, GRPC: -1})
+		}
+	}
+	c.lone = [6]uint8{}
+}
 
 // Agreed tells whether it is certain that the connection is HTTP, and which side
 // is the client.

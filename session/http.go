@@ -30,6 +30,9 @@ func (st *Store) openHTTP(s *Session, c *Conn, k *stream.Chunk, dir int, names s
 		}
 	}
 	x.conn.Reset(st.httpShared, whole)
+	if client, _ := c.TCP.Client(); client >= 0 {
+		x.conn.SidesKnown()
+	}
 	s.client = uint8(dir)
 	if v := httpmeta.Probe(k.Data); v == httpmeta.ServerHTTP1 {
 		s.client = uint8(1 - dir)
@@ -58,6 +61,10 @@ func (st *Store) httpChunk(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk,
 			s.again.add(k.Pos, k.End())
 		}
 		x.conn.Feed(fromClient, k.Pos, k.Data, k.Time)
+	}
+	if x.conn.Swapped() {
+		s.client = 1 - s.client
+		s.again, s.filled = span{}, span{}
 	}
 	st.exchanges(s, c, x)
 	if what, clientPos, serverPos, ok := x.conn.Upgraded(); ok && what == "connect" && s.hops < maxHops {
@@ -114,6 +121,7 @@ func (st *Store) exchanges(s *Session, c *Conn, x *httpTalk) {
 func (st *Store) httpEnd(s *Session, c *Conn, at int64) {
 	x := st.http.At(s.http)
 	if !c.Both {
+		x.conn.SidesKnown()       // there is nobody else to bear out what one side said
 		x.conn.Gap(false, -1, at) // there may have been answers
 	}
 	x.conn.Close(at)

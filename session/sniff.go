@@ -87,13 +87,28 @@ func (st *Store) match(s *Session, c *Conn, b []byte, dir int) (tlsmeta.Match, k
 	if p, ok := dnsmeta.ProtocolOf(c.Ports[0], c.Ports[1]); ok && p == dnsmeta.DNS && s.hops == 0 {
 		return tlsmeta.MatchYes, dnsKind
 	}
-	switch v := httpmeta.Probe(b); {
+	switch v := st.probe(c, b); {
 	case v == httpmeta.ClientHTTP1 || v == httpmeta.ClientHTTP2 || v == httpmeta.ServerHTTP1:
 		return tlsmeta.MatchYes, httpKind
 	case v == httpmeta.NeedMore:
 		return tlsmeta.MatchMore, plain
 	}
 	return hello, plain
+}
+
+// probe looks for HTTP: with more suspicion where the connection was joined on its
+// way, and what comes first may be the middle of a body.
+func (st *Store) probe(c *Conn, b []byte) httpmeta.Verdict {
+	for dir := range 2 {
+		if _, ok := c.TCP.Start(dir); ok {
+			return httpmeta.Probe(b)
+		}
+	}
+	v := httpmeta.ProbeJoined(b)
+	if v == httpmeta.NeedMore && len(b) >= headLen {
+		return httpmeta.Probe(b) // the head goes on in another packet
+	}
+	return v
 }
 
 // begin hands the first octets on to the reader of a protocol.

@@ -150,7 +150,7 @@ func (s *snap) leaf(path, last string, cut, whole any) {
 }
 
 // unknowns are counts of what is not known.
-var unknowns = []string{"missed", "orphans", "unsolicited", "announced", "lost", "cut", "poisoned", "undecryptable"}
+var unknowns = []string{"missed", "orphans", "unsolicited", "announced", "lost", "untracked", "cut", "poisoned", "undecryptable"}
 
 // times compares those of responses: there may be fewer.
 func (s *snap) times(path string, cut, whole map[string]any) {
