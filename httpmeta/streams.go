@@ -11,7 +11,9 @@ func (h *http2) data(f *half2, n int64) {
 	switch {
 	case e == nil:
 	case f == &h.half[client]:
-		e.RequestBytes = max(e.RequestBytes+n, 0)
+		if e.Requested { // else its octets are of no request that is known
+			e.RequestBytes = max(e.RequestBytes+n, 0)
+		}
 	default:
 		e.ResponseBytes = max(e.ResponseBytes+n, 0) // the frame may have begun before its stream was known
 	}
@@ -142,7 +144,9 @@ func (c *Conn) streamEnds(h *half, id uint32) {
 		return
 	case h.side == client && !e.requestDone:
 		e.requestDone = true
-		e.RequestEnd, e.RequestLast = h.at, h.pos
+		if e.Requested {
+			e.RequestEnd, e.RequestLast = h.at, h.pos
+		}
 	case h.side == server && !e.responseDone:
 		e.responseDone = true
 		e.ResponseEnd = h.at

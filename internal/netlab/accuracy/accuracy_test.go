@@ -253,7 +253,9 @@ func TestTools(t *testing.T) {
 				t.Fatal(err)
 			}
 			c, roles, ok := find(all, 0, r.Connections()[0], r.Sent[0].Server)
-			if !ok || !roles || c.Sides[1].Packets != sure(1) || c.Sides[1].Bytes != sure(1448) || c.Sides[0].Packets != sure(0) {
+			// On a busy machine the repeat may come so late that tshark takes it for a packet that was overtaken.
+			again := c.Sides[1].Packets == sure(1) && c.Sides[1].Bytes == sure(1448) || c.Sides[1].Packets == sure(0) && c.Sides[1].OutOfOrder == sure(1)
+			if !ok || !roles || !again || c.Sides[0].Packets != sure(0) {
 				t.Errorf("%+v, found %v", c, ok)
 			}
 			if h := c.Handshake.Client; !h.Sure || h.V < 20_000 || h.V > 120_000 {
