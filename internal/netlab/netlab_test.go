@@ -3,10 +3,12 @@ package netlab
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/gopacket"
@@ -299,17 +301,31 @@ func TestTruthOfTaps(t *testing.T) {
 	} {
 		t.Run(tc.scenario, func(t *testing.T) {
 			t.Parallel()
-			r := Run(t, scenario(t, tc.scenario))
-			for name, want := range tc.want {
-				got := r.capture(t, name).Connections[0].Sides[tc.side]
-				got = SideTruth{
-					Repeats: got.Repeats, RepeatBytes: got.RepeatBytes, Unseen: got.Unseen, Spurious: got.Spurious,
-					LostBefore: got.LostBefore, LostAfter: got.LostAfter, SYN: got.SYN, FIN: got.FIN,
-					OutOfOrder: got.OutOfOrder, Duplicates: got.Duplicates,
+			// On a busy machine a kernel may repeat what was not lost, and so do
+			// something else than planned: it gets further attempts.
+			const attempts = 4
+			for n := 1; ; n++ {
+				r := Run(t, scenario(t, tc.scenario))
+				var wrong []string
+				for name, want := range tc.want {
+					got := r.capture(t, name).Connections[0].Sides[tc.side]
+					got = SideTruth{
+						Repeats: got.Repeats, RepeatBytes: got.RepeatBytes, Unseen: got.Unseen, Spurious: got.Spurious,
+						LostBefore: got.LostBefore, LostAfter: got.LostAfter, SYN: got.SYN, FIN: got.FIN,
+						OutOfOrder: got.OutOfOrder, Duplicates: got.Duplicates,
+					}
+					if got != want {
+						wrong = append(wrong, fmt.Sprintf("%s: %+v, want %+v", name, got, want))
+					}
 				}
-				if got != want {
-					t.Errorf("%s: %+v, want %+v", name, got, want)
+				if wrong == nil {
+					break
 				}
+				if n == attempts {
+					t.Error(strings.Join(wrong, "\n"))
+					break
+				}
+				t.Log("another attempt: ", strings.Join(wrong, "\n"))
 			}
 		})
 	}
