@@ -60,7 +60,7 @@ func (st *Store) sniffed(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, d
 			x.first[dir] = *k
 			x.n[dir] = uint8(copy(x.head[dir][:], data))
 		}
-	case s.kind == undecided && looksLikeTLS(data) && len(data) > 5 && data[0] == 22 && data[5] == 2:
+	case s.kind == undecided && looksLikeTLS(data) && len(data) > 5 && data[0] == recordHandshake && data[5] == 2:
 		st.begin(s, c, g, k, dir, headless)
 	case s.kind == undecided && looksLikeTLS(data):
 		st.openBlind(s, c, dir)
@@ -69,10 +69,22 @@ func (st *Store) sniffed(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, d
 	}
 }
 
+// Content types of TLS records (RFC 8446 section 5.1).
+const (
+	recordCCS       = 20
+	recordAlert     = 21
+	recordHandshake = 22
+	recordData      = 23
+)
+
+// alertRecord is how long a record is in which TLS 1.3 hides an alert: header,
+// level and description, their type, and the tag of all cipher suites but CCM_8.
+const alertRecord = 5 + 2 + 1 + 16
+
 // looksLikeTLS tells whether octets may be a record in the middle of a
 // connection (RFC 8446 section 5.1).
 func looksLikeTLS(b []byte) bool {
-	return len(b) >= 5 && b[0] >= 20 && b[0] <= 23 && b[1] == 3 && b[2] <= 4 && (b[3] < 64 || b[3] <= 72 && b[0] == 23)
+	return len(b) >= 5 && b[0] >= recordCCS && b[0] <= recordData && b[1] == 3 && b[2] <= 4 && (b[3] < 64 || b[3] <= 72 && b[0] == recordData)
 }
 
 // match compares the first octets of a direction with what is known.

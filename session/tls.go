@@ -125,7 +125,7 @@ func (st *Store) blind(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, di
 	if g.End == g.Pos {
 		return
 	}
-	if b := p.Payload; looksLikeTLS(b) && (b[0] != 23 || len(b) == 24) { // a handshake, or an alert
+	if b := p.Payload; looksLikeTLS(b) && (b[0] != recordData || len(b) == alertRecord) { // a handshake, or an alert
 		s.line.payload(g.Time)
 		return
 	}
@@ -150,7 +150,7 @@ func (st *Store) tlsTurn(s *Session, c *Conn, data []byte, g *tcp.Segment, dir i
 		s.line.payload(g.Time)
 		return // behind the server's Finished and before the client's: it answers nothing
 	}
-	if looksLikeTLS(data) && data[0] != 23 && data[0] != 21 { // renegotiation, up to TLS 1.2
+	if looksLikeTLS(data) && data[0] != recordData && data[0] != recordAlert { // renegotiation, up to TLS 1.2
 		s.line.payload(g.Time)
 		return
 	}
@@ -158,7 +158,7 @@ func (st *Store) tlsTurn(s *Session, c *Conn, data []byte, g *tcp.Segment, dir i
 	st.noBye(s, c, dir, client)
 	if x.IsAlert(data) {
 		s.line.payload(g.Time)
-		if data[0] == 23 && g.Fresh() { // by its length: what follows decides
+		if data[0] == recordData && g.Fresh() { // by its length: what follows decides
 			s.bye[dir] = *g
 		}
 		return
