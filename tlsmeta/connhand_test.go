@@ -415,6 +415,11 @@ func TestConnByHand(t *testing.T) {
 			handWant{outcome: Completed, resumed: true, end: 34 * ms, data: [2]int64{size(ch12again, ccs, fin12), size(hand(sh12echoed), hand(ticket12), ccs, fin12)}, client: 3 * ms, server: 5 * ms},
 		},
 		{
+			"1.2 abbreviated, the ChangeCipherSpec in a packet of its own",
+			new(script).client(0, ch12again).server(25*ms, hand(sh12echoed), ccs, fin12).client(34*ms, ccs).client(36*ms, fin12, data),
+			handWant{outcome: Completed, resumed: true, end: 36 * ms, data: [2]int64{size(ch12again, ccs, fin12), size(hand(sh12echoed), ccs, fin12)}, client: 3 * ms, server: 5 * ms},
+		},
+		{
 			"1.2, the client refuses in a warning, then reset",
 			new(script).client(0, ch12).server(25*ms, hand(sh12, shd)).client(34*ms, alertRec(1, 42)).fin(0, 34*ms),
 			handWant{outcome: Abandoned, end: no, data: [2]int64{no, no}, alert: &Alert{Client: true, Level: 1, Description: 42}},

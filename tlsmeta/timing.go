@@ -85,8 +85,8 @@ func (c *Conn) pace(dir int, s *Segment) {
 		if c.dirs[1-dir].flight.eff == 0 || c.stage >= stageDone {
 			return
 		}
-		if dir == int(c.client) && len(s.Data) > 0 && len(s.Data) <= ccsOctets && s.Data[0] == typeCCS {
-			return // sent for the sake of old middleboxes (RFC 8446 appendix D.4) before what it stands for
+		if dir == int(c.client) && hasKeySchedule13(c.Info.Version) && len(s.Data) > 0 && len(s.Data) <= ccsOctets && s.Data[0] == typeCCS {
+			return // sent for the sake of old middleboxes (RFC 8446 appendix D.4), while the second hello is being made
 		}
 		c.beginFlight(dir, stamp{s.Pos, s.Time, s.Acked})
 		c.Timing.Hidden = c.Timing.Hidden || s.Inferred

@@ -88,6 +88,9 @@ func TestTimingShares(t *testing.T) {
 		{"the hello again", []step{
 			{data: ch13}, {at: 200 * ms, again: [2]int64{0, size(ch13)}}, {dir: 1, at: 225 * ms, data: server}, {at: 234 * ms, data: fin13},
 		}, 0, 234 * ms, 3 * ms, 5 * ms, false, false},
+		{"a ChangeCipherSpec before the second hello is no answer yet", []step{
+			{data: ch13}, {dir: 1, at: 25 * ms, data: join(hrr, ccs)}, {at: 34 * ms, data: ccs}, {at: 36 * ms, data: ch13}, {dir: 1, at: 61 * ms, data: server}, {at: 70 * ms, data: fin13},
+		}, 0, 70 * ms, 8 * ms, 10 * ms, false, false},
 		{"the server's flight again", []step{
 			{data: ch13}, {dir: 1, at: 25 * ms, data: server}, {dir: 1, at: 230 * ms, again: [2]int64{n - 200, n}}, {at: 239 * ms, data: fin13},
 		}, 0, 239 * ms, 3 * ms, 5 * ms, false, false},
@@ -127,6 +130,35 @@ func TestTimingShares(t *testing.T) {
 			}
 			if y.StartInferred != tt.startInferred || y.EndInferred != tt.endInf {
 				t.Errorf("inferred %v, %v", y.StartInferred, y.EndInferred)
+			}
+		})
+	}
+}
+
+// Where the beginning of an answer is a repeat of what was lost before the point,
+// when it left is hidden; where the hello or the rest of an answer is one, it is not.
+func TestHidden(t *testing.T) {
+	server := join(flight13(sh13)...)
+	for _, tt := range []struct {
+		name    string
+		repeats int // which step
+		hidden  bool
+	}{
+		{"none", -1, false},
+		{"the hello", 0, false},
+		{"the server's answer", 1, true},
+		{"the rest of it", 2, false},
+		{"the client's answer", 3, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			steps := []step{{data: ch13}, {dir: 1, at: 25 * ms, data: server[:500]}, {dir: 1, at: 26 * ms, data: server[500:]}, {at: 35 * ms, data: fin13}}
+			if tt.repeats >= 0 {
+				steps[tt.repeats].inferred = true
+			}
+			var x Conn
+			walk(t, &x, steps)
+			if x.Info.Outcome != Completed || x.Timing.Hidden != tt.hidden {
+				t.Errorf("%v, hidden %v, want %v", x.Info.Outcome, x.Timing.Hidden, tt.hidden)
 			}
 		})
 	}
