@@ -16,7 +16,7 @@ import (
 // not recorded.
 type Chunk struct {
 	Pos     int64
-	Data    []byte // lent until the next call of Push or Skip
+	Data    []byte // lent until the next call of Push
 	Missing int64  // so many octets from Pos on were not recorded; Data is empty then
 	Cut     bool   // … because the capture holds only the beginning of their packet
 	Time    int64  // record time, ns, of the packet that made the octets complete: their own, or the one that filled a hole before them

@@ -127,18 +127,18 @@ func (c *Conn) Release(b *pool.Budget) {
 }
 
 // over ends the reading.
-func (c *Conn) over(int64) { c.stage = stageOver }
+func (c *Conn) over() { c.stage = stageOver }
 
 // strange takes octets that are no record.
-func (c *Conn) strange(dir int, at int64) {
+func (c *Conn) strange(dir int) {
 	d := &c.dirs[dir]
 	d.lost = true
 	switch {
 	case c.stage >= stageDone:
-		c.over(at)
+		c.over()
 	case dir != int(c.client) && c.stage == stageServerHello, dir == int(c.client) && c.stage == stageClientHello:
 		c.Info.Outcome = NotTLS
-		c.over(at)
+		c.over()
 	default:
 		c.Missing = true
 	}

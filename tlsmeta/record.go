@@ -104,7 +104,7 @@ func (c *Conn) read(b *pool.Budget, dir int, s *Segment) {
 			d.nhdr = 0
 			d.left = int(binary.BigEndian.Uint16(d.hdr[3:]))
 			if d.hdr[0] < typeCCS || d.hdr[0] > typeHeartbeat || d.hdr[1] > 3 || d.left > maxRecord {
-				c.strange(dir, d.first.at)
+				c.strange(dir)
 				return
 			}
 			d.fields = record{typ: d.hdr[0], n: d.left, first: d.first}
@@ -146,7 +146,7 @@ func (c *Conn) sslv2(b *pool.Budget, dir int, data []byte, at stamp) (n int) {
 		m.add(b, data[n:n+k])
 		n += k
 		if m.skip {
-			c.strange(dir, at.at)
+			c.strange(dir)
 			return n
 		}
 	}
@@ -155,13 +155,13 @@ func (c *Conn) sslv2(b *pool.Budget, dir int, data []byte, at stamp) (n int) {
 	if dir == int(c.client) {
 		err = c.sslv2Hello(m.buf, at)
 	} else {
-		err = c.sslv2Answer(m.buf, at)
+		err = c.sslv2Answer(m.buf)
 	}
 	switch {
 	case errors.Is(err, ErrShort) && len(m.buf) < whole():
 		return n
 	case err != nil:
-		c.strange(dir, d.first.at)
+		c.strange(dir)
 	}
 	d.old = false
 	m.drop(b)
@@ -184,14 +184,14 @@ func (c *Conn) sslv2Hello(b []byte, end stamp) error {
 
 // sslv2Answer takes a ServerHello of SSL 2.0 itself, behind which nothing is
 // read.
-func (c *Conn) sslv2Answer(b []byte, end stamp) error {
+func (c *Conn) sslv2Answer(b []byte) error {
 	var h ServerHello
 	if _, err := ParseSSLv2ServerHello(b, &h); err != nil {
 		return err
 	}
 	c.Info.ServerHello(&h)
 	c.Info.Outcome = Incomplete
-	c.over(end.at)
+	c.over()
 	return nil
 }
 
@@ -208,7 +208,7 @@ func (c *Conn) miss(b *pool.Budget, dir int, n, at int64) {
 		d.msg.drop(b)
 		if dir == int(c.client) && c.stage == stageClientHello {
 			c.Info.Outcome = Incomplete
-			c.over(at) // nothing is known of it
+			c.over() // nothing is known of it
 		}
 		return
 	}
