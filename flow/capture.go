@@ -18,6 +18,7 @@ type Capture struct {
 	Stray            uint64 // decoded, of an older connection of the same 5-tuple: in no connection's volume
 	CopiesForgotten  uint64 // packets forgotten so early that a later copy of them could not be recognised
 	ClockSteps       uint64 // record times that went backwards by more than CLOCK_STEP
+	Unread           uint64 // pieces of what connections said that found no room and were not read
 
 	Connections uint64 // Connection records written
 	Evicted     uint64 // of those, ended for lack of resources

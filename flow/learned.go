@@ -236,14 +236,15 @@ func (l *Learned) sweep(now int64) {
 
 // Counts of all tables since their start.
 type Counts struct {
-	Truncated, Malformed, Stray, CopiesForgotten uint64
+	Truncated, Malformed, Stray, CopiesForgotten, Unread uint64
 }
 
-// Counts gives what this table has counted of single packets.
+// Counts gives what this table has counted of single packets, and of what they said.
 func (t *Table) Counts() Counts {
 	return Counts{
 		Truncated: t.report.truncated, Malformed: t.report.malformed, Stray: t.report.stray,
 		CopiesForgotten: t.copies.evicted,
+		Unread:          t.sessions.Refused(),
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -593,5 +594,26 @@ func TestTalkCaptured(t *testing.T) {
 				t.Errorf("measured %v", measured)
 			}
 		})
+	}
+}
+
+// What waits for packets that do not come has its room; what finds none there is
+// counted.
+func TestUnread(t *testing.T) {
+	s := newScene(t, func(c *Config) { c.Memory = minMemory })
+	hello := string([]byte{22, 3, 1, 64, 0, 1, 0, 63, 252, 3, 3}) + strings.Repeat("x", 989)
+	for i := range uint32(6) {
+		from := cli
+		from.port += uint16(i)
+		s.add(s.tcp(from, srv, "PA", 101, 901, hello))
+		for k := range uint32(12) { // behind a packet that was lost
+			s.add(s.tcp(from, srv, "PA", 101+(k+2)*1000, 901, hello))
+			if i < 2 && s.table.Counts().Unread != 0 {
+				t.Fatalf("no room for %d connections", i+1)
+			}
+		}
+	}
+	if s.table.Counts().Unread == 0 {
+		t.Error("six connections with 12,000 octets that wait find room in 48 KiB")
 	}
 }

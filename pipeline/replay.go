@@ -395,6 +395,7 @@ func (r *reader) capture() flow.Capture {
 		c.Malformed += n.Malformed
 		c.Stray += n.Stray
 		c.CopiesForgotten += n.CopiesForgotten
+		c.Unread += n.Unread
 	}
 	for _, m := range r.watch.matchers {
 		c.Uncompared += m.Counts().Unwatched

@@ -37,6 +37,7 @@ func (e *Encoder) AppendCapture(dst []byte, c *flow.Capture) []byte {
 	dst = appendUint(dst, `,"stray_packets":`, c.Stray)
 	dst = appendUint(dst, `,"forgotten_packets":`, c.CopiesForgotten)
 	dst = appendUint(dst, `,"clock_steps":`, c.ClockSteps)
+	dst = appendUint(dst, `,"unread_pieces":`, c.Unread)
 	dst = appendUint(dst, `,"connections":`, c.Connections)
 	dst = appendUint(dst, `,"evicted_connections":`, c.Evicted)
 	dst = appendUint(dst, `,"uncompared_connections":`, c.Uncompared)

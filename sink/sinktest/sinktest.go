@@ -186,7 +186,7 @@ func Capture() flow.Capture {
 		Packets: 100, Bytes: 123456, Decoded: 100,
 		UnknownLinks:     map[string]uint64{"linktype_147": 3, "linktype_12\n": 1},
 		MirrorDuplicates: 5, Truncated: 6, Malformed: 7, Stray: 8, CopiesForgotten: 9, ClockSteps: 1,
-		Connections: 14, Evicted: 2,
+		Unread: 12, Connections: 14, Evicted: 2,
 		First: Start, Last: Start + 60e9,
 		Points: []flow.PointCapture{
 			{ID: BarePoint, Packets: 10, Bytes: 1000, Recorded: 700},

@@ -98,6 +98,9 @@ func (t *Writer) health(b *strings.Builder, s *edge.Summary, c *flow.Capture) {
 	if c.CopiesForgotten > 0 {
 		warn("memory", "%s forgotten before all copies could be told: raise --memory", plural(c.CopiesForgotten, "packet"))
 	}
+	if c.Unread > 0 {
+		warn("memory", "%s of TLS, HTTP, DNS or QUIC not read, because the memory was full: raise --memory", plural(c.Unread, "piece"))
+	}
 	if c.ClockSteps > 0 {
 		warn("clock", "went backwards %s; times across them are withheld", plural(c.ClockSteps, "time"))
 	}
