@@ -31,8 +31,12 @@ var arrows = map[string]string{
 	"httpmeta": "packet histogram pool",
 	"session":  "packet tcp stream tlsmeta dnsmeta httpmeta histogram pool",
 
-	"capture": "bpf",
-	"filter":  "packet",
+	"capture":   "bpf",
+	"nic":       "",
+	"privilege": "",
+	"health":    "",
+	"filter":    "packet",
+	"record":    "packet filter capture",
 
 	"flow":   "packet tcp session tlsmeta dnsmeta httpmeta histogram pool",
 	"path":   "packet tcp flow histogram pool",

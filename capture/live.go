@@ -1,0 +1,58 @@
+package capture
+
+import "errors"
+
+// ErrIdle is what Next of a live Source gives when no frame is there for now.
+// The Frame then holds nothing but Time: a clock, before which no further frame
+// is to be expected, so that what is due by then can end.
+var ErrIdle = errors.New("no frame for now")
+
+// ErrRestart is what a Ring ends with when only opening it anew can help, as
+// after its interface has vanished. What the ring held was given out before.
+var ErrRestart = errors.New("the capture must be opened anew")
+
+// Ring is one queue of a live capture, filled by the kernel. It never waits.
+// Next, Horizon and Check belong to one goroutine; Stats and Fill may be called
+// from any.
+type Ring interface {
+	// Next overwrites f with the next frame, if there is one. f.Data is lent
+	// until the next call of this ring's Next. Frames come nearly in order of
+	// time. f.Interface is left as it is.
+	Next(f *Frame) bool
+
+	// Horizon is a time, ns since the Unix epoch, before which no frame can come
+	// any more, judged when Next last gave none. now is the wall clock then.
+	Horizon(now int64) int64
+
+	// FD is what poll(2) waits for, with POLLIN.
+	FD() int
+
+	// Wake is called before waiting, where the kernel needs a kick to go on.
+	Wake()
+
+	// Check is called about each 100 ms. It mends what can be mended (an
+	// interface that went down and came back) and counts it; its error ends the
+	// capture once the ring is empty.
+	Check(now int64) error
+
+	// Fill is the share of the ring that waits to be read, 0 to 1.
+	Fill() float64
+
+	Stats() Stats
+	Close() error
+}
+
+// Stats are counts of a ring since it was opened.
+type Stats struct {
+	Frames uint64 // given out
+	Bytes  uint64 // of those, on the wire
+	Losses []Loss // frames that came, and were not given out
+	Events []Loss // what befell the ring, as rebinds
+}
+
+// Loss is a number of frames by the place where they were lost, in snake_case.
+// The places of a source are always the same, those without a loss included.
+type Loss struct {
+	Place  string
+	Frames uint64
+}
