@@ -18,15 +18,26 @@ type Capture struct {
 	Stray            uint64 // decoded, of an older connection of the same 5-tuple: in no connection's volume
 	CopiesForgotten  uint64 // packets forgotten so early that a later copy of them could not be recognised
 	ClockSteps       uint64 // record times that went backwards by more than CLOCK_STEP
+	PayloadShed      uint64 // decoded packets whose payload was left out because the sensor could not keep up
 	Unread           uint64 // pieces of what connections said that found no room and were not read
 
 	Connections uint64 // Connection records written
 	Evicted     uint64 // of those, ended for lack of resources
 	Uncompared  uint64 // of those, not compared between observation points for lack of resources
 
+	// Losses are frames that came to the sensor's machine and were not read, by
+	// the place where they were lost; what the sources of a live capture tell.
+	Losses []Loss
+
 	First, Last int64 // record time of the earliest and the latest frame, ns; 0, 0 when there is none
 	Points      []PointCapture
 	Errors      []error // what could not be read, with file and offset
+}
+
+// Loss is a number of frames by the place where they were lost.
+type Loss struct {
+	Place  string
+	Frames uint64
 }
 
 // LossRatio is the share of the TCP data that the capture missed. ok is false
@@ -44,7 +55,8 @@ type PointCapture struct {
 	Packets          uint64
 	Bytes            uint64 // IP octets
 	MirrorDuplicates uint64
-	Missed, Recorded int64 // octets of TCP sequence space in its connections: acknowledged and not recorded; recorded, repeats once
-	DupMirror        bool  // tagged: more than a fifth of a minute's packets were copies
-	BothDirections   bool  // at least one flow was recorded in both directions
+	Missed, Recorded int64                 // octets of TCP sequence space in its connections: acknowledged and not recorded; recorded, repeats once
+	Sequence         packet.MirrorSequence // what the mirror's own numbering tells; Frames 0: it does not number
+	DupMirror        bool                  // tagged: more than a fifth of a minute's packets were copies
+	BothDirections   bool                  // at least one flow was recorded in both directions
 }

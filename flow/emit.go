@@ -74,6 +74,7 @@ func (f *Flow) oneSided() bool {
 func (t *Table) identify(f *Flow, r *Record) {
 	r.ID = t.id(f)
 	r.Start, r.End = f.start, f.last
+	r.Weight = f.weight
 	r.Point, r.Network, r.Path = f.key.Point, f.key.Network, f.path
 	r.OuterSwapped = f.flags&outerSwapped != 0
 	r.Proto, r.Version = f.key.Proto, f.version

@@ -45,6 +45,7 @@ type Flow struct {
 	tcp       tcp.Conn
 	handshake tcp.Handshake // once decided
 	ipid      [2]uint16     // IPv4 identification of the latest packet
+	weight    uint16        // packet.Packet.Weight when it began
 }
 
 type volume struct{ packets, bytes, payload uint64 }

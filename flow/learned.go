@@ -132,8 +132,8 @@ func (r *report) point(id packet.PointID) *PointCapture {
 }
 
 // Merge takes the reports of all tables, in partition order, at the barrier
-// before the packets of second now (ns).
-func (l *Learned) Merge(tables []*Table, now int64) {
+// between the packets of second before and those of second now (ns).
+func (l *Learned) Merge(tables []*Table, before, now int64) {
 	for _, t := range tables {
 		r := &t.report
 		for _, e := range r.listeners {
@@ -149,7 +149,7 @@ func (l *Learned) Merge(tables []*Table, now int64) {
 		r.listeners, r.pairs, r.answers, r.forgotten = r.listeners[:0], r.pairs[:0], r.answers[:0], 0
 		for _, id := range r.ids {
 			c := r.points[id]
-			l.addPoint(c, now)
+			l.addPoint(c, before)
 			*c = PointCapture{ID: id}
 		}
 	}
@@ -188,17 +188,17 @@ func (l *Learned) addPair(p pair, oneSided bool, now int64) {
 	l.pairs[p] = s
 }
 
-func (l *Learned) addPoint(c *PointCapture, now int64) {
+func (l *Learned) addPoint(c *PointCapture, second int64) {
 	s := l.points[c.ID]
 	if s == nil {
-		s = &pointSeen{PointCapture: PointCapture{ID: c.ID}, second: now/1e9 - 1}
+		s = &pointSeen{PointCapture: PointCapture{ID: c.ID}, second: second / 1e9}
 		l.points[c.ID] = s
 	}
 	s.Packets += c.Packets
 	s.Bytes += c.Bytes
 	s.MirrorDuplicates += c.MirrorDuplicates
 	s.BothDirections = s.BothDirections || c.BothDirections
-	s.advance(now/1e9 - 1)
+	s.advance(second / 1e9)
 	m := &s.minute[uint64(s.second)%60]
 	m.packets += uint32(c.Packets)
 	m.copies += uint32(c.MirrorDuplicates)

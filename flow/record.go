@@ -159,6 +159,7 @@ type Record struct {
 
 	session.Report // what the two ends said
 
+	Weight              uint16 // how many connections this one stands for when sampling left others out; 0, 1: itself
 	MirrorDuplicates    int64
 	TruncatedPackets    int64
 	FragmentsIncomplete int64

@@ -63,7 +63,7 @@ func (s *scene) put(p packet.Packet) *scene {
 
 func (s *scene) barrier(second int64) {
 	if second != s.second {
-		s.learned.Merge([]*Table{s.table}, second)
+		s.learned.Merge([]*Table{s.table}, s.second, second)
 		s.table.Expire(second)
 		s.second = second
 		s.take()
@@ -78,7 +78,7 @@ func (s *scene) take() {
 
 // end ends the input now, and gives all connection records.
 func (s *scene) end() []Record {
-	s.learned.Merge([]*Table{s.table}, s.second+1e9)
+	s.learned.Merge([]*Table{s.table}, s.second, s.second+1e9)
 	s.table.Flush(max(s.now, s.table.now))
 	s.take()
 	var out []Record

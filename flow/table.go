@@ -155,7 +155,7 @@ func (t *Table) open(key *Key, h uint64, p *packet.Packet, dir int) uint32 {
 	f := t.flows.at(n)
 	*f = Flow{
 		key: *key, hash: h, start: p.Time, last: p.Time, seen: t.now, path: p.Path, version: p.Version,
-		icmpType: p.ICMPType, icmpCode: p.ICMPCode,
+		icmpType: p.ICMPType, icmpCode: p.ICMPCode, weight: p.Weight,
 	}
 	f.tcp.Init()
 	f.class = numClasses

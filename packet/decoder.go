@@ -42,6 +42,8 @@ type Decoder struct {
 	ids   idCache
 	frags fragmentTable
 	walk  walk
+
+	sequences sequences
 }
 
 // NewDecoder returns a Decoder that takes ids from names. cfg must be valid.
@@ -76,6 +78,9 @@ func (d *Decoder) Decode(data []byte, link uint16, iface uint32, wireLen int, ti
 	*p = Packet{}
 	p.Time = time
 	s := d.run(w, w.link(link), p)
+	if w.numbered {
+		d.numbered(w, w.sequence)
+	}
 	if w.released != 0 {
 		d.Settled[s] += w.released
 	}

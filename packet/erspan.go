@@ -25,6 +25,7 @@ func (w *walk) erspan(p *Packet, n int, sequence bool) step {
 	if h[0]>>4 != 1 {
 		return declined
 	}
+	w.number(be32(w.b[n-4:]))
 	w.identify(p, ERSPAN2, erspanSession(h), nil)
 	w.advance(n + erspanHeader)
 	return atEthernet
@@ -33,7 +34,7 @@ func (w *walk) erspan(p *Packet, n int, sequence bool) step {
 // erspan3 enters ERSPAN type III. The frame type says what follows the header
 // and the platform part: Ethernet or bare IP. With P it is Ethernet in any
 // case.
-func (w *walk) erspan3(p *Packet, n int) step {
+func (w *walk) erspan3(p *Packet, n int, sequence bool) step {
 	if n+erspan3Header > w.wire {
 		return declined
 	}
@@ -64,9 +65,20 @@ func (w *walk) erspan3(p *Packet, n int) step {
 	default:
 		return declined
 	}
+	if sequence {
+		w.number(be32(w.b[n-4:]))
+	}
 	w.identify(p, ERSPAN3, erspanSession(h), nil)
 	w.advance(head)
 	return next
+}
+
+// number notes the GRE sequence number (RFC 2890 section 2.2) of the tunnel that
+// is about to name the observation point.
+func (w *walk) number(n uint32) {
+	if w.kind == NoTunnel {
+		w.numbered, w.sequence = true, n
+	}
 }
 
 // erspanSession reads the 10-bit session id, at one place in types II and III.

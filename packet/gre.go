@@ -50,7 +50,7 @@ func (d *Decoder) gre(w *walk, p *Packet) step {
 	case greERSPAN:
 		return w.erspan(p, n, flags&greSequence != 0)
 	case greERSPAN3:
-		return w.erspan3(p, n)
+		return w.erspan3(p, n, flags&greSequence != 0)
 	case etherTEB:
 		if flags == greKey && isVSID(be32(b[keyAt:])) {
 			w.enter(NVGRE)

@@ -143,6 +143,7 @@ type Packet struct {
 
 	ICMPType, ICMPCode uint8
 	Checksum           uint16 // UDP and ICMP checksum (TCP: see TCP.Checksum)
+	Weight             uint16 // how many connections this one stands for, by sampling; 0: not sampled; set by the pipeline
 
 	TCP TCP // only when Proto is ProtoTCP
 }

@@ -18,12 +18,13 @@ const (
 	FragmentOverlap         // fragments that overlap with different extents: the whole packet is dropped (RFC 5722)
 	FragmentDuplicate       // a second copy of a fragment that is there already
 	Filtered                // decoded, but not what --filter asks for
+	Unsampled               // decoded, but of a connection that sampling leaves out
 	NumSkips
 )
 
 var skipNames = [NumSkips]string{
 	"", "", "truncated", "not_ip", "bad_ip", "bad_tunnel", "too_deep", "unknown_link_type",
-	"fragment_incomplete", "fragment_overlap", "fragment_duplicate", "filtered",
+	"fragment_incomplete", "fragment_overlap", "fragment_duplicate", "filtered", "unsampled",
 }
 
 func (s Skip) String() string {

@@ -43,14 +43,16 @@ type progress struct {
 	skip  Skip  // with step stop
 	proto uint8 // of the octets at b, with atProto
 
-	trimmed bool   // see trim; since the last IP header
-	lost    bool   // walking the rest of a packet that did not complete: no reassembly
-	kind    Tunnel // of the observation point
-	entered uint8  // tunnels entered, listed or not
-	gateway uint8  // entered right inside a gateway load balancer's GENEVE that is the point so far; 0 none
-	nInner  uint8
-	inner   [3]uint32 // NetworkKey.Inner
-	path    Path
+	trimmed  bool // see trim; since the last IP header
+	numbered bool // sequence holds the mirror's number of the frame
+	sequence uint32
+	lost     bool   // walking the rest of a packet that did not complete: no reassembly
+	kind     Tunnel // of the observation point
+	entered  uint8  // tunnels entered, listed or not
+	gateway  uint8  // entered right inside a gateway load balancer's GENEVE that is the point so far; 0 none
+	nInner   uint8
+	inner    [3]uint32 // NetworkKey.Inner
+	path     Path
 
 	position uint64 // hash of the innermost Ethernet addresses and the tags behind them
 	released uint64 // frames held so far whose packets completed within this frame

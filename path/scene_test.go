@@ -93,7 +93,7 @@ func replay(t testing.TB, src capture.Source, shards int) *result {
 		r.order = append(r.order, c.ID)
 		return nil
 	}
-	_, err := pipeline.Replay(context.Background(), src, cfg, func(recs []flow.Record) error {
+	_, err := pipeline.Run(context.Background(), src, cfg, func(recs []flow.Record) error {
 		r.records = append(r.records, recs...)
 		for i := range recs {
 			r.order = append(r.order, recs[i].ID)

@@ -132,5 +132,6 @@ type second struct {
 	records [flow.Partitions][]flow.Record
 	paths   [flow.Partitions][]path.Connection
 	wait    sync.WaitGroup // shards that have not answered
+	health  *flow.Capture  // asked for with this second; nil as a rule
 	failed  func()         // stops the reader: nobody takes the records
 }

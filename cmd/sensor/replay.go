@@ -128,7 +128,7 @@ func replay(ctx context.Context, s *streams, o *replayOptions, progress bool) er
 			return writeErr
 		}
 	}
-	c, err := pipeline.Replay(ctx, source, o.pipeline, func(records []flow.Record) error {
+	c, err := pipeline.Run(ctx, source, o.pipeline, func(records []flow.Record) error {
 		writeErr = out.Write(records)
 		return writeErr
 	})

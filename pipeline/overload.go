@@ -1,0 +1,109 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"mirrorscope/capture"
+)
+
+// Overload says what is left out, and when, while a live source fills faster
+// than it is read. Each step is counted and shown, and taken back when there is
+// room again:
+//
+//	step 0  everything
+//	step 1  payload is not looked at: no TLS, HTTP and DNS, nothing else changes
+//	step 2  … and of two connections one is measured
+//	step n  … and of 2^(n-1) connections one
+//
+// A connection that is measured is measured wholly.
+type Overload struct {
+	High  float64       `toml:"high" comment:"Share of the ring that waits to be read at which less is measured: first payload is left out, then connections"`
+	Low   float64       `toml:"low" comment:"Share below which it goes back, one step after each calm time"`
+	Calm  time.Duration `toml:"-"`
+	Steps int           `toml:"steps" comment:"The most steps: 1 leaves payload out, n measures one of 2^(n-1) connections; 0 never leaves anything out, and the ring drops what it cannot hold"`
+}
+
+// DefaultOverload leaves out at most 31 of 32 connections.
+func DefaultOverload() Overload {
+	return Overload{High: 0.5, Low: 0.1, Calm: 10 * time.Second, Steps: 6}
+}
+
+// maxSteps keeps a connection's weight within 16 bits.
+const maxSteps = 16
+
+// Validate reports every field that cannot be used.
+func (o Overload) Validate() error {
+	var errs []error
+	if o.High <= 0 || o.High > 1 {
+		errs = append(errs, fmt.Errorf("high: %v, need more than 0 and at most 1", o.High))
+	}
+	if o.Low < 0 || o.Low >= o.High {
+		errs = append(errs, fmt.Errorf("low: %v, need 0 or more and less than high, %v", o.Low, o.High))
+	}
+	if o.Calm <= 0 {
+		errs = append(errs, fmt.Errorf("calm: %v, need a positive time", o.Calm))
+	}
+	if o.Steps < 0 || o.Steps > maxSteps {
+		errs = append(errs, fmt.Errorf("steps: %d, need 0 to %d", o.Steps, maxSteps))
+	}
+	return errors.Join(errs...)
+}
+
+// lookEvery is after how many frames the reader looks at the load.
+const lookEvery = 1024
+
+// settle is how long a step is given to show, in ns of packet time.
+const settle = 50e6
+
+// load decides what the reader leaves out. It belongs to the reader.
+type load struct {
+	cfg   Overload
+	fill  func() float64 // nil: the source waits for its reader
+	base  uint32         // one of so many connections, always
+
+	step    int
+	headers bool   // payload is left out
+	keep    uint32 // one of so many connections: what each stands for
+
+	changed int64 // ns of packet time; the latest step
+	busy    int64 // … when there was no room the last time
+	raised  uint64
+}
+
+func newLoad(src capture.Source, cfg *Config) load {
+	l := load{cfg: cfg.Overload, base: max(cfg.Sample, 1)}
+	if s, ok := src.(interface{ Fill() float64 }); ok && l.cfg.Steps > 0 {
+		l.fill = s.Fill
+	}
+	l.set(0)
+	return l
+}
+
+// look measures the load and takes a step up or down. now is packet time.
+func (l *load) look(now int64) {
+	if l.fill == nil {
+		return
+	}
+	switch fill := l.fill(); {
+	case fill >= l.cfg.High:
+		l.busy = now
+		if l.step < l.cfg.Steps && (l.step == 0 || now-l.changed >= settle) {
+			l.changed = now
+			l.raised++
+			l.set(l.step + 1)
+		}
+	case fill > l.cfg.Low:
+		l.busy = now
+	case l.step > 0 && now-max(l.busy, l.changed) >= int64(l.cfg.Calm):
+		l.changed = now
+		l.set(l.step - 1)
+	}
+}
+
+func (l *load) set(step int) {
+	l.step = step
+	l.headers = step > 0
+	l.keep = l.base << max(step-1, 0)
+}

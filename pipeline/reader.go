@@ -1,0 +1,274 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math"
+
+	"mirrorscope/capture"
+	"mirrorscope/flow"
+	"mirrorscope/packet"
+)
+
+// reader is the goroutine that reads, decodes and distributes.
+type reader struct {
+	src     capture.Source
+	cfg     Config
+	decoder *packet.Decoder
+	tables  []*flow.Table
+	learned *flow.Learned
+	shards  []*shard
+	seconds chan *second // to the collector, in order
+	free    chan *second // and back
+	cancel  context.CancelFunc
+
+	now      int64 // highest record time so far
+	second   int64 // the running second, ns; -1 before the first packet
+	seen     flow.Capture
+	faces    int    // interfaces named so far
+	sent     int    // packets since records were last collected
+	last     int64  // record time of the frame before
+	held     [packet.NumSkips]uint64 // frames that were held for a packet that was then left out, by the reason
+	watch    watch
+	load     load
+	healthAt int64 // ns; the next time that Config.Health is told
+}
+
+func newReader(src capture.Source, cfg Config, tables []*flow.Table, learned *flow.Learned) *reader {
+	r := &reader{
+		src: src, cfg: cfg, decoder: packet.NewDecoder(cfg.Decode, cfg.Names), tables: tables, learned: learned,
+		second: -1, load: newLoad(src, &cfg), seconds: make(chan *second, secondsInFlight), free: make(chan *second, secondsInFlight),
+	}
+	for range secondsInFlight {
+		r.free <- new(second)
+	}
+	r.decoder.Lost = r.lost
+	for i := range cfg.Shards {
+		r.shards = append(r.shards, newShard(i, cfg.Shards))
+	}
+	return r
+}
+
+// close ends the stages behind the reader.
+func (r *reader) close() {
+	for _, s := range r.shards {
+		close(s.in)
+	}
+	close(r.seconds)
+}
+
+// run reads to the end of the source, or until the context is done; then all
+// flows end.
+func (r *reader) run(ctx context.Context) error {
+	parent := ctx
+	ctx, r.cancel = context.WithCancel(ctx)
+	defer r.cancel()
+	var f capture.Frame
+	var p packet.Packet
+	var err error
+	for n := 0; ; n++ {
+		if n%lookEvery == 0 {
+			if ctx.Err() != nil {
+				err = context.Cause(ctx)
+				break
+			}
+			r.load.look(r.now)
+		}
+		if err = r.src.Next(&f); err == nil {
+			r.frame(&f, &p)
+			continue
+		}
+		if !errors.Is(err, capture.ErrIdle) {
+			break
+		}
+		r.idle(f.Time)
+		n = -1 // look at once
+	}
+	if errors.Is(err, io.EOF) || ctx.Err() != nil && parent.Err() == nil {
+		err = nil // in the second case the output has failed, and its error tells
+	}
+	r.decoder.Flush()
+	r.flush()
+	return err
+}
+
+// frame takes one frame from the source.
+func (r *reader) frame(f *capture.Frame, p *packet.Packet) {
+	if int(f.Interface) >= r.faces {
+		r.nameInterfaces()
+	}
+	c := &r.seen
+	if c.Packets == 0 {
+		c.First, c.Last = f.Time, f.Time
+		r.now = f.Time
+	}
+	c.Packets++
+	c.Bytes += uint64(f.WireLen)
+	c.First, c.Last = min(c.First, f.Time), max(c.Last, f.Time)
+	if c.Packets > 1 && f.Time < r.last-int64(r.cfg.Flow.ClockStep) {
+		c.ClockSteps++
+	}
+	r.last = f.Time
+	r.now = max(r.now, f.Time)
+
+	settled := r.decoder.Settled[packet.OK]
+	skip := r.decoder.Decode(f.Data, uint16(f.Link), f.Interface, f.WireLen, f.Time, p)
+	switch skip {
+	case packet.OK:
+	case packet.Held:
+		return
+	default:
+		c.Skipped[skip]++
+		if skip == packet.UnknownLink {
+			if c.UnknownLinks == nil {
+				c.UnknownLinks = make(map[string]uint64)
+			}
+			c.UnknownLinks[f.Link.String()]++
+		}
+		return
+	}
+	if why := r.leaveOut(p); why != packet.OK {
+		c.Skipped[why]++
+		r.held[why] += r.decoder.Settled[packet.OK] - settled
+		return
+	}
+	c.Decoded++
+	if r.cfg.Tap != nil {
+		r.cfg.Tap(f, p)
+	}
+	if r.load.headers && len(p.Payload) > 0 {
+		p.Payload = nil
+		p.Flags |= packet.Truncated
+		c.PayloadShed++
+	}
+	p.Now = r.now
+	if s := r.now - r.now%1e9; s != r.second {
+		if r.second < 0 {
+			r.watch.begin(r.cfg.Names.Point(p.Point), r.now)
+		}
+		r.barrier(s)
+	}
+	if r.watch.due(p, r.faces) {
+		r.drain()
+		r.watch.turn()
+	}
+	r.send(p, flow.Partition(p.Hash), isPacket)
+	if r.sent++; r.sent >= collectEvery {
+		r.sent = 0
+		r.collect()
+	}
+	if p.Kind == packet.ICMPOther {
+		var q packet.Quote
+		if packet.ParseQuote(p, &q) {
+			r.send(p, flow.Partition(q.Hash), isQuote)
+		}
+	}
+}
+
+// leaveOut tells whether a packet does not count, and why: OK if it does.
+func (r *reader) leaveOut(p *packet.Packet) packet.Skip {
+	if r.cfg.Match != nil && !r.cfg.Match(p) {
+		return packet.Filtered
+	}
+	if r.load.keep > 1 {
+		if !packet.Sampled(p.Hash, r.load.keep) {
+			return packet.Unsampled
+		}
+		p.Weight = uint16(min(r.load.keep, math.MaxUint16))
+	}
+	return packet.OK
+}
+
+// idle takes the clock of a live source that has no packets for now: none will
+// come with a time before it.
+func (r *reader) idle(clock int64) {
+	if r.second >= 0 && clock-clock%1e9 > r.second {
+		r.now = max(r.now, clock-clock%1e9)
+		r.barrier(r.now)
+	}
+}
+
+// lost takes a packet whose fragments did not all come.
+func (r *reader) lost(p *packet.Packet) {
+	p.Now = r.now
+	r.send(p, flow.Partition(p.Hash), isLost)
+}
+
+func (r *reader) send(p *packet.Packet, partition int, kind itemKind) {
+	r.shards[partition%len(r.shards)].add(p, partition, kind)
+}
+
+func (r *reader) nameInterfaces() {
+	names := r.src.Interfaces()
+	for ; r.faces < len(names); r.faces++ {
+		r.cfg.Names.SetInterface(uint32(r.faces), names[r.faces])
+	}
+}
+
+// barrier begins second s (ns): the tables learn from each other, and give
+// the records that are due before s.
+func (r *reader) barrier(s int64) {
+	r.drain()
+	r.learned.Merge(r.tables, r.second, s)
+	r.second = s
+	var health *flow.Capture
+	if r.cfg.Health != nil && s >= r.healthAt {
+		every := max(int64(r.cfg.HealthEvery), 1e9)
+		if r.healthAt != 0 {
+			c := r.capture()
+			health = &c
+		}
+		r.healthAt = s - s%every + every
+	}
+	r.askWith(health, func(t *flow.Table) { t.Expire(s) })
+}
+
+// collectEvery is how many packets may pass before the records that are ready
+// leave, so that what a second ends need not fit into memory.
+var collectEvery = 1 << 15 // a variable for tests
+
+// collect asks for the records that are due by now, in the middle of a second.
+// Nobody waits: the question follows the packets.
+func (r *reader) collect() {
+	now := r.now
+	for _, s := range r.shards {
+		s.flush()
+	}
+	r.ask(func(t *flow.Table) { t.Collect(now) })
+}
+
+// flush ends all flows. What the last second has taught counts for those that
+// are open.
+func (r *reader) flush() {
+	r.drain()
+	r.learned.Merge(r.tables, r.second, r.second+1e9)
+	r.ask(func(t *flow.Table) { t.Flush(r.now) })
+	r.drain()
+}
+
+// drain waits until every shard has done what it was sent.
+func (r *reader) drain() {
+	for _, s := range r.shards {
+		s.flush()
+	}
+	for _, s := range r.shards {
+		s.pending.Wait()
+	}
+}
+
+// ask lets every table do something and collects the records it has then.
+func (r *reader) ask(do func(*flow.Table)) { r.askWith(nil, do) }
+
+// askWith sends the state of the input along.
+func (r *reader) askWith(health *flow.Capture, do func(*flow.Table)) {
+	sec := <-r.free
+	sec.health = health
+	sec.wait.Add(len(r.shards))
+	sec.failed = r.cancel
+	for _, s := range r.shards {
+		s.ask(sec, do)
+	}
+	r.seconds <- sec
+}
+
