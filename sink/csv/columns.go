@@ -131,6 +131,7 @@ var captureColumns = slices.Concat(
 		number("capture_fragments_incomplete", func(r *row) int64 { return r.FragmentsIncomplete }),
 		number("capture_malformed_packets", func(r *row) int64 { return r.Malformed }),
 		number("capture_stray_packets", func(r *row) int64 { return r.StrayPackets }),
+		when(func(r *row) bool { return r.Weight > 1 }, number("capture_sample_weight", func(r *row) int64 { return int64(r.Weight) })),
 	},
 )
 

@@ -38,6 +38,17 @@ func (e *Encoder) AppendCapture(dst []byte, c *flow.Capture) []byte {
 	dst = appendUint(dst, `,"forgotten_packets":`, c.CopiesForgotten)
 	dst = appendUint(dst, `,"clock_steps":`, c.ClockSteps)
 	dst = appendUint(dst, `,"unread_pieces":`, c.Unread)
+	dst = appendUint(dst, `,"payload_shed_packets":`, c.PayloadShed)
+	if len(c.Losses) > 0 {
+		dst = append(dst, `,"losses":{`...)
+		for i, l := range c.Losses {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = appendUint(appendString(dst, l.Place), `:`, l.Frames)
+		}
+		dst = append(dst, '}')
+	}
 	dst = appendUint(dst, `,"connections":`, c.Connections)
 	dst = appendUint(dst, `,"evicted_connections":`, c.Evicted)
 	dst = appendUint(dst, `,"uncompared_connections":`, c.Uncompared)
@@ -75,6 +86,10 @@ func (e *Encoder) pointCapture(dst []byte, pc *flow.PointCapture) []byte {
 	dst = appendUint(dst, `,"packets":`, pc.Packets)
 	dst = appendUint(dst, `,"bytes":`, pc.Bytes)
 	dst = appendUint(dst, `,"mirror_duplicates":`, pc.MirrorDuplicates)
+	if s := &pc.Sequence; s.Frames > 0 {
+		dst = appendUint(dst, `,"mirror_lost_packets":`, s.Lost)
+		dst = appendUint(dst, `,"mirror_sequence_resets":`, s.Resets)
+	}
 	if ratio, ok := pc.LossRatio(); ok {
 		dst = appendInt(dst, `,"missed_bytes":`, pc.Missed)
 		dst = strconv.AppendFloat(append(dst, `,"loss_ratio":`...), math.Round(ratio*1e6)/1e6, 'f', -1, 64)

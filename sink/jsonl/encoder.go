@@ -109,6 +109,9 @@ func (e *Encoder) AppendRecord(dst []byte, r *flow.Record) []byte {
 	dst = appendInt(dst, `,"fragments_incomplete":`, r.FragmentsIncomplete)
 	dst = appendInt(dst, `,"malformed_packets":`, r.Malformed)
 	dst = appendInt(dst, `,"stray_packets":`, r.StrayPackets)
+	if r.Weight > 1 {
+		dst = appendInt(dst, `,"sample_weight":`, int64(r.Weight))
+	}
 	return append(dst, "}}\n"...)
 }
 

@@ -140,6 +140,7 @@ func expected(n *sinktest.Names, r *flow.Record) map[string]any {
 		"capture.fragments_incomplete": r.FragmentsIncomplete,
 		"capture.malformed_packets":    r.Malformed,
 		"capture.stray_packets":        r.StrayPackets,
+		"capture.sample_weight":        absentIf(r.Weight < 2, r.Weight),
 		"handshake.rtt_us":             us(r.Handshake.RTT),
 		"handshake.client_us":          us(r.Handshake.Client),
 		"handshake.server_us":          us(r.Handshake.Server),

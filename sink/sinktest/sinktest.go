@@ -139,6 +139,7 @@ func Records() []flow.Record {
 	midstream.Options = [2]tcp.Options{}
 	midstream.EndReason = flow.EndLackOfResources
 	midstream.MirrorDuplicates, midstream.TruncatedPackets, midstream.FragmentsIncomplete, midstream.Malformed, midstream.StrayPackets = 1, 2, 3, 4, 5
+	midstream.Weight = 4
 	midstream.CE = [2]int64{6, 7}
 	midstream.TCP = troubled()
 
@@ -186,14 +187,15 @@ func Capture() flow.Capture {
 		Packets: 100, Bytes: 123456, Decoded: 100,
 		UnknownLinks:     map[string]uint64{"linktype_147": 3, "linktype_12\n": 1},
 		MirrorDuplicates: 5, Truncated: 6, Malformed: 7, Stray: 8, CopiesForgotten: 9, ClockSteps: 1,
-		Unread: 12, Connections: 14, Evicted: 2,
+		Unread: 12, PayloadShed: 13, Connections: 14, Evicted: 2,
 		First: Start, Last: Start + 60e9,
 		Points: []flow.PointCapture{
 			{ID: BarePoint, Packets: 10, Bytes: 1000, Recorded: 700},
 			{ID: VXLANPoint, Packets: 60, Bytes: 90000, MirrorDuplicates: 5, Missed: 1 << 20, Recorded: 99 << 20, DupMirror: true, BothDirections: true},
 			{ID: AWSPoint, Packets: 1, Bytes: 1},
-			{ID: OtherPoint, Packets: 2, Bytes: 2},
+			{ID: OtherPoint, Packets: 2, Bytes: 2, Sequence: packet.MirrorSequence{Frames: 2, Lost: 17, Resets: 1}},
 		},
+		Losses: []flow.Loss{{Place: "ring_full", Frames: 21}, {Place: "nic_rx_dropped"}},
 		Errors: []error{errors.New("a \"b\".pcap: cut at octet 1234"), errors.New("c.pcap: no such file")},
 	}
 	for s := packet.Held + 1; s < packet.NumSkips; s++ {

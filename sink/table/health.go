@@ -101,6 +101,19 @@ func (t *Writer) health(b *strings.Builder, s *edge.Summary, c *flow.Capture) {
 	if c.Unread > 0 {
 		warn("memory", "%s of TLS, HTTP, DNS or QUIC not read, because the memory was full: raise --memory", plural(c.Unread, "piece"))
 	}
+	if c.PayloadShed > 0 {
+		warn("overload", "payload of %s not looked at, because more came than could be measured", plural(c.PayloadShed, "packet"))
+	}
+	for _, l := range c.Losses {
+		if l.Frames > 0 {
+			warn("lost", "%s at %s", plural(l.Frames, "frame"), clean(l.Place))
+		}
+	}
+	for i := range c.Points {
+		if s := &c.Points[i].Sequence; s.Lost > 0 {
+			warn("mirror", "%s of %s lost on their way from the mirror, by its own numbering", plural(s.Lost, "packet"), clean(t.names.PointName(c.Points[i].ID)))
+		}
+	}
 	if c.ClockSteps > 0 {
 		warn("clock", "went backwards %s; times across them are withheld", plural(c.ClockSteps, "time"))
 	}

@@ -1,0 +1,356 @@
+//go:build linux
+
+// Package rings makes one Source of the rings of a live capture: frames of all
+// of them in order of time, a clock while there are none, and an end when it is
+// told to stop.
+//
+// The kernel spreads frames over the rings so that both directions of a
+// connection meet in one of them, but not a tunnel's fragments, and not through
+// the queues of a network card: so frames are merged by time. A frame is held
+// back until no ring can still have an earlier one (Ring.Horizon), which takes
+// some milliseconds; with a single ring nothing is held back.
+package rings
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mirrorscope/capture"
+)
+
+// Interface is one interface and the rings on it.
+type Interface struct {
+	Name  string
+	Rings []capture.Ring
+	// Stop ends reception. What was received before can still be read.
+	Stop func() error
+	// Close frees everything, the rings included.
+	Close func() error
+	// Losses, if set, tells what was lost before the rings; it may be called
+	// from any goroutine.
+	Losses func() []capture.Loss
+}
+
+// Source merges rings. Next and what it calls belong to one goroutine; Stop,
+// Losses, Events, Fill and Beat may be called from any.
+type Source struct {
+	faces []Interface
+	names []string
+	rings []ring
+	last  int // the ring whose frame is lent; -1 none
+	polls []unix.PollFd
+	wake  int // eventfd: Stop was called
+
+	stop    atomic.Bool
+	stopped int64 // ns; reception ended then; 0 it has not
+	failed  error // what Next gives when all is drained
+
+	frames  uint64
+	checked int64 // ns; of the latest Check
+	clock   int64 // ns; the latest that was given with ErrIdle
+	beat    atomic.Int64
+}
+
+type ring struct {
+	capture.Ring
+	face    uint32
+	head    capture.Frame
+	has     bool  // head holds a frame
+	horizon int64 // while it has none
+	failed  bool
+}
+
+const (
+	idleWait   = 100 * time.Millisecond // the longest wait for a frame
+	checkEvery = 100 * time.Millisecond // between two Checks of the rings
+	holdWait   = time.Millisecond       // between two looks at the rings that hold back the frames of others
+	lookEvery  = 4096                   // frames between two looks at the clock
+)
+
+// New takes over the interfaces: Close closes them, as New does when it fails.
+func New(faces ...Interface) (*Source, error) {
+	s := &Source{faces: faces, last: -1}
+	for i, f := range faces {
+		s.names = append(s.names, f.Name)
+		for _, r := range f.Rings {
+			s.rings = append(s.rings, ring{Ring: r, face: uint32(i)})
+			s.polls = append(s.polls, unix.PollFd{Fd: int32(r.FD()), Events: unix.POLLIN})
+		}
+	}
+	var err error
+	if s.wake, err = unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC); err != nil {
+		return nil, errors.Join(fmt.Errorf("eventfd: %w", err), s.Close())
+	}
+	s.polls = append(s.polls, unix.PollFd{Fd: int32(s.wake), Events: unix.POLLIN})
+	if len(s.rings) == 0 {
+		return nil, errors.Join(errors.New("no interface to capture on"), s.Close())
+	}
+	s.beat.Store(time.Now().UnixNano())
+	return s, nil
+}
+
+// Next gives the next frame of all rings, ErrIdle with the clock after at most
+// a tenth of a second without one, and io.EOF when Stop was called and all that
+// came before was given out. Its other errors end the capture, too, and come
+// when the rings are empty.
+func (s *Source) Next(f *capture.Frame) error {
+	if s.frames++; s.frames%lookEvery == 0 {
+		s.look(time.Now().UnixNano())
+	}
+	if s.last >= 0 {
+		s.pull(&s.rings[s.last])
+		s.last = -1
+	}
+	if s.give(f, false) {
+		return nil
+	}
+	waited := false
+	for {
+		now := time.Now().UnixNano()
+		s.look(now)
+		held := false
+		for i := range s.rings {
+			r := &s.rings[i]
+			if !r.has && !s.pull(r) {
+				r.horizon = r.Horizon(now)
+			}
+			held = held || r.has
+		}
+		switch {
+		case s.give(f, s.drained(now, held)):
+			return nil
+		case s.drained(now, held):
+			if s.failed != nil {
+				return s.failed
+			}
+			return io.EOF
+		case held:
+			s.wait(holdWait, true)
+		case waited:
+			s.clock = max(s.clock, s.horizon())
+			*f = capture.Frame{Time: s.clock}
+			return capture.ErrIdle
+		default:
+			s.wait(idleWait, false)
+			waited = true
+		}
+	}
+}
+
+// pull asks a ring for its next frame.
+func (s *Source) pull(r *ring) bool {
+	r.has = r.Next(&r.head)
+	return r.has
+}
+
+// give lends the earliest head, if no ring can have an earlier frame; with all
+// that is not looked at.
+func (s *Source) give(f *capture.Frame, all bool) bool {
+	first := -1
+	limit := int64(0)
+	empty := false
+	for i := range s.rings {
+		r := &s.rings[i]
+		switch {
+		case r.has && (first < 0 || r.head.Time < s.rings[first].head.Time):
+			first = i
+		case !r.has && !r.failed && (!empty || r.horizon < limit):
+			empty, limit = true, r.horizon
+		}
+	}
+	if first < 0 || empty && !all && s.rings[first].head.Time > limit {
+		return false
+	}
+	r := &s.rings[first]
+	*f = r.head
+	f.Interface = r.face
+	s.last = first
+	return true
+}
+
+// horizon is the time before which no ring can have a frame any more.
+func (s *Source) horizon() int64 {
+	low := int64(0)
+	for i := range s.rings {
+		if r := &s.rings[i]; low == 0 || r.horizon < low {
+			low = r.horizon
+		}
+	}
+	return low
+}
+
+// drained tells whether nothing more can come: reception has ended, and every
+// ring has given what it had got by then.
+func (s *Source) drained(now int64, held bool) bool {
+	if s.stopped == 0 {
+		return false
+	}
+	return held && s.horizonOfEmpty() >= s.stopped || !held && (s.horizon() >= s.stopped || now-s.stopped > int64(drainWait))
+}
+
+// drainWait bounds how long is waited for rings whose clock cannot be told.
+const drainWait = 2 * time.Second
+
+func (s *Source) horizonOfEmpty() int64 {
+	low := int64(1<<63 - 1)
+	for i := range s.rings {
+		if r := &s.rings[i]; !r.has && !r.failed {
+			low = min(low, r.horizon)
+		}
+	}
+	return low
+}
+
+// wait sleeps until a ring has something, or d has passed. With held only empty
+// rings are looked at: the others have something.
+func (s *Source) wait(d time.Duration, held bool) {
+	for i := range s.rings {
+		r := &s.rings[i]
+		s.polls[i].Fd = int32(r.FD())
+		if r.failed || held && r.has {
+			s.polls[i].Fd = -1
+		}
+		if !r.has {
+			r.Wake()
+		}
+	}
+	if s.stopped != 0 {
+		s.polls[len(s.rings)].Fd = -1 // known already
+		d = min(d, holdWait)
+	}
+	timeout := unix.NsecToTimespec(int64(d))
+	_, _ = unix.Ppoll(s.polls, &timeout, nil) // interrupted or not: the rings are looked at next
+}
+
+// look does what is due at a moment: whoever waits for a heartbeat sees one,
+// the rings look after themselves, and reception ends when it is to.
+func (s *Source) look(now int64) {
+	s.beat.Store(now)
+	if s.stop.Load() && s.stopped == 0 {
+		s.end(now, nil)
+	}
+	if d := now - s.checked; d >= 0 && d < int64(checkEvery) {
+		return
+	}
+	s.checked = now
+	for i := range s.rings {
+		r := &s.rings[i]
+		if r.failed {
+			continue
+		}
+		if err := r.Check(now); err != nil {
+			r.failed = true
+			s.end(now, fmt.Errorf("%s: %w", s.names[r.face], err))
+		}
+	}
+}
+
+// end ends reception.
+func (s *Source) end(now int64, why error) {
+	s.failed = errors.Join(s.failed, why)
+	if s.stopped != 0 {
+		return
+	}
+	for i := range s.faces {
+		if f := &s.faces[i]; f.Stop != nil {
+			if err := f.Stop(); err != nil && why == nil {
+				s.failed = errors.Join(s.failed, fmt.Errorf("%s: stop: %w", f.Name, err))
+			}
+		}
+	}
+	s.stopped = max(now, time.Now().UnixNano())
+}
+
+// Stop ends reception: Next then gives what was received, and io.EOF.
+func (s *Source) Stop() {
+	s.stop.Store(true)
+	one := [8]byte{1}
+	_, _ = unix.Write(s.wake, one[:]) // a counter that is full wakes as well
+}
+
+// Interfaces names the interfaces.
+func (s *Source) Interfaces() []string { return s.names }
+
+// Errors gives none: what ends a live capture is given by Next.
+func (s *Source) Errors() []error { return nil }
+
+// Fill is the share of the fullest ring that waits to be read.
+func (s *Source) Fill() float64 {
+	fill := 0.0
+	for i := range s.rings {
+		fill = max(fill, s.rings[i].Fill())
+	}
+	return fill
+}
+
+// Beat is the wall clock, ns, when the reader last came by; it does so at least
+// each tenth of a second unless what follows it is stuck.
+func (s *Source) Beat() int64 { return s.beat.Load() }
+
+// Losses adds up what was lost, by place, over all rings and interfaces.
+func (s *Source) Losses() []capture.Loss {
+	var sum []capture.Loss
+	for i := range s.rings {
+		sum = add(sum, s.rings[i].Stats().Losses)
+	}
+	for i := range s.faces {
+		if f := s.faces[i].Losses; f != nil {
+			sum = add(sum, f())
+		}
+	}
+	return sum
+}
+
+// Events adds up what befell the rings.
+func (s *Source) Events() []capture.Loss {
+	var sum []capture.Loss
+	for i := range s.rings {
+		sum = add(sum, s.rings[i].Stats().Events)
+	}
+	return sum
+}
+
+// Received is how many frames the rings have given out.
+func (s *Source) Received() (frames, octets uint64) {
+	for i := range s.rings {
+		st := s.rings[i].Stats()
+		frames += st.Frames
+		octets += st.Bytes
+	}
+	return frames, octets
+}
+
+func add(sum, more []capture.Loss) []capture.Loss {
+next:
+	for _, l := range more {
+		for i := range sum {
+			if sum[i].Place == l.Place {
+				sum[i].Frames += l.Frames
+				continue next
+			}
+		}
+		sum = append(sum, l)
+	}
+	return sum
+}
+
+// Close frees the interfaces.
+func (s *Source) Close() error {
+	var errs []error
+	for i := range s.faces {
+		if f := &s.faces[i]; f.Close != nil {
+			errs = append(errs, f.Close())
+			f.Close = nil
+		}
+	}
+	if s.wake > 0 {
+		errs = append(errs, unix.Close(s.wake))
+		s.wake = 0
+	}
+	return errors.Join(errs...)
+}

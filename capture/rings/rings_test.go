@@ -1,0 +1,259 @@
+//go:build linux
+
+package rings
+
+import (
+	"errors"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"mirrorscope/capture"
+)
+
+// fake is a ring whose frames become visible bit by bit.
+type fake struct {
+	frames  []int64 // times
+	rng     *rand.Rand
+	shy     float64 // how often it has nothing for now
+	err     error   // of Check
+	closed  bool
+	given   uint64
+	stopped bool
+}
+
+func (r *fake) Next(f *capture.Frame) bool {
+	if len(r.frames) == 0 || r.rng.Float64() < r.shy {
+		return false
+	}
+	*f = capture.Frame{Time: r.frames[0], WireLen: 60, Link: capture.LinkEthernet}
+	r.frames = r.frames[1:]
+	r.given++
+	return true
+}
+
+// Horizon: the next frame can come at any time, but not before its own.
+func (r *fake) Horizon(now int64) int64 {
+	if len(r.frames) == 0 {
+		return now
+	}
+	return r.frames[0]
+}
+
+func (r *fake) FD() int           { return -1 }
+func (r *fake) Wake()             {}
+func (r *fake) Check(int64) error { return r.err }
+func (r *fake) Fill() float64     { return float64(len(r.frames)) / 1000 }
+func (r *fake) Close() error      { r.closed = true; return nil }
+func (r *fake) Stats() capture.Stats {
+	return capture.Stats{Frames: r.given, Bytes: 60 * r.given, Losses: []capture.Loss{{Place: "ring_full", Frames: 3}}, Events: []capture.Loss{{Place: "rebinds", Frames: 1}}}
+}
+
+func open(t *testing.T, rings ...*fake) *Source {
+	t.Helper()
+	faces := []Interface{{Name: "a"}, {Name: "b", Losses: func() []capture.Loss {
+		return []capture.Loss{{Place: "nic_rx_dropped", Frames: 7}, {Place: "ring_full", Frames: 1}}
+	}}}
+	for i, r := range rings {
+		if r.rng == nil {
+			r.rng = rand.New(rand.NewPCG(uint64(i), 1))
+		}
+		f := &faces[i%2]
+		f.Rings = append(f.Rings, r)
+	}
+	for i := range faces {
+		f := &faces[i]
+		f.Stop = func() error {
+			for _, r := range f.Rings {
+				r.(*fake).stopped = true
+			}
+			return nil
+		}
+		f.Close = func() error {
+			for _, r := range f.Rings {
+				_ = r.Close()
+			}
+			return nil
+		}
+	}
+	s, err := New(faces...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// Whenever the rings show their frames, these come in order of time, all of
+// them, each with its interface.
+func TestOrder(t *testing.T) {
+	for seed := range uint64(20) {
+		rng := rand.New(rand.NewPCG(seed, 7))
+		var rings []*fake
+		var want []int64
+		for range 1 + rng.IntN(5) {
+			r := &fake{rng: rng, shy: rng.Float64() / 2}
+			for range rng.IntN(60) {
+				r.frames = append(r.frames, 1+rng.Int64N(1e6))
+			}
+			slices.Sort(r.frames)
+			want = append(want, r.frames...)
+			rings = append(rings, r)
+		}
+		slices.Sort(want)
+		s := open(t, rings...)
+		s.Stop()
+		var got []int64
+		var f capture.Frame
+		for {
+			err := s.Next(&f)
+			if errors.Is(err, capture.ErrIdle) {
+				continue
+			}
+			if err != nil {
+				if err != io.EOF {
+					t.Fatal(err)
+				}
+				break
+			}
+			got = append(got, f.Time)
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("seed %d, %d rings: %d frames of %d, in order: %v", seed, len(rings), len(got), len(want), slices.IsSorted(got))
+		}
+		for _, r := range rings {
+			if !r.stopped {
+				t.Error("a ring was not stopped")
+			}
+		}
+	}
+}
+
+// Without frames the clock goes on, and never back.
+func TestIdle(t *testing.T) {
+	s := open(t, &fake{}, &fake{frames: []int64{time.Now().UnixNano()}})
+	var f capture.Frame
+	if err := s.Next(&f); err != nil || f.Interface != 1 {
+		t.Fatalf("%v, interface %d: want the frame of the second one", err, f.Interface)
+	}
+	last := f.Time
+	for range 3 {
+		before := time.Now().UnixNano()
+		if err := s.Next(&f); !errors.Is(err, capture.ErrIdle) {
+			t.Fatalf("error %v, want ErrIdle", err)
+		}
+		if f.Time < last || f.Time < before || f.Time > time.Now().UnixNano() || f.Data != nil {
+			t.Errorf("clock %d after %d, called at %d", f.Time, last, before)
+		}
+		last = f.Time
+		if s.Beat() < before {
+			t.Error("no heartbeat")
+		}
+	}
+}
+
+// A frame waits as long as another ring may have an earlier one.
+func TestHeldBack(t *testing.T) {
+	late := time.Now().Add(30 * time.Millisecond).UnixNano()
+	s := open(t, &fake{frames: []int64{late}}, &fake{}) // the second one's horizon is the clock
+	var f capture.Frame
+	if err := s.Next(&f); err != nil || f.Time != late {
+		t.Fatalf("%v, time %d", err, f.Time)
+	}
+	if now := time.Now().UnixNano(); now < late {
+		t.Errorf("given out %d ns before the other ring could be known to have nothing earlier", late-now)
+	}
+}
+
+// A ring that cannot go on ends the capture when all rings are empty.
+func TestFailedRing(t *testing.T) {
+	gone := errors.New("gone")
+	broken, other := &fake{frames: []int64{5, 6}, err: gone}, &fake{frames: []int64{1, 7}}
+	s := open(t, broken, other)
+	var f capture.Frame
+	var got []int64
+	var err error
+	for {
+		if err = s.Next(&f); err == nil {
+			got = append(got, f.Time)
+		} else if !errors.Is(err, capture.ErrIdle) {
+			break
+		}
+	}
+	if !errors.Is(err, gone) || !slices.Equal(got, []int64{1, 5, 6, 7}) || !other.stopped {
+		t.Errorf("error %v, frames %v, stopped %v", err, got, other.stopped)
+	}
+}
+
+func TestSums(t *testing.T) {
+	a, b := &fake{frames: make([]int64, 250)}, &fake{frames: make([]int64, 500)}
+	s := open(t, a, b)
+	want := []capture.Loss{{Place: "ring_full", Frames: 7}, {Place: "nic_rx_dropped", Frames: 7}}
+	if got := s.Losses(); !slices.Equal(got, want) {
+		t.Errorf("losses %v, want %v", got, want)
+	}
+	if got := s.Events(); !slices.Equal(got, []capture.Loss{{Place: "rebinds", Frames: 2}}) {
+		t.Errorf("events %v", got)
+	}
+	if got := s.Fill(); got != 0.5 {
+		t.Errorf("fill %v, want that of the fullest", got)
+	}
+	var f capture.Frame
+	for range 10 {
+		if err := s.Next(&f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if frames, octets := s.Received(); frames < 10 || octets != 60*frames {
+		t.Errorf("received %d frames, %d octets", frames, octets)
+	}
+	if _, err := New(); err == nil {
+		t.Error("a source without interfaces")
+	}
+}
+
+func TestNextAllocs(t *testing.T) {
+	a, b := &fake{frames: make([]int64, 50_000)}, &fake{frames: make([]int64, 50_000)}
+	s := open(t, a, b)
+	var f capture.Frame
+	if n := testing.AllocsPerRun(20_000, func() { _ = s.Next(&f) }); n != 0 {
+		t.Errorf("%v allocations per frame", n)
+	}
+}
+
+func BenchmarkNext(b *testing.B) {
+	for _, n := range []int{1, 4} {
+		b.Run(map[int]string{1: "1 ring", 4: "4 rings"}[n], func(b *testing.B) {
+			var face Interface
+			for range n {
+				face.Rings = append(face.Rings, &endless{})
+			}
+			s, err := New(face)
+			if err != nil {
+				b.Fatal(err)
+			}
+			var f capture.Frame
+			for b.Loop() {
+				_ = s.Next(&f)
+			}
+		})
+	}
+}
+
+// endless always has a frame.
+type endless struct {
+	fake
+	t int64
+}
+
+func (r *endless) Next(f *capture.Frame) bool {
+	r.t++
+	*f = capture.Frame{Time: r.t}
+	return true
+}
