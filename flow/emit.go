@@ -52,7 +52,7 @@ func (t *Table) record(f *Flow, r *Record, release int64, reason EndReason) {
 			r.EndReason = EndOfFlow
 		}
 	}
-	if f.key.Proto == packet.ProtoTCP && f.oneSided() {
+	if f.key.Proto == packet.ProtoTCP && reason != EndNone && f.oneSided() {
 		t.report.pairs = append(t.report.pairs, struct {
 			pair
 			oneSided bool

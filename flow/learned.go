@@ -111,7 +111,14 @@ type report struct {
 	last      *PointCapture
 	ids       []packet.PointID // keys of points, in order of first appearance
 
+	bothDirections bool // of some point, since the latest barrier
+
 	truncated, malformed, stray uint64
+}
+
+// pending tells whether flows may judge otherwise once this was told.
+func (r *report) pending() bool {
+	return r.bothDirections || len(r.listeners)+len(r.pairs)+len(r.answers) > 0
 }
 
 func (r *report) init() { r.points = make(map[packet.PointID]*PointCapture) }
@@ -146,6 +153,7 @@ func (l *Learned) Merge(tables []*Table, before, now int64) {
 			l.names.Learn(&r.answers[i].Answer, r.answers[i].network)
 		}
 		l.Forgotten += r.forgotten
+		r.bothDirections = false
 		r.listeners, r.pairs, r.answers, r.forgotten = r.listeners[:0], r.pairs[:0], r.answers[:0], 0
 		for _, id := range r.ids {
 			c := r.points[id]
@@ -262,6 +270,7 @@ func (t *Table) teach(f *Flow) {
 	if f.flags&toldBoth == 0 && f.bothDirections() {
 		f.flags |= toldBoth
 		t.report.point(f.key.Point).BothDirections = true
+		t.report.bothDirections = true
 		p := pairOf(f)
 		if s := t.learned.pairs[p]; s.both == 0 || t.now-s.both > refresh {
 			t.report.pairs = append(t.report.pairs, struct {

@@ -264,9 +264,35 @@ func (t *Table) opening(f *Flow) *tcp.Opening {
 // due is when a flow is released, unless a packet comes before.
 func (t *Table) due(f *Flow) int64 { return t.wheels[f.class].due(f) }
 
-// Expire ends every flow that is due by now, a whole second of the
-// input's clock.
+// NextDue is the first whole second, ns, at which Expire or Learned.Merge has
+// something to do; ok is false when there is nothing. It may be early, never
+// late.
+func (t *Table) NextDue() (due int64, ok bool) {
+	due = math.MaxInt64
+	for c := range t.wheels {
+		if w := &t.wheels[c]; w.n > 0 {
+			due = min(due, w.base+int64(w.nextUsed()))
+		}
+	}
+	if ok = due < math.MaxInt64/1_000_000_000; ok { // hostile times are due beyond the end of time
+		due *= 1e9
+	}
+	if length := int64(t.cfg.Interval); length > 0 && t.second != noSecond && len(t.active)+len(t.intervals) > 0 {
+		due, ok = min(due, t.second-t.second%length+length), true
+	}
+	if t.report.pending() {
+		due, ok = math.MinInt64, true
+	}
+	return due, ok
+}
+
+// Expire ends every flow that is due by now, a whole second of the input's
+// clock. No second before it may be left out in which something was due.
 func (t *Table) Expire(now int64) {
+	t.now = max(t.now, now)
+	if t.second != noSecond {
+		t.second = max(t.second, now-1e9) // what ends now belongs to the second before
+	}
 	for c := range t.wheels {
 		for {
 			n := t.wheels[c].earliest(now/1e9, &t.flows)
@@ -277,7 +303,7 @@ func (t *Table) Expire(now int64) {
 		}
 	}
 	t.closeIntervals(now)
-	t.now, t.second = max(t.now, now), now
+	t.second = now
 }
 
 // Collect ends the flows that are due by now, within a second: what a record
@@ -302,6 +328,7 @@ func (t *Table) Collect(now int64) {
 
 // Flush ends all flows at the end of the input, whose clock stands at now.
 func (t *Table) Flush(now int64) {
+	t.now = max(t.now, now)
 	if t.watcher != nil {
 		t.watcher.Drain(now)
 	}

@@ -24,7 +24,8 @@ type reader struct {
 	cancel  context.CancelFunc
 
 	now      int64 // highest record time so far
-	second   int64 // the running second, ns; -1 before the first packet
+	begun    bool  // a packet came
+	second   int64 // the running second, ns
 	seen     flow.Capture
 	faces    int    // interfaces named so far
 	sent     int    // packets since records were last collected
@@ -38,7 +39,7 @@ type reader struct {
 func newReader(src capture.Source, cfg Config, tables []*flow.Table, learned *flow.Learned) *reader {
 	r := &reader{
 		src: src, cfg: cfg, decoder: packet.NewDecoder(cfg.Decode, cfg.Names), tables: tables, learned: learned,
-		second: -1, load: newLoad(src, &cfg), seconds: make(chan *second, secondsInFlight), free: make(chan *second, secondsInFlight),
+		load: newLoad(src, &cfg), seconds: make(chan *second, secondsInFlight), free: make(chan *second, secondsInFlight),
 	}
 	for range secondsInFlight {
 		r.free <- new(second)
@@ -143,12 +144,12 @@ func (r *reader) frame(f *capture.Frame, p *packet.Packet) {
 		c.PayloadShed++
 	}
 	p.Now = r.now
-	if s := r.now - r.now%1e9; s != r.second {
-		if r.second < 0 {
-			r.watch.begin(r.cfg.Names.Point(p.Point), r.now)
-		}
-		r.barrier(s)
+	if !r.begun {
+		r.begun = true
+		r.watch.begin(r.cfg.Names.Point(p.Point), r.now)
+		r.barrier(r.now - r.now%1e9)
 	}
+	r.advance(r.now)
 	if r.watch.due(p, r.faces) {
 		r.drain()
 		r.watch.turn()
@@ -183,10 +184,35 @@ func (r *reader) leaveOut(p *packet.Packet) packet.Skip {
 // idle takes the clock of a live source that has no packets for now: none will
 // come with a time before it.
 func (r *reader) idle(clock int64) {
-	if r.second >= 0 && clock-clock%1e9 > r.second {
+	if r.begun && clock-clock%1e9 > r.second {
 		r.now = max(r.now, clock-clock%1e9)
-		r.barrier(r.now)
+		r.advance(r.now)
 	}
+}
+
+// advance begins the second of now, and those before it in which something is
+// due: what a record says depends on the seconds at which flows end, and not
+// on which seconds have packets.
+func (r *reader) advance(now int64) {
+	s := now - now%1e9
+	if s == r.second {
+		return
+	}
+	for r.second+1e9 < s {
+		r.drain()
+		due, ok := s, false
+		for _, t := range r.tables {
+			if d, any := t.NextDue(); any {
+				due, ok = min(due, d), true
+			}
+		}
+		due = max(due, r.second+1e9)
+		if !ok || due >= s {
+			break
+		}
+		r.barrier(due)
+	}
+	r.barrier(s)
 }
 
 // lost takes a packet whose fragments did not all come.
@@ -241,6 +267,9 @@ func (r *reader) collect() {
 // flush ends all flows. What the last second has taught counts for those that
 // are open.
 func (r *reader) flush() {
+	if r.begun {
+		r.advance(r.now) // frames that gave no packet moved the clock on
+	}
 	r.drain()
 	r.learned.Merge(r.tables, r.second, r.second+1e9)
 	r.ask(func(t *flow.Table) { t.Flush(r.now) })
