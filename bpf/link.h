@@ -114,6 +114,23 @@ static __always_inline int at_vlan(CONTEXT *ctx, struct walk *w)
 	return ether(ctx, w, ntohs(*(__u16 *)&type));
 }
 
+#ifdef WALK_SKB
+/* from_stack starts a walk where the kernel's own reading of the link header
+ * ended: it knows the protocol, and took the outermost VLAN tag out of the
+ * frame. Protocols below 0x600 are numbers of its own. */
+static __always_inline int from_stack(struct __sk_buff *ctx, struct walk *w)
+{
+	__u16 type = ntohs((__u16)ctx->protocol);
+
+	w->end = w->wire = ctx->len;
+	if (type >= ETHER_MIN)
+		return ether_type(w, type);
+	if (type == 4) /* ETH_P_802_2 */
+		return llc(ctx, w);
+	return fail(w, NOT_IP);
+}
+#endif
+
 /* plausible_ethernet answers for the octets skip further on, as
  * packet.plausibleEthernet does. What cannot be read is not plausible. */
 __noinline int plausible_ethernet(CONTEXT *ctx, struct walk *w, __u32 skip)
