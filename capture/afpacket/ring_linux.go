@@ -1,0 +1,211 @@
+package afpacket
+
+import (
+	"sync"
+
+	"mirrorscope/capture"
+)
+
+// Ring is one packet socket and its blocks. It is a capture.Ring: Next, Horizon
+// and Check are for one goroutine at a time, the one that reads; the others may
+// be called from any. After Close nothing of it may be read any more but Stats
+// and Received.
+type Ring struct {
+	capture *Capture
+	fd      int // stays the same number, see replace
+
+	link     capture.LinkType
+	size     int // octets of a block
+	blocks   int
+	snap     uint32 // 0: all
+	outgoing bool   // give out what this machine has sent
+	hardware bool   // stamps are asked of the card
+
+	// The reader's.
+	walk    walker
+	frame   frame
+	tally   tally
+	block   int   // at hand, or the next to come
+	held    bool  // the block at hand is ours
+	dirty   bool  // tally holds what is not published
+	early   bool  // a stamp was seen that the kernel had taken before it copied the frame
+	emptied int64 // a time before which no frame can be in the block to come
+	horizon int64 // as last given
+
+	// The attachment, guarded by capture.mu; see check_linux.go.
+	state      state
+	generation int
+	index      int  // of the interface that it is bound to
+	down       bool // as last seen
+	shut       bool // its gate
+	vanished   bool // the interface has, and is not back yet
+
+	// mu guards what follows: the mapping and the descriptor, when they are
+	// changed or used by others than the reader, and the counts.
+	mu     sync.Mutex
+	sock   socket
+	counts counts
+}
+
+func newRing(c *Capture, s socket) *Ring {
+	return &Ring{
+		capture: c, fd: s.fd, link: c.link,
+		size: c.cfg.BlockBytes, blocks: c.cfg.Blocks, snap: uint32(c.cfg.SnapBytes),
+		outgoing: c.cfg.Outgoing, hardware: c.hardware,
+		state: waiting, shut: true, sock: s,
+	}
+}
+
+// Next overwrites f with the next frame, if there is one, and f.Interface is
+// left as it is. f.Data is lent until the next call, which may give the block
+// that holds it back to the kernel.
+func (r *Ring) Next(f *capture.Frame) bool {
+	for {
+		for r.walk.left > 0 {
+			if !r.walk.next(&r.frame) {
+				r.tally.malformed += uint64(r.walk.left)
+				r.walk.left = 0
+				break
+			}
+			if r.give(f) {
+				return true
+			}
+		}
+		if !r.turn() {
+			return false
+		}
+	}
+}
+
+// give makes a Frame of what the walker is at, or sorts it out.
+func (r *Ring) give(f *capture.Frame) bool {
+	p := &r.frame
+	if p.pktType == pktOutgoing && !r.outgoing {
+		r.tally.outgoing++
+		return false
+	}
+	if have := p.end - p.start; have < p.wire && (r.snap == 0 || have < r.snap) {
+		r.tally.cut++
+	}
+	if p.status&statusVLAN != 0 && r.link == capture.LinkEthernet {
+		r.walk.restoreTag(p)
+		if r.snap != 0 {
+			p.end = min(p.end, p.start+r.snap)
+		}
+	}
+	if p.status&statusStampedBefore != 0 {
+		r.early = true
+	}
+	if r.hardware && p.status&statusHardware == 0 {
+		r.tally.softwareStamps++
+	}
+	if p.time < r.horizon {
+		r.tally.late++
+	}
+	r.tally.frames++
+	r.tally.bytes += uint64(p.wire)
+	f.Data = r.walk.block[p.start:p.end:p.end]
+	f.Time = p.time
+	f.WireLen = int(p.wire)
+	f.Link = r.link
+	return true
+}
+
+// turn gives back the block that has been read, and begins with the next. It
+// gives false where the kernel still has that.
+func (r *Ring) turn() bool {
+	if r.held {
+		r.held = false
+		handBack(r.walk.block)
+		r.block++
+		if r.block == r.blocks {
+			r.block = 0
+		}
+		r.dirty = true
+	}
+	if r.dirty {
+		r.dirty = false
+		r.publish()
+	}
+	b := r.current()
+	if !isUser(b) {
+		return false
+	}
+	r.held = true
+	r.walk.start(b)
+	return true
+}
+
+// current is the block at hand, or the next to come.
+func (r *Ring) current() []byte {
+	at := r.block * r.size
+	return r.sock.ring[at : at+r.size : at+r.size]
+}
+
+// Horizon is a time, ns since the Unix epoch, before which no frame can come any
+// more. It does not rely on the kernel's timer.
+//
+// The block to come tells how many frames the kernel has put into it. If there
+// is none, none that has arrived is still to be read, and later frames are
+// stamped later: the horizon is now. If there are some, they came after the
+// block was begun, and after it was last seen empty. So the horizon lags by no
+// more than the time since the last call, or the block timeout.
+//
+// Where the kernel stamps a frame some time before it copies it, slack is taken
+// off. A frame that comes with an earlier time nevertheless is given out, and
+// counted (late_frames).
+func (r *Ring) Horizon(now int64) int64 {
+	b := r.current()
+	h := now
+	if isUser(b) || filling(b) > 0 {
+		h = max(openedAt(b), r.emptied)
+	} else {
+		r.emptied = now
+	}
+	r.horizon = max(r.horizon, h-r.slack())
+	return r.horizon
+}
+
+// Slack of the horizon, ns.
+const (
+	// slackOnCopy is for stamps that are taken after the frame has its place in
+	// the block. It covers the different views of two processors.
+	slackOnCopy = 100_000
+	// slackEarly is for stamps that are taken on arrival: the frame may still
+	// wait for a processor (netdev_max_backlog, RPS) before it is copied.
+	slackEarly = 20_000_000
+	// slackHardware also covers the two clocks (maxClockOffset), and the card's
+	// queue.
+	slackHardware = 50_000_000
+)
+
+func (r *Ring) slack() int64 {
+	switch {
+	case r.hardware:
+		return slackHardware
+	case r.early:
+		return slackEarly
+	}
+	return slackOnCopy
+}
+
+// FD is what poll(2) waits for, with POLLIN. It reports POLLERR, at once and
+// until Check is called, when the interface has gone down.
+func (r *Ring) FD() int { return r.fd }
+
+// Wake does nothing: the kernel fills a ring unasked.
+func (r *Ring) Wake() {}
+
+// Fill is the share of the blocks that the kernel has handed over and not got
+// back, 0 to 1.
+func (r *Ring) Fill() float64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := 0
+	for b := r.sock.ring; len(b) > 0; b = b[r.size:] {
+		if isUser(b[:r.size]) {
+			n++
+		}
+	}
+	return float64(n) / float64(r.blocks)
+}
