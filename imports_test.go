@@ -47,6 +47,7 @@ var arrows = map[string]string{
 	"api":    "packet tcp session tlsmeta dnsmeta httpmeta flow path histogram enrich edge store ui",
 
 	"pipeline": "*",
+	"daemon":   "*",
 	"cmd":      "*",
 	"internal": "*", // for tests and for making test data; see onlyTests
 }

@@ -28,13 +28,22 @@ type Capture struct {
 	// Losses are frames that came to the sensor's machine and were not read, by
 	// the place where they were lost; what the sources of a live capture tell.
 	Losses []Loss
+	// Prefiltered are frames that a filter in front of a live capture left out,
+	// as it was told, by rule or reason.
+	Prefiltered []Loss
+	// Events are what befell a live capture without costing a known number of
+	// frames.
+	Events []Loss
+
+	At int64 // ns: the state is that of this moment of packet time; 0: of the end
 
 	First, Last int64 // record time of the earliest and the latest frame, ns; 0, 0 when there is none
 	Points      []PointCapture
 	Errors      []error // what could not be read, with file and offset
 }
 
-// Loss is a number of frames by the place where they were lost.
+// Loss is a number of frames by the place where they were lost; or of what else
+// is counted by place.
 type Loss struct {
 	Place  string
 	Frames uint64

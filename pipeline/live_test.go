@@ -169,7 +169,7 @@ func (s *failing) Next(f *capture.Frame) error {
 // how many it stands for.
 func TestSample(t *testing.T) {
 	cfg := config(2)
-	cfg.Sample = 4
+	cfg.Sample = func() uint32 { return 4 }
 	src := traffic(20_000)
 	for i := range src.list { // answers, too
 		if i%2 == 1 {
@@ -263,7 +263,7 @@ func TestOverloadValidate(t *testing.T) {
 		t.Error(err)
 	}
 	bad := Overload{High: 1.5, Low: 2, Steps: 17}
-	for _, word := range []string{"high", "low", "calm", "steps"} {
+	for _, word := range []string{"high", "low", "calm_s", "steps"} {
 		if err := bad.Validate(); !strings.Contains(err.Error(), word+":") {
 			t.Errorf("%v: does not name %s", err, word)
 		}

@@ -3,7 +3,6 @@ package pipeline
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"mirrorscope/capture"
 )
@@ -21,13 +20,13 @@ import (
 type Overload struct {
 	High  float64       `toml:"high" comment:"Share of the ring that waits to be read at which less is measured: first payload is left out, then connections"`
 	Low   float64       `toml:"low" comment:"Share below which it goes back, one step after each calm time"`
-	Calm  time.Duration `toml:"-"`
+	CalmS int     `toml:"calm_s" comment:"Seconds without a load above low before a step is taken back"`
 	Steps int           `toml:"steps" comment:"The most steps: 1 leaves payload out, n measures one of 2^(n-1) connections; 0 never leaves anything out, and the ring drops what it cannot hold"`
 }
 
 // DefaultOverload leaves out at most 31 of 32 connections.
 func DefaultOverload() Overload {
-	return Overload{High: 0.5, Low: 0.1, Calm: 10 * time.Second, Steps: 6}
+	return Overload{High: 0.5, Low: 0.1, CalmS: 10, Steps: 6}
 }
 
 // maxSteps keeps a connection's weight within 16 bits.
@@ -42,8 +41,8 @@ func (o Overload) Validate() error {
 	if o.Low < 0 || o.Low >= o.High {
 		errs = append(errs, fmt.Errorf("low: %v, need 0 or more and less than high, %v", o.Low, o.High))
 	}
-	if o.Calm <= 0 {
-		errs = append(errs, fmt.Errorf("calm: %v, need a positive time", o.Calm))
+	if o.CalmS < 1 || o.CalmS > 86400 {
+		errs = append(errs, fmt.Errorf("calm_s: %d, need 1 to 86400", o.CalmS))
 	}
 	if o.Steps < 0 || o.Steps > maxSteps {
 		errs = append(errs, fmt.Errorf("steps: %d, need 0 to %d", o.Steps, maxSteps))
@@ -62,6 +61,7 @@ type load struct {
 	cfg   Overload
 	fill  func() float64 // nil: the source waits for its reader
 	base  uint32         // one of so many connections, always
+	ask   func() uint32  // what base is now; nil: it stays
 
 	step    int
 	headers bool   // payload is left out
@@ -73,7 +73,10 @@ type load struct {
 }
 
 func newLoad(src capture.Source, cfg *Config) load {
-	l := load{cfg: cfg.Overload, base: max(cfg.Sample, 1)}
+	l := load{cfg: cfg.Overload, base: 1, ask: cfg.Sample}
+	if l.ask != nil {
+		l.base = max(l.ask(), 1)
+	}
 	if s, ok := src.(interface{ Fill() float64 }); ok && l.cfg.Steps > 0 {
 		l.fill = s.Fill
 	}
@@ -83,6 +86,12 @@ func newLoad(src capture.Source, cfg *Config) load {
 
 // look measures the load and takes a step up or down. now is packet time.
 func (l *load) look(now int64) {
+	if l.ask != nil {
+		if base := max(l.ask(), 1); base != l.base {
+			l.base = base
+			l.set(l.step)
+		}
+	}
 	if l.fill == nil {
 		return
 	}
@@ -96,7 +105,7 @@ func (l *load) look(now int64) {
 		}
 	case fill > l.cfg.Low:
 		l.busy = now
-	case l.step > 0 && now-max(l.busy, l.changed) >= int64(l.cfg.Calm):
+	case l.step > 0 && now-max(l.busy, l.changed) >= int64(l.cfg.CalmS)*1e9:
 		l.changed = now
 		l.set(l.step - 1)
 	}

@@ -243,6 +243,7 @@ func (r *reader) barrier(s int64) {
 		every := max(int64(r.cfg.HealthEvery), 1e9)
 		if r.healthAt != 0 {
 			c := r.capture()
+			c.At = s
 			health = &c
 		}
 		r.healthAt = s - s%every + every

@@ -33,8 +33,9 @@ type Config struct {
 	Names  *packet.Names             // filled by the run, and needed to read its records
 
 	// Sample keeps one of so many connections, by the hash of the 5-tuple: both
-	// directions at all points together (packet.Sampled). 0, 1: all.
-	Sample uint32
+	// directions at all points together (packet.Sampled). 0, 1: all. It is asked
+	// again now and then, by the reader. nil: all.
+	Sample func() uint32
 	// Overload says what to leave out when a live source fills up.
 	Overload Overload
 
@@ -44,7 +45,7 @@ type Config struct {
 
 	// Health, if set, is given the state of the input each HealthEvery of packet
 	// time, in order with the records: those before it are of the time before.
-	// It is called where out is.
+	// It is called where out is, and may change the Capture.
 	Health      func(*flow.Capture) error
 	HealthEvery time.Duration
 

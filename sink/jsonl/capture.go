@@ -13,7 +13,11 @@ import (
 
 // AppendCapture adds the capture object and the end of the line.
 func (e *Encoder) AppendCapture(dst []byte, c *flow.Capture) []byte {
-	dst = appendUint(dst, `{"type":"capture","packets":`, c.Packets)
+	dst = append(dst, `{"type":"capture"`...)
+	if c.At != 0 {
+		dst = appendTime(dst, `,"at":`, c.At)
+	}
+	dst = appendUint(dst, `,"packets":`, c.Packets)
 	dst = appendUint(dst, `,"bytes":`, c.Bytes)
 	dst = appendUint(dst, `,"decoded_packets":`, c.Decoded)
 	dst = append(dst, `,"skipped":{`...)
@@ -39,16 +43,9 @@ func (e *Encoder) AppendCapture(dst []byte, c *flow.Capture) []byte {
 	dst = appendUint(dst, `,"clock_steps":`, c.ClockSteps)
 	dst = appendUint(dst, `,"unread_pieces":`, c.Unread)
 	dst = appendUint(dst, `,"payload_shed_packets":`, c.PayloadShed)
-	if len(c.Losses) > 0 {
-		dst = append(dst, `,"losses":{`...)
-		for i, l := range c.Losses {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			dst = appendUint(appendString(dst, l.Place), `:`, l.Frames)
-		}
-		dst = append(dst, '}')
-	}
+	dst = appendPlaces(dst, `,"losses":{`, c.Losses)
+	dst = appendPlaces(dst, `,"prefiltered":{`, c.Prefiltered)
+	dst = appendPlaces(dst, `,"events":{`, c.Events)
 	dst = appendUint(dst, `,"connections":`, c.Connections)
 	dst = appendUint(dst, `,"evicted_connections":`, c.Evicted)
 	dst = appendUint(dst, `,"uncompared_connections":`, c.Uncompared)
@@ -71,6 +68,21 @@ func (e *Encoder) AppendCapture(dst []byte, c *flow.Capture) []byte {
 		dst = appendString(dst, err.Error())
 	}
 	return append(dst, "]}\n"...)
+}
+
+// appendPlaces adds counts by place; nothing where there are no places.
+func appendPlaces(dst []byte, key string, places []flow.Loss) []byte {
+	if len(places) == 0 {
+		return dst
+	}
+	dst = append(dst, key...)
+	for i, l := range places {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendUint(appendString(dst, l.Place), `:`, l.Frames)
+	}
+	return append(dst, '}')
 }
 
 // pointCapture adds one observation point. Its outer addresses are a pair: an
