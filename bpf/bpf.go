@@ -81,8 +81,9 @@ type Counters struct {
 	Outcomes []Counter
 	// Rules has the frames that each rule decided, in the order of the rules.
 	Rules []Counter
-	// Trimmed has the frames that were cut, and the octets cut off.
-	Trimmed Counter
+	// Trimmed has the frames that were cut, and the octets cut off; NotTrimmed
+	// those that the driver did not let be cut.
+	Trimmed, NotTrimmed Counter
 }
 
 // Sampled tells whether the connection of the given symmetric hash

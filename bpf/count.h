@@ -26,8 +26,9 @@ struct count {
 	__u64 octets; /* of frames, before trimming */
 };
 
-/* Verdicts, then outcomes of parsing, then what was trimmed off. */
-enum { TRIMMED_OFF = VERDICTS + OUTCOMES, COUNTS };
+/* Verdicts, then outcomes of parsing, then what was trimmed off,
+ * and frames that the driver did not let be trimmed. */
+enum { TRIMMED_OFF = VERDICTS + OUTCOMES, NOT_TRIMMED, COUNTS };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -18,43 +18,75 @@ var (
 	}
 )
 
-// Counters reads the counters, summed over the CPUs. It works after
-// capabilities are dropped (kernel 5.19; before, reading maps needs CAP_BPF
-// where unprivileged BPF is off).
-func (p *Prefilter) Counters() (Counters, error) {
-	var c Counters
-	m := p.objects.Counts
-	at := uint32(0)
-	for _, name := range verdictNames {
-		n, err := readCount(m, at, name)
-		if err != nil {
-			return c, err
-		}
-		c.Verdicts = append(c.Verdicts, n)
-		at++
-	}
-	for _, name := range outcomeNames {
-		n, err := readCount(m, at, name)
-		if err != nil {
-			return c, err
-		}
-		c.Outcomes = append(c.Outcomes, n)
-		at++
-	}
-	var err error
-	c.Trimmed, err = readCount(m, at, "trimmed")
-	return c, err
+// counted is what the counters of a rule have come to in policies that are
+// over.
+type counted struct {
+	name string
+	past Counter
 }
 
-func readCount(m *ebpf.Map, at uint32, name string) (Counter, error) {
+// Counters reads the counters, summed over the CPUs. It works after
+// capabilities are dropped (kernel 5.19; before, reading maps needs CAP_BPF
+// where unprivileged BPF is off). A rule keeps its count over Updates as long
+// as its name stays.
+func (p *Prefilter) Counters() (Counters, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var c Counters
+	names := append(append(verdictNames[:len(verdictNames):len(verdictNames)], outcomeNames[:]...), "trimmed", "not_trimmed")
+	all := make([]Counter, len(names))
+	for i, name := range names {
+		if err := readCount(p.objects.Counts, uint32(i), &all[i]); err != nil {
+			return c, fmt.Errorf("read counter %s: %w", name, err)
+		}
+		all[i].Name = name
+	}
+	v, o := len(verdictNames), len(verdictNames)+len(outcomeNames)
+	c.Verdicts, c.Outcomes, c.Trimmed, c.NotTrimmed = all[:v:v], all[v:o:o], all[o], all[o+1]
+	for i := range p.rules {
+		n := p.rules[i].past
+		n.Name = p.rules[i].name
+		if err := readCount(p.objects.RuleCounts, p.generation*maxRules+uint32(i), &n); err != nil {
+			return c, fmt.Errorf("read the counter of rule %s: %w", n.Name, err)
+		}
+		c.Rules = append(c.Rules, n)
+	}
+	return c, nil
+}
+
+// keepCounts takes over what the rules of a generation that is over have
+// counted.
+func (p *Prefilter) keepCounts(generation uint32) error {
+	for i := range p.rules {
+		if err := readCount(p.objects.RuleCounts, generation*maxRules+uint32(i), &p.rules[i].past); err != nil {
+			return fmt.Errorf("read the counter of rule %s: %w", p.rules[i].name, err)
+		}
+	}
+	return nil
+}
+
+// setRules names the rules that are counted from now on.
+func (p *Prefilter) setRules(rules []Rule) {
+	past := map[string]Counter{}
+	for _, r := range p.rules {
+		past[r.name] = r.past
+	}
+	p.rules = nil
+	for i := range rules {
+		name := rules[i].String()
+		p.rules = append(p.rules, counted{name, past[name]})
+	}
+}
+
+// readCount adds an entry of all CPUs to c.
+func readCount(m *ebpf.Map, at uint32, c *Counter) error {
 	var perCPU []prefilterCount
 	if err := m.Lookup(at, &perCPU); err != nil {
-		return Counter{}, fmt.Errorf("read counter %s: %w", name, err)
+		return err
 	}
-	c := Counter{Name: name}
 	for _, v := range perCPU {
 		c.Packets += v.Packets
 		c.Octets += v.Octets
 	}
-	return c, nil
+	return nil
 }

@@ -26,28 +26,33 @@ struct {
 	__type(value, __u32);
 } sockets SEC(".maps");
 
-/* socket hands the frame on and counts it. */
-__noinline int socket(struct xdp_md *ctx, const struct meta *stamp)
+/* stamp puts the stamp in front and tells whether there was room. */
+static __always_inline int stamp(struct xdp_md *ctx, const struct meta *with)
 {
 	struct meta *m;
-	__u32 len;
+
+	if (bpf_xdp_adjust_head(ctx, -(int)sizeof(*m)))
+		return 0;
+	m = (void *)(long)ctx->data;
+	if ((void *)(m + 1) > (void *)(long)ctx->data_end)
+		return 0;
+	*m = *with;
+	return 1;
+}
+
+/* to_queue hands the frame on and counts it. */
+__noinline int to_queue(struct xdp_md *ctx, const struct meta *with)
+{
 	int act;
 
-	if (!stamp)
+	if (!with)
 		return XDP_DROP;
-	len = stamp->wire_len;
-	if (bpf_xdp_adjust_head(ctx, -(int)sizeof(*m))) {
-		count(NO_ROOM, len);
-		return XDP_DROP;
-	}
-	m = (void *)(long)ctx->data;
-	if ((void *)(m + 1) > (void *)(long)ctx->data_end) {
-		count(NO_ROOM, len);
+	if (!stamp(ctx, with)) {
+		count(NO_ROOM, with->wire_len);
 		return XDP_DROP;
 	}
-	*m = *stamp;
 	act = bpf_redirect_map(&sockets, ctx->rx_queue_index, XDP_DROP);
-	count(act == XDP_REDIRECT ? TO_SOCKET : NO_SOCKET, len);
+	count(act == XDP_REDIRECT ? TO_SOCKET : NO_SOCKET, with->wire_len);
 	return act;
 }
 

@@ -51,6 +51,7 @@ static __always_inline int ether_type(struct walk *w, __u16 type)
 	case ETHER_NSH:
 		return fail(w, UNREAD_TUNNEL);
 	}
+	w->ether = type;
 	return fail(w, NOT_IP);
 }
 

@@ -83,6 +83,8 @@ __noinline int udp(CONTEXT *ctx, struct walk *w)
 	kinds = bpf_map_lookup_elem(&port_kinds, &key);
 	if (kinds)
 		kind = kinds->kind[w->dport];
+	if (w->layers == 1 && (kind == PORT_VXLAN || kind == PORT_GENEVE))
+		w->flags |= MIRROR_PORT;
 	if (there < UDP_HEADER) {
 		if (left(w) > UDP_HEADER && kind)
 			return fail(w, TRUNCATED);
@@ -162,6 +164,13 @@ static __always_inline int icmp(CONTEXT *ctx, struct walk *w)
 	return DONE;
 }
 
+/* other ends at a protocol without a transport header that is read here. */
+static __always_inline int other(struct walk *w)
+{
+	w->payload = w->off;
+	return DONE;
+}
+
 __noinline int transport(CONTEXT *ctx, struct walk *w)
 {
 	int next;
@@ -173,30 +182,30 @@ __noinline int transport(CONTEXT *ctx, struct walk *w)
 	case PROTO_TCP:
 		return tcp(ctx, w);
 	case PROTO_ICMP:
-		return w->version == 4 ? icmp(ctx, w) : DONE;
+		return w->version == 4 ? icmp(ctx, w) : other(w);
 	case PROTO_ICMPV6:
-		return w->version == 6 ? icmp(ctx, w) : DONE;
+		return w->version == 6 ? icmp(ctx, w) : other(w);
 	case PROTO_SCTP:
 		return ports(ctx, w, SCTP_HEADER);
 	case PROTO_UDPLITE:
 		return ports(ctx, w, UDP_HEADER);
 	case PROTO_GRE:
 		next = gre(ctx, w);
-		return next == DECLINED ? DONE : next;
+		return next == DECLINED ? other(w) : next;
 	case PROTO_IPIP:
 	case PROTO_IPV6:
 		if (have(w)) {
 			if (load(ctx, w->off, &first, 1))
 				return fail(w, UNREACHABLE);
 			if (*(__u8 *)&first >> 4 != (w->proto == PROTO_IPIP ? 4 : 6))
-				return DONE;
+				return other(w);
 		}
 		enter(w);
 		return w->proto == PROTO_IPIP ? AT_IPV4 : AT_IPV6;
 	case PROTO_MPLS:
 		return fail(w, UNREAD_TUNNEL);
 	}
-	return DONE;
+	return other(w);
 }
 
 static __always_inline int at_proto(CONTEXT *ctx, struct walk *w)

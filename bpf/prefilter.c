@@ -5,22 +5,55 @@
  * queue's AF_XDP socket, or to the stack for AF_PACKET behind it.
  */
 #define CONTEXT struct xdp_md
-#include "parse.h"
+#include "judge.h"
+#include "trim.h"
 #include "deliver.h"
 
 volatile const __u32 to_socket = 1; /* else to the stack */
 
+/* trim cuts a frame of len octets after keep of them. */
+static __always_inline void trim(struct xdp_md *ctx, __u32 keep, __u32 len)
+{
+	struct count *c;
+	__u32 key = TRIMMED_OFF;
+
+	if (!keep || keep + TRIM_GAIN > len)
+		return;
+	if (bpf_xdp_adjust_tail(ctx, (int)keep - (int)len)) {
+		count(NOT_TRIMMED, len);
+		return;
+	}
+	c = bpf_map_lookup_elem(&counts, &key);
+	if (c) {
+		c->packets++;
+		c->octets += len - keep;
+	}
+}
+
 static __always_inline int prefilter_of(struct xdp_md *ctx, __u32 len)
 {
-	struct meta stamp = { .mono_ns = bpf_ktime_get_ns(), .wire_len = len, .weight = 1 };
+	struct meta with = { .mono_ns = bpf_ktime_get_ns(), .wire_len = len, .weight = 1 };
+	const struct policy *p;
+	__u32 gen, verdict;
 	struct walk w;
 
 	__builtin_memset(&w, 0, sizeof(w));
 	w.end = w.wire = len;
 	parse(ctx, &w, AT_ETHERNET);
 	count(VERDICTS + w.outcome, len);
+	p = current_policy(&gen);
+	if (p) {
+		verdict = judge(&w, gen, len);
+		if (verdict != TO_STACK) {
+			count(verdict, len);
+			return verdict == OWN ? XDP_PASS : XDP_DROP;
+		}
+		with.weight = p->sample;
+		if (p->trim)
+			trim(ctx, cut_at(ctx, &w, gen), len);
+	}
 	if (to_socket)
-		return socket(ctx, &stamp);
+		return to_queue(ctx, &with);
 	count(TO_STACK, len);
 	return XDP_PASS;
 }

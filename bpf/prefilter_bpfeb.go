@@ -13,6 +13,12 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type prefilterAddr struct {
+	_  structs.HostLayout
+	Hi uint64
+	Lo uint64
+}
+
 type prefilterCount struct {
 	_       structs.HostLayout
 	Packets uint64
@@ -26,9 +32,42 @@ type prefilterMeta struct {
 	Weight  uint32
 }
 
+type prefilterPolicy struct {
+	_        structs.HostLayout
+	Rules    uint64
+	Allow    uint64
+	AnyPort  uint64
+	Proto    [256]uint64
+	UdpPorts [1024]uint64
+	Flags    uint32
+	Sample   uint32
+	Trim     uint32
+	TrimHead uint32
+}
+
 type prefilterPortKinds struct {
 	_    structs.HostLayout
 	Kind [65536]uint8
+}
+
+type prefilterPrefixKey struct {
+	_          structs.HostLayout
+	Bits       uint32
+	Generation uint32
+	Addr       prefilterAddr
+}
+
+type prefilterPrefixRules struct {
+	_   structs.HostLayout
+	Src uint64
+	Dst uint64
+	Net uint64
+}
+
+type prefilterVniKey struct {
+	_          structs.HostLayout
+	Generation uint32
+	Id         uint32
 }
 
 // Names of all BPF objects in the ELF.
@@ -36,10 +75,20 @@ type prefilterPortKinds struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	prefilterMapCounts          = "counts"
+	prefilterMapGeneration      = "generation"
+	prefilterMapHeads           = "heads"
+	prefilterMapOwn             = "own"
+	prefilterMapPolicies        = "policies"
 	prefilterMapPortKinds       = "port_kinds"
+	prefilterMapPortRules       = "port_rules"
+	prefilterMapPrefixes        = "prefixes"
+	prefilterMapRuleCounts      = "rule_counts"
 	prefilterMapSockets         = "sockets"
+	prefilterMapSources         = "sources"
+	prefilterMapVnis            = "vnis"
 	prefilterProgPrefilter      = "prefilter"
 	prefilterProgPrefilterFrags = "prefilter_frags"
+	prefilterVarHeadsMask       = "heads_mask"
 	prefilterVarToSocket        = "to_socket"
 )
 
@@ -93,16 +142,26 @@ type prefilterProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type prefilterMapSpecs struct {
-	Counts    *ebpf.MapSpec `ebpf:"counts"`
-	PortKinds *ebpf.MapSpec `ebpf:"port_kinds"`
-	Sockets   *ebpf.MapSpec `ebpf:"sockets"`
+	Counts     *ebpf.MapSpec `ebpf:"counts"`
+	Generation *ebpf.MapSpec `ebpf:"generation"`
+	Heads      *ebpf.MapSpec `ebpf:"heads"`
+	Own        *ebpf.MapSpec `ebpf:"own"`
+	Policies   *ebpf.MapSpec `ebpf:"policies"`
+	PortKinds  *ebpf.MapSpec `ebpf:"port_kinds"`
+	PortRules  *ebpf.MapSpec `ebpf:"port_rules"`
+	Prefixes   *ebpf.MapSpec `ebpf:"prefixes"`
+	RuleCounts *ebpf.MapSpec `ebpf:"rule_counts"`
+	Sockets    *ebpf.MapSpec `ebpf:"sockets"`
+	Sources    *ebpf.MapSpec `ebpf:"sources"`
+	Vnis       *ebpf.MapSpec `ebpf:"vnis"`
 }
 
 // prefilterVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type prefilterVariableSpecs struct {
-	ToSocket *ebpf.VariableSpec `ebpf:"to_socket"`
+	HeadsMask *ebpf.VariableSpec `ebpf:"heads_mask"`
+	ToSocket  *ebpf.VariableSpec `ebpf:"to_socket"`
 }
 
 // prefilterObjects contains all objects after they have been loaded into the kernel.
@@ -125,16 +184,34 @@ func (o *prefilterObjects) Close() error {
 //
 // It can be passed to loadPrefilterObjects or ebpf.CollectionSpec.LoadAndAssign.
 type prefilterMaps struct {
-	Counts    *ebpf.Map `ebpf:"counts"`
-	PortKinds *ebpf.Map `ebpf:"port_kinds"`
-	Sockets   *ebpf.Map `ebpf:"sockets"`
+	Counts     *ebpf.Map `ebpf:"counts"`
+	Generation *ebpf.Map `ebpf:"generation"`
+	Heads      *ebpf.Map `ebpf:"heads"`
+	Own        *ebpf.Map `ebpf:"own"`
+	Policies   *ebpf.Map `ebpf:"policies"`
+	PortKinds  *ebpf.Map `ebpf:"port_kinds"`
+	PortRules  *ebpf.Map `ebpf:"port_rules"`
+	Prefixes   *ebpf.Map `ebpf:"prefixes"`
+	RuleCounts *ebpf.Map `ebpf:"rule_counts"`
+	Sockets    *ebpf.Map `ebpf:"sockets"`
+	Sources    *ebpf.Map `ebpf:"sources"`
+	Vnis       *ebpf.Map `ebpf:"vnis"`
 }
 
 func (m *prefilterMaps) Close() error {
 	return _PrefilterClose(
 		m.Counts,
+		m.Generation,
+		m.Heads,
+		m.Own,
+		m.Policies,
 		m.PortKinds,
+		m.PortRules,
+		m.Prefixes,
+		m.RuleCounts,
 		m.Sockets,
+		m.Sources,
+		m.Vnis,
 	)
 }
 
@@ -142,7 +219,8 @@ func (m *prefilterMaps) Close() error {
 //
 // It can be passed to loadPrefilterObjects or ebpf.CollectionSpec.LoadAndAssign.
 type prefilterVariables struct {
-	ToSocket *ebpf.Variable `ebpf:"to_socket"`
+	HeadsMask *ebpf.Variable `ebpf:"heads_mask"`
+	ToSocket  *ebpf.Variable `ebpf:"to_socket"`
 }
 
 // prefilterPrograms contains all programs after they have been loaded into the kernel.

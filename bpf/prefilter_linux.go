@@ -3,7 +3,7 @@ package bpf
 import (
 	"errors"
 	"fmt"
-	"net/netip"
+	"sync"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -13,15 +13,22 @@ import (
 // Meta is what the MetaLen octets in front of a frame hold.
 type Meta = prefilterMeta
 
-// Prefilter is the loaded program with its maps. Its methods may be called
-// from any goroutine, one at a time.
+// Prefilter is the loaded program with its maps. Update, SetOwn and Counters
+// may be called from any goroutine at any time; the rest belongs to the one
+// that loads and closes it.
 type Prefilter struct {
 	objects prefilterMapsAndProgram
 	frags   *ebpf.Program // nil where the kernel does not have it
 	noFrags error         // why
-	queues  int
+	grace   *ebpf.Map     // see settle
 	links   []link.Link
-	rules   []Rule
+	cpus    int
+
+	mu         sync.Mutex
+	generation uint32 // that judges
+	installed  [2]installed
+	rules      []counted
+	own        map[prefilterAddr]bool
 }
 
 type prefilterMapsAndProgram struct {
@@ -51,22 +58,31 @@ func Load(cfg Config, d Delivery, queues int) (*Prefilter, error) {
 		}
 	}
 	spec.Maps[prefilterMapSockets].MaxEntries = uint32(queues)
-	p := &Prefilter{queues: queues}
+	p := new(Prefilter)
+	if p.cpus, err = ebpf.PossibleCPU(); err != nil {
+		return nil, err
+	}
 	if err := spec.LoadAndAssign(&p.objects, nil); err != nil {
 		return nil, fmt.Errorf("load the pre-filter: %w", err)
 	}
-	if err := p.loadFrags(spec); err != nil {
-		p.noFrags = err
-	}
-	if err := setPorts(p.objects.PortKinds, cfg.Tunnels); err != nil {
-		p.Close()
-		return nil, err
-	}
-	if err := p.Update(cfg); err != nil {
+	p.noFrags = p.loadFrags(spec)
+	if err := p.start(cfg); err != nil {
 		p.Close()
 		return nil, err
 	}
 	return p, nil
+}
+
+// start sets what a new pre-filter judges by.
+func (p *Prefilter) start(cfg Config) error {
+	if err := setPorts(p.objects.PortKinds, cfg.Tunnels); err != nil {
+		return err
+	}
+	var err error
+	if p.grace, err = newGrace(p.objects.Generation); err != nil {
+		return err
+	}
+	return p.Update(cfg)
 }
 
 // loadFrags loads the variant for frames of several buffers over the same
@@ -77,9 +93,18 @@ func (p *Prefilter) loadFrags(spec *ebpf.CollectionSpec) error {
 	}
 	m := &p.objects.prefilterMaps
 	err := spec.LoadAndAssign(&o, &ebpf.CollectionOptions{MapReplacements: map[string]*ebpf.Map{
-		prefilterMapSockets:   m.Sockets,
-		prefilterMapPortKinds: m.PortKinds,
-		prefilterMapCounts:    m.Counts,
+		prefilterMapCounts:     m.Counts,
+		prefilterMapGeneration: m.Generation,
+		prefilterMapHeads:      m.Heads,
+		prefilterMapOwn:        m.Own,
+		prefilterMapPolicies:   m.Policies,
+		prefilterMapPortKinds:  m.PortKinds,
+		prefilterMapPortRules:  m.PortRules,
+		prefilterMapPrefixes:   m.Prefixes,
+		prefilterMapRuleCounts: m.RuleCounts,
+		prefilterMapSockets:    m.Sockets,
+		prefilterMapSources:    m.Sources,
+		prefilterMapVnis:       m.Vnis,
 	}})
 	p.frags = o.Frags
 	return err
@@ -114,21 +139,6 @@ func (p *Prefilter) SetSocket(queue, fd int) error {
 	return nil
 }
 
-// SetOwn says which addresses are the machine's own, for Config.Shared. It
-// replaces those that were set before.
-func (p *Prefilter) SetOwn(addrs []netip.Addr) error { return nil }
-
-// Update changes the policy, at once for all frames from some moment on: each
-// is judged by the old policy or by the new one, and none is lost meanwhile.
-// cfg.Tunnels is not read.
-func (p *Prefilter) Update(cfg Config) error {
-	if err := cfg.Validate(); err != nil {
-		return err
-	}
-	p.rules = cfg.Rules
-	return nil
-}
-
 // Close detaches and unloads the pre-filter.
 func (p *Prefilter) Close() error {
 	var errs []error
@@ -136,6 +146,6 @@ func (p *Prefilter) Close() error {
 		errs = append(errs, l.Close())
 	}
 	p.links = nil
-	errs = append(errs, p.objects.Prefilter.Close(), p.frags.Close(), p.objects.prefilterMaps.Close())
+	errs = append(errs, p.grace.Close(), p.objects.Prefilter.Close(), p.frags.Close(), p.objects.prefilterMaps.Close())
 	return errors.Join(errs...)
 }

@@ -44,7 +44,7 @@ enum step {
 };
 
 /* Kinds of tunnels that name the observation point. */
-enum tunnel { NO_TUNNEL, VXLAN, GENEVE, ERSPAN, OTHER_TUNNEL };
+enum tunnel { NO_TUNNEL, VXLAN, GENEVE, ERSPAN };
 
 /* What is known of the outermost IP packet. */
 enum outer { OUTER_UNKNOWN, OUTER_UDP, OUTER_OTHER };
@@ -54,6 +54,7 @@ enum {
 	TRIMMED = 1,	    /* see trim_to; since the last IP header */
 	LENGTH_UNKNOWN = 2, /* of the last IP header */
 	HAS_PORTS = 4,	    /* the innermost packet has ports, and they are known */
+	MIRROR_PORT = 8,    /* the outermost packet's UDP destination port is that of VXLAN or GENEVE */
 };
 
 /* What the ports of an ICMP packet hold, as packet.ICMPEcho and ICMPOther. */
@@ -70,9 +71,10 @@ struct walk {
 	__u32 end;	      /* where the octets that are there end */
 	__u32 wire;	      /* where they ended on the wire, for the innermost layer that knows: ≥ end */
 	__u32 id;	      /* of the observation point's tunnel: VNI, ERSPAN session */
-	__u32 payload;	      /* where the transport header ends, 0 where that is not known */
+	__u32 payload;	      /* where the transport's payload starts, 0 where that is not known */
 	__u16 sport, dport;   /* host order; ICMP as in package packet */
 	__u16 outer_port;     /* UDP destination port of the outermost IP packet, with OUTER_UDP */
+	__u16 ether;	      /* with NOT_IP: the EtherType */
 	__u8 proto;	      /* IP protocol of the octets at off; in the end of the innermost packet */
 	__u8 version;	      /* of the last IP header, 0 before the first */
 	__u8 kind;	      /* ICMP_ECHO, ICMP_OTHER or 0 */
@@ -84,7 +86,7 @@ struct walk {
 	__u8 gateway;	/* packet/walk.go */
 	__u8 outer_is;	/* enum outer */
 	__u8 tcp_flags; /* low octet */
-	__u8 pad[3];
+	__u8 pad;
 };
 
 /* load copies n octets of the frame, n a constant; to is aligned for 8. */

@@ -40,6 +40,7 @@ type walkXDPFound struct {
 		Sport     uint16
 		Dport     uint16
 		OuterPort uint16
+		Ether     uint16
 		Proto     uint8
 		Version   uint8
 		Kind      uint8
@@ -51,7 +52,7 @@ type walkXDPFound struct {
 		Gateway   uint8
 		OuterIs   uint8
 		TcpFlags  uint8
-		Pad       [3]uint8
+		Pad       uint8
 	}
 	Hash uint64
 }

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What becomes of a frame. A condition drops it only where the frame is known
+ * not to meet it: what parsing could not find out is no reason.
+ */
+#ifndef MIRRORSCOPE_JUDGE_H
+#define MIRRORSCOPE_JUDGE_H
+
+#include "count.h"
+#include "parse.h"
+#include "policy.h"
+
+/* Frames that each rule decided: index generation * MAX_RULES + rule. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, GENERATIONS *MAX_RULES);
+	__type(key, __u32);
+	__type(value, struct count);
+} rule_counts SEC(".maps");
+
+static __always_inline int has_own_address(const struct walk *w)
+{
+	return bpf_map_lookup_elem(&own, &w->dst) || bpf_map_lookup_elem(&own, &w->src);
+}
+
+/* ipv4_lo is the second half of an IPv4 address in IPv6-mapped form. */
+static __always_inline __u32 mapped_ipv4(const struct addr *a)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return ntohl(a->lo >> 32);
+#else
+	return a->lo;
+#endif
+}
+
+static __always_inline __u8 first_octet(const struct addr *a)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return a->hi;
+#else
+	return a->hi >> 56;
+#endif
+}
+
+/*
+ * is_own tells the machine's own traffic on a shared interface: not in a
+ * tunnel, from or to one of its addresses, or what a host needs that has none
+ * to be known by yet: ARP, neighbour discovery and the like to a multicast
+ * group, and answers of DHCP to everyone. Mirror traffic to its address is not
+ * its own, even if what is inside is not understood.
+ */
+static __always_inline int is_own(const struct walk *w, const struct policy *p)
+{
+	if (w->entered)
+		return 0;
+	if (!w->layers)
+		return w->outcome == NOT_IP && w->ether == ETHER_ARP;
+	if (w->flags & MIRROR_PORT)
+		return 0;
+	if (w->outer_is == OUTER_UDP && p->flags & HAS_UDP_PORTS &&
+	    p->udp_ports[w->outer_port >> 6] & 1ULL << (w->outer_port & 63))
+		return 0;
+	if (has_own_address(w))
+		return 1;
+	if (w->version == 6)
+		return w->proto == PROTO_ICMPV6 && first_octet(&w->dst) == 0xff;
+	return w->outer_is == OUTER_UDP && w->outer_port == 68 && mapped_ipv4(&w->dst) == 0xffffffff;
+}
+
+/* is_settled tells whether the observation point is known for good: parsing
+ * that broke off inside a gateway load balancer's GENEVE might have met the
+ * VXLAN that it gives way to. */
+static __always_inline int is_settled(const struct walk *w)
+{
+	return w->outcome == PARSED || !w->gateway || w->gateway != w->entered;
+}
+
+/* outside judges by the headers around the innermost packet. TO_STACK stands
+ * for no objection. */
+static __always_inline __u32 outside(const struct walk *w, const struct policy *p, __u32 gen)
+{
+	int bare = !w->layers && w->outcome == NOT_IP; /* no IP at all, and known so */
+
+	if (p->flags & HAS_UDP_PORTS) {
+		if (bare || w->outer_is == OUTER_OTHER)
+			return NOT_UDP_PORT;
+		if (w->outer_is == OUTER_UDP && !(p->udp_ports[w->outer_port >> 6] & 1ULL << (w->outer_port & 63)))
+			return NOT_UDP_PORT;
+	}
+	if (p->flags & HAS_SOURCES) {
+		struct prefix_key k = { .bits = 32 + 128, .generation = gen, .addr = w->outer };
+
+		if (bare || (w->layers && is_settled(w) && !bpf_map_lookup_elem(&sources, &k)))
+			return NOT_SOURCE;
+	}
+	if (p->flags & HAS_VNIS) {
+		struct vni_key k = { .generation = gen, .id = w->id };
+
+		if (w->tunnel == NO_TUNNEL) {
+			if (w->outcome == PARSED || w->outcome == NOT_IP)
+				return NOT_VNI;
+		} else if (is_settled(w) && !bpf_map_lookup_elem(&vnis, &k)) {
+			return NOT_VNI;
+		}
+	}
+	return TO_STACK;
+}
+
+/* judge gives the verdict on a frame of len octets: OWN, one of those that
+ * drop it, or TO_STACK where it goes on to the sensor. */
+__noinline int judge(struct walk *w, __u32 gen, __u32 len)
+{
+	const struct policy *p;
+	struct count *c;
+	__u64 set;
+	__u32 verdict, at;
+
+	if (!w)
+		return TO_STACK;
+	p = bpf_map_lookup_elem(&policies, &gen);
+	if (!p)
+		return TO_STACK;
+	if (p->flags & SHARED && is_own(w, p))
+		return OWN;
+	verdict = outside(w, p, gen);
+	if (verdict != TO_STACK || w->outcome != PARSED)
+		return verdict;
+	set = p->rules ? matching(w, gen) : 0;
+	if (set) {
+		at = first_rule(set);
+		if (!(p->allow >> (at & 63) & 1))
+			verdict = DENIED_BY_RULE;
+		at += gen * MAX_RULES;
+		c = bpf_map_lookup_elem(&rule_counts, &at);
+		if (c) {
+			c->packets++;
+			c->octets += len;
+		}
+	} else if (p->flags & DEFAULT_DENY) {
+		verdict = DENIED_BY_DEFAULT;
+	}
+	if (verdict == TO_STACK && !is_sampled(p->sample > 1 ? flow_hash(w) : 0, p->sample))
+		verdict = NOT_SAMPLED;
+	return verdict;
+}
+
+#endif

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The policy in maps. There are two generations of it: the one that judges,
+ * and an idle one, which the loader fills before it switches (update_linux.go).
+ * A program reads the generation once for each frame, and nothing of the other
+ * after that.
+ *
+ * Rules are classified by bit vectors: each condition gives the set of rules
+ * that it lets through as a word of 64 bits, the sets are intersected, and the
+ * lowest bit is the first rule that matches. So the cost does not grow with
+ * the number of rules.
+ */
+#ifndef MIRRORSCOPE_POLICY_H
+#define MIRRORSCOPE_POLICY_H
+
+#include "walk.h"
+
+enum { MAX_RULES = 64, GENERATIONS = 2 };
+
+/* policy.flags */
+enum {
+	SHARED = 1,	   /* the machine's own traffic is there as well */
+	HAS_UDP_PORTS = 2, /* only mirror traffic to udp_ports */
+	HAS_SOURCES = 4,
+	HAS_VNIS = 8,
+	HAS_PREFIXES = 16, /* some rule has a prefix */
+	HAS_PORT_RULES = 32,
+	DEFAULT_DENY = 64,
+};
+
+struct policy {
+	__u64 rules;	       /* the rules that there are */
+	__u64 allow;	       /* those of them that allow */
+	__u64 any_port;	       /* those without a port */
+	__u64 proto[256];      /* those that a protocol is in */
+	__u64 udp_ports[1024]; /* bit set */
+	__u32 flags;
+	__u32 sample;	 /* one connection of this many */
+	__u32 trim;	 /* octets of payload to keep; 0: all */
+	__u32 trim_head; /* octets of each direction that stay whole */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} generation SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, GENERATIONS);
+	__type(key, __u32);
+	__type(value, struct policy);
+} policies SEC(".maps");
+
+/* prefix_key holds an address with the generation in front of it, so that one
+ * trie serves both. */
+struct prefix_key {
+	__u32 bits; /* of generation and addr */
+	__u32 generation;
+	struct addr addr;
+};
+
+/* The rules that an address is in, less specific prefixes included. Rules
+ * without a condition take every address. */
+struct prefix_rules {
+	__u64 src, dst, net;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, GENERATIONS *(4096 + 1));
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct prefix_key);
+	__type(value, struct prefix_rules);
+} prefixes SEC(".maps");
+
+/* The rules that a port is in: index generation << 16 | port. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, GENERATIONS << 16);
+	__type(key, __u32);
+	__type(value, __u64);
+} port_rules SEC(".maps");
+
+/* Who may mirror. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, GENERATIONS * 1024);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct prefix_key);
+	__type(value, __u32);
+} sources SEC(".maps");
+
+struct vni_key {
+	__u32 generation;
+	__u32 id;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, GENERATIONS * 4096);
+	__type(key, struct vni_key);
+	__type(value, __u32);
+} vnis SEC(".maps");
+
+/* The machine's own addresses, with SHARED. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct addr);
+	__type(value, __u32);
+} own SEC(".maps");
+
+static __always_inline const struct policy *current_policy(__u32 *gen)
+{
+	__u32 key = 0;
+	const __u32 *g = bpf_map_lookup_elem(&generation, &key);
+
+	*gen = g ? *(const volatile __u32 *)g : 0;
+	return bpf_map_lookup_elem(&policies, gen);
+}
+
+/* first_rule gives the lowest bit that is set. */
+static __always_inline __u32 first_rule(__u64 set)
+{
+	__u32 n = 0;
+
+	set &= -set;
+	if (!(set & 0x00000000ffffffffULL))
+		n += 32;
+	if (!(set & 0x0000ffff0000ffffULL))
+		n += 16;
+	if (!(set & 0x00ff00ff00ff00ffULL))
+		n += 8;
+	if (!(set & 0x0f0f0f0f0f0f0f0fULL))
+		n += 4;
+	if (!(set & 0x3333333333333333ULL))
+		n += 2;
+	if (!(set & 0x5555555555555555ULL))
+		n += 1;
+	return n;
+}
+
+/* matching gives the rules that the innermost packet is in. */
+__noinline __u64 matching(struct walk *w, __u32 gen)
+{
+	const struct prefix_rules *a, *b;
+	const struct policy *p;
+	struct prefix_key k;
+	const __u64 *rules;
+	__u64 set, ports;
+	__u32 at;
+
+	if (!w)
+		return 0;
+	p = bpf_map_lookup_elem(&policies, &gen);
+	if (!p)
+		return 0;
+	set = p->rules & p->proto[w->proto];
+	if (!set)
+		return 0;
+	if (p->flags & HAS_PREFIXES) {
+		k.bits = 32 + 128;
+		k.generation = gen;
+		k.addr = w->src;
+		a = bpf_map_lookup_elem(&prefixes, &k);
+		k.addr = w->dst;
+		b = bpf_map_lookup_elem(&prefixes, &k);
+		if (!a || !b)
+			return 0;
+		/* A rule asks for one end and the other, whoever sent the packet. */
+		set &= ((a->src & b->dst) | (a->dst & b->src)) & (a->net | b->net);
+	}
+	if (!(p->flags & HAS_PORT_RULES))
+		return set;
+	if (!(w->flags & HAS_PORTS))
+		return set & p->any_port;
+	at = gen << 16 | w->sport;
+	rules = bpf_map_lookup_elem(&port_rules, &at);
+	ports = rules ? *rules : 0;
+	at = gen << 16 | w->dport;
+	rules = bpf_map_lookup_elem(&port_rules, &at);
+	return set & (rules ? ports | *rules : ports);
+}
+
+#endif

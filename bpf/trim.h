@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Trimming: payload that the sensor does not read is cut off before it is
+ * copied.
+ *
+ * What it reads of payload are heads: TLS handshakes, HTTP heads, DNS messages.
+ * They stand where a direction of a connection starts, or where a message
+ * starts later on; their octets tell. So a frame stays whole
+ *
+ *   - for the first trim_head octets of a direction (a ClientHello with
+ *     certificates and the answer to it, what goes before STARTTLS, HTTP/2
+ *     settings and the requests behind them),
+ *   - where its payload begins as a TLS handshake record or an HTTP/1 head
+ *     does, and for some octets behind that, as such a head goes on in the
+ *     next segment,
+ *   - for DNS, for QUIC packets with a long header and for DTLS handshakes,
+ *     which are datagrams of their own,
+ *   - for ICMP, which quotes other packets.
+ *
+ * Everything else keeps its headers and the first octets of its payload, where
+ * a TLS record's header stands.
+ *
+ * The octets of a direction are counted in a table without chains: a place by
+ * hash, a tag, and a count. A flow that takes another's place starts anew, and
+ * so does the other when it comes back, which leaves more whole than needed,
+ * never less. An LRU map would do the same when full, and costs five times as
+ * much at each packet.
+ */
+#ifndef MIRRORSCOPE_TRIM_H
+#define MIRRORSCOPE_TRIM_H
+
+#include "parse.h"
+#include "policy.h"
+
+/* The table's size is a power of two, set before load; heads_mask is one less. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1 << 18);
+	__type(key, __u32);
+	__type(value, __u64); /* tag << 32 | octets */
+} heads SEC(".maps");
+
+volatile const __u32 heads_mask = (1 << 18) - 1;
+
+enum {
+	TRIM_GAIN = 64,		/* octets that are worth a cut */
+	HTTP_GOES_ON = 8 << 10, /* octets behind the start of an HTTP head that stay whole */
+	TLS_GOES_ON = 16 << 10, /* behind that of a TLS record: one of the largest size */
+	SYN_FLAG = 2,
+};
+
+/* word gives the first four octets of b in network order. */
+#define WORD(a, b, c, d) ((__u32)(a) << 24 | (b) << 16 | (c) << 8 | (d))
+
+/* goes_on tells how many octets stay whole because of what a segment begins
+ * with, 0 where it begins nothing. */
+static __always_inline __u32 goes_on(__u32 first)
+{
+	/* Change of cipher, alert or handshake; version 3.0 to 3.4. */
+	if ((first >> 24 >= 20 && first >> 24 <= 22) && (first >> 16 & 0xff) == 3 && (first >> 8 & 0xff) <= 4)
+		return TLS_GOES_ON;
+	switch (first) {
+	case WORD('H', 'T', 'T', 'P'):
+	case WORD('G', 'E', 'T', ' '):
+	case WORD('P', 'O', 'S', 'T'):
+	case WORD('P', 'U', 'T', ' '):
+	case WORD('H', 'E', 'A', 'D'):
+	case WORD('D', 'E', 'L', 'E'):
+	case WORD('O', 'P', 'T', 'I'):
+	case WORD('P', 'A', 'T', 'C'):
+	case WORD('C', 'O', 'N', 'N'):
+	case WORD('T', 'R', 'A', 'C'):
+	case WORD('P', 'R', 'O', 'P'): /* PROPFIND */
+	case WORD('R', 'E', 'P', 'O'): /* REPORT */
+	case WORD('P', 'R', 'I', ' '): /* HTTP/2 */
+		return HTTP_GOES_ON;
+	}
+	return 0;
+}
+
+static __always_inline int is_dns(const struct walk *w)
+{
+	return w->sport == 53 || w->dport == 53 || w->sport == 5353 || w->dport == 5353 || w->sport == 5355 ||
+	       w->dport == 5355;
+}
+
+/* is_head tells whether the payload of a TCP segment stays whole, and counts
+ * it. */
+static __always_inline int is_head(const struct walk *w, const struct policy *p, __u32 first, __u32 size)
+{
+	__u64 a = hash_end(&w->src, w->sport), b = hash_end(&w->dst, w->dport);
+	__u64 hash = folded_mul(a, b + 0x9e3779b97f4a7c15ULL); /* not symmetric: of one direction */
+	__u32 at = (__u32)hash & heads_mask, tag = hash >> 32 | 1, seen, more;
+	__u64 *place = bpf_map_lookup_elem(&heads, &at), was;
+
+	if (!place)
+		return 1;
+	was = *(volatile __u64 *)place;
+	seen = was >> 32 == tag ? (__u32)was : 0;
+	if (w->tcp_flags & SYN_FLAG)
+		seen = 0;
+	if (seen > p->trim_head)
+		seen = p->trim_head;
+	more = goes_on(first);
+	if (more > p->trim_head)
+		more = p->trim_head;
+	if (p->trim_head - seen < more)
+		seen = p->trim_head - more;
+	if (seen == p->trim_head)
+		return 0;
+	seen += size;
+	*(volatile __u64 *)place = (__u64)tag << 32 | seen;
+	return 1;
+}
+
+/* cut_at tells after how many octets a frame is to be cut, 0 for not at all. */
+__noinline int cut_at(CONTEXT *ctx, struct walk *w, __u32 gen)
+{
+	const struct policy *p;
+	union head h;
+	__u32 size;
+
+	if (!w)
+		return 0;
+	p = bpf_map_lookup_elem(&policies, &gen);
+	if (!p || !p->trim || w->outcome != PARSED || !w->payload || w->payload > w->wire)
+		return 0;
+	size = w->wire - w->payload; /* of payload */
+	if (w->proto == PROTO_TCP) {
+		if (!size && !(w->tcp_flags & SYN_FLAG))
+			return 0;
+		if (is_dns(w))
+			return 0;
+		h.w[0] = 0;
+		if (w->payload + 4 <= w->end)
+			load(ctx, w->payload, &h, 4);
+		if (is_head(w, p, ntohl(h.w[0]), size))
+			return 0;
+	} else if (w->proto == PROTO_UDP) {
+		if (w->payload >= w->end || is_dns(w) || load(ctx, w->payload, &h, 1))
+			return 0;
+		/* QUIC's long header; DTLS change of cipher, alert, handshake. */
+		if ((h.b[0] & 0xc0) == 0xc0 || (h.b[0] >= 20 && h.b[0] <= 22))
+			return 0;
+	} else if (w->proto == PROTO_ICMP || w->proto == PROTO_ICMPV6) {
+		return 0;
+	}
+	return w->payload + p->trim;
+}
+
+#endif

@@ -1,0 +1,157 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/cilium/ebpf"
+)
+
+// installed is what a generation of the policy holds in the maps that both
+// share.
+type installed struct {
+	prefixes []prefilterPrefixKey
+	sources  []prefilterPrefixKey
+	vnis     []prefilterVniKey
+}
+
+// Update changes the policy, at once for all frames from some moment on: each
+// is judged by the old policy or by the new one, and none is lost meanwhile.
+// cfg.Tunnels is not read. After an error the old policy holds.
+//
+// It needs no capability on kernel 5.19 and later.
+func (p *Prefilter) Update(cfg Config) error {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	old, next := p.generation, 1-p.generation
+	if err := p.clear(next); err != nil {
+		return err
+	}
+	if err := p.fill(compile(&cfg, next), next); err != nil {
+		return err
+	}
+	if err := p.objects.Generation.Put(uint32(0), next); err != nil {
+		return fmt.Errorf("switch the policy: %w", err)
+	}
+	p.generation = next
+	if err := p.settle(); err != nil {
+		return err
+	}
+	// Nothing reads the old generation any more.
+	if err := p.keepCounts(old); err != nil {
+		return err
+	}
+	p.setRules(cfg.Rules)
+	return p.clear(old)
+}
+
+// settle waits until no program runs that has started before. The kernel does
+// so after each change of a map of maps.
+func (p *Prefilter) settle() error {
+	if err := p.grace.Put(uint32(0), p.objects.Generation); err != nil {
+		return fmt.Errorf("wait for the programs that run: %w", err)
+	}
+	return nil
+}
+
+// newGrace makes the map of maps that settle changes. Its entry has no meaning.
+func newGrace(inner *ebpf.Map) (*ebpf.Map, error) {
+	m, err := ebpf.NewMap(&ebpf.MapSpec{
+		Name: "grace", Type: ebpf.ArrayOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: 1,
+		InnerMap: &ebpf.MapSpec{Type: inner.Type(), KeySize: inner.KeySize(), ValueSize: inner.ValueSize(), MaxEntries: inner.MaxEntries()},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("create a map of maps: %w", err)
+	}
+	return m, nil
+}
+
+// clear empties the idle generation.
+func (p *Prefilter) clear(generation uint32) error {
+	in := &p.installed[generation]
+	var errs []error
+	for _, k := range in.prefixes {
+		errs = append(errs, remove(p.objects.Prefixes, k))
+	}
+	for _, k := range in.sources {
+		errs = append(errs, remove(p.objects.Sources, k))
+	}
+	for _, k := range in.vnis {
+		errs = append(errs, remove(p.objects.Vnis, k))
+	}
+	zero := make([]prefilterCount, p.cpus)
+	for i := range uint32(maxRules) {
+		errs = append(errs, p.objects.RuleCounts.Put(generation*maxRules+i, zero))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("clear the idle policy: %w", err)
+	}
+	*in = installed{}
+	return nil
+}
+
+func remove(m *ebpf.Map, key any) error {
+	if err := m.Delete(key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return err
+	}
+	return nil
+}
+
+// fill writes a policy into the idle generation.
+func (p *Prefilter) fill(c *compiled, generation uint32) error {
+	o, in := &p.objects, &p.installed[generation]
+	var errs []error
+	for k, v := range c.prefixes {
+		in.prefixes = append(in.prefixes, k)
+		errs = append(errs, o.Prefixes.Put(k, v))
+	}
+	for _, k := range c.sources {
+		in.sources = append(in.sources, k)
+		errs = append(errs, o.Sources.Put(k, uint32(1)))
+	}
+	for _, k := range c.vnis {
+		in.vnis = append(in.vnis, k)
+		errs = append(errs, o.Vnis.Put(k, uint32(1)))
+	}
+	if c.ports != nil {
+		keys := make([]uint32, len(c.ports))
+		for i := range keys {
+			keys[i] = generation<<16 | uint32(i)
+		}
+		_, err := o.PortRules.BatchUpdate(keys, c.ports, nil)
+		errs = append(errs, err)
+	}
+	errs = append(errs, o.Policies.Put(generation, &c.policy))
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("fill the idle policy: %w", err)
+	}
+	return nil
+}
+
+// SetOwn says which addresses are the machine's own, for Config.Shared. It
+// replaces those that were set before.
+func (p *Prefilter) SetOwn(addrs []netip.Addr) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := map[prefilterAddr]bool{}
+	var errs []error
+	for _, a := range addrs {
+		k := keyAddr(a.WithZone(""))
+		now[k] = true
+		errs = append(errs, p.objects.Own.Put(k, uint32(1)))
+	}
+	for k := range p.own {
+		if !now[k] {
+			errs = append(errs, remove(p.objects.Own, k))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("set the machine's own addresses: %w", err)
+	}
+	p.own = now
+	return nil
+}
