@@ -431,21 +431,26 @@ func TestRemovedDirectory(t *testing.T) {
 
 const killedDir = "LINES_TEST_KILLED_DIR"
 
-// TestKilledChild is the process that TestKilled kills.
-func TestKilledChild(t *testing.T) {
-	dir := os.Getenv(killedDir)
-	if dir == "" {
-		t.Skip("is run by TestKilled")
+// TestMain is also the process that TestKilled kills.
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(killedDir); dir != "" {
+		writeUntilKilled(dir)
 	}
+	os.Exit(m.Run())
+}
+
+func writeUntilKilled(dir string) {
 	cfg := config(dir)
 	cfg.RotateSize, cfg.Compress = 64<<10, Zstd
 	f, err := OpenFile(cfg)
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	for n := 0; ; n++ {
 		f.Write(fmt.Appendf(nil, `{"n":%d,"pad":"%s"}`+"\n", n, strings.Repeat("p", n%3000)))
-		flush(t, f)
+		for f.Stats().Queued.Lines > 0 {
+			time.Sleep(time.Millisecond)
+		}
 		fmt.Fprintf(os.Stderr, "%d\n", n)
 	}
 }
@@ -454,7 +459,7 @@ func TestKilledChild(t *testing.T) {
 func TestKilled(t *testing.T) {
 	dir := t.TempDir()
 	for round := range 3 {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestKilledChild$")
+		cmd := exec.Command(os.Args[0])
 		cmd.Env = append(os.Environ(), killedDir+"="+dir)
 		stderr, err := cmd.StderrPipe()
 		if err != nil {
