@@ -29,6 +29,7 @@ import (
 	"mirrorscope/flow"
 	"mirrorscope/packet"
 	"mirrorscope/pipeline"
+	"mirrorscope/privilege"
 	"mirrorscope/sink/lines"
 )
 
@@ -41,6 +42,8 @@ type Config struct {
 	Measure  Measure           `toml:"measure" comment:"What is kept of them."`
 	Overload pipeline.Overload `toml:"overload" comment:"What is left out while more comes than can be measured. Each step is counted and shown."`
 	Output   Output            `toml:"output" comment:"Where records go."`
+
+	Privilege privilege.Config `toml:"privilege" comment:"What the sensor gives up once everything is open: what it reads from then on is hostile."`
 }
 
 // Capture says what is captured.
@@ -90,12 +93,13 @@ const (
 // DefaultConfig is what `sensor config` prints.
 func DefaultConfig() Config {
 	return Config{
-		Capture:  Capture{Interfaces: []string{}, Mode: ModeAFPacket, Guard: true, AFPacket: afpacket.DefaultConfig(), AFXDP: afxdp.DefaultConfig()},
-		Filter:   bpf.DefaultConfig(),
-		Decode:   Decode{VXLANPorts: []uint16{}, GenevePorts: []uint16{}, Networks: map[string]string{}},
-		Measure:  Measure{Interval: lines.Duration(10 * time.Second)},
-		Overload: pipeline.DefaultOverload(),
-		Output:   Output{Connections: true, Intervals: true, StdoutQueue: 8 << 20, File: lines.DefaultFileConfig()},
+		Capture:   Capture{Interfaces: []string{}, Mode: ModeAFPacket, Guard: true, AFPacket: afpacket.DefaultConfig(), AFXDP: afxdp.DefaultConfig()},
+		Filter:    bpf.DefaultConfig(),
+		Decode:    Decode{VXLANPorts: []uint16{}, GenevePorts: []uint16{}, Networks: map[string]string{}},
+		Measure:   Measure{Interval: lines.Duration(10 * time.Second)},
+		Overload:  pipeline.DefaultOverload(),
+		Privilege: privilege.DefaultConfig(),
+		Output:    Output{Connections: true, Intervals: true, StdoutQueue: 8 << 20, File: lines.DefaultFileConfig()},
 	}
 }
 
@@ -175,6 +179,7 @@ func (c *Config) Validate() error {
 	}
 	part("measure", f.Validate())
 	part("overload", c.Overload.Validate())
+	part("privilege", c.Privilege.Validate())
 	if c.Output.File.Directory != "" {
 		part("output.file", c.Output.File.Validate())
 	}

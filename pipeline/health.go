@@ -46,12 +46,25 @@ func (r *reader) capture() flow.Capture {
 		c.MirrorDuplicates += p.MirrorDuplicates
 	}
 	c.Errors = r.src.Errors()
-	if s, ok := r.src.(interface{ Losses() []capture.Loss }); ok {
-		for _, l := range s.Losses() {
-			c.Losses = append(c.Losses, flow.Loss(l))
-		}
+	if s, ok := r.src.(account); ok {
+		c.Losses, c.Prefiltered, c.Events = places(s.Losses()), places(s.Prefiltered()), places(s.Events())
 	}
 	return c
+}
+
+// account is what a live source tells of frames that it did not give out.
+type account interface {
+	Losses() []capture.Loss
+	Prefiltered() []capture.Loss
+	Events() []capture.Loss
+}
+
+func places(list []capture.Loss) []flow.Loss {
+	out := make([]flow.Loss, len(list))
+	for i, l := range list {
+		out[i] = flow.Loss(l)
+	}
+	return out
 }
 
 // Identity tells whether the counts of a capture add up: every frame is either

@@ -17,6 +17,7 @@ const (
 	exitDone    = 0
 	exitRuntime = 1
 	exitUsage   = 2
+	exitRestart = 75 // EX_TEMPFAIL: the service manager is to start it again
 )
 
 // usageError is a fault of the command line, not of the work.
@@ -28,6 +29,9 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 
 // errReported ends a command with exitRuntime when it has said why.
 var errReported = errors.New("reported")
+
+// errRestart ends a command with exitRestart when it has said why.
+var errRestart = errors.New("restart")
 
 // streams are the standard ones of the process, or a test's.
 type streams struct {
@@ -59,6 +63,8 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 		return exitDone
 	case errors.Is(err, errReported):
 		return exitRuntime
+	case errors.Is(err, errRestart):
+		return exitRestart
 	case errors.As(err, &usage):
 		s.complain("%v\nSee '%s --help'.", err, cmd.CommandPath())
 		return exitUsage
@@ -90,7 +96,7 @@ nothing and stores no payload.
 	root.SetOut(s.out)
 	root.SetErr(s.err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{plain(err)} })
-	root.AddCommand(newReplay(s), newVersion(s))
+	root.AddCommand(newReplay(s), newRun(s), newConfig(s), newVersion(s))
 	return root
 }
 

@@ -1,0 +1,220 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"mirrorscope/capture"
+	"mirrorscope/filter"
+	"mirrorscope/flow"
+	"mirrorscope/packet"
+	"mirrorscope/pipeline"
+	"mirrorscope/privilege"
+)
+
+// Options are what a run is given beside its configuration.
+type Options struct {
+	Config Config
+	Path   string // of the configuration, read again on Reload; empty: there is none
+	Memory int64  // octets for connections where the configuration leaves it open
+	Stdout io.Writer
+	Log    *slog.Logger
+	Reload <-chan struct{} // read Path again, and open files anew
+}
+
+// drainWait bounds how long outputs may take to write what they have when the
+// sensor ends.
+const drainWait = 10 * time.Second
+
+// Run captures until ctx is done. Then, and when the capture ends by itself,
+// everything that was received is measured and written. The error wraps
+// capture.ErrRestart when only a new start can help.
+func Run(ctx context.Context, o Options) error {
+	d, err := start(&o)
+	if err != nil {
+		return err
+	}
+	return d.run(ctx)
+}
+
+// daemon is a running sensor.
+type daemon struct {
+	o      *Options
+	cfg    Config
+	log    *slog.Logger
+	src    *source
+	out    *output
+	names  *packet.Names
+	sample atomic.Uint32
+	pipe   pipeline.Config
+}
+
+// start opens everything, and then gives up the privileges that this took.
+func start(o *Options) (*daemon, error) {
+	d := &daemon{o: o, cfg: o.Config, log: o.Log, names: new(packet.Names)}
+	cfg := &d.cfg
+	d.sample.Store(cfg.Filter.Sample)
+	if err := d.pipeline(); err != nil {
+		return nil, err
+	}
+	var err error
+	if d.src, err = open(cfg, d.log); err != nil {
+		return nil, err
+	}
+	if d.out, err = openOutput(cfg.Output, d.names, o.Stdout); err != nil {
+		return nil, errors.Join(err, d.src.Close())
+	}
+	if err := d.drop(); err != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), drainWait)
+		defer cancel()
+		return nil, errors.Join(err, d.src.Close(), d.out.close(ctx))
+	}
+	return d, nil
+}
+
+// pipeline works out what the pipeline is to do.
+func (d *daemon) pipeline() error {
+	cfg := &d.cfg
+	decode, err := cfg.decode()
+	if err != nil {
+		return err
+	}
+	memory := int64(cfg.Measure.Memory)
+	if memory == 0 {
+		memory = d.o.Memory
+	}
+	d.pipe = pipeline.Config{
+		Shards: cfg.Measure.Shards, Decode: decode, Flow: cfg.flow(memory), Names: d.names,
+		Sample: d.sample.Load, Overload: cfg.Overload,
+		HealthEvery: time.Duration(cfg.Measure.Interval),
+	}
+	var match func(*packet.Packet) bool
+	if cfg.Measure.Match != "" {
+		e, err := filter.Parse(cfg.Measure.Match)
+		if err != nil {
+			return fmt.Errorf("measure.match: %w", err)
+		}
+		match = e.Match
+	}
+	d.pipe.Match = match
+	if cfg.Filter.Shared {
+		d.pipe.Match = func(p *packet.Packet) bool { return !d.own(p) && (match == nil || match(p)) }
+	}
+	return nil
+}
+
+// own tells whether a packet is of this machine's own traffic on an interface
+// that carries both: to or from one of its addresses, and not out of a tunnel.
+func (d *daemon) own(p *packet.Packet) bool {
+	for _, a := range d.src.own {
+		if k := packet.AddrFrom(a); p.Dst == k || p.Src == k {
+			return d.names.Point(p.Point).Kind == packet.NoTunnel
+		}
+	}
+	return false
+}
+
+// drop gives up what is not needed any more.
+func (d *daemon) drop() error {
+	needs := privilege.Needs{BPF: d.src.readable()}
+	if dir := d.cfg.Output.File.Directory; dir != "" {
+		needs.ReadWrite = append(needs.ReadWrite, dir)
+	}
+	if d.o.Path != "" {
+		needs.ReadOnly = append(needs.ReadOnly, d.o.Path)
+	}
+	report, err := privilege.Drop(d.cfg.Privilege, needs)
+	for _, s := range report.Missing() {
+		d.log.Warn("privileges", "step", fmt.Sprint(s))
+	}
+	if err != nil {
+		return fmt.Errorf("privileges: %w", err)
+	}
+	d.log.Info("privileges", "dropped", strings.ReplaceAll(strings.TrimSpace(report.String()), "\n", "; "))
+	return nil
+}
+
+// run captures and measures until the capture ends.
+func (d *daemon) run(ctx context.Context) error {
+	d.pipe.Paths = d.out.path
+	d.pipe.Health = d.out.health
+	ended := make(chan struct{})
+	var g errgroup.Group
+	g.Go(func() error {
+		for {
+			select {
+			case <-ctx.Done():
+				d.log.Info("ending: what was received is measured and written")
+				d.src.Stop()
+				return nil
+			case <-d.o.Reload:
+				d.reload()
+			case <-ended:
+				return nil
+			}
+		}
+	})
+
+	// The pipeline ends with its source, so that nothing that was received is
+	// lost, and not with ctx.
+	c, err := pipeline.Run(context.Background(), d.src, d.pipe, d.out.records)
+	close(ended)
+	if waitErr := g.Wait(); waitErr != nil {
+		err = errors.Join(err, waitErr)
+	}
+	if err != nil {
+		c.Errors = append(c.Errors, err)
+	}
+	d.out.capture(&c)
+	d.summary(&c)
+	flush, cancel := context.WithTimeout(context.Background(), drainWait)
+	defer cancel()
+	return errors.Join(err, d.out.close(flush), d.src.Close())
+}
+
+// summary tells the log what became of the frames.
+func (d *daemon) summary(c *flow.Capture) {
+	args := []any{"packets", c.Packets, "bytes", c.Bytes, "decoded", c.Decoded, "connections", c.Connections}
+	for _, l := range c.Losses {
+		if l.Frames > 0 {
+			args = append(args, "lost_"+l.Place, l.Frames)
+		}
+	}
+	d.log.Info("ended", args...)
+}
+
+// reload reads the configuration again, changes the filter, and opens files
+// anew. What is wrong with it leaves everything as it is.
+func (d *daemon) reload() {
+	d.out.reopen()
+	if d.o.Path == "" {
+		return
+	}
+	cfg, err := Load(d.o.Path)
+	if err != nil {
+		d.log.Error("the configuration was not changed", "error", err)
+		return
+	}
+	cfg.Capture.Interfaces = d.cfg.Capture.Interfaces // as --interface may have given them
+	if parts := needsRestart(d.cfg, cfg); len(parts) > 0 {
+		d.log.Warn("these parts of the configuration change with a restart only", "parts", strings.Join(parts, ", "))
+	}
+	if err := d.src.update(&cfg); err != nil {
+		d.log.Error("the filter was not changed", "error", err)
+		return
+	}
+	d.cfg.Filter = cfg.Filter
+	d.sample.Store(cfg.Filter.Sample)
+	d.log.Info("the configuration was read again")
+}
+
+// Restart tells whether an error of Run asks for a new start.
+func Restart(err error) bool { return errors.Is(err, capture.ErrRestart) }

@@ -1,0 +1,332 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"reflect"
+
+	"golang.org/x/sys/unix"
+
+	"mirrorscope/bpf"
+	"mirrorscope/capture"
+	"mirrorscope/capture/afpacket"
+	"mirrorscope/capture/afxdp"
+	"mirrorscope/capture/rings"
+	"mirrorscope/nic"
+)
+
+// source is the live capture with what is around it: filters in front, guards
+// beside, and the counters of the cards.
+type source struct {
+	*rings.Source
+	filters []*bpf.Prefilter
+	cards   []*card
+	own     []netip.Addr // of shared interfaces
+	log     *slog.Logger
+}
+
+// card is the account of an interface. Its losses are since the capture began.
+type card struct {
+	name     string
+	counters *nic.Counters
+}
+
+// open opens every interface of the configuration. Everything that needs
+// privileges happens here.
+func open(cfg *Config, log *slog.Logger) (*source, error) {
+	if len(cfg.Capture.Interfaces) == 0 {
+		return nil, errors.New("no interface to capture on: set capture.interfaces, or give --interface")
+	}
+	s := &source{log: log}
+	var faces []rings.Interface
+	fail := func(name string, err error) (*source, error) {
+		for i := range faces {
+			_ = faces[i].Close()
+		}
+		s.closeCards()
+		if errors.Is(err, unix.EPERM) {
+			err = fmt.Errorf("%w; it needs root, or the capabilities NET_ADMIN, NET_RAW, BPF and IPC_LOCK (see 'sensor check')", err)
+		}
+		return nil, fmt.Errorf("capture on %s: %w", name, err)
+	}
+	for _, name := range cfg.Capture.Interfaces {
+		if err := s.prepare(cfg, name); err != nil {
+			return fail(name, err)
+		}
+		face, err := s.face(cfg, name)
+		if err != nil {
+			return fail(name, err)
+		}
+		faces = append(faces, *face)
+	}
+	var err error
+	if s.Source, err = rings.New(faces...); err != nil {
+		s.closeCards()
+		return nil, err
+	}
+	return s, nil
+}
+
+// prepare keeps the interface silent, and begins its account.
+func (s *source) prepare(cfg *Config, name string) error {
+	if _, err := net.InterfaceByName(name); err != nil {
+		return fmt.Errorf("%w; 'ip link' lists the interfaces", err)
+	}
+	if cfg.Capture.Guard {
+		g := nic.GuardConfig{Shared: cfg.Filter.Shared, Ports: mirrorPorts(cfg)}
+		if _, err := nic.InstallGuard(name, g); err != nil {
+			return fmt.Errorf("guard: %w; or set capture.guard = false", err)
+		}
+		s.log.Info("guard", "interface", name, "shared", g.Shared, "removal", "sensor guard --remove "+name)
+	}
+	c := &card{name: name}
+	var err error
+	if c.counters, err = nic.OpenCounters(name); err != nil {
+		s.log.Warn("losses of the card are not known", "interface", name, "error", err)
+		return nil
+	}
+	s.cards = append(s.cards, c)
+	if cfg.Filter.Shared {
+		addrs, err := addresses(name)
+		if err != nil {
+			return err
+		}
+		s.own = append(s.own, addrs...)
+	}
+	return nil
+}
+
+// mirrorPorts are the UDP ports of tunnels beside the assigned ones.
+func mirrorPorts(cfg *Config) []uint16 {
+	ports := append([]uint16{}, cfg.Decode.VXLANPorts...)
+	return append(ports, cfg.Decode.GenevePorts...)
+}
+
+func addresses(name string) ([]netip.Addr, error) {
+	iface, err := net.InterfaceByName(name)
+	if err != nil {
+		return nil, err
+	}
+	nets, err := iface.Addrs()
+	if err != nil {
+		return nil, err
+	}
+	var addrs []netip.Addr
+	for _, n := range nets {
+		if p, err := netip.ParsePrefix(n.String()); err == nil {
+			addrs = append(addrs, p.Addr().Unmap())
+		}
+	}
+	return addrs, nil
+}
+
+// face opens one interface in the mode that is asked for, and says what it
+// chose and why.
+func (s *source) face(cfg *Config, name string) (*rings.Interface, error) {
+	switch cfg.Capture.Mode {
+	case ModeAFXDP:
+		return s.xdp(cfg, name, cfg.Capture.AFXDP)
+	case ModeAuto:
+		must := cfg.Capture.AFXDP
+		must.Attach, must.ZeroCopy = "native", "on"
+		face, err := s.xdp(cfg, name, must)
+		if err == nil {
+			return face, nil
+		}
+		s.log.Info("mode auto: not afxdp", "interface", name, "why", err)
+	}
+	return s.packet(cfg, name)
+}
+
+// packet opens AF_PACKET rings, behind the filter where there is one to apply.
+func (s *source) packet(cfg *Config, name string) (*rings.Interface, error) {
+	program := -1
+	if cfg.Capture.AFPacket.Rings > 1 {
+		fanout, err := bpf.LoadFanout(cfg.Capture.AFPacket.Rings, tunnels(cfg))
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = fanout.Close() }() // the group keeps it
+		program = fanout.FD()
+	}
+	var filter *bpf.Prefilter
+	if !reflect.DeepEqual(cfg.Filter, bpf.DefaultConfig()) {
+		var err error
+		if filter, err = s.filter(cfg, name); err != nil {
+			return nil, fmt.Errorf("filter: %w", err)
+		}
+	}
+	c, err := afpacket.Open(name, cfg.Capture.AFPacket, program)
+	if err != nil {
+		if filter != nil {
+			err = errors.Join(err, filter.Close())
+		}
+		return nil, err
+	}
+	f := c.Facts()
+	s.log.Info("capture", "interface", name, "mode", "afpacket", "rings", f.Rings, "ring_bytes", f.RingBytes, "link", f.Link.String(), "stamps", f.Stamps, "why", f.StampsWhy)
+	return &rings.Interface{Name: name, Rings: c.Rings(), Stop: c.Stop, Close: func() error {
+		err := c.Close()
+		if filter != nil {
+			err = errors.Join(err, filter.Close())
+		}
+		return err
+	}}, nil
+}
+
+// filter attaches the pre-filter in front of an AF_PACKET capture, in the
+// driver if that can be. Without anything to filter there is none: a driver may
+// stop the interface for a moment to take it.
+func (s *source) filter(cfg *Config, name string) (*bpf.Prefilter, error) {
+	want := cfg.Filter
+	want.Tunnels = tunnels(cfg)
+	iface, err := net.InterfaceByName(name)
+	if err != nil {
+		return nil, err
+	}
+	p, err := bpf.Load(want, bpf.ToStack, 1)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.SetOwn(s.own); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	var refused []error
+	for _, mode := range []bpf.AttachMode{bpf.AttachNative, bpf.AttachFrags, bpf.AttachGeneric} {
+		if err = p.Attach(iface.Index, mode); err == nil {
+			s.filters = append(s.filters, p)
+			s.log.Info("filter", "interface", name, "attach", mode.String(), "refused", fmt.Sprint(refused))
+			return p, nil
+		}
+		refused = append(refused, fmt.Errorf("%s: %w", mode, err))
+	}
+	return nil, errors.Join(append(refused, p.Close())...)
+}
+
+func tunnels(cfg *Config) bpf.Ports {
+	return bpf.Ports{VXLAN: cfg.Decode.VXLANPorts, Geneve: cfg.Decode.GenevePorts}
+}
+
+// xdp opens AF_XDP sockets.
+func (s *source) xdp(cfg *Config, name string, how afxdp.Config) (*rings.Interface, error) {
+	queues, err := afxdp.Queues(name)
+	if err != nil {
+		return nil, err
+	}
+	want := cfg.Filter
+	want.Tunnels = tunnels(cfg)
+	p, err := bpf.Load(want, bpf.ToSocket, queues)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.SetOwn(s.own); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	c, err := afxdp.Open(name, how, p)
+	if err != nil {
+		return nil, err // Open has closed the program
+	}
+	s.filters = append(s.filters, p)
+	choice := c.Choice()
+	s.log.Info("capture", "interface", name, "mode", "afxdp", "choice", choice.String(), "why", choice.Why)
+	return &rings.Interface{Name: name, Rings: c.Rings(), Stop: c.Stop, Close: c.Close}, nil
+}
+
+// update changes the filters. All of them change, or the error tells which did
+// not.
+func (s *source) update(cfg *Config) error {
+	if len(s.filters) == 0 && !reflect.DeepEqual(cfg.Filter, bpf.DefaultConfig()) {
+		return errors.New("the sensor was started without a filter, and has given up what it takes to put one in front of the capture: restart it")
+	}
+	var errs []error
+	for _, p := range s.filters {
+		errs = append(errs, p.Update(cfg.Filter))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *source) closeCards() {
+	for _, c := range s.cards {
+		_ = c.counters.Close()
+	}
+}
+
+// Close ends the capture.
+func (s *source) Close() error {
+	err := s.Source.Close()
+	s.closeCards()
+	return err
+}
+
+// lost are the verdicts of the pre-filter that nobody asked for.
+var lost = map[string]bool{"no_socket": true, "no_room": true}
+
+// taken are its verdicts by which a frame was not left out.
+var taken = map[string]bool{"socket": true, "stack": true}
+
+// Losses adds up what was lost on the way to the sensor, by place: in the cards,
+// in front of the sockets, in the rings. No frame is in two of them.
+func (s *source) Losses() []capture.Loss {
+	sum := s.Source.Losses()
+	for _, c := range s.cards {
+		counts, err := c.counters.Read()
+		if err != nil {
+			continue // of an interface that has gone: its last account stays unknown
+		}
+		for _, l := range counts.Losses {
+			sum = addPlace(sum, l.Place, l.Frames)
+		}
+	}
+	for _, v := range s.verdicts() {
+		if lost[v.Name] {
+			sum = addPlace(sum, "xdp_"+v.Name, v.Packets)
+		}
+	}
+	return sum
+}
+
+// Prefiltered adds up what the filters left out as they were told.
+func (s *source) Prefiltered() []capture.Loss {
+	var sum []capture.Loss
+	for _, v := range s.verdicts() {
+		if !lost[v.Name] && !taken[v.Name] {
+			sum = addPlace(sum, v.Name, v.Packets)
+		}
+	}
+	return sum
+}
+
+// readable reads the counters of a filter, as an example of a BPF map; nil where
+// there is none.
+func (s *source) readable() func() error {
+	if len(s.filters) == 0 {
+		return nil
+	}
+	return func() error { _, err := s.filters[0].Counters(); return err }
+}
+
+func (s *source) verdicts() []bpf.Counter {
+	var all []bpf.Counter
+	for _, p := range s.filters {
+		c, err := p.Counters()
+		if err != nil {
+			s.log.Warn("counters of the filter", "error", err)
+			continue
+		}
+		all = append(all, c.Verdicts...)
+	}
+	return all
+}
+
+func addPlace(sum []capture.Loss, place string, n uint64) []capture.Loss {
+	for i := range sum {
+		if sum[i].Place == place {
+			sum[i].Frames += n
+			return sum
+		}
+	}
+	return append(sum, capture.Loss{Place: place, Frames: n})
+}

@@ -1,0 +1,27 @@
+//go:build !linux
+
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+
+	"mirrorscope/capture"
+)
+
+// source is the live capture, which only Linux has.
+type source struct {
+	capture.Source
+	own []netip.Addr
+}
+
+func open(*Config, *slog.Logger) (*source, error) {
+	return nil, fmt.Errorf("live capture is for Linux: %w", errors.ErrUnsupported)
+}
+
+func (s *source) update(*Config) error   { return errors.ErrUnsupported }
+func (s *source) readable() func() error { return nil }
+func (s *source) Stop()                  {}
+func (s *source) Beat() int64            { return 0 }
