@@ -26,6 +26,7 @@ import (
 	"mirrorscope/bpf"
 	"mirrorscope/capture/afpacket"
 	"mirrorscope/capture/afxdp"
+	"mirrorscope/filter"
 	"mirrorscope/flow"
 	"mirrorscope/packet"
 	"mirrorscope/pipeline"
@@ -178,6 +179,11 @@ func (c *Config) Validate() error {
 		f = c.flow(int64(c.Measure.Memory))
 	}
 	part("measure", f.Validate())
+	if c.Measure.Match != "" {
+		if _, err := filter.Parse(c.Measure.Match); err != nil {
+			part("measure", fmt.Errorf("match: %w", err))
+		}
+	}
 	part("overload", c.Overload.Validate())
 	part("privilege", c.Privilege.Validate())
 	if c.Output.File.Directory != "" {
@@ -235,6 +241,14 @@ func (c *Config) flow(memory int64) flow.Config {
 	return f
 }
 
+// equal tells whether two parts of a configuration say the same: an empty list
+// is as good as none.
+func equal(a, b any) bool {
+	ta, errA := toml.Marshal(a)
+	tb, errB := toml.Marshal(b)
+	return errA == nil && errB == nil && bytes.Equal(ta, tb)
+}
+
 // needsRestart names the parts in which two configurations differ beyond what
 // can be changed while the sensor runs.
 func needsRestart(a, b Config) []string {
@@ -242,7 +256,7 @@ func needsRestart(a, b Config) []string {
 	var parts []string
 	va, vb := reflect.ValueOf(a), reflect.ValueOf(b)
 	for i := range va.NumField() {
-		if !reflect.DeepEqual(va.Field(i).Interface(), vb.Field(i).Interface()) {
+		if !equal(va.Field(i).Interface(), vb.Field(i).Interface()) {
 			parts = append(parts, va.Type().Field(i).Tag.Get("toml"))
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"reflect"
 
 	"golang.org/x/sys/unix"
 
@@ -153,7 +152,7 @@ func (s *source) packet(cfg *Config, name string) (*rings.Interface, error) {
 		program = fanout.FD()
 	}
 	var filter *bpf.Prefilter
-	if !reflect.DeepEqual(cfg.Filter, bpf.DefaultConfig()) {
+	if !equal(cfg.Filter, bpf.DefaultConfig()) {
 		var err error
 		if filter, err = s.filter(cfg, name); err != nil {
 			return nil, fmt.Errorf("filter: %w", err)
@@ -238,7 +237,7 @@ func (s *source) xdp(cfg *Config, name string, how afxdp.Config) (*rings.Interfa
 // update changes the filters. All of them change, or the error tells which did
 // not.
 func (s *source) update(cfg *Config) error {
-	if len(s.filters) == 0 && !reflect.DeepEqual(cfg.Filter, bpf.DefaultConfig()) {
+	if len(s.filters) == 0 && !equal(cfg.Filter, bpf.DefaultConfig()) {
 		return errors.New("the sensor was started without a filter, and has given up what it takes to put one in front of the capture: restart it")
 	}
 	var errs []error
