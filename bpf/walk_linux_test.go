@@ -8,6 +8,7 @@ import (
 	"unsafe"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"mirrorscope/internal/needs"
 	"mirrorscope/packet"
@@ -63,10 +64,15 @@ func check(t testing.TB, err error) {
 // around it.
 const maxRun = 3400
 
-// run parses one frame of 14 to maxRun octets.
+// run parses one frame of 14 to maxRun octets. A test run gives the stack no
+// frame that ends inside the first IP header; the result is nil for those.
 func (w *walker) run(t testing.TB, frame []byte) *walkXDPFound {
 	t.Helper()
-	if _, err := w.program.Run(&ebpf.RunOptions{Data: frame}); err != nil {
+	_, err := w.program.Run(&ebpf.RunOptions{Data: frame})
+	if w.socket && len(frame) < 14+40 && errors.Is(err, unix.EINVAL) {
+		return nil
+	}
+	if err != nil {
 		t.Fatalf("%v of %d octets", err, len(frame))
 	}
 	f := new(walkXDPFound)
@@ -90,11 +96,14 @@ func newOracle() *oracle {
 // agree compares the two readings of a frame and tells where they contradict
 // each other, or how C's reading ended.
 func (o *oracle) agree(f *walkXDPFound, frame []byte, socket bool) (outcome uint8, contradiction string) {
+	if f == nil {
+		return truncated, ""
+	}
 	o.time += 1000
 	var p packet.Packet
 	skip := o.decoder.Decode(frame, 1, 0, len(frame), o.time, &p)
 	w := &f.Walk
-	if w.Outcome == unreadTunnel {
+	if w.Outcome == unreadTunnel || socket && binary.BigEndian.Uint16(frame[12:]) < 0x600 { // the stack has taken the length away
 		return w.Outcome, ""
 	}
 	if skip == packet.OK && p.Flags&packet.Reassembled == 0 {
