@@ -12,7 +12,7 @@ type compiled struct {
 	policy   prefilterPolicy
 	prefixes map[prefilterPrefixKey]prefilterPrefixRules // empty where no rule has a prefix
 	ports    []uint64                                    // rules by port; nil where no rule has one
-	sources  []prefilterPrefixKey
+	sources  map[prefilterPrefixKey]uint32               // 1: in the list
 	vnis     []prefilterVniKey
 }
 
@@ -45,8 +45,11 @@ func compile(cfg *Config, generation uint32) *compiled {
 	for _, port := range cfg.UDPPorts {
 		p.UdpPorts[port>>6] |= 1 << (port & 63)
 	}
+	if len(cfg.Sources) > 0 {
+		c.sources = map[prefilterPrefixKey]uint32{allIPv4(generation): 0}
+	}
 	for _, source := range cfg.Sources {
-		c.sources = append(c.sources, keyOf(source.Prefix, generation))
+		c.sources[keyOf(source.Prefix, generation)] = 1
 	}
 	for _, id := range cfg.VNIs {
 		c.vnis = append(c.vnis, prefilterVniKey{Generation: generation, Id: id})
@@ -115,8 +118,9 @@ func (c *compiled) rules(rules []Rule, generation uint32) {
 // cover adds to each prefix the rules of those that it lies in, as a look-up
 // finds the longest one alone, and to all the rules that take any address.
 func (c *compiled) cover(anywhere prefilterPrefixRules, generation uint32) {
-	root := prefilterPrefixKey{Bits: 32, Generation: generation}
-	c.prefixes[root] = or(c.prefixes[root], anywhere)
+	root6, root4 := prefilterPrefixKey{Bits: 32, Generation: generation}, allIPv4(generation)
+	c.prefixes[root6] = or(c.prefixes[root6], anywhere)
+	c.prefixes[root4] = or(c.prefixes[root4], anywhere)
 	keys := make([]prefilterPrefixKey, 0, len(c.prefixes))
 	var lengths []uint32
 	for k := range c.prefixes {
@@ -128,6 +132,9 @@ func (c *compiled) cover(anywhere prefilterPrefixRules, generation uint32) {
 	slices.SortFunc(keys, func(a, b prefilterPrefixKey) int { return cmp.Compare(a.Bits, b.Bits) })
 	slices.Sort(lengths)
 	for _, k := range keys { // shorter ones are complete
+		if k == root4 {
+			continue
+		}
 		for _, bits := range slices.Backward(lengths) {
 			if bits >= k.Bits {
 				continue
@@ -141,6 +148,12 @@ func (c *compiled) cover(anywhere prefilterPrefixRules, generation uint32) {
 			}
 		}
 	}
+}
+
+// allIPv4 is the prefix 0.0.0.0/0. It is in each trie, so that what is said of
+// ::/0 is not said of IPv4, whose addresses are inside it.
+func allIPv4(generation uint32) prefilterPrefixKey {
+	return keyOf(netip.PrefixFrom(netip.IPv4Unspecified(), 0), generation)
 }
 
 func or(a, b prefilterPrefixRules) prefilterPrefixRules {

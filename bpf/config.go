@@ -173,6 +173,9 @@ func (p *Prefix) UnmarshalText(text []byte) error {
 	if err != nil {
 		return err
 	}
+	if a := q.Addr(); a.Is4In6() && q.Bits() >= 96 {
+		q = netip.PrefixFrom(a.Unmap(), q.Bits()-96)
+	}
 	p.Prefix = q.Masked()
 	return nil
 }

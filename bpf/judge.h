@@ -89,8 +89,9 @@ static __always_inline __u32 outside(const struct walk *w, const struct policy *
 	}
 	if (p->flags & HAS_SOURCES) {
 		struct prefix_key k = { .bits = 32 + 128, .generation = gen, .addr = w->outer };
+		const __u32 *listed = w->layers ? bpf_map_lookup_elem(&sources, &k) : 0;
 
-		if (bare || (w->layers && is_settled(w) && !bpf_map_lookup_elem(&sources, &k)))
+		if (bare || (w->layers && is_settled(w) && !(listed && *listed)))
 			return NOT_SOURCE;
 	}
 	if (p->flags & HAS_VNIS) {

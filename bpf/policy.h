@@ -70,7 +70,7 @@ struct prefix_rules {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(max_entries, GENERATIONS *(4096 + 1));
+	__uint(max_entries, GENERATIONS *(4096 + 2));
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct prefix_key);
 	__type(value, struct prefix_rules);
@@ -84,10 +84,10 @@ struct {
 	__type(value, __u64);
 } port_rules SEC(".maps");
 
-/* Who may mirror. */
+/* Who may mirror: 1, or 0 for a prefix that is there to hide a shorter one. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(max_entries, GENERATIONS * 1024);
+	__uint(max_entries, GENERATIONS *(1024 + 1));
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct prefix_key);
 	__type(value, __u32);

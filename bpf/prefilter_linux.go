@@ -131,8 +131,15 @@ func (p *Prefilter) Attach(ifindex int, mode AttachMode) error {
 	return nil
 }
 
-// SetSocket makes the AF_XDP socket fd the one that reads a queue.
+// SetSocket makes the AF_XDP socket fd the one that reads a queue; with a
+// negative fd nobody reads it any more.
 func (p *Prefilter) SetSocket(queue, fd int) error {
+	if fd < 0 {
+		if err := p.objects.Sockets.Delete(uint32(queue)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return fmt.Errorf("take the socket of queue %d away: %w", queue, err)
+		}
+		return nil
+	}
 	if err := p.objects.Sockets.Put(uint32(queue), uint32(fd)); err != nil {
 		return fmt.Errorf("set the socket of queue %d: %w", queue, err)
 	}

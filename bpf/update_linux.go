@@ -109,9 +109,9 @@ func (p *Prefilter) fill(c *compiled, generation uint32) error {
 		in.prefixes = append(in.prefixes, k)
 		errs = append(errs, o.Prefixes.Put(k, v))
 	}
-	for _, k := range c.sources {
+	for k, v := range c.sources {
 		in.sources = append(in.sources, k)
-		errs = append(errs, o.Sources.Put(k, uint32(1)))
+		errs = append(errs, o.Sources.Put(k, v))
 	}
 	for _, k := range c.vnis {
 		in.vnis = append(in.vnis, k)
