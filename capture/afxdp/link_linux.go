@@ -18,6 +18,7 @@ type netif struct {
 	index int
 	name  string
 
+	up         atomic.Bool   // it was up at some time
 	down, gone atomic.Uint64 // events
 	told       atomic.Bool   // one of them happened
 }
@@ -69,7 +70,8 @@ func (n *netif) mtu() (int, error) {
 }
 
 // check is an error that wraps capture.ErrRestart once the interface has gone
-// down or away. It goes by index, so that renaming does no harm.
+// down or away. One that was never up is waited for. It goes by index, so that
+// renaming does no harm.
 func (n *netif) check() error {
 	r, err := unix.NewIfreq("")
 	if err != nil {
@@ -82,7 +84,10 @@ func (n *netif) check() error {
 	if err := unix.IoctlIfreq(n.fd, unix.SIOCGIFFLAGS, r); err != nil {
 		return n.lost(&n.gone, "has vanished", err)
 	}
-	if r.Uint16()&unix.IFF_UP == 0 {
+	switch up := r.Uint16()&unix.IFF_UP != 0; {
+	case up:
+		n.up.Store(true)
+	case n.up.Load():
 		return n.lost(&n.down, "is down", unix.ENETDOWN)
 	}
 	return nil

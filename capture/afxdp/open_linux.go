@@ -18,6 +18,7 @@ type Capture struct {
 	prog   Program
 	link   *netif
 
+	noFrags  error   // why a frame cannot have several buffers
 	refusals []error // what was tried in vain
 }
 
@@ -57,6 +58,13 @@ func (c *Capture) open(name string, cfg Config) error {
 	if c.choice.Queues < queues {
 		c.choice.why("queues = %d of the %d that the interface has: frames on the others are lost", cfg.Queues, queues)
 	}
+	if err := c.link.check(); err != nil {
+		return err
+	}
+	if !c.link.up.Load() {
+		c.choice.why("the interface is down: no frame comes until it is up")
+	}
+	c.noFrags = probeFrags()
 	if err := c.attach(cfg); err != nil {
 		return err
 	}
@@ -77,7 +85,15 @@ func (c *Capture) attach(cfg Config) error {
 		modes = modes[2:]
 	}
 	for _, mode := range modes {
-		if err := c.prog.Attach(c.link.index, mode); err != nil {
+		var err error
+		if mode == bpf.AttachFrags && c.noFrags != nil {
+			// It would attach, and the kernel would drop frames of several buffers
+			// on the way to the socket without counting them.
+			err = c.noFrags
+		} else {
+			err = c.prog.Attach(c.link.index, mode)
+		}
+		if err != nil {
 			c.refuse(fmt.Errorf("%v program refused: %w", mode, err))
 			continue
 		}
@@ -152,17 +168,27 @@ func (c *Capture) variants(cfg Config, fits bool) []variant {
 		copies = []bool{false}
 		c.choice.why("copy mode: zero copy needs a native program")
 	}
-	var vs []variant
-	if fits {
-		for _, z := range copies {
-			vs = append(vs, variant{z, true, cfg.NeedWakeup}, variant{z, false, cfg.NeedWakeup})
-		}
-		return vs
+	pieces := []bool{true, false} // frags
+	if c.noFrags != nil {
+		pieces = pieces[1:]
+		c.choice.why("one buffer a frame: %v", c.noFrags)
 	}
-	for _, frags := range []bool{true, false} {
-		for _, z := range copies {
-			vs = append(vs, variant{z, frags, cfg.NeedWakeup})
+	var vs []variant
+	for _, z := range copies {
+		for _, p := range pieces {
+			vs = append(vs, variant{z, p, cfg.NeedWakeup})
 		}
+	}
+	if !fits {
+		slices.SortStableFunc(vs, func(a, b variant) int {
+			switch {
+			case a.frags == b.frags:
+				return 0
+			case a.frags:
+				return -1
+			}
+			return 1
+		})
 	}
 	return vs
 }

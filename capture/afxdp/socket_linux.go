@@ -52,6 +52,24 @@ func (v variant) String() string {
 	return s
 }
 
+// probeFrags is an error where the kernel has no frames over several buffers
+// for AF_XDP. It asks for them on an interface that does not exist: a kernel
+// that does not know the flag says so before it looks for the interface.
+func probeFrags() error {
+	fd, err := unix.Socket(unix.AF_XDP, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open an AF_XDP socket: %w", err)
+	}
+	err = unix.Bind(fd, &unix.SockaddrXDP{Flags: unix.XDP_USE_SG, Ifindex: 1<<31 - 1})
+	if err := unix.Close(fd); err != nil {
+		return fmt.Errorf("close an AF_XDP socket: %w", err)
+	}
+	if errors.Is(err, unix.ENODEV) {
+		return nil
+	}
+	return fmt.Errorf("AF_XDP takes frames of several buffers from kernel 6.6 on: %w (bind: %w)", errors.ErrUnsupported, err)
+}
+
 // openSocket makes a socket for one queue of an interface and binds it. All
 // buffers are in the fill ring before the first frame can come. On an error
 // nothing is left.

@@ -1,0 +1,90 @@
+package afxdp
+
+import (
+	"testing"
+
+	"mirrorscope/capture"
+)
+
+// Whatever is lost is counted: sent = given out + counted, to the frame.
+func TestOverflow(t *testing.T) {
+	const n = 20_000
+	flood := func(l *lab) { l.newFlood().send(l.t, frame(64, 1), n) }
+	one := func(l *lab) {
+		for i := range n {
+			l.send(frame(64, i))
+		}
+	}
+	for _, tc := range []struct {
+		name, attach string
+		rxRing       int
+		place        string // where the losses are
+		send         func(*lab)
+	}{
+		{"no free buffer", "native", 0, "xsk_rx_dropped", flood},
+		{"ring full", "native", 64, "xsk_rx_ring_full", flood},
+		{"no free buffer, generic", "generic", 0, "xsk_rx_dropped", one},
+		{"ring full, generic", "generic", 64, "xsk_rx_ring_full", one},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			l := newLab(t, 1, 1500)
+			cfg := small()
+			cfg.Frames, cfg.RXRing, cfg.Attach = 256, tc.rxRing, tc.attach
+			c := l.open(cfg, bare{})
+			tc.send(l) // nobody reads meanwhile
+			if fill := c.Rings()[0].Fill(); fill != 1 {
+				t.Errorf("%v of the ring is full", fill)
+			}
+			missed := func() int { return int(counters(t, "m1").TxDropped) } // by the pair itself
+			frames := readUntil(t, c, func(f []got) bool { return len(f)+lost(c)+missed() >= n })
+			if len(frames)+lost(c)+missed() != n || lost(c) != int(count(t, c, tc.place)) || lost(c) == 0 {
+				t.Errorf("%d sent, %d given out, %d missed by the device; %+v", n, len(frames), missed(), c.Rings()[0].Stats())
+			}
+			if fill := c.Rings()[0].Fill(); fill != 0 {
+				t.Errorf("%v of the ring is full after all was read", fill)
+			}
+			if again := count(t, c, "xsk_rx_fill_ring_empty_descs"); tc.rxRing == 0 && again != count(t, c, "xsk_rx_dropped") {
+				t.Errorf("%d times no buffer, for %d frames", again, lost(c))
+			}
+			// A native driver counts again what its socket did not take.
+			if dropped := counters(t, "m2").RxDropped; tc.attach == "native" && int(dropped) != lost(c)+missed() {
+				t.Errorf("the device says %d dropped, the socket %d", dropped, lost(c))
+			}
+		})
+	}
+}
+
+// While it is read, a flood loses nothing uncounted either.
+func TestFlood(t *testing.T) {
+	l := newLab(t, 1, 1500)
+	c := l.open(small(), bare{})
+	f := l.newFlood()
+	sent := make(chan int)
+	const n = 100_000
+	go func() {
+		defer close(sent)
+		l.enter(t) // this is another thread
+		f.send(t, frame(64, 1), n)
+	}()
+	missed := func() int { return int(counters(t, "m1").TxDropped) }
+	given := 0
+	var fr capture.Frame
+	for over := false; ; {
+		select {
+		case <-sent:
+			over = true
+		default:
+		}
+		before := given
+		for c.Rings()[0].Next(&fr) {
+			given++
+		}
+		if over && (given+lost(c)+missed() == n || given == before) {
+			break
+		}
+		wait(t, c, 100)
+	}
+	if given+lost(c)+missed() != n || given == 0 {
+		t.Errorf("%d sent, %d given out, %d missed by the device; %+v", n, given, missed(), c.Rings()[0].Stats())
+	}
+}
