@@ -163,6 +163,8 @@ func (d *daemon) run(ctx context.Context) error {
 		}
 	})
 
+	d.log.Info("ready", "interfaces", strings.Join(d.cfg.Capture.Interfaces, ", "))
+
 	// The pipeline ends with its source, so that nothing that was received is
 	// lost, and not with ctx.
 	c, err := pipeline.Run(context.Background(), d.src, d.pipe, d.out.records)
