@@ -137,8 +137,8 @@ type got struct {
 	queue int
 }
 
-// read takes frames from all rings until there are want, or none comes for a
-// second.
+// read takes what is in the rings, until it has want frames, or none comes for
+// a second.
 func read(t testing.TB, c *Capture, want int) []got {
 	t.Helper()
 	return readUntil(t, c, func(frames []got) bool { return len(frames) >= want })
@@ -149,7 +149,7 @@ func readUntil(t testing.TB, c *Capture, done func([]got) bool) []got {
 	t.Helper()
 	var frames []got
 	var f capture.Frame
-	for idle := 0; idle < 10 && !done(frames); idle++ {
+	for idle := 0; idle < 10; idle++ {
 		before := len(frames)
 		for q, r := range c.Rings() {
 			for r.Next(&f) {
@@ -158,13 +158,33 @@ func readUntil(t testing.TB, c *Capture, done func([]got) bool) []got {
 				frames = append(frames, g)
 			}
 		}
-		if len(frames) > before {
+		switch {
+		case done(frames):
+			return frames
+		case len(frames) > before:
 			idle = 0
-		} else if !done(frames) {
+		default:
 			wait(t, c, 100)
 		}
 	}
 	return frames
+}
+
+// arrived waits until the kernel has put n descriptors into the rings: what is
+// sent arrives in a softirq, some time later.
+func arrived(t testing.TB, c *Capture, n int) {
+	t.Helper()
+	sum := func() (n int) {
+		for _, r := range c.rings {
+			n += int(r.rx.producer.Load())
+		}
+		return n
+	}
+	for deadline := time.Now().Add(5 * time.Second); sum() < n; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d descriptors arrived of %d", sum(), n)
+		}
+	}
 }
 
 // wait waits for a frame in any ring, at most ms.

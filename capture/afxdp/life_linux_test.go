@@ -9,6 +9,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"mirrorscope/bpf"
 	"mirrorscope/capture"
 )
 
@@ -23,21 +24,14 @@ func TestStop(t *testing.T) {
 			for i := range 100 {
 				l.send(frame(60, i))
 			}
-			arrived := func() (n int) {
-				for _, r := range c.rings {
-					n += int(r.rx.producer.Load())
-				}
-				return n
-			}
-			for deadline := time.Now().Add(time.Second); arrived() < 100 && time.Now().Before(deadline); {
-				time.Sleep(time.Millisecond)
-			}
+			arrived(t, c, 100)
 			must(t, c.Stop())
 			for i := range 100 {
 				l.send(frame(60, 1000+i))
 			}
-			frames := read(t, c, 101)
-			if len(frames) != 100 {
+			frames := read(t, c, 100)
+			wait(t, c, 50)
+			if frames = append(frames, read(t, c, 0)...); len(frames) != 100 {
 				t.Fatalf("%d frames of 100", len(frames))
 			}
 			for _, f := range frames {
@@ -75,7 +69,7 @@ func TestRestart(t *testing.T) {
 			for i := range 50 {
 				l.send(frame(60, i))
 			}
-			time.Sleep(20 * time.Millisecond) // they arrive in a softirq
+			arrived(t, c, 100)
 			must(t, tc.lose(l))
 			for range 2 {
 				for _, r := range c.Rings() {
@@ -126,6 +120,31 @@ func TestDownAtFirst(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Once it is open, a capture needs no privileges any more, up to its end.
+func TestWithoutCapabilities(t *testing.T) {
+	l := newLab(t, 1, 1500)
+	p, err := bpf.Load(bpf.DefaultConfig(), bpf.ToSocket, 1)
+	must(t, err)
+	c, err := Open("m2", small(), p)
+	must(t, err)
+	l.socket()
+	// Of this thread alone, which ends with the test.
+	var none [2]unix.CapUserData
+	must(t, unix.Capset(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &none[0]))
+	if _, err := unix.Socket(unix.AF_XDP, unix.SOCK_RAW, 0); !errors.Is(err, unix.EPERM) {
+		t.Fatalf("a new socket: %v", err)
+	}
+	for i := range 300 {
+		l.send(frame(60, i))
+	}
+	if frames := read(t, c, 300); len(frames) != 300 || lost(c) != 0 {
+		t.Errorf("%d frames of 300, %d lost", len(frames), lost(c))
+	}
+	must(t, c.Rings()[0].Check(time.Now().UnixNano()))
+	must(t, c.Stop())
+	must(t, c.Close())
 }
 
 // Renaming the interface does not stop its capture.
