@@ -70,6 +70,17 @@ func (c *captureLine) sum() uint64 {
 	return n
 }
 
+// final leaves out the capture objects that were written meanwhile.
+func final(out []byte) []byte {
+	var b bytes.Buffer
+	for line := range bytes.Lines(out) {
+		if !bytes.HasPrefix(line, []byte(`{"type":"capture","at":`)) {
+			b.Write(line)
+		}
+	}
+	return b.Bytes()
+}
+
 // captureOf gives the last capture object.
 func captureOf(t *testing.T, out []byte) captureLine {
 	t.Helper()
@@ -87,34 +98,37 @@ func captureOf(t *testing.T, out []byte) captureLine {
 func TestLiveEqualsReplay(t *testing.T) {
 	for _, mirror := range []string{"span", "vxlan", "vxlan twice"} {
 		for _, capture := range []struct {
-			name   string
-			queues int
-			args   []string
-			config string
+			name     string
+			queues   int
+			mode     string
+			config   string
+			recorded bool
 		}{
-			{"afpacket", 1, nil, ""},
-			{"afpacket, 4 rings", 4, nil, "[capture.afpacket]\nrings = 4\nblocks = 64\n"},
-			{"afpacket behind a filter", 1, nil, "[filter]\nudp_ports = []\nsample = 1\ntrim_head = 1000\n"},
-			{"afxdp native", 1, []string{"--mode", "afxdp"}, "[capture.afxdp]\nattach = \"native\"\n"},
-			{"afxdp native, 4 queues", 4, []string{"--mode", "afxdp"}, "[capture.afxdp]\nattach = \"native\"\n"},
-			{"afxdp generic", 1, []string{"--mode", "afxdp"}, "[capture.afxdp]\nattach = \"generic\"\n"},
-			{"afxdp generic, 4 queues", 4, []string{"--mode", "afxdp"}, "[capture.afxdp]\nattach = \"generic\"\n"},
+			{"afpacket", 1, "afpacket", "", false},
+			{"afpacket, 4 rings", 4, "afpacket", "[capture.afpacket]\nrings = 4\nblocks = 64\n", true},
+			{"afpacket behind a filter", 1, "afpacket", "[filter]\ntrim_head = 1000\n", false},
+			{"afxdp native", 1, "afxdp", "[capture.afxdp]\nattach = \"native\"\n", false},
+			{"afxdp native, 4 queues", 4, "afxdp", "[capture.afxdp]\nattach = \"native\"\n", true},
+			{"afxdp generic", 1, "afxdp", "[capture.afxdp]\nattach = \"generic\"\n", true},
+			{"afxdp generic, 4 queues", 4, "afxdp", "[capture.afxdp]\nattach = \"generic\"\n", true},
 		} {
 			t.Run(mirror+"/"+capture.name, func(t *testing.T) {
 				t.Parallel()
 				l := livelab.New(t, livelab.Config{Queues: capture.queues})
 				mirrored(t, l, mirror)
-				args := capture.args
+				args := []string{"--mode", capture.mode}
 				if capture.config != "" {
 					args = append(args, "--config", file(t, "sensor.toml", capture.config))
 				}
+				// The kernel spares frames that it has mirrored itself generic
+				// XDP: there they come from a recording. So they do with
+				// several queues, whose interrupts stamp frames out of turn
+				// where these follow each other by microseconds.
 				var s *sensor
 				var truth []livelab.Connection
 				var recording livelab.Recorded
 				var pcap string
-				if strings.Contains(capture.name, "generic") {
-					// The kernel spares frames that it has mirrored itself
-					// generic XDP: here they come from a recording.
+				if capture.recorded {
 					truth, _, pcap = talk(t, l)
 					s = start(t, l, args...)
 					recording, pcap = again(t, l, pcap)
@@ -123,7 +137,6 @@ func TestLiveEqualsReplay(t *testing.T) {
 					truth, recording, pcap = talk(t, l)
 				}
 				out := s.end(t)
-				replayed := s.replay(t, pcap)
 
 				c := captureOf(t, out)
 				if got := c.sum(); got != recording.Frames {
@@ -132,7 +145,7 @@ func TestLiveEqualsReplay(t *testing.T) {
 				if c.Packets != recording.Frames {
 					t.Errorf("%d frames were mirrored, and %d captured: %+v", recording.Frames, c.Packets, c)
 				}
-				for _, d := range livelab.Compare(out, replayed, 20*time.Millisecond) {
+				for _, d := range livelab.Compare(final(out), s.replay(t, pcap), 20*time.Millisecond) {
 					if !stamped(d) {
 						t.Error(d)
 					}
@@ -220,7 +233,7 @@ func talk(t *testing.T, l *livelab.Lab) ([]livelab.Connection, livelab.Recorded,
 	return truth, r, pcap
 }
 
-// again sends a recording into cap0 as it was recorded, and records that.
+// again sends a recording into cap0, not too fast, and records that.
 func again(t *testing.T, l *livelab.Lab, pcap string) (livelab.Recorded, string) {
 	t.Helper()
 	frames, err := livelab.Frames(pcap)
@@ -232,7 +245,7 @@ func again(t *testing.T, l *livelab.Lab, pcap string) (livelab.Recorded, string)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if sent, err := l.Replay(frames, livelab.Pace{AsRecorded: true}); err != nil || sent.Dropped > 0 || int(sent.Frames) != len(frames) {
+	if sent, err := l.Replay(frames, livelab.Pace{Gap: 200 * time.Microsecond}); err != nil || sent.Dropped > 0 || int(sent.Frames) != len(frames) {
 		t.Fatalf("%+v of %d frames, %v", sent, len(frames), err)
 	}
 	r, err := recording.Stop()
