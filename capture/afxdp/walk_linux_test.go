@@ -305,6 +305,7 @@ func BenchmarkNext(b *testing.B) {
 			var f capture.Frame
 			var sum uint64
 			b.ReportAllocs()
+			b.ResetTimer()
 			for i := 0; i < b.N; i += frames {
 				w.receive(descs...)
 				for w.Next(&f) {
