@@ -85,14 +85,3 @@ type Counters struct {
 	// those that the driver did not let be cut.
 	Trimmed, NotTrimmed Counter
 }
-
-// Sampled tells whether the connection of the given symmetric hash
-// (packet.Packet.Hash) is in the sample of one in n. It depends on the hash
-// alone, so both directions of a connection, and the kernel and the sensor,
-// decide alike; and a connection that is in the sample of one in n is in that
-// of every smaller n.
-func Sampled(hash uint64, n uint32) bool {
-	// The partition and the ring are chosen by the hash itself: mixed again,
-	// so that a sample is spread over all of them.
-	return n <= 1 || uint64(uint32(hash*0x9e3779b97f4a7c15>>32))*uint64(n)>>32 == 0
-}

@@ -42,7 +42,7 @@ static __always_inline __u64 symmetric_hash(const struct addr *a, const struct a
 			  (d << 32 | d >> 32) ^ 0xd6e8feb86659fd93ULL ^ (__u64)proto << 8 ^ kind);
 }
 
-/* is_sampled is bpf.Sampled. */
+/* is_sampled is packet.Sampled. */
 static __always_inline int is_sampled(__u64 hash, __u32 n)
 {
 	return n <= 1 || !((hash * 0x9e3779b97f4a7c15ULL >> 32) * n >> 32);

@@ -146,7 +146,7 @@ func (f *traffic) verdict(c *Config, own []netip.Addr) (string, int) {
 		sport, dport = 0, 0
 	}
 	a, b := packet.AddrFrom(f.src), packet.AddrFrom(f.dst)
-	if !Sampled(packet.SymmetricHash(&a, &b, sport, dport, f.proto, kind), c.Sample) {
+	if !packet.Sampled(packet.SymmetricHash(&a, &b, sport, dport, f.proto, kind), c.Sample) {
 		return "not_sampled", decided
 	}
 	return "stack", decided

@@ -39,6 +39,14 @@ type prefilterMapsAndProgram struct {
 // Load loads the pre-filter. queues is how many receive queues the interfaces
 // have at most. It needs CAP_BPF and CAP_NET_ADMIN.
 func Load(cfg Config, d Delivery, queues int) (*Prefilter, error) {
+	return load(cfg, d, queues, headPlaces)
+}
+
+// headPlaces is how many directions of connections Config.TrimHead is counted
+// for at once, a power of two: 2 MiB.
+const headPlaces = 1 << 18
+
+func load(cfg Config, d Delivery, queues, places int) (*Prefilter, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -57,6 +65,10 @@ func Load(cfg Config, d Delivery, queues int) (*Prefilter, error) {
 			return nil, err
 		}
 	}
+	if err := spec.Variables[prefilterVarHeadsMask].Set(uint32(places - 1)); err != nil {
+		return nil, err
+	}
+	spec.Maps[prefilterMapHeads].MaxEntries = uint32(places)
 	spec.Maps[prefilterMapSockets].MaxEntries = uint32(queues)
 	p := new(Prefilter)
 	if p.cpus, err = ebpf.PossibleCPU(); err != nil {

@@ -78,6 +78,15 @@ static __always_inline __u32 goes_on(__u32 first)
 	return 0;
 }
 
+/* is_quic_long tells QUIC's long header (RFC 8999 section 5.1). A client that
+ * clears the fixed bit (RFC 9287) must be of a version that is known, as RTP
+ * looks the same otherwise. */
+static __always_inline int is_quic_long(__u8 first, __u32 version)
+{
+	return (first & 0xc0) == 0xc0 ||
+	       ((first & 0x80) && (version <= 1 || version == 0x6b3343cf || version >> 8 == 0xff0000));
+}
+
 static __always_inline int is_dns(const struct walk *w)
 {
 	return w->sport == 53 || w->dport == 53 || w->sport == 5353 || w->dport == 5353 || w->sport == 5355 ||
@@ -137,10 +146,12 @@ __noinline int cut_at(CONTEXT *ctx, struct walk *w, __u32 gen)
 		if (is_head(w, p, ntohl(h.w[0]), size))
 			return 0;
 	} else if (w->proto == PROTO_UDP) {
-		if (w->payload >= w->end || is_dns(w) || load(ctx, w->payload, &h, 1))
+		if (w->payload + 5 > w->end || is_dns(w) || load(ctx, w->payload, &h, 5))
 			return 0;
-		/* QUIC's long header; DTLS change of cipher, alert, handshake. */
-		if ((h.b[0] & 0xc0) == 0xc0 || (h.b[0] >= 20 && h.b[0] <= 22))
+		/* DTLS change of cipher, alert, handshake. */
+		if (h.b[0] >= 20 && h.b[0] <= 22 && h.b[1] == 0xfe)
+			return 0;
+		if (is_quic_long(h.b[0], h.b[1] << 24 | h.b[2] << 16 | h.b[3] << 8 | h.b[4]))
 			return 0;
 	} else if (w->proto == PROTO_ICMP || w->proto == PROTO_ICMPV6) {
 		return 0;
