@@ -64,8 +64,8 @@ func recorded(t *testing.T, l *Lab, do func()) []capture.Frame {
 	return frames
 }
 
-// run is Lab.Run that ends the test on an error.
-func run(t *testing.T, l *Lab, x Exchange) []Connection {
+// exchange is Lab.Run that ends the test on an error.
+func exchange(t *testing.T, l *Lab, x Exchange) []Connection {
 	t.Helper()
 	all, err := l.Run(x)
 	if err != nil {
@@ -126,7 +126,7 @@ func TestSPAN(t *testing.T) {
 		t.Fatal(err)
 	}
 	var truth []Connection
-	frames := recorded(t, l, func() { truth = run(t, l, Exchange{Connections: 3, Turns: 4, Response: 20000}) })
+	frames := recorded(t, l, func() { truth = exchange(t, l, Exchange{Connections: 3, Turns: 4, Response: 20000}) })
 	copies, err := m.Copies()
 	if err != nil {
 		t.Fatal(err)
@@ -178,7 +178,7 @@ func TestVXLAN(t *testing.T) {
 	}
 	var truth []Connection
 	frames := recorded(t, l, func() {
-		truth = run(t, l, Exchange{Connections: 4, Parallel: 2, Response: 100000, TLS: tls.VersionTLS13})
+		truth = exchange(t, l, Exchange{Connections: 4, Parallel: 2, Response: 100000, TLS: tls.VersionTLS13})
 	})
 	d := decode(t, frames)
 	if d.skipped != 0 || d.names.Points() != 2 {
@@ -227,7 +227,7 @@ func TestDrop(t *testing.T) {
 			x.Request, x.Response = x.Response, x.Request
 		}
 		var truth []Connection
-		frames := recorded(t, l, func() { truth = run(t, l, x) })
+		frames := recorded(t, l, func() { truth = exchange(t, l, x) })
 		passed, lost, err := loss.Counts()
 		if err != nil {
 			t.Fatal(err)
@@ -258,7 +258,7 @@ func TestOffloads(t *testing.T) {
 	if _, err := l.SPAN(B); err != nil {
 		t.Fatal(err)
 	}
-	frames := recorded(t, l, func() { run(t, l, Exchange{Response: 300000}) })
+	frames := recorded(t, l, func() { exchange(t, l, Exchange{Response: 300000}) })
 	if d := decode(t, frames); d.skipped != 0 || d.longest < 10000 {
 		t.Errorf("%d frames are no packets, the longest has %d octets", d.skipped, d.longest)
 	}
@@ -271,7 +271,7 @@ func TestAbort(t *testing.T) {
 		t.Fatal(err)
 	}
 	var truth []Connection
-	frames := recorded(t, l, func() { truth = run(t, l, Exchange{Abort: true}) })
+	frames := recorded(t, l, func() { truth = exchange(t, l, Exchange{Abort: true}) })
 	d := decode(t, frames)
 	last := d.packets[len(d.packets)-1]
 	if last.TCP.Flags&packet.RST == 0 || last.Src != packet.AddrFrom(HostAddrs[A]) || truth[0].Settled[A].Bytes_received != 2000 {

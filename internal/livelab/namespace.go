@@ -25,6 +25,7 @@ type Namespace struct {
 	name  string // for errors
 	calls chan func()
 	fd    int // of the network namespace
+	once  sync.Once
 
 	mu        sync.Mutex
 	processes []*Process
@@ -160,7 +161,9 @@ func (n *Namespace) Client() *http.Client {
 }
 
 // close ends the processes and the thread, and with them the namespace.
-func (n *Namespace) close() {
+func (n *Namespace) close() { n.once.Do(n.end) }
+
+func (n *Namespace) end() {
 	n.mu.Lock()
 	processes := n.processes
 	n.processes = nil

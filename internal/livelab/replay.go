@@ -111,6 +111,19 @@ func (l *Lab) send(frames []capture.Frame, pace Pace, s *Sent) error {
 	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Ifindex: l.mirrorIndex}); err != nil {
 		return err
 	}
+	// On one core: frames sent from two could overtake each other.
+	var cores, first unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &cores); err != nil {
+		return err
+	}
+	for core := 0; first.Count() == 0; core++ {
+		if cores.IsSet(core) {
+			first.Set(core)
+		}
+	}
+	if err := unix.SchedSetaffinity(0, &first); err != nil {
+		return fmt.Errorf("keep to one core: %w", err)
+	}
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0) // else 50 µs late
 	start := time.Now()
 	var due time.Duration // of the frame, since start

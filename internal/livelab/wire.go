@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 
 	"github.com/safchain/ethtool"
 	"github.com/vishvananda/netlink"
@@ -28,7 +29,8 @@ var (
 // wire makes the devices, from the switch.
 func (l *Lab) wire(c Config) error {
 	err := l.Switch.Do(func() error {
-		bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: bridgeName, MTU: c.MTU}}
+		// Snooping makes the bridge itself speak IGMP.
+		bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: bridgeName, MTU: c.MTU}, MulticastSnooping: new(bool)}
 		if err := netlink.LinkAdd(bridge); err != nil {
 			return fmt.Errorf("add %s: %w", bridgeName, err)
 		}
@@ -37,6 +39,9 @@ func (l *Lab) wire(c Config) error {
 			veth.PeerName, veth.PeerHardwareAddr = hostName, hostMACs[side]
 			veth.PeerNamespace = netlink.NsFd(l.Hosts[side].fd)
 			if err := addUp(veth, c.Offloads); err != nil {
+				return err
+			}
+			if err := oneAfterTheOther(name); err != nil {
 				return err
 			}
 		}
@@ -65,6 +70,17 @@ func (l *Lab) wire(c Config) error {
 		}
 	}
 	return l.Sensor.Do(func() error { return l.setUpCapture(c) })
+}
+
+// oneAfterTheOther has one core handle all that a port of the switch receives,
+// so that what is mirrored has one order: with several, a frame may overtake
+// another between the recorder at rs and cap0.
+func oneAfterTheOther(port string) error {
+	path := "/sys/class/net/" + port + "/queues/rx-0/rps_cpus"
+	if err := os.WriteFile(path, []byte("1"), 0); err != nil {
+		return fmt.Errorf("handle %s on one core: %w", port, err)
+	}
+	return nil
 }
 
 // addUp makes a device and takes it up.
