@@ -18,6 +18,7 @@ import (
 	"mirrorscope/packet"
 	"mirrorscope/pipeline"
 	"mirrorscope/privilege"
+	"mirrorscope/sink/lines"
 )
 
 // Options are what a run is given beside its configuration.
@@ -149,10 +150,15 @@ func (d *daemon) run(ctx context.Context) error {
 	ended := make(chan struct{})
 	var g errgroup.Group
 	g.Go(func() error {
+		look := time.NewTicker(time.Second)
+		defer look.Stop()
 		for {
 			select {
+			case <-look.C:
+				d.out.watch(d.log)
 			case <-ctx.Done():
 				d.log.Info("ending: what was received is measured and written")
+				d.out.patient.Store(true)
 				d.src.Stop()
 				return nil
 			case <-d.o.Reload:
@@ -169,6 +175,7 @@ func (d *daemon) run(ctx context.Context) error {
 	// lost, and not with ctx.
 	c, err := pipeline.Run(context.Background(), d.src, d.pipe, d.out.records)
 	close(ended)
+	d.out.patient.Store(true)
 	if waitErr := g.Wait(); waitErr != nil {
 		err = errors.Join(err, waitErr)
 	}
@@ -188,6 +195,13 @@ func (d *daemon) summary(c *flow.Capture) {
 	for _, l := range c.Losses {
 		if l.Frames > 0 {
 			args = append(args, "lost_"+l.Place, l.Frames)
+		}
+	}
+	for _, w := range d.out.writers {
+		for reason, n := range w.Stats().Dropped {
+			if n.Lines > 0 {
+				args = append(args, w.name+"_lines_dropped_"+lines.Reason(reason).String(), n.Lines)
+			}
 		}
 	}
 	d.log.Info("ended", args...)

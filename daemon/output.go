@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"mirrorscope/edge/live"
 	"mirrorscope/flow"
@@ -25,24 +28,27 @@ type output struct {
 	top     *live.Table
 	told    func(*live.Top, *flow.Capture) // with each health
 	buf     []byte
+	patient atomic.Bool // the capture is over: wait for room instead of dropping lines
 }
 
 type named struct {
-	name string
+	name    string
+	stuck   bool // it was waited for once, in vain
+	failing bool // the log was told; of the goroutine that watches
 	lines.Writer
 }
 
 func openOutput(cfg Output, names sink.Names, stdout io.Writer) (*output, error) {
 	o := &output{cfg: cfg, encoder: jsonl.NewEncoder(names)}
 	if cfg.Stdout {
-		o.writers = append(o.writers, named{"stdout", lines.NewStream("standard output", stdout, cfg.StdoutQueue)})
+		o.writers = append(o.writers, named{name: "stdout", Writer: lines.NewStream("standard output", stdout, cfg.StdoutQueue)})
 	}
 	if cfg.File.Directory != "" {
 		f, err := lines.OpenFile(cfg.File)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("output.file: %w", err), o.close(context.Background()))
 		}
-		o.writers = append(o.writers, named{"file", f})
+		o.writers = append(o.writers, named{name: "file", Writer: f})
 	}
 	return o, nil
 }
@@ -89,6 +95,7 @@ const topRows = 500
 
 // capture writes the state of the capture.
 func (o *output) capture(c *flow.Capture) {
+	c.Events = append(c.Events, flow.Loss{Place: "lines_dropped", Frames: o.dropped()})
 	o.buf = o.encoder.AppendCapture(o.buf[:0], c)
 	o.write()
 }
@@ -97,9 +104,46 @@ func (o *output) write() {
 	if len(o.buf) == 0 {
 		return
 	}
-	for _, w := range o.writers {
+	for i := range o.writers {
+		w := &o.writers[i]
+		if o.patient.Load() && !w.stuck {
+			w.stuck = !room(w, len(o.buf))
+		}
 		_, _ = w.Write(o.buf) // what is lost is in its Stats
 	}
+}
+
+// room waits until n octets find room in a queue, as long as it is written.
+func room(w lines.Writer, n int) bool {
+	last, since := w.Stats(), time.Now()
+	for {
+		st := w.Stats()
+		if int(st.Queued.Bytes)+n <= st.Limit/2 || st.Queued.Bytes == 0 {
+			return true
+		}
+		if st.Written != last.Written {
+			last, since = st, time.Now()
+		}
+		if time.Since(since) > drainWait/2 {
+			return false
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// dropped counts the lines that were lost.
+func (o *output) dropped() (lines uint64) {
+	for i := range o.writers {
+		lines += o.writers[i].dropped()
+	}
+	return lines
+}
+
+func (w *named) dropped() (lines uint64) {
+	for _, d := range w.Stats().Dropped {
+		lines += d.Lines
+	}
+	return lines
 }
 
 func (o *output) reopen() {
@@ -108,15 +152,19 @@ func (o *output) reopen() {
 	}
 }
 
-// failing names the outputs that cannot write now, with the reason.
-func (o *output) failing() []string {
-	var list []string
-	for _, w := range o.writers {
-		if st := w.Stats(); st.Failing != nil {
-			list = append(list, fmt.Sprintf("%s: %v", w.name, st.Failing))
+// watch tells the log when an output begins to fail, and when it works again.
+func (o *output) watch(log *slog.Logger) {
+	for i := range o.writers {
+		w := &o.writers[i]
+		st := w.Stats()
+		switch failing := st.Failing != nil; {
+		case failing && !w.failing:
+			log.Error("output fails; what finds no room in its queue is dropped and counted", "output", w.name, "error", st.Failing)
+		case !failing && w.failing:
+			log.Info("output works again", "output", w.name, "lines_dropped", w.dropped())
 		}
+		w.failing = st.Failing != nil
 	}
-	return list
 }
 
 // close writes what is queued, until ctx ends.

@@ -31,6 +31,7 @@ type source struct {
 type card struct {
 	name     string
 	counters *nic.Counters
+	sockets  func() uint64 // losses of the AF_XDP sockets that the card counts as its own; nil: it does not
 }
 
 // open opens every interface of the configuration. Everything that needs
@@ -75,7 +76,8 @@ func (s *source) prepare(cfg *Config, name string) error {
 		return fmt.Errorf("%w; 'ip link' lists the interfaces", err)
 	}
 	if cfg.Capture.Guard {
-		g := nic.GuardConfig{Shared: cfg.Filter.Shared, Ports: mirrorPorts(cfg)}
+		g := nic.DefaultGuardConfig()
+		g.Shared, g.Ports = cfg.Filter.Shared, append(g.Ports, mirrorPorts(cfg)...)
 		if _, err := nic.InstallGuard(name, g); err != nil {
 			return fmt.Errorf("guard: %w; or set capture.guard = false", err)
 		}
@@ -231,7 +233,24 @@ func (s *source) xdp(cfg *Config, name string, how afxdp.Config) (*rings.Interfa
 	s.filters = append(s.filters, p)
 	choice := c.Choice()
 	s.log.Info("capture", "interface", name, "mode", "afxdp", "choice", choice.String(), "why", choice.Why)
+	for _, card := range s.cards {
+		if card.name == name && card.counters.Driver() == "veth" && choice.Attach != bpf.AttachGeneric {
+			card.sockets = func() uint64 { return redirected(c.Rings()) }
+		}
+	}
 	return &rings.Interface{Name: name, Rings: c.Rings(), Stop: c.Stop, Close: c.Close}, nil
+}
+
+// redirected sums the frames that a driver could not redirect into a socket.
+func redirected(list []capture.Ring) (n uint64) {
+	for _, r := range list {
+		for _, l := range r.Stats().Losses {
+			if l.Place == "xsk_rx_dropped" || l.Place == "xsk_rx_ring_full" {
+				n += l.Frames
+			}
+		}
+	}
+	return n
 }
 
 // update changes the filters. All of them change, or the error tells which did
@@ -276,6 +295,9 @@ func (s *source) Losses() []capture.Loss {
 			continue // of an interface that has gone: its last account stays unknown
 		}
 		for _, l := range counts.Losses {
+			if l.Place == "nic_dropped" && c.sockets != nil {
+				l.Frames -= min(l.Frames, c.sockets())
+			}
 			sum = addPlace(sum, l.Place, l.Frames)
 		}
 	}
