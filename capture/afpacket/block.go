@@ -34,10 +34,9 @@ const (
 
 // Bits of a frame's status.
 const (
-	statusVLAN          = 0x10       // TP_STATUS_VLAN_VALID
-	statusTPID          = 0x40       // TP_STATUS_VLAN_TPID_VALID
-	statusStampedBefore = 0x20000000 // TP_STATUS_TS_SOFTWARE: stamped on arrival, before it was copied
-	statusHardware      = 0x80000000 // TP_STATUS_TS_RAW_HARDWARE
+	statusVLAN     = 0x10       // TP_STATUS_VLAN_VALID
+	statusTPID     = 0x40       // TP_STATUS_VLAN_TPID_VALID
+	statusHardware = 0x80000000 // TP_STATUS_TS_RAW_HARDWARE
 )
 
 const pktOutgoing = 4 // PACKET_OUTGOING: sent by this machine

@@ -33,8 +33,9 @@ type Capture struct {
 }
 
 // spareSets is how often a fan-out of rings can follow an interface that has
-// vanished and come back.
-const spareSets = 8
+// vanished and come back. Each socket that is left at the end of the process
+// takes the kernel some 20 ms to close.
+const spareSets = 4
 
 // Open gives cfg.Rings rings that receive what the interface does, from now on.
 //
@@ -186,9 +187,11 @@ func (c *Capture) Close() error {
 
 // release gives back what the rings share.
 func (c *Capture) release() {
+	var closing sync.WaitGroup // the kernel waits for a grace period with each
 	for _, fd := range c.spares {
-		_ = unix.Close(fd)
+		closing.Go(func() { _ = unix.Close(fd) })
 	}
+	closing.Wait()
 	c.spares = nil
 	if c.fanout.program >= 0 {
 		_ = unix.Close(c.fanout.program)

@@ -38,7 +38,7 @@ const maxAttempts = 50
 // long as it takes, without any privilege.
 //
 // The error wraps capture.ErrRestart when the ring cannot go on: the interface
-// is of another kind now, or, with several rings, has come back for the ninth
+// is of another kind now, or, with several rings, has vanished for the fifth
 // time. Rings of one Capture wait for each other: Check must be called of all.
 func (r *Ring) Check(int64) error {
 	c := r.capture
@@ -169,9 +169,12 @@ func (r *Ring) retry() error {
 	switch {
 	case err == nil:
 		c.attempts = 0
-		if r.vanished {
+		switch {
+		case r.vanished:
 			r.vanished = false
 			r.count(&r.counts.interfaceNew)
+		case !r.down: // it was when the capture was opened
+			r.count(&r.counts.linkUp)
 		}
 		return nil
 	case errors.Is(err, errNotYet):
@@ -262,53 +265,6 @@ func (c *Capture) openGates() error {
 			return err
 		}
 		r.shut = false
-	}
-	return nil
-}
-
-// Stop lets no further frame into the ring. What it holds can still be read:
-// everything that came before Stop has been given out when Next gives none and
-// then Horizon(now) is later than the time of Stop, which takes up to the block
-// timeout.
-//
-// To stop a whole Capture, stop all its rings before the first is closed: the
-// others would get a closed one's frames.
-func (r *Ring) Stop() error {
-	c := r.capture
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if r.state == closed {
-		return nil
-	}
-	c.stopped = true // also for an interface that comes back
-	r.shut = true
-	return shutGate(r.fd)
-}
-
-// Close ends the ring, and takes the counts for the last time: what is still in
-// it is lost, as ring_unread. Frames that Next has lent are not to be touched any
-// more. The gates of all other rings of the Capture are shut, since they would
-// get this one's frames; what they hold can still be read.
-func (r *Ring) Close() error {
-	c := r.capture
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if r.state == closed {
-		return nil
-	}
-	err := c.stop()
-	r.state = closed
-	r.mu.Lock()
-	err = errors.Join(err, r.countKernel())
-	r.counts.tally = r.tally
-	r.counts.unread = r.counts.waiting()
-	err = errors.Join(err, r.sock.close())
-	r.mu.Unlock()
-	if c.open--; c.open == 0 {
-		c.release()
-	}
-	if err != nil {
-		return fmt.Errorf("end the capture on %s: %w", c.name, err)
 	}
 	return nil
 }

@@ -17,6 +17,7 @@ type Config struct {
 	Promiscuous    bool   `toml:"promiscuous" comment:"Take in frames that are for other hosts as well. It ends with the capture"`
 	Outgoing       bool   `toml:"outgoing" comment:"Also take what this machine sends through the interface"`
 	Timestamps     string `toml:"timestamps" comment:"hardware (the network card's, or fail), software (the kernel's), auto (hardware where the card stamps every frame and its clock is synchronised)"`
+	SlackUS        int    `toml:"slack_us" comment:"Microseconds after which no frame with an earlier time stamp is still on its way to the ring. More is safer on a virtual machine that is often held up, and holds the frames of other rings longer"`
 	FanoutGroup    int    `toml:"fanout_group" comment:"Number of the fan-out group, 1 to 65535; 0 takes one that is free. Two programs in one group would share the frames"`
 }
 
@@ -29,6 +30,7 @@ func DefaultConfig() Config {
 		BlockTimeoutMS: 8,
 		Promiscuous:    true,
 		Timestamps:     stampsAuto,
+		SlackUS:        2000,
 	}
 }
 
@@ -47,9 +49,10 @@ const (
 	minBlocks     = 2
 	maxBlocks     = 1 << 16
 	maxRingBytes  = math.MaxInt32 + 1
-	maxTimeout    = 1000  // ms
-	minSnap       = 64    // the headers that sort a frame
-	maxGroup      = 65535 // 16 bits in PACKET_FANOUT
+	maxTimeout    = 1000      // ms
+	minSnap       = 64        // the headers that sort a frame
+	maxSlack      = 1_000_000 // µs
+	maxGroup      = 65535     // 16 bits in PACKET_FANOUT
 )
 
 // Validate tells everything that is wrong with c.
@@ -71,6 +74,7 @@ func (c Config) Validate() error {
 	bad(c.SnapBytes == 0 || c.SnapBytes >= minSnap, "snap_bytes %d: want 0, or at least %d", c.SnapBytes, minSnap)
 	bad(c.Timestamps == stampsAuto || c.Timestamps == stampsHardware || c.Timestamps == stampsSoftware,
 		"timestamps %q: want auto, hardware or software", c.Timestamps)
+	bad(c.SlackUS >= 0 && c.SlackUS <= maxSlack, "slack_us %d: want 0 to %d", c.SlackUS, maxSlack)
 	bad(c.FanoutGroup >= 0 && c.FanoutGroup <= maxGroup, "fanout_group %d: want 0 to %d", c.FanoutGroup, maxGroup)
 	return errors.Join(errs...)
 }

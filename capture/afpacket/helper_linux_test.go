@@ -1,8 +1,11 @@
 package afpacket
 
 import (
+	"fmt"
 	"os"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -52,4 +55,11 @@ func fanoutProgram(t testing.TB) int {
 	}
 	t.Cleanup(func() { p.Close() })
 	return p.FD()
+}
+
+// quantiles tells of times in ns.
+func quantiles(ns []int64) string {
+	slices.Sort(ns)
+	at := func(q float64) time.Duration { return time.Duration(ns[int(q*float64(len(ns)-1))]) }
+	return fmt.Sprintf("p50 %v, p90 %v, p99 %v, p99.9 %v, most %v", at(.5), at(.9), at(.99), at(.999), at(1))
 }

@@ -2,6 +2,7 @@ package afpacket
 
 import (
 	"sync"
+	"time"
 
 	"mirrorscope/capture"
 )
@@ -20,6 +21,7 @@ type Ring struct {
 	snap     uint32 // 0: all
 	outgoing bool   // give out what this machine has sent
 	hardware bool   // stamps are asked of the card
+	slack    int64  // ns by which a stamp may be earlier than the frame's place in the ring
 
 	// The reader's.
 	walk    walker
@@ -28,8 +30,6 @@ type Ring struct {
 	block   int   // at hand, or the next to come
 	held    bool  // the block at hand is ours
 	dirty   bool  // tally holds what is not published
-	early   bool  // a stamp was seen that the kernel had taken before it copied the frame
-	emptied int64 // a time before which no frame can be in the block to come
 	horizon int64 // as last given
 
 	// The attachment, guarded by capture.mu; see check_linux.go.
@@ -48,10 +48,14 @@ type Ring struct {
 }
 
 func newRing(c *Capture, s socket) *Ring {
+	slack := time.Duration(c.cfg.SlackUS) * time.Microsecond
+	if c.hardware {
+		slack += 2 * maxClockOffset // which may also drift
+	}
 	return &Ring{
 		capture: c, fd: s.fd, link: c.link,
 		size: c.cfg.BlockBytes, blocks: c.cfg.Blocks, snap: uint32(c.cfg.SnapBytes),
-		outgoing: c.cfg.Outgoing, hardware: c.hardware,
+		outgoing: c.cfg.Outgoing, hardware: c.hardware, slack: slack.Nanoseconds(),
 		state: waiting, shut: true, sock: s,
 	}
 }
@@ -92,9 +96,6 @@ func (r *Ring) give(f *capture.Frame) bool {
 		if r.snap != 0 {
 			p.end = min(p.end, p.start+r.snap)
 		}
-	}
-	if p.status&statusStampedBefore != 0 {
-		r.early = true
 	}
 	if r.hardware && p.status&statusHardware == 0 {
 		r.tally.softwareStamps++
@@ -148,45 +149,20 @@ func (r *Ring) current() []byte {
 // The block to come tells how many frames the kernel has put into it. If there
 // is none, none that has arrived is still to be read, and later frames are
 // stamped later: the horizon is now. If there are some, they came after the
-// block was begun, and after it was last seen empty. So the horizon lags by no
-// more than the time since the last call, or the block timeout.
+// block was begun, and after the horizon that was last told. So it lags by no
+// more than the block timeout, or the time since the last call.
 //
-// Where the kernel stamps a frame some time before it copies it, slack is taken
-// off. A frame that comes with an earlier time nevertheless is given out, and
-// counted (late_frames).
+// Since the kernel may stamp a frame some time before it copies it,
+// Config.SlackUS is taken off. A frame that comes with an earlier time
+// nevertheless is given out, and counted (late_frames).
 func (r *Ring) Horizon(now int64) int64 {
 	b := r.current()
 	h := now
 	if isUser(b) || filling(b) > 0 {
-		h = max(openedAt(b), r.emptied)
-	} else {
-		r.emptied = now
+		h = openedAt(b)
 	}
-	r.horizon = max(r.horizon, h-r.slack())
+	r.horizon = max(r.horizon, h-r.slack)
 	return r.horizon
-}
-
-// Slack of the horizon, ns.
-const (
-	// slackOnCopy is for stamps that are taken after the frame has its place in
-	// the block. It covers the different views of two processors.
-	slackOnCopy = 100_000
-	// slackEarly is for stamps that are taken on arrival: the frame may still
-	// wait for a processor (netdev_max_backlog, RPS) before it is copied.
-	slackEarly = 20_000_000
-	// slackHardware also covers the two clocks (maxClockOffset), and the card's
-	// queue.
-	slackHardware = 50_000_000
-)
-
-func (r *Ring) slack() int64 {
-	switch {
-	case r.hardware:
-		return slackHardware
-	case r.early:
-		return slackEarly
-	}
-	return slackOnCopy
 }
 
 // FD is what poll(2) waits for, with POLLIN. It reports POLLERR, at once and
