@@ -18,12 +18,18 @@ struct {
 	__type(value, struct count);
 } rule_counts SEC(".maps");
 
+/* Kernel 6.1 takes keys from the stack alone. */
 static __always_inline int has_own_address(const struct walk *w)
 {
-	return bpf_map_lookup_elem(&own, &w->dst) || bpf_map_lookup_elem(&own, &w->src);
+	struct addr a = w->dst;
+
+	if (bpf_map_lookup_elem(&own, &a))
+		return 1;
+	a = w->src;
+	return bpf_map_lookup_elem(&own, &a) != 0;
 }
 
-/* ipv4_lo is the second half of an IPv4 address in IPv6-mapped form. */
+/* mapped_ipv4 gives an IPv4 address out of its IPv6-mapped form. */
 static __always_inline __u32 mapped_ipv4(const struct addr *a)
 {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
