@@ -30,7 +30,7 @@ import (
 //   - round trips at the edge of what may be a delayed acknowledgment: where
 //     they are told apart otherwise, their total and their minimum must agree.
 //
-// Of the capture records only what the replay's has is compared, without its
+// Of the last capture record only what the replay's has is compared, without its
 // errors. Records of other types are passed over: in which interval a packet
 // falls may depend on its last microsecond.
 func Compare(live, replay []byte, tolerance time.Duration) []string {

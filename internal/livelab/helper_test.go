@@ -22,7 +22,7 @@ func helper() int {
 		fmt.Fprintln(os.Stderr, "no config")
 		return 1
 	}
-	signals := make(chan os.Signal, 1)
+	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGHUP)
 	var names, inSys []string
 	interfaces, err := net.Interfaces()

@@ -61,11 +61,10 @@ func (n *Namespace) Start(c Command) (*Process, error) {
 	p.cmd.WaitDelay = 5 * time.Second // for children of its own that keep the outputs
 	// The signal comes when the thread of the namespace ends.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	match := make(chan struct{})
+	var seen *sight
 	if c.Ready != nil {
-		once := sync.OnceFunc(func() { close(match) })
-		p.stdout.watch(c.Ready, once)
-		p.stderr.watch(c.Ready, once)
+		seen = &sight{match: c.Ready, seen: make(chan struct{})}
+		p.stdout.look, p.stderr.look = seen, seen
 	}
 	err := n.Do(func() error {
 		if c.CPU == 0 {
@@ -83,7 +82,7 @@ func (n *Namespace) Start(c Command) (*Process, error) {
 	n.mu.Lock()
 	n.processes = append(n.processes, p)
 	n.mu.Unlock()
-	if err := p.ready(n, c, match); err != nil {
+	if err := p.ready(n, c, seen); err != nil {
 		p.kill()
 		return nil, fmt.Errorf("%s: %w\n%s%s", strings.Join(p.cmd.Args, " "), err, p.Stdout(), p.Stderr())
 	}
@@ -106,8 +105,8 @@ func startOn(core int, cmd *exec.Cmd) error {
 // errEnded is what a program that was to get ready gives.
 var errEnded = errors.New("ended before it was ready")
 
-func (p *Process) ready(n *Namespace, c Command, match <-chan struct{}) error {
-	if c.Ready == nil && c.ReadyURL == "" {
+func (p *Process) ready(n *Namespace, c Command, look *sight) error {
+	if look == nil && c.ReadyURL == "" {
 		return nil
 	}
 	within := c.Within
@@ -116,8 +115,9 @@ func (p *Process) ready(n *Namespace, c Command, match <-chan struct{}) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
-	if c.Ready == nil {
-		match = nil
+	var match <-chan struct{}
+	if look != nil {
+		match = look.seen
 	}
 	answered := make(chan struct{})
 	if c.ReadyURL != "" {
@@ -250,23 +250,37 @@ func (p *Process) RSS() (int64, error) {
 	return kib << 10, nil
 }
 
-// watched keeps what is written to it and calls when it matches.
+// watched keeps what is written to it.
 type watched struct {
-	mu    sync.Mutex
-	text  []byte
-	match *regexp.Regexp
-	call  func()
+	mu   sync.Mutex
+	text []byte
+	look *sight // nil: for nothing
 }
 
-func (w *watched) watch(match *regexp.Regexp, call func()) { w.match, w.call = match, call }
+// sight is what two outputs are looked through for, until one has it: an output
+// may become large.
+type sight struct {
+	match *regexp.Regexp
+	once  sync.Once
+	seen  chan struct{} // closed then
+}
+
+func (s *sight) in(text []byte) {
+	select {
+	case <-s.seen:
+	default:
+		if s.match.Match(text) {
+			s.once.Do(func() { close(s.seen) })
+		}
+	}
+}
 
 func (w *watched) Write(b []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.text = append(w.text, b...)
-	if w.match != nil && w.match.Match(w.text) {
-		w.match = nil
-		w.call()
+	if w.look != nil {
+		w.look.in(w.text)
 	}
 	return len(b), nil
 }

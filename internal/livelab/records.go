@@ -33,6 +33,9 @@ func (c *comparison) parse(name string, text []byte) map[string][]*record {
 			continue
 		}
 		kind, _ := values["type"].(string)
+		if _, meanwhile := values["at"]; kind == "capture" && meanwhile {
+			continue // a running count; the last one is of the whole
+		}
 		start, _ := values["start"].(string)
 		byType[kind] = append(byType[kind], &record{start: start, values: values})
 		faces = addInterfaces(faces, values)
