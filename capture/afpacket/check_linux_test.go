@@ -94,6 +94,7 @@ func TestDownAndUp(t *testing.T) {
 				n := until(t, c, func() bool { return count(t, c, "link_down") == uint64(rings) })
 				l.set("cap0", true)
 				n += until(t, c, func() bool { return count(t, c, "link_up") == uint64(rings) })
+				l.carrier()
 				send()
 				if n += rest(t, c); n != 100 {
 					t.Errorf("%d frames, want 100", n)
@@ -227,6 +228,7 @@ func TestOpenDown(t *testing.T) {
 		c := l.open("cap0", cfg, fanoutProgram(t))
 		l.set("cap0", true)
 		until(t, c, func() bool { return count(t, c, "link_up") == uint64(rings) })
+		l.carrier()
 		tx := l.sender("tx0")
 		for k := range 50 {
 			tx.send(flow(k, false, uint32(k)))
@@ -305,6 +307,7 @@ func TestRenamed(t *testing.T) {
 	}
 	rename("cap0", "cap1")
 	until(t, c, func() bool { return count(t, c, "link_up") == 1 })
+	l.carrier()
 	l.sender("tx0").send(numbered(60, 9))
 	if n := rest(t, c); n != 1 {
 		t.Errorf("%d frames, want 1", n)

@@ -23,7 +23,7 @@ type lab struct {
 }
 
 // patience is how long a test waits for what must come. No test passes by it.
-const patience = 5 * time.Second
+const patience = 20 * time.Second
 
 func newLab(t testing.TB) *lab {
 	t.Helper()
@@ -78,6 +78,33 @@ func (l *lab) pair(change ...func(v *netlink.Veth)) {
 			return err
 		}
 		return errors.Join(set("tx0", true), set("cap0", true))
+	})
+	l.carrier()
+}
+
+// carrier waits until the pair has noticed that both ends are up, which the
+// kernel does in the background. Until then what is sent is thrown away.
+func (l *lab) carrier() {
+	l.t.Helper()
+	l.do(func() error {
+		for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+			links, err := netlink.LinkList()
+			if err != nil {
+				return err
+			}
+			up := 0
+			for _, link := range links {
+				if link.Type() == "veth" && link.Attrs().OperState == netlink.OperUp {
+					up++
+				}
+			}
+			if up == 2 {
+				return nil
+			}
+			if time.Now().After(end) {
+				return errors.New("the pair has no carrier")
+			}
+		}
 	})
 }
 
@@ -136,9 +163,8 @@ func (l *lab) open(name string, c Config, program int) *Capture {
 
 // sender sends frames into an interface.
 type sender struct {
-	t       testing.TB
-	fd      int
-	dropped int // by the interface, for lack of room in its queue
+	t  testing.TB
+	fd int
 }
 
 func (l *lab) sender(name string) *sender {

@@ -101,28 +101,33 @@ func TestStop(t *testing.T) {
 	for i := range 200 {
 		tx.send(flow(i, false, uint32(i)))
 	}
-	// The kernel still has the block, and the horizon says so.
-	for i, r := range c.Rings() {
-		if r.Next(&f) {
-			t.Errorf("ring %d: the block timeout is over already: nothing was tried", i)
+	// As long as the kernel has a block with frames in it, the horizon says so.
+	given := 0
+	for i, r := range c.rings {
+		n := uint64(0)
+		for r.Next(&f) {
+			n++
 		}
-		if h := r.Horizon(time.Now().UnixNano()); h > stopped {
-			t.Errorf("ring %d: the horizon passes the time of Stop, and frames are in the ring", i)
+		if h := r.Horizon(time.Now().UnixNano()); h > stopped && n < r.Received() {
+			t.Errorf("ring %d: the horizon passes the time of Stop, and %d of %d frames are in the ring", i, r.Received()-n, r.Received())
 		}
+		given += int(n)
 	}
-	if n := rest(t, c); n != 200 || received(c) != 200 {
+	if n := given + rest(t, c); n != 200 || received(c) != 200 {
 		t.Errorf("%d frames given out, %d received, want 200", n, received(c))
 	}
 	quiet(t, c)
 }
 
 // TestHorizonHolds reads two rings while frames come at random times: none may
-// have a time before the horizon that was told.
+// have a time before the horizon that was told. Frames wait in the kernel's
+// block for much longer than the slack, which in turn is long enough for a
+// machine that does something else.
 func TestHorizonHolds(t *testing.T) {
 	l := newLab(t)
 	l.pair()
 	cfg := small()
-	cfg.Rings = 2
+	cfg.Rings, cfg.BlockTimeoutMS, cfg.SlackUS = 2, 100, 20_000
 	c := l.open("cap0", cfg, fanoutProgram(t))
 	tx := l.sender("tx0")
 	const sent = 20000
