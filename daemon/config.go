@@ -26,12 +26,16 @@ import (
 	"mirrorscope/bpf"
 	"mirrorscope/capture/afpacket"
 	"mirrorscope/capture/afxdp"
+	"mirrorscope/edge/live"
 	"mirrorscope/filter"
 	"mirrorscope/flow"
+	"mirrorscope/health"
 	"mirrorscope/packet"
 	"mirrorscope/pipeline"
 	"mirrorscope/privilege"
+	"mirrorscope/record"
 	"mirrorscope/sink/lines"
+	"mirrorscope/sink/prom"
 )
 
 // Config is the configuration file: each part belongs to the package that does
@@ -43,6 +47,11 @@ type Config struct {
 	Measure  Measure           `toml:"measure" comment:"What is kept of them."`
 	Overload pipeline.Overload `toml:"overload" comment:"What is left out while more comes than can be measured. Each step is counted and shown."`
 	Output   Output            `toml:"output" comment:"Where records go."`
+
+	Health  health.Config `toml:"health" comment:"Where the sensor answers questions about itself."`
+	Metrics prom.Config   `toml:"metrics" comment:"What /metrics shows, at the address of [health]."`
+	Top     Top           `toml:"top" comment:"What 'sensor top' is told."`
+	Record  record.Config `toml:"record" comment:"Headers of the last packets, for a look at those behind a number with tshark or 'sensor replay'. No payload\nis ever kept."`
 
 	Privilege privilege.Config `toml:"privilege" comment:"What the sensor gives up once everything is open: what it reads from then on is hostile."`
 }
@@ -81,6 +90,13 @@ type Output struct {
 	File        lines.FileConfig `toml:"file" comment:"Write records to files, a JSON object a line."`
 }
 
+// Top says what is shown of conversations while the sensor runs.
+type Top struct {
+	Socket        string         `toml:"socket" comment:"Socket to which 'sensor top' connects; only the user of the sensor, and root, may. Empty: none."`
+	Window        lines.Duration `toml:"window" comment:"What is shown is of the last so much, whole intervals."`
+	Conversations int            `toml:"conversations" comment:"The most conversations told apart; when there are more, the smaller ones are shown as one."`
+}
+
 // Mode is how frames are taken from an interface.
 type Mode string
 
@@ -100,6 +116,10 @@ func DefaultConfig() Config {
 		Measure:   Measure{Interval: lines.Duration(10 * time.Second)},
 		Overload:  pipeline.DefaultOverload(),
 		Privilege: privilege.DefaultConfig(),
+		Health:    health.DefaultConfig(),
+		Metrics:   prom.DefaultConfig(),
+		Top:       Top{Socket: "/run/mirrorscope/top.sock", Window: lines.Duration(time.Minute), Conversations: live.DefaultConfig().Conversations},
+		Record:    record.DefaultConfig(),
 		Output:    Output{Connections: true, Intervals: true, StdoutQueue: 8 << 20, File: lines.DefaultFileConfig()},
 	}
 }
@@ -186,6 +206,12 @@ func (c *Config) Validate() error {
 	}
 	part("overload", c.Overload.Validate())
 	part("privilege", c.Privilege.Validate())
+	part("health", c.Health.Validate())
+	part("metrics", c.Metrics.Validate())
+	if c.Top.Socket != "" {
+		part("top", c.live().Validate())
+	}
+	part("record", c.Record.Validate())
 	if c.Output.File.Directory != "" {
 		part("output.file", c.Output.File.Validate())
 	}
@@ -231,6 +257,16 @@ func (c *Config) decode() (packet.Config, error) {
 		errs = append(errs, split(err)...)
 	}
 	return d, errors.Join(errs...)
+}
+
+// live gives the configuration of what conversations do now. The window is
+// made of whole intervals, one at least.
+func (c *Config) live() live.Config {
+	l := live.DefaultConfig()
+	l.Interval = time.Duration(c.Measure.Interval)
+	l.Window = max(time.Duration(c.Top.Window)/l.Interval, 1) * l.Interval
+	l.Conversations = c.Top.Conversations
+	return l
 }
 
 // flow gives the configuration of the tables.

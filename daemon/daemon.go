@@ -15,10 +15,12 @@ import (
 	"mirrorscope/capture"
 	"mirrorscope/filter"
 	"mirrorscope/flow"
+	"mirrorscope/health"
 	"mirrorscope/packet"
 	"mirrorscope/pipeline"
 	"mirrorscope/privilege"
 	"mirrorscope/sink/lines"
+	"mirrorscope/sink/prom"
 )
 
 // Options are what a run is given beside its configuration.
@@ -28,7 +30,9 @@ type Options struct {
 	Memory int64  // octets for connections where the configuration leaves it open
 	Stdout io.Writer
 	Log    *slog.Logger
-	Reload <-chan struct{} // read Path again, and open files anew
+
+	Version string          // of the program
+	Reload  <-chan struct{} // read Path again, and open files anew
 }
 
 // drainWait bounds how long outputs may take to write what they have when the
@@ -48,14 +52,16 @@ func Run(ctx context.Context, o Options) error {
 
 // daemon is a running sensor.
 type daemon struct {
-	o      *Options
-	cfg    Config
-	log    *slog.Logger
-	src    *source
-	out    *output
-	names  *packet.Names
-	sample atomic.Uint32
-	pipe   pipeline.Config
+	o     *Options
+	cfg   Config
+	log   *slog.Logger
+	src   *source
+	out   *output
+	names *packet.Names
+
+	services *services
+	sample   atomic.Uint32
+	pipe     pipeline.Config
 }
 
 // start opens everything, and then gives up the privileges that this took.
@@ -70,14 +76,24 @@ func start(o *Options) (*daemon, error) {
 	if d.src, err = open(cfg, d.log); err != nil {
 		return nil, err
 	}
-	if d.out, err = openOutput(cfg.Output, d.names, o.Stdout); err != nil {
+	if err = d.listen(); err == nil {
+		err = d.drop()
+	}
+	// Files belong to the user that the process has become.
+	if err == nil {
+		d.out, err = openOutput(cfg.Output, d.names, o.Stdout)
+	}
+	if err == nil && d.services.ring != nil {
+		err = d.services.ring.Open()
+	}
+	if err != nil {
+		d.services.close()
+		if d.out != nil {
+			err = errors.Join(err, d.out.close(context.Background()))
+		}
 		return nil, errors.Join(err, d.src.Close())
 	}
-	if err := d.drop(); err != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), drainWait)
-		defer cancel()
-		return nil, errors.Join(err, d.src.Close(), d.out.close(ctx))
-	}
+	d.out.top, d.out.observe, d.out.tally = d.services.newTop(), d.services.observe, d.services.tally.Add
 	return d, nil
 }
 
@@ -125,12 +141,16 @@ func (d *daemon) own(p *packet.Packet) bool {
 
 // drop gives up what is not needed any more.
 func (d *daemon) drop() error {
-	needs := privilege.Needs{BPF: d.src.readable()}
+	needs := privilege.Needs{BPF: d.src.readable(), ReadWrite: d.services.readWrite()}
 	if dir := d.cfg.Output.File.Directory; dir != "" {
 		needs.ReadWrite = append(needs.ReadWrite, dir)
 	}
-	if d.o.Path != "" {
-		needs.ReadOnly = append(needs.ReadOnly, d.o.Path)
+	// Counters of cards, and what the metrics tell of the process.
+	needs.ReadOnly = []string{"/sys/class/net", "/sys/devices", "/proc"}
+	for _, file := range []string{d.o.Path, d.cfg.Health.TokenFile, d.cfg.Health.CertFile, d.cfg.Health.KeyFile} {
+		if file != "" {
+			needs.ReadOnly = append(needs.ReadOnly, file)
+		}
 	}
 	report, err := privilege.Drop(d.cfg.Privilege, needs)
 	for _, s := range report.Missing() {
@@ -147,8 +167,15 @@ func (d *daemon) drop() error {
 func (d *daemon) run(ctx context.Context) error {
 	d.pipe.Paths = d.out.path
 	d.pipe.Health = d.out.health
+	if d.services.ring != nil {
+		d.pipe.Tap = d.services.ring
+	}
 	ended := make(chan struct{})
 	var g errgroup.Group
+	serving, stop := context.WithCancel(context.Background())
+	defer stop()
+	d.services.serve(serving, &g)
+	d.services.running.Store(true)
 	g.Go(func() error {
 		look := time.NewTicker(time.Second)
 		defer look.Stop()
@@ -158,6 +185,7 @@ func (d *daemon) run(ctx context.Context) error {
 				d.out.watch(d.log)
 			case <-ctx.Done():
 				d.log.Info("ending: what was received is measured and written")
+				d.notify(health.NotifyStopping("writing what was received"))
 				d.out.patient.Store(true)
 				d.src.Stop()
 				return nil
@@ -170,11 +198,14 @@ func (d *daemon) run(ctx context.Context) error {
 	})
 
 	d.log.Info("ready", "interfaces", strings.Join(d.cfg.Capture.Interfaces, ", "))
+	d.notify(health.NotifyReady("capturing on " + strings.Join(d.cfg.Capture.Interfaces, ", ")))
 
 	// The pipeline ends with its source, so that nothing that was received is
 	// lost, and not with ctx.
 	c, err := pipeline.Run(context.Background(), d.src, d.pipe, d.out.records)
+	d.services.running.Store(false)
 	close(ended)
+	stop()
 	d.out.patient.Store(true)
 	if waitErr := g.Wait(); waitErr != nil {
 		err = errors.Join(err, waitErr)
@@ -187,6 +218,13 @@ func (d *daemon) run(ctx context.Context) error {
 	flush, cancel := context.WithTimeout(context.Background(), drainWait)
 	defer cancel()
 	return errors.Join(err, d.out.close(flush), d.src.Close())
+}
+
+// notify tells the log that the service manager could not be told.
+func (d *daemon) notify(err error) {
+	if err != nil {
+		d.log.Warn("service manager", "error", err)
+	}
 }
 
 // summary tells the log what became of the frames.
@@ -210,14 +248,30 @@ func (d *daemon) summary(c *flow.Capture) {
 // reload reads the configuration again, changes the filter, and opens files
 // anew. What is wrong with it leaves everything as it is.
 func (d *daemon) reload() {
+	d.notify(health.NotifyReloading())
+	worked := d.reread()
+	d.services.reload.Store(&prom.Reload{Worked: worked, At: time.Now()})
+	status := "capturing on " + strings.Join(d.cfg.Capture.Interfaces, ", ")
+	if !worked {
+		status += "; the configuration was not changed, see the log"
+	}
+	d.notify(health.NotifyReady(status))
+}
+
+// reread tells whether all went well.
+func (d *daemon) reread() bool {
 	d.out.reopen()
+	if err := d.services.health.Reload(); err != nil {
+		d.log.Error("token and certificate were not changed", "error", err)
+		return false
+	}
 	if d.o.Path == "" {
-		return
+		return true
 	}
 	cfg, err := Load(d.o.Path)
 	if err != nil {
 		d.log.Error("the configuration was not changed", "error", err)
-		return
+		return false
 	}
 	cfg.Capture.Interfaces = d.cfg.Capture.Interfaces // as --interface may have given them
 	if parts := needsRestart(d.cfg, cfg); len(parts) > 0 {
@@ -225,11 +279,12 @@ func (d *daemon) reload() {
 	}
 	if err := d.src.update(&cfg); err != nil {
 		d.log.Error("the filter was not changed", "error", err)
-		return
+		return false
 	}
 	d.cfg.Filter = cfg.Filter
 	d.sample.Store(cfg.Filter.Sample)
 	d.log.Info("the configuration was read again")
+	return true
 }
 
 // Restart tells whether an error of Run asks for a new start.

@@ -6,9 +6,13 @@ import (
 	"testing"
 )
 
-// file writes a file for the test.
+// noTop keeps sensors that run beside each other from one socket.
+const noTop = "\n[top]\nsocket = \"\"\n"
+
+// file writes a configuration for the test.
 func file(t *testing.T, name, text string) string {
 	t.Helper()
+	text += noTop
 	path := filepath.Join(t.TempDir(), name)
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)

@@ -26,7 +26,8 @@ type output struct {
 	encoder *jsonl.Encoder
 	writers []named
 	top     *live.Table
-	told    func(*live.Top, *flow.Capture) // with each health
+	observe func(*live.Top, *flow.Capture) // with each health
+	tally   func([]flow.Record)
 	buf     []byte
 	patient atomic.Bool // the capture is over: wait for room instead of dropping lines
 }
@@ -56,6 +57,7 @@ func openOutput(cfg Output, names sink.Names, stdout io.Writer) (*output, error)
 // records takes records in the order of the output contract.
 func (o *output) records(records []flow.Record) error {
 	o.buf = o.buf[:0]
+	o.tally(records)
 	for i := range records {
 		r := &records[i]
 		if o.top != nil {
@@ -83,10 +85,12 @@ func (o *output) path(c *path.Connection) error {
 // health takes the state of the capture while it runs.
 func (o *output) health(c *flow.Capture) error {
 	o.capture(c)
+	var top *live.Top
 	if o.top != nil {
 		o.top.Health(c.At, c)
-		o.told(o.top.Top(topRows), c)
+		top = o.top.Top(topRows)
 	}
+	o.observe(top, c)
 	return nil
 }
 

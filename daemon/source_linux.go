@@ -15,6 +15,7 @@ import (
 	"mirrorscope/capture/afxdp"
 	"mirrorscope/capture/rings"
 	"mirrorscope/nic"
+	"mirrorscope/sink/prom"
 )
 
 // source is the live capture with what is around it: filters in front, guards
@@ -24,6 +25,8 @@ type source struct {
 	filters []*bpf.Prefilter
 	cards   []*card
 	own     []netip.Addr // of shared interfaces
+	faces   []prom.Interface
+	queues  []queue
 	log     *slog.Logger
 }
 
@@ -32,6 +35,40 @@ type card struct {
 	name     string
 	counters *nic.Counters
 	sockets  func() uint64 // losses of the AF_XDP sockets that the card counts as its own; nil: it does not
+}
+
+// queue is a ring, and where it is.
+type queue struct {
+	face string
+	n    int
+	capture.Ring
+}
+
+// describe tells how each interface is captured.
+func (s *source) describe() []prom.Interface { return s.faces }
+
+// rings tells about each ring.
+func (s *source) rings() []prom.Ring {
+	list := make([]prom.Ring, 0, len(s.queues))
+	for _, q := range s.queues {
+		st := q.Stats()
+		list = append(list, prom.Ring{Interface: q.face, Queue: q.n, Fill: q.Fill(), Packets: st.Frames, Bytes: st.Bytes})
+	}
+	return list
+}
+
+// opened keeps what was chosen for an interface.
+func (s *source) opened(name, mode, stamps string, list []capture.Ring) {
+	f := prom.Interface{Name: name, Mode: mode, Timestamps: stamps}
+	for _, c := range s.cards {
+		if c.name == name {
+			f.Driver = c.counters.Driver()
+		}
+	}
+	s.faces = append(s.faces, f)
+	for i, r := range list {
+		s.queues = append(s.queues, queue{name, i, r})
+	}
 }
 
 // open opens every interface of the configuration. Everything that needs
@@ -169,6 +206,7 @@ func (s *source) packet(cfg *Config, name string) (*rings.Interface, error) {
 	}
 	f := c.Facts()
 	s.log.Info("capture", "interface", name, "mode", "afpacket", "rings", f.Rings, "ring_bytes", f.RingBytes, "link", f.Link.String(), "stamps", f.Stamps, "why", f.StampsWhy)
+	s.opened(name, "af_packet", f.Stamps, c.Rings())
 	return &rings.Interface{Name: name, Rings: c.Rings(), Stop: c.Stop, Close: func() error {
 		err := c.Close()
 		if filter != nil {
@@ -233,6 +271,11 @@ func (s *source) xdp(cfg *Config, name string, how afxdp.Config) (*rings.Interfa
 	s.filters = append(s.filters, p)
 	choice := c.Choice()
 	s.log.Info("capture", "interface", name, "mode", "afxdp", "choice", choice.String(), "why", choice.Why)
+	mode := "af_xdp " + choice.Attach.String()
+	if choice.ZeroCopy {
+		mode += " zero_copy"
+	}
+	s.opened(name, mode, "kernel", c.Rings())
 	for _, card := range s.cards {
 		if card.name == name && card.counters.Driver() == "veth" && choice.Attach != bpf.AttachGeneric {
 			card.sockets = func() uint64 { return redirected(c.Rings()) }

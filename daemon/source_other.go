@@ -9,6 +9,7 @@ import (
 	"net/netip"
 
 	"mirrorscope/capture"
+	"mirrorscope/sink/prom"
 )
 
 // source is the live capture, which only Linux has.
@@ -21,7 +22,9 @@ func open(*Config, *slog.Logger) (*source, error) {
 	return nil, fmt.Errorf("live capture is for Linux: %w", errors.ErrUnsupported)
 }
 
-func (s *source) update(*Config) error   { return errors.ErrUnsupported }
-func (s *source) readable() func() error { return nil }
-func (s *source) Stop()                  {}
-func (s *source) Beat() int64            { return 0 }
+func (s *source) update(*Config) error       { return errors.ErrUnsupported }
+func (s *source) readable() func() error     { return nil }
+func (s *source) describe() []prom.Interface { return nil }
+func (s *source) rings() []prom.Ring         { return nil }
+func (s *source) Stop()                      {}
+func (s *source) Beat() int64                { return 0 }

@@ -102,7 +102,7 @@ func TestReload(t *testing.T) {
 			config := file(t, "sensor.toml", policy(9999))
 			s := start(t, l, "--mode", mode, "--config", config)
 			change := func(text string) {
-				if err := os.WriteFile(config+".new", []byte(text), 0o644); err != nil {
+				if err := os.WriteFile(config+".new", []byte(text+noTop), 0o644); err != nil {
 					t.Error(err)
 				}
 				if err := os.Rename(config+".new", config); err != nil {

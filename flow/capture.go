@@ -35,6 +35,11 @@ type Capture struct {
 	// frames.
 	Events []Loss
 
+	Step      int     // of the overload plan at the moment; 0: everything is measured
+	Sample    uint32  // one of so many connections is measured at the moment
+	Open      uint64  // connections in the tables
+	TableFill float64 // share of the fullest table that is taken, 0 to 1
+
 	At int64 // ns: the state is that of this moment of packet time; 0: of the end
 
 	First, Last int64 // record time of the earliest and the latest frame, ns; 0, 0 when there is none

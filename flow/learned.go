@@ -245,6 +245,9 @@ func (l *Learned) sweep(now int64) {
 // Counts of all tables since their start.
 type Counts struct {
 	Truncated, Malformed, Stray, CopiesForgotten, Unread uint64
+
+	Open int     // flows now
+	Fill float64 // share of what it can hold, 0 to 1
 }
 
 // Counts gives what this table has counted of single packets, and of what they said.
@@ -253,6 +256,8 @@ func (t *Table) Counts() Counts {
 		Truncated: t.report.truncated, Malformed: t.report.malformed, Stray: t.report.stray,
 		CopiesForgotten: t.copies.evicted,
 		Unread:          t.sessions.Refused(),
+		Open:            t.flows.live,
+		Fill:            max(float64(t.flows.live)/float64(t.maxFlows), float64(t.tcp.Octets()+t.sessions.Octets())/float64(t.maxStore)),
 	}
 }
 

@@ -105,4 +105,3 @@ func collect(seconds <-chan *second, free chan<- *second, cfg *Config, told *tol
 	}
 	return err
 }
-

@@ -31,6 +31,8 @@ func (r *reader) capture() flow.Capture {
 		c.Stray += n.Stray
 		c.CopiesForgotten += n.CopiesForgotten
 		c.Unread += n.Unread
+		c.Open += uint64(n.Open)
+		c.TableFill = max(c.TableFill, n.Fill)
 	}
 	for _, m := range r.watch.matchers {
 		c.Uncompared += m.Counts().Unwatched
@@ -45,6 +47,7 @@ func (r *reader) capture() flow.Capture {
 	for _, p := range c.Points {
 		c.MirrorDuplicates += p.MirrorDuplicates
 	}
+	c.Step, c.Sample = r.load.step, r.load.keep
 	c.Errors = r.src.Errors()
 	if s, ok := r.src.(account); ok {
 		c.Losses, c.Prefiltered, c.Events = places(s.Losses()), places(s.Prefiltered()), places(s.Events())

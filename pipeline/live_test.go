@@ -246,17 +246,43 @@ func TestOverload(t *testing.T) {
 func TestTap(t *testing.T) {
 	cfg := config(2)
 	cfg.Match = func(p *packet.Packet) bool { return p.SrcPort == 40001 }
-	n := 0
-	cfg.Tap = func(f *capture.Frame, p *packet.Packet) {
-		if n++; p.SrcPort != 40001 || len(f.Data) == 0 || string(p.Payload) != "counter:1|c" {
-			t.Errorf("shown port %d, payload %q", p.SrcPort, p.Payload)
-		}
-	}
-	run(t, traffic(1000), cfg)
-	if n != 10 {
-		t.Errorf("shown %d packets, want 10", n)
+	tap := &seen{t: t}
+	cfg.Tap = tap
+	src := traffic(1000)
+	first, rest := fragments(src.list[999].Time + 1e6)
+	src.list = append(src.list, first, rest)
+	run(t, &ticking{Source: src}, cfg)
+	if tap.packets != 11 || tap.held != 1 {
+		t.Errorf("shown %d packets and %d fragments, want 11 and 1", tap.packets, tap.held)
 	}
 }
+
+// fragments is a packet in two.
+func fragments(at int64) (first, rest capture.Frame) {
+	ip := pcapgen.IPv4{Src: netip.MustParseAddr("10.0.0.7"), Dst: netip.MustParseAddr("10.0.0.9"), ID: 77}
+	whole := pcapgen.Build(ip, pcapgen.UDP{SrcPort: 40001, DstPort: 8125}, pcapgen.Payload("counter:1|c"))[20:]
+	frame := func(offset uint16, more bool, part []byte) capture.Frame {
+		ip := ip
+		ip.Protocol, ip.Offset, ip.MF = 17, offset, more
+		b := pcapgen.Build(pcapgen.Ethernet{}, ip, pcapgen.Payload(part))
+		return capture.Frame{Data: b, WireLen: len(b), Time: at, Link: capture.LinkEthernet}
+	}
+	return frame(0, true, whole[:8]), frame(8, false, whole[8:])
+}
+
+type seen struct {
+	t             *testing.T
+	packets, held int
+}
+
+func (s *seen) Take(f *capture.Frame, p *packet.Packet) {
+	if s.packets++; p.SrcPort != 40001 || len(f.Data) == 0 || string(p.Payload) != "counter:1|c" {
+		s.t.Errorf("shown port %d, payload %q", p.SrcPort, p.Payload)
+	}
+}
+
+func (s *seen) Held(*capture.Frame) { s.held++ }
+func (s *seen) Clock(int64)         {}
 
 func TestOverloadValidate(t *testing.T) {
 	if err := DefaultOverload().Validate(); err != nil {

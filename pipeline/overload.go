@@ -18,10 +18,10 @@ import (
 //
 // A connection that is measured is measured wholly.
 type Overload struct {
-	High  float64       `toml:"high" comment:"Share of the ring that waits to be read at which less is measured: first payload is left out, then connections"`
-	Low   float64       `toml:"low" comment:"Share below which it goes back, one step after each calm time"`
+	High  float64 `toml:"high" comment:"Share of the ring that waits to be read at which less is measured: first payload is left out, then connections"`
+	Low   float64 `toml:"low" comment:"Share below which it goes back, one step after each calm time"`
 	CalmS int     `toml:"calm_s" comment:"Seconds without a load above low before a step is taken back"`
-	Steps int           `toml:"steps" comment:"The most steps: 1 leaves payload out, n measures one of 2^(n-1) connections; 0 never leaves anything out, and the ring drops what it cannot hold"`
+	Steps int     `toml:"steps" comment:"The most steps: 1 leaves payload out, n measures one of 2^(n-1) connections; 0 never leaves anything out, and the ring drops what it cannot hold"`
 }
 
 // DefaultOverload leaves out at most 31 of 32 connections.
@@ -58,10 +58,10 @@ const settle = 50e6
 
 // load decides what the reader leaves out. It belongs to the reader.
 type load struct {
-	cfg   Overload
-	fill  func() float64 // nil: the source waits for its reader
-	base  uint32         // one of so many connections, always
-	ask   func() uint32  // what base is now; nil: it stays
+	cfg  Overload
+	fill func() float64 // nil: the source waits for its reader
+	base uint32         // one of so many connections, always
+	ask  func() uint32  // what base is now; nil: it stays
 
 	step    int
 	headers bool   // payload is left out

@@ -27,9 +27,9 @@ type reader struct {
 	begun    bool  // a packet came
 	second   int64 // the running second, ns
 	seen     flow.Capture
-	faces    int    // interfaces named so far
-	sent     int    // packets since records were last collected
-	last     int64  // record time of the frame before
+	faces    int                     // interfaces named so far
+	sent     int                     // packets since records were last collected
+	last     int64                   // record time of the frame before
 	held     [packet.NumSkips]uint64 // frames that were held for a packet that was then left out, by the reason
 	watch    watch
 	load     load
@@ -118,6 +118,9 @@ func (r *reader) frame(f *capture.Frame, p *packet.Packet) {
 	switch skip {
 	case packet.OK:
 	case packet.Held:
+		if r.cfg.Tap != nil {
+			r.cfg.Tap.Held(f)
+		}
 		return
 	default:
 		c.Skipped[skip]++
@@ -136,7 +139,7 @@ func (r *reader) frame(f *capture.Frame, p *packet.Packet) {
 	}
 	c.Decoded++
 	if r.cfg.Tap != nil {
-		r.cfg.Tap(f, p)
+		r.cfg.Tap.Take(f, p)
 	}
 	if r.load.headers && len(p.Payload) > 0 {
 		p.Payload = nil
@@ -184,6 +187,9 @@ func (r *reader) leaveOut(p *packet.Packet) packet.Skip {
 // idle takes the clock of a live source that has no packets for now: none will
 // come with a time before it.
 func (r *reader) idle(clock int64) {
+	if r.cfg.Tap != nil {
+		r.cfg.Tap.Clock(clock)
+	}
 	if r.begun && clock-clock%1e9 > r.second {
 		r.now = max(r.now, clock-clock%1e9)
 		r.advance(r.now)
@@ -301,4 +307,3 @@ func (r *reader) askWith(health *flow.Capture, do func(*flow.Table)) {
 	}
 	r.seconds <- sec
 }
-

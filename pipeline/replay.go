@@ -39,9 +39,7 @@ type Config struct {
 	// Overload says what to leave out when a live source fills up.
 	Overload Overload
 
-	// Tap, if set, is shown every packet that counts, with its frame, before it
-	// is handed on; both are lent for the call. It is called by the reader.
-	Tap func(*capture.Frame, *packet.Packet)
+	Tap Tap // nil: nobody looks
 
 	// Health, if set, is given the state of the input each HealthEvery of packet
 	// time, in order with the records: those before it are of the time before.
@@ -53,6 +51,16 @@ type Config struct {
 	// right after the last of its records was given out. nil: nobody asks. The
 	// path.Connection is valid during the call only.
 	Paths func(*path.Connection) error
+}
+
+// A Tap is shown frames by the reader; they are lent for the call.
+type Tap interface {
+	// Take gets every packet that counts, with the frame that completed it.
+	Take(*capture.Frame, *packet.Packet)
+	// Held gets the frames of fragments whose packet is not complete.
+	Held(*capture.Frame)
+	// Clock tells the time of a live source that has no frames, ns.
+	Clock(now int64)
 }
 
 // Run reads src to its end and gives out the records in the order of the
@@ -94,4 +102,3 @@ func Run(ctx context.Context, src capture.Source, cfg Config, out func([]flow.Re
 	told.complete(&c)
 	return c, err
 }
-

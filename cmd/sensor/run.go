@@ -36,7 +36,7 @@ func newRun(s *streams) *cobra.Command {
 connection and for each interval of it, as JSON lines, to files or standard output.
 
 Everything else is in the configuration file; 'sensor config' prints one with all
-defaults. 'sensor check' tells beforehand whether this machine can capture, and what
+defaults. Without one nothing listens: no /metrics, no health, no 'sensor top'. 'sensor check' tells beforehand whether this machine can capture, and what
 to mend. The sensor sends nothing through the interfaces it captures on.
 
 SIGTERM or an interrupt end it: what was received is measured and written before.
@@ -76,6 +76,7 @@ Exit status: 0 it was told to end; 1 it could not start, or go on; 2 wrong usage
 // load reads the configuration and puts the flags over it.
 func (f *runFlags) load(cmd *cobra.Command) (daemon.Config, error) {
 	cfg := daemon.DefaultConfig()
+	cfg.Health.Listen, cfg.Top.Socket = "", "" // nobody who asks for a quick look asks for these
 	if f.config != "" {
 		var err error
 		if cfg, err = daemon.Load(f.config); err != nil {
@@ -138,7 +139,7 @@ func runDaemon(ctx context.Context, s *streams, f *runFlags, cfg daemon.Config) 
 	}
 	limitHeap(tables)
 	err := daemon.Run(ctx, daemon.Options{
-		Config: cfg, Path: f.config, Memory: memory, Stdout: s.out, Log: logger(s, f.logFormat), Reload: reload,
+		Config: cfg, Path: f.config, Memory: memory, Stdout: s.out, Log: logger(s, f.logFormat), Reload: reload, Version: version,
 	})
 	if daemon.Restart(err) {
 		s.complain("%v", err)

@@ -43,6 +43,11 @@ func (e *Encoder) AppendCapture(dst []byte, c *flow.Capture) []byte {
 	dst = appendUint(dst, `,"clock_steps":`, c.ClockSteps)
 	dst = appendUint(dst, `,"unread_pieces":`, c.Unread)
 	dst = appendUint(dst, `,"payload_shed_packets":`, c.PayloadShed)
+	if len(c.Losses) > 0 { // of a live capture
+		dst = appendInt(dst, `,"overload_step":`, int64(c.Step))
+		dst = appendUint(dst, `,"sample":`, uint64(c.Sample))
+		dst = appendUint(dst, `,"open_connections":`, c.Open)
+	}
 	dst = appendPlaces(dst, `,"losses":{`, c.Losses)
 	dst = appendPlaces(dst, `,"prefiltered":{`, c.Prefiltered)
 	dst = appendPlaces(dst, `,"events":{`, c.Events)

@@ -1,0 +1,180 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"mirrorscope/edge/live"
+	"mirrorscope/flow"
+	"mirrorscope/health"
+	"mirrorscope/record"
+	"mirrorscope/sink"
+	"mirrorscope/sink/lines"
+	"mirrorscope/sink/prom"
+)
+
+// services are what others ask while the sensor runs: health, metrics, top; and
+// the ring of headers.
+type services struct {
+	d      *daemon
+	health *health.Server
+	top    *live.Server
+	ring   *record.Ring
+	tally  prom.Tally
+	latest atomic.Pointer[flow.Capture] // of the latest interval
+	topped atomic.Pointer[live.Top]     // likewise
+	lag    atomic.Int64                 // ns from the end of that to its records
+	reload atomic.Pointer[prom.Reload]
+
+	started time.Time
+	running atomic.Bool // packets are taken
+}
+
+// stuck is how long the reader may not come by before it counts as hung.
+const stuck = 5 * time.Second
+
+// listen opens what needs privileges, or must not be reached for afterwards.
+func (d *daemon) listen() (err error) {
+	s := &services{d: d, started: time.Now()}
+	d.services = s
+	cfg := &d.cfg
+	mount := map[string]http.Handler{}
+	if cfg.Health.Listen != "" {
+		if mount["/metrics"], err = prom.New(cfg.Metrics, s.snapshot, d.log); err != nil {
+			return err
+		}
+	}
+	if s.health, err = health.Open(cfg.Health, health.State{Healthy: s.healthy, Ready: s.ready}, mount, d.log); err != nil {
+		return err
+	}
+	if cfg.Top.Socket != "" {
+		if s.top, err = live.Listen(cfg.Top.Socket, d.o.Version); err != nil {
+			return fmt.Errorf("top.socket: %w", err)
+		}
+	}
+	if cfg.Record.Directory != "" {
+		decode, _ := cfg.decode() // was checked
+		s.ring, err = record.New(cfg.Record, record.Options{Decode: decode, Interfaces: d.src.Interfaces, Sensor: "mirrorscope " + d.o.Version})
+	}
+	return err
+}
+
+func (s *services) healthy() error {
+	switch quiet := time.Since(time.Unix(0, s.d.src.Beat())); {
+	case !s.running.Load():
+		return errors.New("capture does not run")
+	case quiet > stuck:
+		return fmt.Errorf("capture has not moved for %v", quiet.Round(time.Second))
+	}
+	return nil
+}
+
+func (s *services) ready() error {
+	if s.d.src.Beat() <= s.started.UnixNano() {
+		return errors.New("capture has not begun")
+	}
+	return s.healthy()
+}
+
+// serve runs the services until ctx is done. None of them ends the capture.
+func (s *services) serve(ctx context.Context, g *errgroup.Group) {
+	run := func(name string, f func(context.Context) error) {
+		g.Go(func() error {
+			if err := f(ctx); err != nil {
+				s.d.log.Error("a service has ended; capture goes on", "service", name, "error", err)
+			}
+			return nil
+		})
+	}
+	run("health", s.health.Serve)
+	run("watchdog", func(ctx context.Context) error {
+		return health.Watchdog(ctx, func() uint64 { return uint64(s.d.src.Beat()) })
+	})
+	if s.top != nil {
+		run("top", s.top.Serve)
+	}
+	if s.ring != nil {
+		run("record", func(ctx context.Context) error { s.ring.Run(ctx); return nil })
+	}
+}
+
+// close closes what does not serve yet.
+func (s *services) close() {
+	if s.health != nil {
+		s.health.Close()
+	}
+	if s.top != nil {
+		_ = s.top.Close()
+	}
+}
+
+// readWrite are the folders that the services write to.
+func (s *services) readWrite() (dirs []string) {
+	if s.top != nil {
+		dirs = append(dirs, filepath.Dir(s.d.cfg.Top.Socket))
+	}
+	if s.ring != nil {
+		dirs = append(dirs, s.d.cfg.Record.Directory)
+	}
+	return dirs
+}
+
+// newTop makes the table of what conversations do now, or nil where nobody can
+// ask for it.
+func (s *services) newTop() *live.Table {
+	cfg := &s.d.cfg
+	if s.top == nil && cfg.Metrics.Conversations == 0 {
+		return nil
+	}
+	c := cfg.live()
+	return live.New(c, s.d.names, func(proto uint8) string { return string(sink.AppendProtocol(nil, proto)) })
+}
+
+// observe takes the state of the capture at the end of an interval.
+func (s *services) observe(top *live.Top, c *flow.Capture) {
+	s.lag.Store(time.Now().UnixNano() - c.At)
+	s.latest.Store(c)
+	if s.top != nil && top != nil {
+		s.top.Publish(top)
+	}
+	if top != nil {
+		s.topped.Store(top)
+	}
+}
+
+// snapshot is what /metrics shows.
+func (s *services) snapshot() *prom.Snapshot {
+	d := s.d
+	snap := &prom.Snapshot{
+		Version: d.o.Version, Started: s.started, Interfaces: d.src.describe(), Rings: d.src.rings(),
+		Totals: s.tally.Totals(), Memory: prom.Known(d.pipe.Flow.Memory), Top: s.topped.Load(), Reload: s.reload.Load(),
+	}
+	for i := range d.out.writers {
+		snap.Outputs = append(snap.Outputs, d.out.writers[i].describe())
+	}
+	if c := s.latest.Load(); c != nil {
+		snap.Capture = c
+		snap.Degradation, snap.Sampled, snap.Open, snap.TableFill = prom.Known(c.Step), prom.Known(c.Sample), prom.Known(c.Open), prom.Known(c.TableFill)
+		snap.IntervalLag = prom.Known(float64(s.lag.Load()) / 1e9)
+	}
+	return snap
+}
+
+func (w *named) describe() prom.Output {
+	st := w.Stats()
+	o := prom.Output{
+		Name: w.name, Written: prom.Lines{Lines: st.Written.Lines, Bytes: st.Written.Bytes},
+		Queued: int(st.Queued.Bytes), Queue: st.Limit, Failing: st.Failing != nil,
+	}
+	for r, n := range st.Dropped {
+		o.Dropped = append(o.Dropped, prom.Dropped{Reason: lines.Reason(r).String(), Lines: prom.Lines{Lines: n.Lines, Bytes: n.Bytes}})
+	}
+	return o
+}
