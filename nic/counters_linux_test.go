@@ -60,8 +60,13 @@ func frames(t *testing.T, counts Counts, place string) uint64 {
 	return 0
 }
 
-// TestCountersOverflow loses frames in the ring of a veth, and finds each one
-// in the counters: sent = received + lost.
+// TestCountersOverflow loses frames in the ring of a veth, and finds them in
+// the counters: sent = received + lost.
+//
+// Two processors that send at once add to one counter of the veth without a
+// lock, and now and then the kernel forgets some 16 frames. So the counters
+// must agree with the sender's tx_dropped exactly, and with what is missing
+// nearly.
 func TestCountersOverflow(t *testing.T) {
 	if runtime.NumCPU() < 2 {
 		t.Skip("one processor alone does not overflow the ring of a veth")
@@ -71,22 +76,26 @@ func TestCountersOverflow(t *testing.T) {
 	frame := l.strange()
 	l.flood(frame, 20_000) // before: not counted
 	c := l.counters()
-	before := l.statistics(l.sensor, capName)
+	received := l.statistics(l.sensor, capName).RxPackets
+	dropped := l.statistics(l.peer, peerName).TxDropped
 	const n = 100_000
 	sent := uint64(0)
 	for round := 0; lost(t, c, "nic_dropped") == 0 && round < 20; round++ {
 		l.flood(frame, n)
 		sent += 2 * n
 	}
-	received := l.statistics(l.sensor, capName).RxPackets - before.RxPackets
 	got := lost(t, c, "nic_dropped")
-	if got == 0 {
-		t.Fatal("nothing was lost: the test does not test")
-	}
-	if sent != received+got {
+	received = l.statistics(l.sensor, capName).RxPackets - received
+	dropped = l.statistics(l.peer, peerName).TxDropped - dropped
+	t.Logf("sent %d, received %d, lost %d", sent, received, got)
+	switch {
+	case got == 0:
+		t.Error("nothing was lost: the test does not test")
+	case got != dropped:
+		t.Errorf("lost %d, the sender says %d", got, dropped)
+	case received+got > sent || received+got < sent-sent/100:
 		t.Errorf("sent %d, received %d, lost %d: %d unaccounted for", sent, received, got, int64(sent)-int64(received+got))
 	}
-	t.Logf("sent %d, received %d, lost %d", sent, received, got)
 }
 
 const (

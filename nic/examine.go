@@ -181,6 +181,7 @@ func (e *examiner) queues() {
 	q := e.f.Queues
 	text := fmt.Sprintf("%d of %d receive queues in use", q.RX, q.MaxRX)
 	e.planned(Warning, SetQueues, text, text)
+	e.planned(Warning, SetReportStats, "off", "")
 }
 
 func (e *examiner) hash() {

@@ -87,7 +87,7 @@ func (i inspector) note(subject string, err error) {
 func (i inspector) link(link netlink.Link) {
 	a := link.Attrs()
 	i.f.Kind = link.Type()
-	if a.Flags&1<<2 != 0 || a.RawFlags&unix.IFF_LOOPBACK != 0 {
+	if a.RawFlags&unix.IFF_LOOPBACK != 0 {
 		i.f.Kind = "loopback"
 	}
 	i.f.MAC = a.HardwareAddr.String()

@@ -42,9 +42,14 @@ type space struct {
 
 func newLab(t *testing.T) *lab {
 	t.Helper()
+	return newLabOf(t, 1)
+}
+
+func newLabOf(t *testing.T, queues int) *lab {
+	t.Helper()
 	needs.Root(t)
 	l := &lab{t: t, sensor: newSpace(t), peer: newSpace(t)}
-	l.cable(1)
+	l.cable(queues)
 	return l
 }
 
@@ -103,7 +108,7 @@ func (s *space) enter() (err error) {
 	return err
 }
 
-// in runs f in a namespace.
+// in runs f in a namespace. f must not call in itself, nor end the test.
 func (l *lab) in(s *space, f func() error) {
 	l.t.Helper()
 	if err := s.do(f); err != nil {
@@ -267,23 +272,25 @@ func (l *lab) flood(frame []byte, n uint32) {
 // send sends frames out of an interface, one after the other.
 func (l *lab) send(s *space, ifname string, frames ...[]byte) {
 	l.t.Helper()
-	l.in(s, func() error {
-		dev, err := netlink.LinkByName(ifname)
-		if err != nil {
+	l.in(s, func() error { return sendOn(ifname, frames...) })
+}
+
+func sendOn(ifname string, frames ...[]byte) error {
+	dev, err := netlink.LinkByName(ifname)
+	if err != nil {
+		return err
+	}
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(fd) }()
+	for _, f := range frames {
+		if err := unix.Sendto(fd, f, 0, &unix.SockaddrLinklayer{Ifindex: dev.Attrs().Index}); err != nil {
 			return err
 		}
-		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = unix.Close(fd) }()
-		for _, f := range frames {
-			if err := unix.Sendto(fd, f, 0, &unix.SockaddrLinklayer{Ifindex: dev.Attrs().Index}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // eventually waits until a condition holds.
