@@ -19,3 +19,10 @@ func file(t *testing.T, name, text string) string {
 	}
 	return path
 }
+
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
