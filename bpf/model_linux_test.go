@@ -265,6 +265,7 @@ func (d dice) traffic() traffic {
 
 // TestModel compares the program's verdicts with those of the model.
 func TestModel(t *testing.T) {
+	t.Parallel()
 	needs.Root(t)
 	cfg := DefaultConfig()
 	cfg.Tunnels.VXLAN = []uint16{9999}

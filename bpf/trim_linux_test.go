@@ -118,6 +118,7 @@ func trimmed(t *testing.T, p *bpf.Prefilter, s source) (out source, before, afte
 // default heads, nothing but the number of truncated packets differs. Without
 // heads much does, which shows that the captures ask for them.
 func TestTrimming(t *testing.T) {
+	t.Parallel()
 	needs.Root(t)
 	files := []string{filepath.Join(needs.Repository(t), "testdata", "pcaps", "shop.pcap")}
 	err := filepath.WalkDir(filepath.Join(needs.Captures(t), "dev"), func(path string, e fs.DirEntry, err error) error {
@@ -137,6 +138,7 @@ func TestTrimming(t *testing.T) {
 		{"no heads", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			cfg := bpf.DefaultConfig()
 			cfg.Trim, cfg.TrimHead = 64, c.head
 			p, err := bpf.LoadPlaces(cfg, 1<<13)
