@@ -5,10 +5,12 @@ package livelab
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
 )
 
 // Place is where on its way a packet is lost.
@@ -80,6 +82,9 @@ func (l *Loss) Counts() (passed, lost uint64, err error) {
 // Close ends the loss.
 func (l *Loss) Close() error { return l.hook.close() }
 
+// nextProgram is TCX_NEXT (linux/bpf.h): go on with the next program.
+const nextProgram = -1
+
 // Offsets in a struct __sk_buff (linux/bpf.h).
 const (
 	skbLen      = 0
@@ -128,4 +133,40 @@ func dropProgram(d Drop, counts *ebpf.Map) asm.Instructions {
 		asm.Mov.Imm(asm.R0, drop), asm.Return(),
 		asm.Mov.Imm(asm.R0, nextProgram).WithSymbol("pass"), asm.Return(),
 	)
+}
+
+// hook is programs attached to devices, and all that goes with them.
+type hook struct {
+	once    sync.Once
+	closers []func() error
+}
+
+// attach loads a program and attaches it to a device of a namespace.
+func (h *hook) attach(n *Namespace, device string, at ebpf.AttachType, where link.Anchor, code asm.Instructions) error {
+	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SchedCLS, Instructions: code, License: "Dual BSD/GPL"})
+	if err != nil {
+		return fmt.Errorf("load: %w", err)
+	}
+	h.closers = append(h.closers, program.Close)
+	return n.Do(func() error {
+		l, err := netlink.LinkByName(device)
+		if err != nil {
+			return fmt.Errorf("find %s: %w", device, err)
+		}
+		attached, err := link.AttachTCX(link.TCXOptions{Interface: l.Attrs().Index, Program: program, Attach: at, Anchor: where})
+		if err != nil {
+			return fmt.Errorf("attach to %s: %w", device, err)
+		}
+		h.closers = append(h.closers, attached.Close)
+		return nil
+	})
+}
+
+func (h *hook) close() (err error) {
+	h.once.Do(func() {
+		for i := len(h.closers) - 1; i >= 0; i-- {
+			err = errors.Join(err, h.closers[i]())
+		}
+	})
+	return err
 }

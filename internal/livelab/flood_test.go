@@ -140,9 +140,9 @@ func sum(b []byte, s uint32) uint32 {
 	return s
 }
 
-// dropAll attaches an XDP program to cap0 that counts and drops, after having
+// attach attaches an XDP program to cap0 that counts and drops, after having
 // asked so many times for the time.
-func dropAll(t *testing.T, l *Lab, slow int32) (count func() uint64) {
+func attach(t *testing.T, l *Lab, mode link.XDPAttachFlags, slow int32) (count func() uint64) {
 	t.Helper()
 	counts, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
 	if err != nil {
@@ -170,7 +170,7 @@ func dropAll(t *testing.T, l *Lab, slow int32) (count func() uint64) {
 	}
 	t.Cleanup(func() { program.Close() })
 	err = l.Sensor.Do(func() error {
-		x, err := link.AttachXDP(link.XDPOptions{Program: program, Interface: l.captureIndex, Flags: link.XDPDriverMode})
+		x, err := link.AttachXDP(link.XDPOptions{Program: program, Interface: l.captureIndex, Flags: mode})
 		if err == nil {
 			t.Cleanup(func() { x.Close() })
 		}
@@ -191,7 +191,7 @@ func dropAll(t *testing.T, l *Lab, slow int32) (count func() uint64) {
 // is counted as dropped.
 func TestFloodNative(t *testing.T) {
 	l := New(t, Config{})
-	count := dropAll(t, l, 0)
+	count := attach(t, l, link.XDPDriverMode, 0)
 	s, err := l.Flood(context.Background(), Flood{Frames: 1_000_000})
 	if err != nil {
 		t.Fatal(err)
@@ -233,7 +233,7 @@ func TestFloodNative(t *testing.T) {
 // TestFloodOverflow: frames that find cap0's queue full are counted.
 func TestFloodOverflow(t *testing.T) {
 	l := New(t, Config{})
-	count := dropAll(t, l, 1000)
+	count := attach(t, l, link.XDPDriverMode, 1000)
 	// The receiver's part on the other core, or the sender would wait for it.
 	if err := l.Sensor.Do(func() error {
 		return os.WriteFile("/sys/class/net/"+CaptureName+"/threaded", []byte("1"), 0)

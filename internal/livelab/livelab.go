@@ -95,7 +95,8 @@ type Lab struct {
 	captureIndex int // ifindex of cap0 in Sensor
 
 	mu      sync.Mutex
-	tunnels int // VXLAN mirrors so far
+	tunnels int    // VXLAN mirrors so far
+	filters uint16 // of mirrors so far
 	closers []func() error
 }
 

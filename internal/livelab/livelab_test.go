@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/cilium/ebpf/link"
+
 	"mirrorscope/capture"
 	"mirrorscope/packet"
 )
@@ -198,6 +200,45 @@ func TestVXLAN(t *testing.T) {
 	}
 	if !vnis[7007] || !vnis[8008] {
 		t.Errorf("VNIs %v", vnis)
+	}
+}
+
+// TestMirrors: a port can be mirrored twice, a mirror ends, and generic XDP gets
+// what it copies.
+func TestMirrors(t *testing.T) {
+	l := New(t, Config{})
+	bare, err := l.SPAN(A)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tunnel, err := l.VXLAN(A, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := attach(t, l, link.XDPGenericMode, 0)
+	exchange(t, l, Exchange{})
+	x, err := bare.Copies()
+	if err != nil {
+		t.Fatal(err)
+	}
+	y, err := tunnel.Copies()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x != y || x.FromHost < 4 || x.ToHost < 4 || x.Failed != 0 || count() != 2*(x.FromHost+x.ToHost) {
+		t.Errorf("copies %+v and %+v, and generic XDP got %d", x, y, count())
+	}
+	if err := bare.Close(); err != nil {
+		t.Fatal(err)
+	}
+	before := count()
+	exchange(t, l, Exchange{})
+	z, err := tunnel.Copies()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if more := z.FromHost + z.ToHost - y.FromHost - y.ToHost; count()-before != more || more < 8 {
+		t.Errorf("one of two mirrors ended: it copied %d, and generic XDP got %d", more, count()-before)
 	}
 }
 

@@ -5,18 +5,17 @@ package livelab
 import (
 	"errors"
 	"fmt"
-	"sync"
 
-	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/asm"
-	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // Mirror copies what passes a port of the switch, in both directions.
 type Mirror struct {
-	counts *ebpf.Map
-	hook   hook
+	lab    *Lab
+	device string
+	index  int       // of it
+	own    [2]uint16 // priorities of its filters, by direction
 }
 
 // SPAN copies the frames that pass the port of a side to the mirror's link, as
@@ -83,100 +82,107 @@ func (l *Lab) setUpTunnelEnd() error {
 	return nil
 }
 
-// mirror attaches the program that copies, behind all that lose packets.
+// mirror has tc copy what the port receives and sends. Losses of Drop come
+// before it, wherever they are at this port: tcx programs run before tc filters.
+//
+// A tcx program with bpf_clone_redirect would do as well, but for one thing:
+// the kernel takes its copies for redirected ones, and generic XDP at cap0 never
+// gets them.
 func (l *Lab) mirror(side Side, to int) (*Mirror, error) {
-	counts, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 4})
-	if err != nil {
-		return nil, fmt.Errorf("map of mirror %s: %w", portNames[side], err)
+	m := &Mirror{lab: l, device: portNames[side]}
+	l.mu.Lock()
+	for i := range m.own {
+		l.filters++
+		m.own[i] = l.filters
 	}
-	m := &Mirror{counts: counts}
-	m.hook.closers = append(m.hook.closers, counts.Close)
-	for i, at := range []ebpf.AttachType{ebpf.AttachTCXIngress, ebpf.AttachTCXEgress} {
-		if err := m.hook.attach(l.Switch, portNames[side], at, link.Tail(), cloneProgram(to, counts, i)); err != nil {
-			return nil, errors.Join(fmt.Errorf("mirror at %s: %w", portNames[side], err), m.Close())
+	l.mu.Unlock()
+	err := l.Switch.Do(func() error {
+		port, err := netlink.LinkByName(m.device)
+		if err != nil {
+			return err
 		}
+		m.index = port.Attrs().Index
+		queue := &netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{
+			LinkIndex: m.index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT,
+		}}
+		if err := netlink.QdiscAdd(queue); err != nil && !errors.Is(err, unix.EEXIST) {
+			return fmt.Errorf("add clsact: %w", err)
+		}
+		for i, direction := range directions {
+			filter := &netlink.U32{ // without a selector: every frame
+				FilterAttrs: netlink.FilterAttrs{LinkIndex: m.index, Parent: direction, Priority: m.own[i], Protocol: unix.ETH_P_ALL},
+				Actions: []netlink.Action{&netlink.MirredAction{
+					// On to the filter of another mirror.
+					ActionAttrs: netlink.ActionAttrs{Action: netlink.TC_ACT_UNSPEC}, MirredAction: netlink.TCA_EGRESS_MIRROR, Ifindex: to,
+				}},
+			}
+			if err := netlink.FilterAdd(filter); err != nil {
+				return fmt.Errorf("add filter: %w", err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("mirror at %s: %w", m.device, err)
 	}
-	l.atClose(m.Close)
 	return m, nil
 }
 
+// directions of what passes a port: from its host, and to it.
+var directions = [2]uint32{netlink.HANDLE_MIN_INGRESS, netlink.HANDLE_MIN_EGRESS}
+
 // Copies are the frames that a Mirror has seen.
 type Copies struct {
-	FromHost uint64 // that the host of this port sent, copied
-	ToHost   uint64 // that went to it, copied
-	Failed   uint64 // not copied, or thrown away by the device they were copied to
+	FromHost uint64 // that the host of this port sent
+	ToHost   uint64 // that went to it
+	Failed   uint64 // of those, not copied, or thrown away by the device they were copied to
 }
 
 // Copies reads the counts.
-func (m *Mirror) Copies() (Copies, error) {
-	var n [4]uint64 // by direction and failure
-	for i := range n {
-		if err := m.counts.Lookup(uint32(i), &n[i]); err != nil {
-			return Copies{}, fmt.Errorf("counts of a mirror: %w", err)
+func (m *Mirror) Copies() (c Copies, err error) {
+	err = m.each(func(i int, f *netlink.U32) error {
+		for _, a := range f.Actions {
+			s := a.Attrs().Statistics
+			*[]*uint64{&c.FromHost, &c.ToHost}[i] += uint64(s.Basic.Packets)
+			c.Failed += uint64(s.Queue.Overlimits)
 		}
-	}
-	return Copies{FromHost: n[0], ToHost: n[2], Failed: n[1] + n[3]}, nil
+		return nil
+	})
+	return c, err
 }
 
 // Close ends the mirror.
-func (m *Mirror) Close() error { return m.hook.close() }
-
-// nextProgram is TCX_NEXT (linux/bpf.h): go on with the next program.
-const nextProgram = -1
-
-// cloneProgram copies each frame to a device and counts at index 2·direction,
-// or behind it if that failed.
-func cloneProgram(to int, counts *ebpf.Map, direction int) asm.Instructions {
-	return append(asm.Instructions{
-		asm.Mov.Imm(asm.R2, int32(to)),
-		asm.Mov.Imm(asm.R3, 0), // send
-		asm.FnCloneRedirect.Call(),
-		asm.Mov.Imm(asm.R6, int32(2*direction)),
-		asm.JEq.Imm(asm.R0, 0, "count"),
-		asm.Add.Imm(asm.R6, 1),
-		asm.StoreMem(asm.R10, -4, asm.R6, asm.Word).WithSymbol("count"),
-		asm.LoadMapPtr(asm.R1, counts.FD()),
-		asm.Mov.Reg(asm.R2, asm.R10),
-		asm.Add.Imm(asm.R2, -4),
-		asm.FnMapLookupElem.Call(),
-		asm.JEq.Imm(asm.R0, 0, "end"),
-		asm.Mov.Imm(asm.R1, 1),
-		asm.AddAtomic.Mem(asm.R0, asm.R1, asm.DWord, 0),
-	}, asm.Mov.Imm(asm.R0, nextProgram).WithSymbol("end"), asm.Return())
+func (m *Mirror) Close() error {
+	return m.each(func(_ int, f *netlink.U32) error { return netlink.FilterDel(f) })
 }
 
-// hook is programs attached to devices, and all that goes with them.
-type hook struct {
-	once    sync.Once
-	closers []func() error
-}
-
-// attach loads a program and attaches it to a device of a namespace.
-func (h *hook) attach(n *Namespace, device string, at ebpf.AttachType, where link.Anchor, code asm.Instructions) error {
-	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SchedCLS, Instructions: code, License: "Dual BSD/GPL"})
-	if err != nil {
-		return fmt.Errorf("load: %w", err)
-	}
-	h.closers = append(h.closers, program.Close)
-	return n.Do(func() error {
-		l, err := netlink.LinkByName(device)
+// each calls do with the mirror's filter of each direction.
+func (m *Mirror) each(do func(i int, f *netlink.U32) error) error {
+	err := m.lab.Switch.Do(func() error {
+		port, err := netlink.LinkByIndex(m.index)
 		if err != nil {
-			return fmt.Errorf("find %s: %w", device, err)
+			return err
 		}
-		attached, err := link.AttachTCX(link.TCXOptions{Interface: l.Attrs().Index, Program: program, Attach: at, Anchor: where})
-		if err != nil {
-			return fmt.Errorf("attach to %s: %w", device, err)
+		for i, direction := range directions {
+			filters, err := netlink.FilterList(port, direction)
+			if err != nil {
+				return err
+			}
+			for _, f := range filters {
+				// The list has the hash table of the filter as well, without actions.
+				u, ok := f.(*netlink.U32)
+				if !ok || f.Attrs().Priority != m.own[i] || len(u.Actions) == 0 {
+					continue
+				}
+				if err := do(i, u); err != nil {
+					return err
+				}
+			}
 		}
-		h.closers = append(h.closers, attached.Close)
 		return nil
 	})
-}
-
-func (h *hook) close() (err error) {
-	h.once.Do(func() {
-		for i := len(h.closers) - 1; i >= 0; i-- {
-			err = errors.Join(err, h.closers[i]())
-		}
-	})
-	return err
+	if err != nil {
+		return fmt.Errorf("mirror at %s: %w", m.device, err)
+	}
+	return nil
 }

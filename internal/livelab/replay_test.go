@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf/link"
 	"github.com/safchain/ethtool"
 
 	"mirrorscope/capture"
@@ -61,7 +62,7 @@ func TestReplay(t *testing.T) {
 // TestReplayQueues: flows spread over all queues of cap0.
 func TestReplayQueues(t *testing.T) {
 	l := New(t, Config{Queues: 4})
-	dropAll(t, l, 0)
+	attach(t, l, link.XDPDriverMode, 0)
 	if _, err := l.Replay(shop(t), Pace{}); err != nil {
 		t.Fatal(err)
 	}
