@@ -25,6 +25,7 @@ const (
 	flagPrefixes
 	flagPortRules
 	flagDefaultDeny
+	flagTakesAll
 )
 
 // compile turns a valid Config into maps.
@@ -55,6 +56,7 @@ func compile(cfg *Config, generation uint32) *compiled {
 		c.vnis = append(c.vnis, prefilterVniKey{Generation: generation, Id: id})
 	}
 	c.rules(cfg.Rules, generation)
+	set(p.Flags == 0 && len(cfg.Rules) == 0 && cfg.Sample <= 1 && cfg.Trim == 0, flagTakesAll)
 	set(len(c.prefixes) > 0, flagPrefixes)
 	set(c.ports != nil, flagPortRules)
 	return c

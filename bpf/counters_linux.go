@@ -29,14 +29,14 @@ type counted struct {
 // capabilities are dropped (kernel 5.19; before, reading maps needs CAP_BPF
 // where unprivileged BPF is off). A rule keeps its count over Updates as long
 // as its name stays.
-func (p *Prefilter) Counters() (Counters, error) {
+func (p *policy) Counters() (Counters, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var c Counters
 	names := append(append(verdictNames[:len(verdictNames):len(verdictNames)], outcomeNames[:]...), "trimmed", "not_trimmed")
 	all := make([]Counter, len(names))
 	for i, name := range names {
-		if err := readCount(p.objects.Counts, uint32(i), &all[i]); err != nil {
+		if err := readCount(p.maps.Counts, uint32(i), &all[i]); err != nil {
 			return c, fmt.Errorf("read counter %s: %w", name, err)
 		}
 		all[i].Name = name
@@ -46,7 +46,7 @@ func (p *Prefilter) Counters() (Counters, error) {
 	for i := range p.rules {
 		n := p.rules[i].past
 		n.Name = p.rules[i].name
-		if err := readCount(p.objects.RuleCounts, p.generation*maxRules+uint32(i), &n); err != nil {
+		if err := readCount(p.maps.RuleCounts, p.generation*maxRules+uint32(i), &n); err != nil {
 			return c, fmt.Errorf("read the counter of rule %s: %w", n.Name, err)
 		}
 		c.Rules = append(c.Rules, n)
@@ -56,9 +56,9 @@ func (p *Prefilter) Counters() (Counters, error) {
 
 // keepCounts takes over what the rules of a generation that is over have
 // counted.
-func (p *Prefilter) keepCounts(generation uint32) error {
+func (p *policy) keepCounts(generation uint32) error {
 	for i := range p.rules {
-		if err := readCount(p.objects.RuleCounts, generation*maxRules+uint32(i), &p.rules[i].past); err != nil {
+		if err := readCount(p.maps.RuleCounts, generation*maxRules+uint32(i), &p.rules[i].past); err != nil {
 			return fmt.Errorf("read the counter of rule %s: %w", p.rules[i].name, err)
 		}
 	}
@@ -66,7 +66,7 @@ func (p *Prefilter) keepCounts(generation uint32) error {
 }
 
 // setRules names the rules that are counted from now on.
-func (p *Prefilter) setRules(rules []Rule) {
+func (p *policy) setRules(rules []Rule) {
 	past := map[string]Counter{}
 	for _, r := range p.rules {
 		past[r.name] = r.past

@@ -26,6 +26,7 @@ enum {
 	HAS_PREFIXES = 16, /* some rule has a prefix */
 	HAS_PORT_RULES = 32,
 	DEFAULT_DENY = 64,
+	TAKES_ALL = 128, /* there is nothing to judge, and nothing to trim */
 };
 
 struct policy {

@@ -3,7 +3,6 @@ package bpf
 import (
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -17,18 +16,11 @@ type Meta = prefilterMeta
 // may be called from any goroutine at any time; the rest belongs to the one
 // that loads and closes it.
 type Prefilter struct {
+	policy
 	objects prefilterMapsAndProgram
 	frags   *ebpf.Program // nil where the kernel does not have it
 	noFrags error         // why
-	grace   *ebpf.Map     // see settle
 	links   []link.Link
-	cpus    int
-
-	mu         sync.Mutex
-	generation uint32 // that judges
-	installed  [2]installed
-	rules      []counted
-	own        map[prefilterAddr]bool
 }
 
 type prefilterMapsAndProgram struct {
@@ -71,30 +63,19 @@ func load(cfg Config, d Delivery, queues, places int) (*Prefilter, error) {
 	spec.Maps[prefilterMapHeads].MaxEntries = uint32(places)
 	spec.Maps[prefilterMapSockets].MaxEntries = uint32(queues)
 	p := new(Prefilter)
-	if p.cpus, err = ebpf.PossibleCPU(); err != nil {
-		return nil, err
-	}
 	if err := spec.LoadAndAssign(&p.objects, nil); err != nil {
 		return nil, fmt.Errorf("load the pre-filter: %w", err)
 	}
 	p.noFrags = p.loadFrags(spec)
-	if err := p.start(cfg); err != nil {
-		p.Close()
-		return nil, err
+	m := &p.objects.prefilterMaps
+	err = p.start(policyMaps{
+		Counts: m.Counts, Generation: m.Generation, Own: m.Own, Policies: m.Policies, PortRules: m.PortRules,
+		Prefixes: m.Prefixes, RuleCounts: m.RuleCounts, Sources: m.Sources, Vnis: m.Vnis,
+	}, m.PortKinds, cfg)
+	if err != nil {
+		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
-}
-
-// start sets what a new pre-filter judges by.
-func (p *Prefilter) start(cfg Config) error {
-	if err := setPorts(p.objects.PortKinds, cfg.Tunnels); err != nil {
-		return err
-	}
-	var err error
-	if p.grace, err = newGrace(p.objects.Generation); err != nil {
-		return err
-	}
-	return p.Update(cfg)
 }
 
 // loadFrags loads the variant for frames of several buffers over the same
@@ -144,15 +125,15 @@ func (p *Prefilter) Attach(ifindex int, mode AttachMode) error {
 }
 
 // SetSocket makes the AF_XDP socket fd the one that reads a queue; with a
-// negative fd nobody reads it any more.
+// negative fd nobody does, and its frames are dropped and counted.
 func (p *Prefilter) SetSocket(queue, fd int) error {
+	var err error
 	if fd < 0 {
-		if err := p.objects.Sockets.Delete(uint32(queue)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return fmt.Errorf("take the socket of queue %d away: %w", queue, err)
-		}
-		return nil
+		err = remove(p.objects.Sockets, uint32(queue))
+	} else {
+		err = p.objects.Sockets.Put(uint32(queue), uint32(fd))
 	}
-	if err := p.objects.Sockets.Put(uint32(queue), uint32(fd)); err != nil {
+	if err != nil {
 		return fmt.Errorf("set the socket of queue %d: %w", queue, err)
 	}
 	return nil

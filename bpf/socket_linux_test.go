@@ -91,16 +91,25 @@ func TestToSocket(t *testing.T) {
 	if action, _ := deliver(t, p, other); action != xdpDrop {
 		t.Errorf("action %d outside the sample", action)
 	}
+	for range 2 { // nobody to take away is no error
+		check(t, p.SetSocket(0, -1))
+	}
+	if action, _ := deliver(t, p, frame); action != xdpDrop {
+		t.Errorf("action %d without the socket", action)
+	}
+	if err := p.SetSocket(2, -1); err == nil {
+		t.Error("a queue that does not exist has no socket either")
+	}
 
 	c, err := p.Counters()
 	check(t, err)
-	for name, n := range map[string]uint64{"socket": 1, "no_socket": 1, "not_sampled": 1} {
+	for name, n := range map[string]uint64{"socket": 1, "no_socket": 2, "not_sampled": 1} {
 		if got := named(t, c.Verdicts, name); got.Packets != n || got.Octets != n*uint64(len(frame)) {
 			t.Errorf("%+v", got)
 		}
 	}
-	if c.Trimmed.Packets != 2 || c.Trimmed.Octets != 2*(1000-64) {
-		t.Errorf("%+v, want 2 frames, also the one that no socket took", c.Trimmed)
+	if c.Trimmed.Packets != 3 || c.Trimmed.Octets != 3*(1000-64) {
+		t.Errorf("%+v, want 3 frames, also those that no socket took", c.Trimmed)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync"
 
 	"github.com/cilium/ebpf"
 )
@@ -16,12 +17,56 @@ type installed struct {
 	vnis     []prefilterVniKey
 }
 
+// policy is what frames are judged by, and what was counted: the maps that the
+// pre-filter and the socket's filter have in common. Its methods may be called
+// from any goroutine at any time.
+type policy struct {
+	maps  policyMaps
+	grace *ebpf.Map // see settle
+	cpus  int
+
+	mu         sync.Mutex
+	generation uint32 // that judges
+	installed  [2]installed
+	rules      []counted
+	own        map[prefilterAddr]bool
+}
+
+// policyMaps are maps of judge.h and policy.h.
+type policyMaps struct {
+	Counts     *ebpf.Map
+	Generation *ebpf.Map
+	Own        *ebpf.Map
+	Policies   *ebpf.Map
+	PortRules  *ebpf.Map
+	Prefixes   *ebpf.Map
+	RuleCounts *ebpf.Map
+	Sources    *ebpf.Map
+	Vnis       *ebpf.Map
+}
+
+// start sets what a program that was just loaded judges by.
+func (p *policy) start(maps policyMaps, ports *ebpf.Map, cfg Config) error {
+	p.maps = maps
+	var err error
+	if p.cpus, err = ebpf.PossibleCPU(); err != nil {
+		return err
+	}
+	if err := setPorts(ports, cfg.Tunnels); err != nil {
+		return err
+	}
+	if p.grace, err = newGrace(maps.Generation); err != nil {
+		return err
+	}
+	return p.Update(cfg)
+}
+
 // Update changes the policy, at once for all frames from some moment on: each
 // is judged by the old policy or by the new one, and none is lost meanwhile.
 // cfg.Tunnels is not read. After an error the old policy holds.
 //
 // It needs no capability on kernel 5.19 and later.
-func (p *Prefilter) Update(cfg Config) error {
+func (p *policy) Update(cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
@@ -34,7 +79,7 @@ func (p *Prefilter) Update(cfg Config) error {
 	if err := p.fill(compile(&cfg, next), next); err != nil {
 		return err
 	}
-	if err := p.objects.Generation.Put(uint32(0), next); err != nil {
+	if err := p.maps.Generation.Put(uint32(0), next); err != nil {
 		return fmt.Errorf("switch the policy: %w", err)
 	}
 	p.generation = next
@@ -51,8 +96,8 @@ func (p *Prefilter) Update(cfg Config) error {
 
 // settle waits until no program runs that has started before. The kernel does
 // so after each change of a map of maps.
-func (p *Prefilter) settle() error {
-	if err := p.grace.Put(uint32(0), p.objects.Generation); err != nil {
+func (p *policy) settle() error {
+	if err := p.grace.Put(uint32(0), p.maps.Generation); err != nil {
 		return fmt.Errorf("wait for the programs that run: %w", err)
 	}
 	return nil
@@ -71,21 +116,21 @@ func newGrace(inner *ebpf.Map) (*ebpf.Map, error) {
 }
 
 // clear empties the idle generation.
-func (p *Prefilter) clear(generation uint32) error {
+func (p *policy) clear(generation uint32) error {
 	in := &p.installed[generation]
 	var errs []error
 	for _, k := range in.prefixes {
-		errs = append(errs, remove(p.objects.Prefixes, k))
+		errs = append(errs, remove(p.maps.Prefixes, k))
 	}
 	for _, k := range in.sources {
-		errs = append(errs, remove(p.objects.Sources, k))
+		errs = append(errs, remove(p.maps.Sources, k))
 	}
 	for _, k := range in.vnis {
-		errs = append(errs, remove(p.objects.Vnis, k))
+		errs = append(errs, remove(p.maps.Vnis, k))
 	}
 	zero := make([]prefilterCount, p.cpus)
 	for i := range uint32(maxRules) {
-		errs = append(errs, p.objects.RuleCounts.Put(generation*maxRules+i, zero))
+		errs = append(errs, p.maps.RuleCounts.Put(generation*maxRules+i, zero))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("clear the idle policy: %w", err)
@@ -102,8 +147,8 @@ func remove(m *ebpf.Map, key any) error {
 }
 
 // fill writes a policy into the idle generation.
-func (p *Prefilter) fill(c *compiled, generation uint32) error {
-	o, in := &p.objects, &p.installed[generation]
+func (p *policy) fill(c *compiled, generation uint32) error {
+	o, in := &p.maps, &p.installed[generation]
 	var errs []error
 	for k, v := range c.prefixes {
 		in.prefixes = append(in.prefixes, k)
@@ -134,7 +179,7 @@ func (p *Prefilter) fill(c *compiled, generation uint32) error {
 
 // SetOwn says which addresses are the machine's own, for Config.Shared. It
 // replaces those that were set before.
-func (p *Prefilter) SetOwn(addrs []netip.Addr) error {
+func (p *policy) SetOwn(addrs []netip.Addr) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := map[prefilterAddr]bool{}
@@ -142,11 +187,11 @@ func (p *Prefilter) SetOwn(addrs []netip.Addr) error {
 	for _, a := range addrs {
 		k := keyAddr(a.WithZone(""))
 		now[k] = true
-		errs = append(errs, p.objects.Own.Put(k, uint32(1)))
+		errs = append(errs, p.maps.Own.Put(k, uint32(1)))
 	}
 	for k := range p.own {
 		if !now[k] {
-			errs = append(errs, remove(p.objects.Own, k))
+			errs = append(errs, remove(p.maps.Own, k))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {

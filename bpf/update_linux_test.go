@@ -48,7 +48,7 @@ func TestUpdateUnderTraffic(t *testing.T) {
 		})
 	}
 	updates := 0
-	for sent.Load() < 1.5e6 {
+	for sent.Load() < 1e6 || updates < 20 {
 		check(t, p.Update(byPort))
 		check(t, p.Update(byNet))
 		updates += 2
@@ -70,9 +70,6 @@ func TestUpdateUnderTraffic(t *testing.T) {
 		if all.Packets != got.Packets {
 			t.Errorf("%+v: not all are %d", list, got.Packets)
 		}
-	}
-	if updates < 10 {
-		t.Errorf("only %d updates met the traffic", updates)
 	}
 	t.Logf("%d updates under %d frames", updates, sent.Load())
 }
