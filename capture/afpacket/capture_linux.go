@@ -100,7 +100,7 @@ func (c *Capture) makeFanout(program int) (err error) {
 	}
 	c.fanout.want = c.cfg.FanoutGroup
 	if !c.cfg.Outgoing && !c.kernelOutgoing {
-		c.fanout.flags = unix.PACKET_FANOUT_FLAG_IGNORE_OUTGOING // since kernel 5.19; no older one minds
+		c.fanout.flags = unix.PACKET_FANOUT_FLAG_IGNORE_OUTGOING // later than kernel 6.1, in 6.12; none minds
 	}
 	if c.fanout.program, err = unix.FcntlInt(uintptr(program), unix.F_DUPFD_CLOEXEC, 0); err != nil {
 		return fmt.Errorf("keep the fan-out program %d: %w", program, err)

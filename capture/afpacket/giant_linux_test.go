@@ -49,6 +49,9 @@ func TestGiants(t *testing.T) {
 	tx := l.sender("tx0")
 	const room = minBlockBytes - blockHeaderLen - 82
 	for _, n := range []int{1514, 20_000, 65_535, 65_536 + 14, 120_000, room, room + 1, 300_000} {
+		if n > 66_000 && !kernel(t, 6, 12) {
+			continue // a packet socket sends none as large, there
+		}
 		want := giant(n)
 		tx.sendGiant(want)
 		g := frames(t, c, 1)[0]
@@ -56,7 +59,7 @@ func TestGiants(t *testing.T) {
 			t.Errorf("a frame of %d octets is given out as %d of %d", n, len(g.Data), g.WireLen)
 		}
 	}
-	if n := count(t, c, "long_frames_cut"); n != 2 {
+	if n := count(t, c, "long_frames_cut"); n != 2 && kernel(t, 6, 12) {
 		t.Errorf("long_frames_cut %d, want 2", n)
 	}
 	quiet(t, c, "long_frames_cut")

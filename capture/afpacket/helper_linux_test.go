@@ -10,9 +10,24 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 func linkOf(name string) (netlink.Link, error) { return netlink.LinkByName(name) }
+
+// kernel tells whether the kernel is of that release or a later one.
+func kernel(t *testing.T, major, minor int) bool {
+	t.Helper()
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		t.Fatal(err)
+	}
+	var a, b int
+	if _, err := fmt.Sscanf(unix.ByteSliceToString(u.Release[:]), "%d.%d", &a, &b); err != nil {
+		t.Fatal(err)
+	}
+	return a > major || a == major && b >= minor
+}
 
 // descriptors counts the process's open files.
 func descriptors(t *testing.T) int {

@@ -45,8 +45,8 @@ func (c *Capture) setUp(fd int) (socket, error) {
 		return s, fmt.Errorf("set PACKET_VERSION 3: %w", err)
 	}
 	if !c.cfg.Outgoing && !c.kernelOutgoing {
-		// Since kernel 4.20. Where it is unknown, and in a fan-out before kernel
-		// 5.19, Next sorts them out.
+		// Since kernel 4.20. Where it is unknown, and in the fan-outs of kernel 6.1,
+		// Next sorts them out.
 		err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1)
 		if err != nil && !errors.Is(err, unix.ENOPROTOOPT) {
 			return s, fmt.Errorf("set PACKET_IGNORE_OUTGOING: %w", err)
