@@ -225,6 +225,13 @@ func (s *Source) wait(d time.Duration, held bool) {
 	}
 	timeout := unix.NsecToTimespec(int64(d))
 	_, _ = unix.Ppoll(s.polls, &timeout, nil) // interrupted or not: the rings are looked at next
+	for i := range s.rings {
+		if s.polls[i].Revents&(unix.POLLERR|unix.POLLHUP|unix.POLLNVAL) != 0 {
+			s.checked = 0                // an interface that went down: Check takes note of it
+			time.Sleep(time.Millisecond) // poll gives this at once, as long as it lasts
+			return
+		}
+	}
 }
 
 // look does what is due at a moment: whoever waits for a heartbeat sees one,
