@@ -1,6 +1,7 @@
 package bpf
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/cilium/ebpf"
@@ -32,8 +33,7 @@ func LoadFanout(rings int, tunnels Ports) (*Fanout, error) {
 		return nil, fmt.Errorf("load the fanout program: %w", err)
 	}
 	if err := setPorts(f.objects.PortKinds, tunnels); err != nil {
-		f.Close()
-		return nil, err
+		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
 }

@@ -263,7 +263,14 @@ func (d dice) traffic() traffic {
 	return f
 }
 
-// TestModel compares the program's verdicts with those of the model.
+// judge is a program of either kind.
+type judge interface {
+	Update(Config) error
+	SetOwn([]netip.Addr) error
+	Counters() (Counters, error)
+}
+
+// TestModel compares the programs' verdicts with those of the model.
 func TestModel(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -272,44 +279,65 @@ func TestModel(t *testing.T) {
 	p, err := Load(cfg, ToStack, 1)
 	check(t, err)
 	defer p.Close()
+	f, err := LoadFilter(cfg, 0) // test runs give a socket's program no link header
+	check(t, err)
+	defer f.Close()
 	seen := map[string]int{}
-	for seed := range uint64(60) {
-		d := dice{rand.New(rand.NewPCG(seed, 1))}
-		c := d.config()
-		check(t, c.Validate())
-		check(t, p.Update(c))
-		own := []netip.Addr{gen.IP("10.1.2.3"), gen.IP("fd00:1::5")}[:d.IntN(3)]
-		check(t, p.SetOwn(own))
-		before, err := p.Counters()
-		check(t, err)
-		for range 60 {
-			f := d.traffic()
-			frame := f.frame()
-			want, rule := f.verdict(&c, own)
-			action, err := p.objects.Prefilter.Run(&ebpf.RunOptions{Data: frame})
-			check(t, err)
-			now, err := p.Counters()
-			check(t, err)
-			got := changed(before.Verdicts, now.Verdicts)
-			if len(got) != 1 || got[0] != want {
-				t.Fatalf("seed %d: %v, want %s\nframe  %x\nof     %+v\nunder  %+v", seed, got, want, frame, f, c)
-			}
-			if passes := want == "stack" || want == "own"; (action == 2) != passes {
-				t.Fatalf("verdict %s, and XDP action %d", want, action)
-			}
-			decided := changed(before.Rules, now.Rules)
-			if rule < 0 && len(decided) != 0 || rule >= 0 && (len(decided) != 1 || decided[0] != c.Rules[rule].Name) {
-				t.Fatalf("seed %d: rules %v counted, want rule %d of\n%+v\nof %+v", seed, decided, rule, c, f)
-			}
-			seen[want]++
-			before = now
-		}
+	for seed := range uint64(32) {
+		testModel(t, seed, p, func(frame []byte) (uint32, error) { return p.objects.Prefilter.Run(&ebpf.RunOptions{Data: frame}) },
+			func(verdict string) (string, uint32) {
+				switch verdict {
+				case "stack", "own":
+					return verdict, xdpPass
+				}
+				return verdict, xdpDrop
+			}, seen)
+		testModel(t, seed, f, func(frame []byte) (uint32, error) { return f.objects.Filter.Run(&ebpf.RunOptions{Data: frame}) },
+			func(verdict string) (string, uint32) {
+				if verdict == "stack" {
+					return "socket", 1<<32 - 1
+				}
+				return verdict, 0
+			}, seen)
 	}
 	t.Log(seen)
 	for _, name := range []string{"stack", "own", "not_udp_port", "not_source", "not_vni", "denied_by_rule", "denied_by_default", "not_sampled"} {
 		if seen[name] == 0 {
 			t.Errorf("no frame was %s: the dice are too narrow", name)
 		}
+	}
+}
+
+// testModel judges some traffic under one policy. told gives the counter and
+// the return value that a verdict of the model comes out as.
+func testModel(t *testing.T, seed uint64, p judge, run func([]byte) (uint32, error), told func(string) (string, uint32), seen map[string]int) {
+	t.Helper()
+	d := dice{rand.New(rand.NewPCG(seed, 1))}
+	c := d.config()
+	check(t, c.Validate())
+	check(t, p.Update(c))
+	own := []netip.Addr{gen.IP("10.1.2.3"), gen.IP("fd00:1::5")}[:d.IntN(3)]
+	check(t, p.SetOwn(own))
+	before, err := p.Counters()
+	check(t, err)
+	for range 50 {
+		f := d.traffic()
+		frame := f.frame()
+		model, rule := f.verdict(&c, own)
+		want, action := told(model)
+		got, err := run(frame)
+		check(t, err)
+		now, err := p.Counters()
+		check(t, err)
+		if v := changed(before.Verdicts, now.Verdicts); len(v) != 1 || v[0] != want || got != action {
+			t.Fatalf("%T, seed %d: %v, action %d, want %s, %d\nframe  %x\nof     %+v\nunder  %+v", p, seed, v, got, want, action, frame, f, c)
+		}
+		decided := changed(before.Rules, now.Rules)
+		if rule < 0 && len(decided) != 0 || rule >= 0 && (len(decided) != 1 || decided[0] != c.Rules[rule].Name) {
+			t.Fatalf("%T, seed %d: rules %v counted, want rule %d of\n%+v\nof %+v", p, seed, decided, rule, c, f)
+		}
+		seen[model]++
+		before = now
 	}
 }
 
