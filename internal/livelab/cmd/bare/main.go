@@ -94,7 +94,7 @@ func open(name, mode, attach string, trim int) (live, error) {
 			return nil, err
 		}
 		filter := bpf.DefaultConfig()
-		filter.Trim = uint32(trim)
+		filter.Trim, filter.TrimHead = uint32(trim), 0
 		program, err := bpf.Load(filter, bpf.ToSocket, queues)
 		if err != nil {
 			return nil, err
