@@ -15,7 +15,8 @@
 struct meta {
 	__u64 mono_ns;	/* CLOCK_MONOTONIC at arrival */
 	__u32 wire_len; /* octets of the frame before trimming */
-	__u32 weight;	/* one connection of this many is let through: the sampling in force */
+	__u32 weight;	/* one connection of this many is let through. Of frames that were not parsed
+			 * all are: whoever weighs them has to sample those anew. */
 };
 
 /* The sockets by queue. */

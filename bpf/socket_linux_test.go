@@ -238,3 +238,37 @@ func TestHeads(t *testing.T) {
 		}
 	}
 }
+
+// TestFrags is TestToSocket for a frame of several buffers.
+func TestFrags(t *testing.T) {
+	needs.Root(t)
+	cfg := DefaultConfig()
+	p, err := Load(cfg, ToSocket, 1)
+	check(t, err)
+	defer p.Close()
+	if p.frags == nil {
+		t.Skipf("needs kernel 5.18: %v", p.noFrags)
+	}
+	check(t, p.SetSocket(0, xdpSocket(t)))
+	payload := make(gen.Payload, 8800)
+	for i := range payload {
+		payload[i] = byte(i)
+	}
+	frame := gen.Build(ether, outer4, udp, gen.VXLAN{VNI: 1}, ether, ip4, gen.UDP{SrcPort: 1, DstPort: 2}, payload)
+	for _, trim := range []uint32{0, 5000, 64} {
+		cfg.Trim = trim
+		check(t, p.Update(cfg))
+		o := ebpf.RunOptions{Data: frame, DataOut: make([]byte, len(frame)+256)}
+		action, err := p.frags.Run(&o)
+		check(t, err)
+		want := len(frame)
+		if trim > 0 {
+			want += int(trim) - len(payload)
+		}
+		if action != xdpRedirect || len(o.DataOut) != MetaLen+want || !bytes.Equal(o.DataOut[MetaLen:], frame[:want]) {
+			t.Errorf("trim %d: action %d, %d octets, want %d", trim, action, len(o.DataOut), MetaLen+want)
+		} else if n := binary.NativeEndian.Uint32(o.DataOut[8:]); n != uint32(len(frame)) {
+			t.Errorf("trim %d: a stamp of %d octets, want %d", trim, n, len(frame))
+		}
+	}
+}
