@@ -12,6 +12,10 @@ import (
 func Examine(f *Facts, u Use) []Finding {
 	e := examiner{f: f, u: u, plan: Plan(f, u)}
 	e.link()
+	if f.Kind == loopback {
+		e.add(Warning, "driver", "is the loopback device", "no mirror sends there, and each packet is seen twice", "name the interface that the mirror sends to")
+		return e.findings
+	}
 	e.driver()
 	e.mtu()
 	e.promiscuous()
@@ -68,8 +72,7 @@ func (e *examiner) link() {
 	f := e.f
 	switch {
 	case !f.Up:
-		c, _ := e.change(SetLink)
-		e.add(Error, "link", "is down", c.Why, c.Command())
+		e.add(Error, "link", "is down", "nothing arrives", fmt.Sprintf("ip link set %s up", f.Name))
 	case !f.Carrier:
 		e.add(Error, "link", "is up and has no carrier", "nothing can arrive", "connect the cable or the virtual NIC, or set up the other end")
 	default:
@@ -87,8 +90,6 @@ func (e *examiner) driver() {
 		text += " " + f.DriverVersion
 	}
 	switch {
-	case f.Kind == "loopback":
-		e.add(Warning, "driver", "is the loopback device", "no mirror sends there; each packet is seen twice", "name the interface that the mirror sends to")
 	case f.Driver == "hv_netvsc" && len(f.Slaves) > 0:
 		e.add(Note, "driver", fmt.Sprintf("%s over %s", text, strings.Join(f.Slaves, ", ")),
 			"AF_PACKET sees all frames here; AF_XDP sees those of the virtual function only on that interface, which the cloud takes away for maintenance", "")
@@ -136,6 +137,8 @@ func (e *examiner) promiscuous() {
 	switch {
 	case e.u.Mirror == MirrorTunnel:
 		e.add(OK, "promiscuous", onOff(e.f.Promiscuous)+": not needed, mirrored frames bear this interface's address", "", "")
+	case e.u.Promiscuous && !e.f.Promiscuous:
+		e.add(OK, "promiscuous", "off: the capture switches it on while it runs", "", "")
 	case e.u.Mirror == MirrorPort:
 		e.planned(Warning, SetPromiscuous, "off", "on")
 	case !e.f.Promiscuous:
@@ -248,8 +251,12 @@ func (e *examiner) silence() {
 			fmt.Sprintf("sensor guard --shared %s | nft -f -", f.Name))
 		return
 	}
-	if !e.unknown("ipv6", "whether IPv6 is on is not told", "") {
-		e.planned(Warning, SetIPv6, "IPv6 is on", "IPv6 is off")
+	switch {
+	case e.unknown("ipv6", "whether IPv6 is on is not told", ""):
+	case f.IPv6:
+		e.add(Warning, "ipv6", "IPv6 is on", whyIPv6, Change{Setting: SetIPv6, To: "off", Interface: f.Name}.Command())
+	default:
+		e.add(OK, "ipv6", "IPv6 is off", "", "")
 	}
 	v4 := own4(f)
 	switch {
@@ -286,4 +293,64 @@ func (e *examiner) forwarding() {
 	default:
 		e.add(OK, "forwarding", "off", "", "")
 	}
+}
+
+// ExamineGuard looks for the guard of an interface. installs says that the
+// sensor installs it when it starts.
+func ExamineGuard(f *Facts, u Use, installs bool) Finding {
+	finding := Finding{Level: OK, About: "guard"}
+	d, there, err := ReadGuard(f.Name)
+	reached := ""
+	if !u.Shared {
+		reached = f.reachedBy()
+	}
+	switch {
+	case installs && reached != "":
+		finding.Level = Error
+		finding.Found = "cannot be installed: " + reached
+		finding.Why = "silenced, this machine could not be reached any more, so the sensor does not start"
+		finding.Mend = "an interface of its own for the mirror; or filter.shared = true; or capture.guard = false"
+	case err != nil:
+		finding.Level, finding.Found = Note, "whether there is one is not known ("+err.Error()+")"
+	case there && d.Out > 0:
+		finding.Level = Note
+		finding.Found = fmt.Sprintf("in place; it has kept %d frames of this machine from being sent", d.Out)
+		finding.Why = "some program here sends on the capture interface: a DHCP or LLDP client, or the kernel before IPv6 was off"
+	case there:
+		finding.Found = "in place"
+	case installs:
+		finding.Found = "not in place; the sensor installs it when it starts, and it stays"
+	case f.Kind == loopback:
+		finding.Found = "none, and the loopback device needs none"
+	default:
+		finding.Level, finding.Found = Warning, "not in place"
+		finding.Why = "without it nothing keeps this machine from answering what the mirror sends"
+		finding.Mend = fmt.Sprintf("sensor guard %s | nft -f -", f.Name)
+		if u.Shared || reached != "" {
+			finding.Mend = fmt.Sprintf("sensor guard --shared %s | nft -f -", f.Name)
+		}
+	}
+	return finding
+}
+
+// ExamineCounters tells which losses on the way in will not be seen.
+func ExamineCounters(ifname string) []Finding {
+	c, err := OpenCounters(ifname)
+	if err != nil {
+		return []Finding{{Level: Warning, About: "losses", Found: err.Error(), Why: "what is lost before the capture would go unnoticed", Mend: "look with ethtool -S " + ifname}}
+	}
+	defer func() { _ = c.Close() }() // only read from
+	counts, err := c.Read()
+	if err != nil {
+		return []Finding{{Level: Warning, About: "losses", Found: err.Error(), Why: "what is lost before the capture would go unnoticed", Mend: "look with ethtool -S " + ifname}}
+	}
+	var told []string
+	for _, l := range counts.Losses {
+		told = append(told, l.Place)
+	}
+	findings := []Finding{{Level: OK, About: "losses", Found: "counted as " + strings.Join(told, ", ")}}
+	for _, u := range counts.Unknown {
+		findings = append(findings, Finding{Level: Note, About: "losses", Found: u.Place + " is not told: " + u.Why, Why: "what is lost there cannot be counted"})
+	}
+	return findings
 }

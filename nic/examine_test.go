@@ -78,6 +78,7 @@ func TestExamine(t *testing.T) {
 		{"hash without ports", func(f *Facts) { f.UDPHash = f.UDPHash[:2] }, tunnel, "warning udp_hash: ethtool -N eth1 rx-flow-hash udp4 sdfn"},
 		{"hash without ports, one queue", func(f *Facts) { f.UDPHash, f.Queues.RX = f.UDPHash[:2], 1 }, tunnel, ""},
 		{"not promiscuous at a SPAN port", func(f *Facts) { f.Promiscuous = false }, port, "warning promiscuous: ip link set eth1 promisc on"},
+		{"not promiscuous at a SPAN port, and the capture sees to it", func(f *Facts) { f.Promiscuous = false }, Use{Mirror: MirrorPort, Promiscuous: true}, ""},
 		{"not promiscuous at a tunnel", func(f *Facts) { f.Promiscuous = false }, tunnel, ""},
 		{"not promiscuous, mirror not known", func(f *Facts) { f.Promiscuous = false }, Use{}, "note promiscuous: ip link set eth1 promisc on"},
 		{"MTU 1500 at a tunnel", func(f *Facts) { f.MTU = 1500 }, tunnel, "warning mtu: ip link set eth1 mtu 9001"},
@@ -136,13 +137,18 @@ func TestPlanLeavesAlone(t *testing.T) {
 	f := good()
 	f.IPv6, f.ARP, f.Addresses, f.DefaultRoute, f.Forwarding4 = true, true, addresses("10.0.0.9/24"), true, true
 	for _, c := range Plan(f, Use{Mirror: MirrorPort}) {
-		if c.Setting == SetAddresses || c.Setting == SetARP {
+		if c.Setting == SetAddresses || c.Setting == SetARP || c.Setting == SetIPv6 {
 			t.Errorf("%+v would cut the machine off", c)
 		}
 	}
 	if plan := Plan(f, Use{Mirror: MirrorTunnel, Shared: true}); len(plan) != 0 {
 		t.Errorf("a shared interface would be changed: %+v", plan)
 	}
+	f.Kind = loopback
+	if plan := Plan(f, Use{Mirror: MirrorPort}); len(plan) != 0 {
+		t.Errorf("the loopback device would be changed: %+v", plan)
+	}
+	f.Kind = "device"
 	f.Unknown["ipv6"] = "not told"
 	f.Ring, f.UDPHash, f.Features = nil, nil, nil
 	if plan := Plan(f, Use{AFXDP: true, Shared: true}); len(plan) != 0 {

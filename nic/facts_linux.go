@@ -88,7 +88,7 @@ func (i inspector) link(link netlink.Link) {
 	a := link.Attrs()
 	i.f.Kind = link.Type()
 	if a.RawFlags&unix.IFF_LOOPBACK != 0 {
-		i.f.Kind = "loopback"
+		i.f.Kind = loopback
 	}
 	i.f.MAC = a.HardwareAddr.String()
 	i.f.Up = a.RawFlags&unix.IFF_UP != 0

@@ -45,9 +45,10 @@ func (c GuardConfig) Validate() error {
 	return errors.Join(bad...)
 }
 
-// ErrReachable is of an interface that must not be silenced, because a default
-// route leaves by it: the machine could not be reached any more.
-var ErrReachable = errors.New("a default route leaves by this interface")
+// ErrReachable is of an interface that must not be silenced, because this
+// machine is reached by it: a default route leaves there, or it is the loopback
+// device.
+var ErrReachable = errors.New("this machine is reached by it")
 
 // greMirrors are the protocols in GRE of ERSPAN I and II, and of III.
 var greMirrors = []uint16{0x88be, 0x22eb}

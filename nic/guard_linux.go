@@ -75,8 +75,8 @@ func CanSilence(ifname string, c GuardConfig) error {
 	if why, unknown := f.Unknown["default_route"]; unknown {
 		return fmt.Errorf("whether a default route leaves by %s is not known: %s", ifname, why)
 	}
-	if f.DefaultRoute {
-		return ErrReachable
+	if why := f.reachedBy(); why != "" {
+		return fmt.Errorf("%w: %s", ErrReachable, why)
 	}
 	return nil
 }

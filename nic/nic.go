@@ -73,6 +73,19 @@ type Facts struct {
 	Unknown map[string]string `json:"unknown,omitempty"`
 }
 
+// reachedBy says why the interface must not be silenced, or "".
+func (f *Facts) reachedBy() string {
+	switch {
+	case f.Kind == loopback:
+		return "it is the loopback device"
+	case f.DefaultRoute:
+		return "a default route leaves there"
+	}
+	return ""
+}
+
+const loopback = "loopback" // a Kind
+
 // Queues are numbers of receive queues. Combined ones serve both directions.
 type Queues struct {
 	RX          int `json:"rx"` // in use; those combined with a transmit queue included

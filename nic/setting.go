@@ -162,14 +162,18 @@ func onOff(on bool) string {
 
 // Plan lists what should be changed on an interface for its use, in the order
 // in which it is to be done: what silences it first. What is not known is left
-// alone, and so is what an operator may need to reach the machine.
+// alone, and so is what an operator may need to reach the machine, and the
+// loopback device altogether.
 func Plan(f *Facts, u Use) []Change {
+	if f.Kind == loopback {
+		return nil
+	}
 	var plan []Change
 	change := func(s Setting, from, to, why string) {
 		plan = append(plan, Change{Setting: s, From: from, To: to, Why: why, Interface: f.Name})
 	}
-	if f.IPv6 && !u.Shared {
-		change(SetIPv6, "on", "off", "the kernel sends MLD reports, duplicate address detection and router solicitations by itself")
+	if f.IPv6 && !u.Shared && !f.DefaultRoute {
+		change(SetIPv6, "on", "off", whyIPv6)
 	}
 	if f.Forwarding4 && !u.Shared {
 		change(SetForwarding, "on", "off", "the kernel would route mirrored packets on, to where they were sent")
@@ -180,7 +184,7 @@ func Plan(f *Facts, u Use) []Change {
 	if f.ARP && len(own4(f)) == 0 && !u.Shared {
 		change(SetARP, "on", "off", "without an address there is nothing to answer for")
 	}
-	if !f.Promiscuous && u.Mirror == MirrorPort {
+	if !f.Promiscuous && u.Mirror == MirrorPort && !u.Promiscuous {
 		change(SetPromiscuous, "off", "on", "mirrored frames bear the addresses of others, and the NIC would drop them")
 	}
 	planOffloads(f, u, change)
@@ -190,6 +194,8 @@ func Plan(f *Facts, u Use) []Change {
 	}
 	return plan
 }
+
+const whyIPv6 = "the kernel sends MLD reports, duplicate address detection and router solicitations by itself"
 
 // planOffloads: what makes frames look otherwise than on the wire.
 func planOffloads(f *Facts, u Use, change func(s Setting, from, to, why string)) {

@@ -14,6 +14,9 @@ type Use struct {
 	// GCP's packet mirroring and most single-NIC machines have it.
 	Shared bool
 	Mirror Mirror
+	// Promiscuous says that the capture itself takes frames that are for
+	// others, as an AF_PACKET socket can for as long as it is open.
+	Promiscuous bool
 	// SourceMTU is the MTU of the mirrored machines, octets; 0: not known.
 	SourceMTU int
 }
