@@ -96,7 +96,7 @@ nothing and stores no payload.
 	root.SetOut(s.out)
 	root.SetErr(s.err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{plain(err)} })
-	root.AddCommand(newReplay(s), newRun(s), newTop(s), newRecord(s), newConfig(s), newVersion(s))
+	root.AddCommand(newReplay(s), newRun(s), newTop(s), newRecord(s), newConfig(s), newCheck(s), newGuard(s), newVersion(s))
 	return root
 }
 
