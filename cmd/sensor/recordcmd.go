@@ -118,10 +118,14 @@ func runRecord(ctx context.Context, s *streams, iface string, c record.Config, d
 	if err := drop(c.Directory); err != nil {
 		return fmt.Errorf("privileges: %w", err)
 	}
+	if err := writable(c.Directory); err != nil {
+		return fmt.Errorf("%w; nothing but the rights of its owner are left, so the folder must be its own", err)
+	}
 
 	writing, written := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); ring.Run(writing) }()
+	go watchRecord(writing, s, ring)
 	s.complain("recording on %s to %s", iface, c.Directory)
 	reading := ctx
 	if live, ok := src.(interface{ Stop() }); ok { // gives what it has received, and then ends
@@ -137,6 +141,36 @@ func runRecord(ctx context.Context, s *streams, iface string, c record.Config, d
 		return errRestart
 	}
 	return err
+}
+
+// writable tells why no files can be made in a folder.
+func writable(dir string) error {
+	f, err := os.CreateTemp(dir, ".probe")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+// watchRecord tells when the ring cannot be written any more, and when it can again.
+func watchRecord(ctx context.Context, s *streams, ring *record.Ring) {
+	look := time.NewTicker(time.Second)
+	defer look.Stop()
+	for failing := false; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+		}
+		switch err := ring.Stats().Failing; {
+		case err != nil && !failing:
+			failing = true
+			s.complain("headers are lost: %v", err)
+		case err == nil && failing:
+			failing = false
+			s.complain("headers are written again")
+		}
+	}
 }
 
 // recordSummary tells what was kept, and what was lost on the way.

@@ -16,9 +16,9 @@ import (
 	"mirrorscope/record"
 )
 
-// recordFrom runs `sensor record` on what open gives, and tells its error and what
-// it said.
-func recordFrom(t *testing.T, open liveSource, args ...string) (error, string) {
+// recordFrom runs `sensor record` on what open gives, and tells what it said, and
+// its error.
+func recordFrom(t *testing.T, open liveSource, args ...string) (said string, err error) {
 	t.Helper()
 	var errOut bytes.Buffer
 	s := &streams{in: strings.NewReader(""), out: &bytes.Buffer{}, err: &errOut}
@@ -30,7 +30,8 @@ func recordFrom(t *testing.T, open liveSource, args ...string) (error, string) {
 	})
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	cmd.SetArgs(args)
-	return cmd.Execute(), errOut.String()
+	err = cmd.Execute()
+	return errOut.String(), err
 }
 
 // What comes in is in the folder, and can be replayed from there.
@@ -42,7 +43,7 @@ func TestRecord(t *testing.T) {
 		asked = iface
 		return pcapfile.Open(pcapfile.Config{Points: map[string]string{pcap: iface}})
 	}
-	err, said := recordFrom(t, open, "-i", "eth7", "--dir", dir, "--filter", "tcp", "--last", "1h", "--max-size", "10MiB")
+	said, err := recordFrom(t, open, "-i", "eth7", "--dir", dir, "--filter", "tcp", "--last", "1h", "--max-size", "10MiB")
 	if err != nil || asked != "eth7" || !strings.Contains(said, "recording on eth7 to "+dir) {
 		t.Fatalf("%v, asked for %q: %s", err, asked, said)
 	}
@@ -132,18 +133,18 @@ func TestRecordFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	none := func(string) (capture.Source, error) { return nil, errors.New("no such device") }
-	if err, _ := recordFrom(t, none, "-i", "eth9", "--dir", dir); err == nil || err.Error() != "capture on eth9: no such device" {
+	if _, err := recordFrom(t, none, "-i", "eth9", "--dir", dir); err == nil || err.Error() != "capture on eth9: no such device" {
 		t.Errorf("no interface: %v", err)
 	}
 	empty := func(string) (capture.Source, error) { return &lossy{}, nil }
-	if err, _ := recordFrom(t, empty, "-i", "eth9", "--dir", filepath.Join(file, "ring")); err == nil || !strings.Contains(err.Error(), file) {
+	if _, err := recordFrom(t, empty, "-i", "eth9", "--dir", filepath.Join(file, "ring")); err == nil || !strings.Contains(err.Error(), file) {
 		t.Errorf("no folder: %v", err)
 	}
 	for _, args := range [][]string{
 		{"--dir", dir}, {"-i", "eth1"}, {"-i", "eth1", "--dir", dir, "--filter", "tcp prot"}, {"-i", "eth1", "--dir", dir, "--last", "1s"},
 		{"-i", "eth1", "--dir", dir, "--max-size", "10KiB"}, {"-i", "eth1", "--dir", dir, "--vxlan-port", "0"}, {"-i", "eth1", "--dir", dir, "file.pcap"},
 	} {
-		err, _ := recordFrom(t, empty, args...)
+		_, err := recordFrom(t, empty, args...)
 		if usage := (usageError{}); !errors.As(err, &usage) {
 			t.Errorf("%v: %v is no fault of usage", args, err)
 		}
