@@ -58,6 +58,10 @@ type captureLine struct {
 	Losses      map[string]uint64 `json:"losses"`
 	Prefiltered map[string]uint64 `json:"prefiltered"`
 	Events      map[string]uint64 `json:"events"`
+	Skipped     map[string]uint64 `json:"skipped"`
+	Shed        uint64            `json:"payload_shed_packets"`
+	Step        int               `json:"overload_step"`
+	Sample      int               `json:"sample"`
 }
 
 func (c *captureLine) sum() uint64 {
