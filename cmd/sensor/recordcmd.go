@@ -118,9 +118,6 @@ func runRecord(ctx context.Context, s *streams, iface string, c record.Config, d
 	if err := drop(c.Directory); err != nil {
 		return fmt.Errorf("privileges: %w", err)
 	}
-	if err := writable(c.Directory); err != nil {
-		return fmt.Errorf("%w; nothing but the rights of its owner are left, so the folder must be its own", err)
-	}
 
 	writing, written := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -141,15 +138,6 @@ func runRecord(ctx context.Context, s *streams, iface string, c record.Config, d
 		return errRestart
 	}
 	return err
-}
-
-// writable tells why no files can be made in a folder.
-func writable(dir string) error {
-	f, err := os.CreateTemp(dir, ".probe")
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
 // watchRecord tells when the ring cannot be written any more, and when it can again.
