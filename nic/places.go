@@ -65,8 +65,10 @@ func either(groups ...[]source) [][]source { return groups }
 var schemes = []scheme{
 	{
 		// veth_get_stats64: rx_dropped is rx_queue_N_drops (an XDP program was
-		// to have the frame, and there was no memory for it) and the frames
-		// that another device's XDP sent and for which the ring had no room.
+		// to have the frame, and there was no memory for it; or it could not be
+		// redirected, as into a full AF_XDP socket, which counts it as well)
+		// and the frames that another device's XDP sent and for which the ring
+		// had no room.
 		// What an XDP program drops is in rx_queue_N_xdp_drops alone. Ordinary
 		// frames for which the ring has no room count at the sender
 		// (tx_dropped), where a sensor cannot look.
@@ -152,11 +154,12 @@ var schemes = []scheme{
 	},
 	{
 		// mana: no work queue element was posted (also the link's
-		// rx_missed_errors from 6.19).
+		// rx_missed_errors from 6.19). mana_rx_skb: rx_dropped has what an XDP
+		// program dropped, or failed to redirect, in it.
 		drivers: []string{"mana"},
 		losses: []place{
 			{name: "nic_missed", groups: either(driverStat("hc_rx_discards_no_wqe"), linkStat("rx_missed_errors"))},
-			{name: "nic_dropped", groups: either(linkStat("rx_dropped"))},
+			{name: "nic_dropped", groups: either(linkStat("rx_dropped")), less: driverStat("rx_*_xdp_drop")},
 			{name: "nic_errors", groups: either(linkStat("rx_errors"))},
 		},
 		signs: []place{

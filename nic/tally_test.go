@@ -140,8 +140,8 @@ func TestSchemes(t *testing.T) {
 		},
 		{
 			name: "mana", driver: "mana",
-			before: "link rx_dropped 0\nlink rx_errors 0\nlink rx_missed_errors 2\nhc_rx_discards_no_wqe: 2",
-			after:  "link rx_dropped 1\nlink rx_errors 0\nlink rx_missed_errors 6\nhc_rx_discards_no_wqe: 6",
+			before: "link rx_dropped 0\nlink rx_errors 0\nlink rx_missed_errors 2\nhc_rx_discards_no_wqe: 2\nrx_0_xdp_drop: 0",
+			after:  "link rx_dropped 81\nlink rx_errors 0\nlink rx_missed_errors 6\nhc_rx_discards_no_wqe: 6\nrx_0_xdp_drop: 80",
 			losses: "nic_missed 4, nic_dropped 1, nic_errors 0",
 		},
 		{

@@ -88,10 +88,9 @@ Exit status: 0 capture works; 1 a finding prevents it (level error); 2 wrong usa
 
 // checkPlan is what is to be checked.
 type checkPlan struct {
-	config    *report // nil: none was given
-	capture   daemon.Capture
-	use       nic.Use
-	sourceMTU int
+	config  *report // nil: none was given
+	capture daemon.Capture
+	use     nic.Use
 }
 
 // plan checks the flags and reads the configuration. Its errors are of usage;
