@@ -107,9 +107,26 @@ func (l *lab) addressed() {
 			return err
 		})
 	}
-	l.run(l.sensor, "", "ip", "addr", "add", capAddr4+"/24", "dev", capName)
-	l.run(l.sensor, "", "ip", "addr", "add", capAddr6+"/64", "dev", capName, "nodad")
+	l.address(capAddr4 + "/24")
+	l.address(capAddr6 + "/64")
 	l.neighbours()
+}
+
+// address gives cap0 an address without a question whether another has it.
+func (l *lab) address(prefix string) {
+	l.t.Helper()
+	l.in(l.sensor, func() error {
+		dev, err := netlink.LinkByName(capName)
+		if err != nil {
+			return err
+		}
+		addr, err := netlink.ParseAddr(prefix)
+		if err != nil {
+			return err
+		}
+		addr.Flags = unix.IFA_F_NODAD
+		return netlink.AddrAdd(dev, addr)
+	})
 }
 
 // neighbours lets the answers go out without a question before them.
@@ -238,7 +255,7 @@ func TestSilent(t *testing.T) {
 			l.run(l.sensor, "", "ip", "addr", "flush", "dev", capName)
 		}, least: 1},
 		{name: "address, ARP off", set: func(l *lab) {
-			l.run(l.sensor, "", "ip", "addr", "add", capAddr4+"/24", "dev", capName)
+			l.address(capAddr4 + "/24")
 			l.run(l.sensor, "", "ip", "link", "set", capName, "arp", "off")
 			l.run(l.sensor, "", "sysctl", "-qw", "net.ipv4.icmp_ratelimit=0")
 		}, least: 3 * each},

@@ -18,6 +18,7 @@ import (
 // TestInspect compares with what the system's own tools and files say.
 func TestInspect(t *testing.T) {
 	needs.Root(t)
+	needs.Tool(t, "uname")
 	f := Inspect(Known{Memory: 1 << 30, KeepsBPF: true, LandlockABI: 3, XDPMemory: 5})
 	release, err := exec.Command("uname", "-r").Output()
 	if err != nil {
