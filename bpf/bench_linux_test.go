@@ -69,6 +69,24 @@ func BenchmarkPrefilter(b *testing.B) {
 	}
 }
 
+// BenchmarkFilter is the same for the filter of a socket.
+func BenchmarkFilter(b *testing.B) {
+	needs.Root(b)
+	frame := gen.Build(ether, outer4, udp, gen.VXLAN{VNI: 7}, ether, ip4, gen.TCP{SrcPort: 51234, DstPort: 443})
+	rule := DefaultConfig()
+	rule.Rules = []Rule{{Action: Deny, Proto: []Proto{17}}}
+	for name, cfg := range map[string]Config{"takes all": DefaultConfig(), "judges": rule} {
+		b.Run(name, func(b *testing.B) {
+			f, err := LoadFilter(cfg, 0)
+			check(b, err)
+			defer f.Close()
+			_, d, err := f.objects.Filter.Benchmark(frame, b.N, b.ResetTimer)
+			check(b, err)
+			b.ReportMetric(float64(d.Nanoseconds()), "ns/op")
+		})
+	}
+}
+
 // BenchmarkFanout is the same for the fanout program.
 func BenchmarkFanout(b *testing.B) {
 	needs.Root(b)

@@ -21,7 +21,7 @@ enum verdict {
 	VERDICTS
 };
 
-struct count {
+struct counter {
 	__u64 packets;
 	__u64 octets; /* of frames, before trimming */
 };
@@ -34,17 +34,18 @@ struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, COUNTS);
 	__type(key, __u32);
-	__type(value, struct count);
+	__type(value, struct counter);
 } counts SEC(".maps");
 
-static __always_inline void count(__u32 what, __u32 octets)
+ONCE int count(__u32 what, __u32 octets)
 {
-	struct count *c = bpf_map_lookup_elem(&counts, &what);
+	struct counter *c = bpf_map_lookup_elem(&counts, &what);
 
 	if (!c)
-		return;
+		return 0;
 	c->packets++;
 	c->octets += octets;
+	return 1;
 }
 
 #endif

@@ -80,7 +80,7 @@ func (p *policy) setRules(rules []Rule) {
 
 // readCount adds an entry of all CPUs to c.
 func readCount(m *ebpf.Map, at uint32, c *Counter) error {
-	var perCPU []prefilterCount
+	var perCPU []prefilterCounter
 	if err := m.Lookup(at, &perCPU); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@
  */
 #define CONTEXT struct __sk_buff
 #define WALK_SKB
+#define SMALL /* a socket is charged for it: net.core.optmem_max, 20 KiB on older kernels */
 #include "judge.h"
 #include "trim.h"
 
@@ -19,9 +20,8 @@ volatile const __u32 link_header = 14;
 SEC("socket")
 int filter(struct __sk_buff *ctx)
 {
-	__u32 gen, verdict, keep, key = TRIMMED_OFF, len = ctx->len;
+	__u32 gen, verdict, keep, len = ctx->len;
 	const struct policy *p = current_policy(&gen);
-	struct count *c;
 	struct walk w;
 	int next;
 
@@ -45,11 +45,7 @@ int filter(struct __sk_buff *ctx)
 	if (!keep || keep + link_header + TRIM_GAIN > len)
 		return WHOLE;
 	keep += link_header;
-	c = bpf_map_lookup_elem(&counts, &key);
-	if (c) {
-		c->packets++;
-		c->octets += len - keep;
-	}
+	count(TRIMMED_OFF, len - keep);
 	return keep;
 }
 

@@ -22,11 +22,14 @@ static __always_inline __u64 folded_mul(__u64 a, __u64 b)
 	return (hh + (lh >> 32) + (hl >> 32) + (mid >> 32)) ^ (a * b);
 }
 
-static __always_inline __u64 hash_end(const struct addr *a, __u16 port)
+ONCE __u64 hash_end(const struct addr *a, __u16 port)
 {
-	__u64 c = port;
-	__u64 h = folded_mul(le64(a->hi) ^ 0xa0761d6478bd642fULL,
-			     le64(a->lo) ^ 0xe7037ed1a0b428dbULL ^ c << 48 ^ c);
+	__u64 c = port, h;
+
+	if (!a)
+		return 0;
+	h = folded_mul(le64(a->hi) ^ 0xa0761d6478bd642fULL,
+		       le64(a->lo) ^ 0xe7037ed1a0b428dbULL ^ c << 48 ^ c);
 
 	return folded_mul(h ^ 0x8ebc6af09c88c6e3ULL, c ^ 0x589965cc75374cc3ULL) ^ h;
 }

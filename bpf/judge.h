@@ -15,7 +15,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, GENERATIONS *MAX_RULES);
 	__type(key, __u32);
-	__type(value, struct count);
+	__type(value, struct counter);
 } rule_counts SEC(".maps");
 
 /* Kernel 6.1 takes keys from the stack alone. */
@@ -55,16 +55,13 @@ static __always_inline __u8 first_octet(const struct addr *a)
  * group, and answers of DHCP to everyone. Mirror traffic to its address is not
  * its own, even if what is inside is not understood.
  */
-static __always_inline int is_own(const struct walk *w, const struct policy *p)
+static __always_inline int is_own(const struct walk *w, int to_udp_port)
 {
 	if (w->entered)
 		return 0;
 	if (!w->layers)
 		return w->outcome == NOT_IP && w->ether == ETHER_ARP;
-	if (w->flags & MIRROR_PORT)
-		return 0;
-	if (w->outer_is == OUTER_UDP && p->flags & HAS_UDP_PORTS &&
-	    p->udp_ports[w->outer_port >> 6] & 1ULL << (w->outer_port & 63))
+	if (w->flags & MIRROR_PORT || to_udp_port)
 		return 0;
 	if (has_own_address(w))
 		return 1;
@@ -83,16 +80,12 @@ static __always_inline int is_settled(const struct walk *w)
 
 /* outside judges by the headers around the innermost packet. TO_STACK stands
  * for no objection. */
-static __always_inline __u32 outside(const struct walk *w, const struct policy *p, __u32 gen)
+static __always_inline __u32 outside(const struct walk *w, const struct policy *p, __u32 gen, int to_udp_port)
 {
 	int bare = !w->layers && w->outcome == NOT_IP; /* no IP at all, and known so */
 
-	if (p->flags & HAS_UDP_PORTS) {
-		if (bare || w->outer_is == OUTER_OTHER)
-			return NOT_UDP_PORT;
-		if (w->outer_is == OUTER_UDP && !(p->udp_ports[w->outer_port >> 6] & 1ULL << (w->outer_port & 63)))
-			return NOT_UDP_PORT;
-	}
+	if (p->flags & HAS_UDP_PORTS && !to_udp_port && (bare || w->outer_is != OUTER_UNKNOWN))
+		return NOT_UDP_PORT;
 	if (p->flags & HAS_SOURCES) {
 		struct prefix_key k = { .bits = 32 + 128, .generation = gen, .addr = w->outer };
 		const __u32 *listed = w->layers ? bpf_map_lookup_elem(&sources, &k) : 0;
@@ -118,18 +111,20 @@ static __always_inline __u32 outside(const struct walk *w, const struct policy *
 __noinline int judge(struct walk *w, __u32 gen, __u32 len)
 {
 	const struct policy *p;
-	struct count *c;
+	struct counter *c;
 	__u64 set;
 	__u32 verdict, at;
+	int to_udp_port; /* one of the list */
 
 	if (!w)
 		return TO_STACK;
 	p = bpf_map_lookup_elem(&policies, &gen);
 	if (!p)
 		return TO_STACK;
-	if (p->flags & SHARED && is_own(w, p))
+	to_udp_port = w->outer_is == OUTER_UDP && p->udp_ports[w->outer_port >> 6] >> (w->outer_port & 63) & 1;
+	if (p->flags & SHARED && is_own(w, to_udp_port))
 		return OWN;
-	verdict = outside(w, p, gen);
+	verdict = outside(w, p, gen, to_udp_port);
 	if (verdict != TO_STACK || w->outcome != PARSED)
 		return verdict;
 	set = p->rules ? matching(w, gen) : 0;

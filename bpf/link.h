@@ -23,6 +23,7 @@ enum {
 	ETHER_QINQ_9200 = 0x9200,
 	ETHER_MIN = 0x0600, /* below, the field is a length */
 	ETHER_HEADER = 14,
+	VLAN_HEADER = 4,
 };
 
 static __always_inline int is_snap(const __u8 *b)
@@ -56,12 +57,14 @@ static __always_inline int ether_type(struct walk *w, __u16 type)
 }
 
 /* llc reads an IEEE 802.2 header with SNAP. */
-static __always_inline int llc(CONTEXT *ctx, struct walk *w)
+ONCE int llc(CONTEXT *ctx, struct walk *w)
 {
 	union head h;
 	__u32 oui;
 	__u16 type;
 
+	if (!w)
+		return STOP;
 	if (have(w) < 8) {
 		if (left(w) < 8)
 			return fail(w, NOT_IP);
@@ -91,27 +94,19 @@ static __always_inline int ether(CONTEXT *ctx, struct walk *w, __u16 type)
 	return llc(ctx, w);
 }
 
-static __always_inline int at_ethernet(CONTEXT *ctx, struct walk *w)
+/* at_link reads a header of size octets that ends in an EtherType: Ethernet's,
+ * or a VLAN tag. */
+ONCE int at_link(CONTEXT *ctx, struct walk *w, __u32 size)
 {
 	__u64 type;
 
-	if (have(w) < ETHER_HEADER)
+	if (!w)
+		return STOP;
+	if (have(w) < size)
 		return fail(w, TRUNCATED);
-	if (load(ctx, w->off + 12, &type, 2))
+	if (load(ctx, w->off + size - 2, &type, 2))
 		return fail(w, UNREACHABLE);
-	w->off += ETHER_HEADER;
-	return ether(ctx, w, ntohs(*(__u16 *)&type));
-}
-
-static __always_inline int at_vlan(CONTEXT *ctx, struct walk *w)
-{
-	__u64 type;
-
-	if (have(w) < 4)
-		return fail(w, TRUNCATED);
-	if (load(ctx, w->off + 2, &type, 2))
-		return fail(w, UNREACHABLE);
-	w->off += 4;
+	w->off += size;
 	return ether(ctx, w, ntohs(*(__u16 *)&type));
 }
 

@@ -25,6 +25,12 @@ func TestLoad(t *testing.T) {
 		}
 		info, err := program.Info()
 		check(t, err)
+		// Sockets take filters up to net.core.optmem_max, which was 20480 octets.
+		if n, err := info.TranslatedSize(); err != nil || name == "filter" && n > 20480-512 {
+			t.Errorf("%s: %d octets, %v", name, n, err)
+		} else {
+			t.Logf("%s: %d octets", name, n)
+		}
 		if n, ok := info.VerifiedInstructions(); ok {
 			t.Logf("%s: the verifier looked at %d instructions", name, n)
 			if n > 100_000 {

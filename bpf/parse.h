@@ -40,11 +40,11 @@ enum {
 };
 
 /* ports takes two ports, and the end of a header of size octets. */
-static __always_inline int ports(CONTEXT *ctx, struct walk *w, __u32 size)
+ONCE int ports(CONTEXT *ctx, struct walk *w, __u32 size)
 {
 	union head h;
 
-	if (have(w) < 4)
+	if (!w || have(w) < 4)
 		return DONE;
 	if (load(ctx, w->off, &h, 4))
 		return fail(w, UNREACHABLE);
@@ -182,23 +182,25 @@ __noinline int transport(CONTEXT *ctx, struct walk *w)
 	case PROTO_TCP:
 		return tcp(ctx, w);
 	case PROTO_ICMP:
-		return w->version == 4 ? icmp(ctx, w) : other(w);
 	case PROTO_ICMPV6:
-		return w->version == 6 ? icmp(ctx, w) : other(w);
+		if (w->version != (w->proto == PROTO_ICMP ? 4 : 6))
+			break;
+		return icmp(ctx, w);
 	case PROTO_SCTP:
-		return ports(ctx, w, SCTP_HEADER);
 	case PROTO_UDPLITE:
-		return ports(ctx, w, UDP_HEADER);
+		return ports(ctx, w, w->proto == PROTO_SCTP ? SCTP_HEADER : UDP_HEADER);
 	case PROTO_GRE:
 		next = gre(ctx, w);
-		return next == DECLINED ? other(w) : next;
+		if (next == DECLINED)
+			break;
+		return next;
 	case PROTO_IPIP:
 	case PROTO_IPV6:
 		if (have(w)) {
 			if (load(ctx, w->off, &first, 1))
 				return fail(w, UNREACHABLE);
 			if (*(__u8 *)&first >> 4 != (w->proto == PROTO_IPIP ? 4 : 6))
-				return other(w);
+				break;
 		}
 		enter(w);
 		return w->proto == PROTO_IPIP ? AT_IPV4 : AT_IPV6;
@@ -250,13 +252,13 @@ static __always_inline void parse(CONTEXT *ctx, struct walk *w, int next)
 		if (next == AT_PROTO)
 			next = at_proto(ctx, w);
 		else if (next == AT_ETHERNET)
-			next = at_ethernet(ctx, w);
+			next = at_link(ctx, w, ETHER_HEADER);
 		else if (next == AT_IPV4)
 			next = at_ipv4(ctx, w);
 		else if (next == AT_IPV6)
 			next = at_ipv6(ctx, w);
 		else if (next == AT_VLAN)
-			next = at_vlan(ctx, w);
+			next = at_link(ctx, w, VLAN_HEADER);
 		else if (next == AT_IP)
 			next = at_ip(ctx, w);
 		else
@@ -269,13 +271,22 @@ static __always_inline void parse(CONTEXT *ctx, struct walk *w, int next)
 /* flow_hash is packet.Packet.Hash of what parse found. Of a fragment it is the
  * same for all of its packet's: addresses alone, and the protocol for IPv4
  * (IPv6 may name another header in later ones). */
-static __always_inline __u64 flow_hash(const struct walk *w)
+ONCE __u64 flow_hash(struct walk *w)
 {
-	if (w->outcome == PARSED)
-		return symmetric_hash(&w->src, &w->dst, w->sport, w->dport, w->proto, w->kind);
-	if (!w->layers)
+	__u16 sport = 0, dport = 0;
+	__u8 proto = 0, kind = 0;
+
+	if (!w || !w->layers)
 		return 0;
-	return symmetric_hash(&w->src, &w->dst, 0, 0, w->outcome == FRAGMENT && w->version == 4 ? w->proto : 0, 0);
+	if (w->outcome == PARSED) {
+		sport = w->sport;
+		dport = w->dport;
+		proto = w->proto;
+		kind = w->kind;
+	} else if (w->outcome == FRAGMENT && w->version == 4) {
+		proto = w->proto;
+	}
+	return symmetric_hash(&w->src, &w->dst, sport, dport, proto, kind);
 }
 
 #endif

@@ -123,25 +123,18 @@ static __always_inline const struct policy *current_policy(__u32 *gen)
 	return bpf_map_lookup_elem(&policies, gen);
 }
 
-/* first_rule gives the lowest bit that is set. */
+/* first_rule gives the lowest bit that is set, by a de Bruijn sequence: BPF has
+ * no instruction for it. */
 static __always_inline __u32 first_rule(__u64 set)
 {
-	__u32 n = 0;
+	static const __u8 position[64] = {
+		0, 1, 48, 2, 57, 49, 28, 3, 61, 58, 50, 42, 38, 29, 17, 4,
+		62, 55, 59, 36, 53, 51, 43, 22, 45, 39, 33, 30, 24, 18, 12, 5,
+		63, 47, 56, 27, 60, 41, 37, 16, 54, 35, 52, 21, 44, 32, 23, 11,
+		46, 26, 40, 15, 34, 20, 31, 10, 25, 14, 19, 9, 13, 8, 7, 6,
+	};
 
-	set &= -set;
-	if (!(set & 0x00000000ffffffffULL))
-		n += 32;
-	if (!(set & 0x0000ffff0000ffffULL))
-		n += 16;
-	if (!(set & 0x00ff00ff00ff00ffULL))
-		n += 8;
-	if (!(set & 0x0f0f0f0f0f0f0f0fULL))
-		n += 4;
-	if (!(set & 0x3333333333333333ULL))
-		n += 2;
-	if (!(set & 0x5555555555555555ULL))
-		n += 1;
-	return n;
+	return position[(set & -set) * 0x03f79d71b4cb0a89ULL >> 58];
 }
 
 /* matching gives the rules that the innermost packet is in. */

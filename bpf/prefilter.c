@@ -14,20 +14,13 @@ volatile const __u32 to_socket = 1; /* else to the stack */
 /* trim cuts a frame of len octets after keep of them. */
 static __always_inline void trim(struct xdp_md *ctx, __u32 keep, __u32 len)
 {
-	struct count *c;
-	__u32 key = TRIMMED_OFF;
-
 	if (!keep || keep + TRIM_GAIN > len)
 		return;
 	if (bpf_xdp_adjust_tail(ctx, (int)keep - (int)len)) {
 		count(NOT_TRIMMED, len);
 		return;
 	}
-	c = bpf_map_lookup_elem(&counts, &key);
-	if (c) {
-		c->packets++;
-		c->octets += len - keep;
-	}
+	count(TRIMMED_OFF, len - keep);
 }
 
 static __always_inline int prefilter_of(struct xdp_md *ctx, __u32 len)

@@ -19,7 +19,7 @@ type prefilterAddr struct {
 	Lo uint64
 }
 
-type prefilterCount struct {
+type prefilterCounter struct {
 	_       structs.HostLayout
 	Packets uint64
 	Octets  uint64

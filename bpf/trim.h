@@ -93,12 +93,21 @@ static __always_inline int is_dns(const struct walk *w)
 	       w->dport == 5355;
 }
 
+/* is_forward tells the directions of a connection apart. */
+static __always_inline int is_forward(const struct walk *w)
+{
+	if (w->src.lo != w->dst.lo)
+		return w->src.lo < w->dst.lo;
+	if (w->src.hi != w->dst.hi)
+		return w->src.hi < w->dst.hi;
+	return w->sport < w->dport;
+}
+
 /* is_head tells whether the payload of a TCP segment stays whole, and counts
  * it. */
-static __always_inline int is_head(const struct walk *w, const struct policy *p, __u32 first, __u32 size)
+static __always_inline int is_head(struct walk *w, const struct policy *p, __u32 first, __u32 size)
 {
-	__u64 a = hash_end(&w->src, w->sport), b = hash_end(&w->dst, w->dport);
-	__u64 hash = folded_mul(a, b + 0x9e3779b97f4a7c15ULL); /* not symmetric: of one direction */
+	__u64 hash = flow_hash(w) * 2 + is_forward(w); /* of one direction */
 	__u32 at = (__u32)hash & heads_mask, tag = hash >> 32 | 1, seen, more;
 	__u64 *place = bpf_map_lookup_elem(&heads, &at), was;
 

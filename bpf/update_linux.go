@@ -128,7 +128,7 @@ func (p *policy) clear(generation uint32) error {
 	for _, k := range in.vnis {
 		errs = append(errs, remove(p.maps.Vnis, k))
 	}
-	zero := make([]prefilterCount, p.cpus)
+	zero := make([]prefilterCounter, p.cpus)
 	for i := range uint32(maxRules) {
 		errs = append(errs, p.maps.RuleCounts.Put(generation*maxRules+i, zero))
 	}

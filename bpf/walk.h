@@ -190,8 +190,10 @@ static __always_inline void enter(struct walk *w)
 /* identify lists a tunnel of a kind that can name the observation point. aws
  * says that it is the GENEVE of a gateway load balancer, which gives way to a
  * VXLAN right inside. */
-static __always_inline void identify(struct walk *w, __u8 kind, __u32 id, int aws)
+ONCE int identify(struct walk *w, __u8 kind, __u32 id, int aws)
 {
+	if (!w)
+		return 0;
 	if (w->tunnel == NO_TUNNEL || (w->gateway && w->gateway == w->entered && kind == VXLAN)) {
 		w->tunnel = kind;
 		w->id = id;
@@ -199,6 +201,7 @@ static __always_inline void identify(struct walk *w, __u8 kind, __u32 id, int aw
 		w->gateway = aws ? w->entered + 1 : 0;
 	}
 	enter(w);
+	return 1;
 }
 
 #endif

@@ -20,6 +20,15 @@ typedef long long __s64;
 #define __uint(name, val) int(*name)[val]
 #define __type(name, val) typeof(val) *name
 
+/* ONCE stands before functions that are called in several places: inlined, or
+ * a single copy each where the program's size counts (SMALL). A call costs some
+ * 10 ns here. */
+#ifdef SMALL
+#define ONCE __noinline
+#else
+#define ONCE static __always_inline
+#endif
+
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
