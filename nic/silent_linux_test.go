@@ -311,4 +311,3 @@ func (l *lab) promiscuous(fd int) {
 		l.t.Fatal(err)
 	}
 }
-
