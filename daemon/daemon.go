@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"mirrorscope/capture"
+	"mirrorscope/edge/live"
 	"mirrorscope/filter"
 	"mirrorscope/flow"
 	"mirrorscope/health"
@@ -31,8 +32,12 @@ type Options struct {
 	Stdout io.Writer
 	Log    *slog.Logger
 
-	Version string          // of the program
-	Reload  <-chan struct{} // read Path again, and open files anew
+	Version string // of the program
+
+	// Top, if set, is given what conversations did in the window, at the end of
+	// each interval. It must not wait.
+	Top    func(*live.Top)
+	Reload <-chan struct{} // read Path again, and open files anew
 }
 
 // drainWait bounds how long outputs may take to write what they have when the

@@ -130,7 +130,7 @@ func (s *services) readWrite() (dirs []string) {
 // ask for it.
 func (s *services) newTop() *live.Table {
 	cfg := &s.d.cfg
-	if s.top == nil && cfg.Metrics.Conversations == 0 {
+	if s.top == nil && s.d.o.Top == nil && cfg.Metrics.Conversations == 0 {
 		return nil
 	}
 	c := cfg.live()
@@ -146,6 +146,9 @@ func (s *services) observe(top *live.Top, c *flow.Capture) {
 	}
 	if top != nil {
 		s.topped.Store(top)
+		if f := s.d.o.Top; f != nil {
+			f(top)
+		}
 	}
 }
 

@@ -127,6 +127,11 @@ func (s *source) prepare(cfg *Config, name string) error {
 		return nil
 	}
 	s.cards = append(s.cards, c)
+	if counts, err := c.counters.Read(); err == nil {
+		for _, u := range counts.Unknown {
+			s.log.Info("losses that are not known", "interface", name, "place", u.Place, "why", u.Why)
+		}
+	}
 	if cfg.Filter.Shared {
 		addrs, err := addresses(name)
 		if err != nil {
@@ -347,6 +352,19 @@ func (s *source) Losses() []capture.Loss {
 	for _, v := range s.verdicts() {
 		if lost[v.Name] {
 			sum = addPlace(sum, "xdp_"+v.Name, v.Packets)
+		}
+	}
+	return sum
+}
+
+// Events adds up what befell the rings, and what the cards hint at.
+func (s *source) Events() []capture.Loss {
+	sum := s.Source.Events()
+	for _, c := range s.cards {
+		if counts, err := c.counters.Read(); err == nil {
+			for _, l := range counts.Signs {
+				sum = addPlace(sum, l.Place, l.Frames)
+			}
 		}
 	}
 	return sum

@@ -140,6 +140,29 @@ func (s *idleAfter) Next(f *capture.Frame) error {
 	return capture.ErrIdle
 }
 
+// Health is told while no packet has come yet.
+func TestIdleHealth(t *testing.T) {
+	told := 0
+	cfg := config(2)
+	cfg.HealthEvery = 10 * time.Second
+	cfg.Health = func(c *flow.Capture) error {
+		told++
+		if c.Packets != 0 || c.At%10e9 != 0 {
+			t.Errorf("%d packets at %d", c.Packets, c.At)
+		}
+		return nil
+	}
+	src := &idleAfter{clock: 1_700_000_005e9}
+	seconds := 0
+	src.until = func() bool { seconds++; return seconds > 60 }
+	if _, err := Run(context.Background(), src, cfg, func([]flow.Record) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if told != 5 && told != 6 {
+		t.Errorf("told %d times in a minute", told)
+	}
+}
+
 // A source that fails ends the run with its error, and all that was read is
 // told.
 func TestSourceFails(t *testing.T) {

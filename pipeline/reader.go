@@ -25,6 +25,7 @@ type reader struct {
 
 	now      int64 // highest record time so far
 	begun    bool  // a packet came
+	clocked  bool  // second is valid
 	second   int64 // the running second, ns
 	seen     flow.Capture
 	faces    int                     // interfaces named so far
@@ -102,7 +103,9 @@ func (r *reader) frame(f *capture.Frame, p *packet.Packet) {
 	c := &r.seen
 	if c.Packets == 0 {
 		c.First, c.Last = f.Time, f.Time
-		r.now = f.Time
+		if !r.clocked {
+			r.now = f.Time
+		}
 	}
 	c.Packets++
 	c.Bytes += uint64(f.WireLen)
@@ -150,7 +153,9 @@ func (r *reader) frame(f *capture.Frame, p *packet.Packet) {
 	if !r.begun {
 		r.begun = true
 		r.watch.begin(r.cfg.Names.Point(p.Point), r.now)
-		r.barrier(r.now - r.now%1e9)
+		if !r.clocked {
+			r.barrier(r.now - r.now%1e9)
+		}
 	}
 	r.advance(r.now)
 	if r.watch.due(p, r.faces) {
@@ -190,8 +195,11 @@ func (r *reader) idle(clock int64) {
 	if r.cfg.Tap != nil {
 		r.cfg.Tap.Clock(clock)
 	}
-	if r.begun && clock-clock%1e9 > r.second {
-		r.now = max(r.now, clock-clock%1e9)
+	switch s := clock - clock%1e9; {
+	case !r.clocked:
+		r.barrier(s)
+	case s > r.second:
+		r.now = max(r.now, s)
 		r.advance(r.now)
 	}
 }
@@ -201,7 +209,7 @@ func (r *reader) idle(clock int64) {
 // on which seconds have packets.
 func (r *reader) advance(now int64) {
 	s := now - now%1e9
-	if s == r.second {
+	if s <= r.second {
 		return
 	}
 	for r.second+1e9 < s {
@@ -242,6 +250,9 @@ func (r *reader) nameInterfaces() {
 // the records that are due before s.
 func (r *reader) barrier(s int64) {
 	r.drain()
+	if !r.clocked {
+		r.clocked, r.second = true, s
+	}
 	r.learned.Merge(r.tables, r.second, s)
 	r.second = s
 	var health *flow.Capture
@@ -274,7 +285,7 @@ func (r *reader) collect() {
 // flush ends all flows. What the last second has taught counts for those that
 // are open.
 func (r *reader) flush() {
-	if r.begun {
+	if r.clocked {
 		r.advance(r.now) // frames that gave no packet moved the clock on
 	}
 	r.drain()

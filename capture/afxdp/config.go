@@ -12,6 +12,7 @@ import (
 type Config struct {
 	Attach         string `toml:"attach" comment:"Where the XDP program is attached: native (in the driver), generic (behind it, any driver), auto (native, else generic)"`
 	ZeroCopy       string `toml:"zero_copy" comment:"Whether the driver writes right into the sensor's memory: auto (where it can), on (or fail), off"`
+	Promiscuous    bool   `toml:"promiscuous" comment:"Take in frames that are for other hosts as well. It ends with the capture"`
 	Queues         int    `toml:"queues" comment:"Receive queues to read, one socket each, from the first on; 0 is all of the interface. Frames that arrive on others are lost, and counted by the filter"`
 	Frames         int    `toml:"frames" comment:"Buffers of each queue, a power of two. As many frames wait while the sensor is busy; memory is queues × frames × frame_bytes"`
 	FrameBytes     int    `toml:"frame_bytes" comment:"Octets of a buffer, 2048 or 4096, of which 256 are headroom. A longer frame takes several buffers (kernel 6.6)"`
@@ -28,7 +29,7 @@ type Config struct {
 // and buffers of the size that every driver takes.
 func DefaultConfig() Config {
 	return Config{
-		Attach:         "auto",
+		Promiscuous: true, Attach: "auto",
 		ZeroCopy:       "auto",
 		Frames:         8192,
 		FrameBytes:     4096,

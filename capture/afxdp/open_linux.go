@@ -18,6 +18,8 @@ type Capture struct {
 	prog   Program
 	link   *netif
 
+	promisc int // a socket that keeps the interface promiscuous; 0 none
+
 	noFrags  error   // why a frame cannot have several buffers
 	refusals []error // what was tried in vain
 }
@@ -60,6 +62,11 @@ func (c *Capture) open(name string, cfg Config) error {
 	}
 	if err := c.link.check(); err != nil {
 		return err
+	}
+	if cfg.Promiscuous {
+		if c.promisc, err = promiscuous(c.link.index); err != nil {
+			return err
+		}
 	}
 	if !c.link.up.Load() {
 		c.choice.why("the interface is down: no frame comes until it is up")
@@ -273,6 +280,10 @@ func (c *Capture) Close() error {
 	errs := []error{c.prog.Close()}
 	for _, r := range c.rings {
 		errs = append(errs, r.Close())
+	}
+	if c.promisc > 0 {
+		errs = append(errs, unix.Close(c.promisc))
+		c.promisc = 0
 	}
 	if c.link != nil {
 		errs = append(errs, c.link.close())

@@ -421,7 +421,7 @@ func TestTopPrints(t *testing.T) {
 	if err := json.Unmarshal([]byte(text), &back); err != nil || back.Conversations != 1204 || strings.Count(text, "\n") != 1 {
 		t.Errorf("%v: %s", err, text)
 	}
-	for _, args := range [][]string{{"--sort", "start"}, {"--sort", "x"}, {"--format", "csv"}, {"--limit", "-1"}, {"file.pcap"}, {"--interface", "eth1"}} {
+	for _, args := range [][]string{{"--sort", "start"}, {"--sort", "x"}, {"--format", "csv"}, {"--limit", "-1"}, {"file.pcap"}} {
 		runs(exitUsage, args...)
 	}
 }
