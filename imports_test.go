@@ -20,6 +20,7 @@ var arrows = map[string]string{
 	"packet":    "",
 	"histogram": "",
 	"pool":      "",
+	"unit":      "",
 	"cloud":     "",
 	"ui":        "",
 	"bpf":       "",
@@ -36,13 +37,13 @@ var arrows = map[string]string{
 	"privilege": "",
 	"health":    "",
 	"filter":    "packet",
-	"record":    "packet filter capture",
+	"record":    "packet filter capture unit",
 
 	"flow":   "packet tcp session tlsmeta dnsmeta httpmeta histogram pool",
 	"path":   "packet tcp flow histogram pool",
 	"enrich": "packet tcp session tlsmeta dnsmeta httpmeta flow path histogram cloud",
 	"edge":   "packet tcp session tlsmeta dnsmeta httpmeta flow path histogram enrich",
-	"sink":   "packet tcp session tlsmeta dnsmeta httpmeta flow path histogram enrich edge",
+	"sink":   "unit packet tcp session tlsmeta dnsmeta httpmeta flow path histogram enrich edge",
 	"store":  "packet tcp session tlsmeta dnsmeta httpmeta flow path histogram enrich edge",
 	"api":    "packet tcp session tlsmeta dnsmeta httpmeta flow path histogram enrich edge store ui",
 
@@ -55,7 +56,7 @@ var arrows = map[string]string{
 // light are the nouns of the domain: their code is the product's own, and
 // nothing but the standard library stands under it. Weight stays at the
 // leaves: below cloud only the root package is light.
-var light = []string{"packet", "pool", "filter", "tcp", "stream", "session", "tlsmeta", "dnsmeta", "httpmeta", "histogram", "flow", "path", "enrich", "edge", "cloud"}
+var light = []string{"packet", "pool", "unit", "filter", "tcp", "stream", "session", "tlsmeta", "dnsmeta", "httpmeta", "histogram", "flow", "path", "enrich", "edge", "cloud"}
 
 // readers are packages of the Go project that a light noun may stand on: they
 // read messages, and bring nothing but the standard library.

@@ -36,6 +36,7 @@ import (
 	"mirrorscope/record"
 	"mirrorscope/sink/lines"
 	"mirrorscope/sink/prom"
+	"mirrorscope/unit"
 )
 
 // Config is the configuration file: each part belongs to the package that does
@@ -75,10 +76,10 @@ type Decode struct {
 
 // Measure says what is kept.
 type Measure struct {
-	Memory   lines.Size     `toml:"memory" comment:"Memory for connections, as \"512MiB\". When it is full the least useful one ends early, counted.\n\"0\": 60 % of what the process may use."`
-	Interval lines.Duration `toml:"interval" comment:"Length of interval records, whole seconds."`
-	Shards   int            `toml:"shards" comment:"Threads that measure, beside the one that reads. 0: one a core."`
-	Match    string         `toml:"match" comment:"Count only packets that match, in the words of tcpdump; looks at the innermost packet.\n[filter] does the like before a packet costs anything."`
+	Memory   unit.Size     `toml:"memory" comment:"Memory for connections, as \"512MiB\". When it is full the least useful one ends early, counted.\n\"0\": 60 % of what the process may use."`
+	Interval unit.Duration `toml:"interval" comment:"Length of interval records, whole seconds."`
+	Shards   int           `toml:"shards" comment:"Threads that measure, beside the one that reads. 0: one a core."`
+	Match    string        `toml:"match" comment:"Count only packets that match, in the words of tcpdump; looks at the innermost packet.\n[filter] does the like before a packet costs anything."`
 }
 
 // Output says where records go.
@@ -86,15 +87,15 @@ type Output struct {
 	Connections bool             `toml:"connections" comment:"Write a record for each connection when it has ended."`
 	Intervals   bool             `toml:"intervals" comment:"Write a record for each connection in each interval."`
 	Stdout      bool             `toml:"stdout" comment:"Write records to standard output."`
-	StdoutQueue lines.Size       `toml:"stdout_queue" comment:"Memory for lines that standard output has not taken. What finds no room is dropped and counted."`
+	StdoutQueue unit.Size        `toml:"stdout_queue" comment:"Memory for lines that standard output has not taken. What finds no room is dropped and counted."`
 	File        lines.FileConfig `toml:"file" comment:"Write records to files, a JSON object a line."`
 }
 
 // Top says what is shown of conversations while the sensor runs.
 type Top struct {
-	Socket        string         `toml:"socket" comment:"Socket to which 'sensor top' connects; only the user of the sensor, and root, may. Empty: none."`
-	Window        lines.Duration `toml:"window" comment:"What is shown is of the last so much, whole intervals."`
-	Conversations int            `toml:"conversations" comment:"The most conversations told apart; when there are more, the smaller ones are shown as one."`
+	Socket        string        `toml:"socket" comment:"Socket to which 'sensor top' connects; only the user of the sensor, and root, may. Empty: none."`
+	Window        unit.Duration `toml:"window" comment:"What is shown is of the last so much, whole intervals."`
+	Conversations int           `toml:"conversations" comment:"The most conversations told apart; when there are more, the smaller ones are shown as one."`
 }
 
 // Mode is how frames are taken from an interface.
@@ -113,12 +114,12 @@ func DefaultConfig() Config {
 		Capture:   Capture{Interfaces: []string{}, Mode: ModeAFPacket, Guard: true, AFPacket: afpacket.DefaultConfig(), AFXDP: afxdp.DefaultConfig()},
 		Filter:    bpf.DefaultConfig(),
 		Decode:    Decode{VXLANPorts: []uint16{}, GenevePorts: []uint16{}, Networks: map[string]string{}},
-		Measure:   Measure{Interval: lines.Duration(10 * time.Second)},
+		Measure:   Measure{Interval: unit.Duration(10 * time.Second)},
 		Overload:  pipeline.DefaultOverload(),
 		Privilege: privilege.DefaultConfig(),
 		Health:    health.DefaultConfig(),
 		Metrics:   prom.DefaultConfig(),
-		Top:       Top{Socket: "/run/mirrorscope/top.sock", Window: lines.Duration(time.Minute), Conversations: live.DefaultConfig().Conversations},
+		Top:       Top{Socket: "/run/mirrorscope/top.sock", Window: unit.Duration(time.Minute), Conversations: live.DefaultConfig().Conversations},
 		Record:    record.DefaultConfig(),
 		Output:    Output{Connections: true, Intervals: true, StdoutQueue: 8 << 20, File: lines.DefaultFileConfig()},
 	}

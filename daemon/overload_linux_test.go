@@ -17,7 +17,7 @@ func TestOverload(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			l := livelab.New(t, livelab.Config{})
 			config := "[capture.afpacket]\nblocks = 8\nblock_bytes = 131072\n[capture.afxdp]\nframes = 512\n" +
-				"[measure]\ninterval = \"1s\"\nshards = 1\n[overload]\nhigh = 0.25\ncalm_s = 1\nsteps = 3\n[output]\nintervals = false\n"
+				"[measure]\ninterval = \"1s\"\nshards = 1\n[overload]\nhigh = 0.25\ncalm = \"1s\"\nsteps = 3\n[output]\nintervals = false\n"
 			s := start(t, l, "--mode", mode, "--config", file(t, "sensor.toml", config))
 			var arrived uint64
 			flood := func(f livelab.Flood) {

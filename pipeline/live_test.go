@@ -312,7 +312,7 @@ func TestOverloadValidate(t *testing.T) {
 		t.Error(err)
 	}
 	bad := Overload{High: 1.5, Low: 2, Steps: 17}
-	for _, word := range []string{"high", "low", "calm_s", "steps"} {
+	for _, word := range []string{"high", "low", "calm", "steps"} {
 		if err := bad.Validate(); !strings.Contains(err.Error(), word+":") {
 			t.Errorf("%v: does not name %s", err, word)
 		}

@@ -3,8 +3,10 @@ package pipeline
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"mirrorscope/capture"
+	"mirrorscope/unit"
 )
 
 // Overload says what is left out, and when, while a live source fills faster
@@ -18,15 +20,15 @@ import (
 //
 // A connection that is measured is measured wholly.
 type Overload struct {
-	High  float64 `toml:"high" comment:"Share of the ring that waits to be read at which less is measured: first payload is left out, then connections"`
-	Low   float64 `toml:"low" comment:"Share below which it goes back, one step after each calm time"`
-	CalmS int     `toml:"calm_s" comment:"Seconds without a load above low before a step is taken back"`
-	Steps int     `toml:"steps" comment:"The most steps: 1 leaves payload out, n measures one of 2^(n-1) connections; 0 never leaves anything out, and the ring drops what it cannot hold"`
+	High  float64       `toml:"high" comment:"Share of the ring that waits to be read at which less is measured: first payload is left out, then connections"`
+	Low   float64       `toml:"low" comment:"Share below which it goes back, one step after each calm time"`
+	Calm  unit.Duration `toml:"calm" comment:"How long the load is not above low before a step is taken back"`
+	Steps int           `toml:"steps" comment:"The most steps: 1 leaves payload out, n measures one of 2^(n-1) connections; 0 never leaves anything out, and the ring drops what it cannot hold"`
 }
 
 // DefaultOverload leaves out at most 31 of 32 connections.
 func DefaultOverload() Overload {
-	return Overload{High: 0.5, Low: 0.1, CalmS: 10, Steps: 6}
+	return Overload{High: 0.5, Low: 0.1, Calm: unit.Duration(10 * time.Second), Steps: 6}
 }
 
 // maxSteps keeps a connection's weight within 16 bits.
@@ -41,8 +43,8 @@ func (o Overload) Validate() error {
 	if o.Low < 0 || o.Low >= o.High {
 		errs = append(errs, fmt.Errorf("low: %v, need 0 or more and less than high, %v", o.Low, o.High))
 	}
-	if o.CalmS < 1 || o.CalmS > 86400 {
-		errs = append(errs, fmt.Errorf("calm_s: %d, need 1 to 86400", o.CalmS))
+	if o.Calm <= 0 {
+		errs = append(errs, fmt.Errorf("calm: %v, need a positive time", o.Calm))
 	}
 	if o.Steps < 0 || o.Steps > maxSteps {
 		errs = append(errs, fmt.Errorf("steps: %d, need 0 to %d", o.Steps, maxSteps))
@@ -105,7 +107,7 @@ func (l *load) look(now int64) {
 		}
 	case fill > l.cfg.Low:
 		l.busy = now
-	case l.step > 0 && now-max(l.busy, l.changed) >= int64(l.cfg.CalmS)*1e9:
+	case l.step > 0 && now-max(l.busy, l.changed) >= int64(l.cfg.Calm):
 		l.changed = now
 		l.set(l.step - 1)
 	}

@@ -17,6 +17,8 @@ import (
 	"mirrorscope/capture/pcapfile"
 	"mirrorscope/internal/needs"
 	"mirrorscope/packet"
+
+	"mirrorscope/unit"
 )
 
 // tmpfs makes a file system of its own of so many octets, mounted nowhere: it is
@@ -201,7 +203,7 @@ func TestKilled(t *testing.T) {
 		for i := range later.frames {
 			later.frames[i].Time += 3600e9
 		}
-		r := recorded(t, later, func(c *Config, _ *Options) { c.Directory, c.Last = dir, Duration(24*time.Hour) })
+		r := recorded(t, later, func(c *Config, _ *Options) { c.Directory, c.Last = dir, unit.Duration(24*time.Hour) })
 		if s := r.Stats(); s.Segments != len(files)+1 || s.Written != 10 {
 			t.Errorf("afterwards %+v", s)
 		}

@@ -11,6 +11,8 @@ import (
 	"mirrorscope/capture"
 	gen "mirrorscope/internal/pcapgen"
 	"mirrorscope/packet"
+
+	"mirrorscope/unit"
 )
 
 // marker stands for payload: no header has eight octets of it in a row.
@@ -269,7 +271,7 @@ func TestNoPayloadOfCaptures(t *testing.T) {
 				}
 				src.frames = append(src.frames, g)
 			})
-			r := recorded(t, src, func(c *Config, _ *Options) { c.Last = Duration(maxLast) })
+			r := recorded(t, src, func(c *Config, _ *Options) { c.Last = unit.Duration(maxLast) })
 			n := r.Stats().Written
 			written += n
 			if n > 0 && r.Stats().Segments > 0 {

@@ -32,20 +32,22 @@ import (
 	"mirrorscope/capture"
 	"mirrorscope/filter"
 	"mirrorscope/packet"
+
+	"mirrorscope/unit"
 )
 
 // Config says what to keep.
 type Config struct {
-	Directory string   `toml:"directory" comment:"Folder of the ring; made if it is not there. Empty: nothing is recorded. Files in it that are not of the\nring are left alone."`
-	Filter    string   `toml:"filter" comment:"Keep the headers of packets that match, in the words of tcpdump; looks at the innermost packet. Empty: of all."`
-	Last      Duration `toml:"last" comment:"No packet is kept for longer than this, and at least eleven twelfths of it are there."`
-	MaxSize   Size     `toml:"max_size" comment:"The most that the folder holds, as \"1GiB\"; when it is reached the oldest packets go earlier."`
-	Queue     Size     `toml:"queue" comment:"Memory for headers that wait to be written. What finds no room is dropped and counted."`
+	Directory string        `toml:"directory" comment:"Folder of the ring; made if it is not there. Empty: nothing is recorded. Files in it that are not of the\nring are left alone."`
+	Filter    string        `toml:"filter" comment:"Keep the headers of packets that match, in the words of tcpdump; looks at the innermost packet. Empty: of all."`
+	Last      unit.Duration `toml:"last" comment:"No packet is kept for longer than this, and at least eleven twelfths of it are there."`
+	MaxSize   unit.Size     `toml:"max_size" comment:"The most that the folder holds, as \"1GiB\"; when it is reached the oldest packets go earlier."`
+	Queue     unit.Size     `toml:"queue" comment:"Memory for headers that wait to be written. What finds no room is dropped and counted."`
 }
 
 // DefaultConfig keeps ten minutes and 1 GiB.
 func DefaultConfig() Config {
-	return Config{Last: Duration(10 * time.Minute), MaxSize: 1 << 30, Queue: 16 << 20}
+	return Config{Last: unit.Duration(10 * time.Minute), MaxSize: 1 << 30, Queue: 16 << 20}
 }
 
 // Bounds of a Config.
@@ -73,13 +75,13 @@ func (c *Config) Validate() error {
 		}
 	}
 	if last := time.Duration(c.Last); last < minLast || last > maxLast {
-		bad("last: %v is not between %v and %v", c.Last, Duration(minLast), Duration(maxLast))
+		bad("last: %v is not between %v and %v", c.Last, unit.Duration(minLast), unit.Duration(maxLast))
 	}
 	if c.MaxSize < minSize {
-		bad("max_size: %v is less than %v", c.MaxSize, Size(minSize))
+		bad("max_size: %v is less than %v", c.MaxSize, unit.Size(minSize))
 	}
 	if c.Queue < minQueue || c.Queue > maxQueue {
-		bad("queue: %v is not between %v and %v", c.Queue, Size(minQueue), Size(maxQueue))
+		bad("queue: %v is not between %v and %v", c.Queue, unit.Size(minQueue), unit.Size(maxQueue))
 	}
 	return errors.Join(errs...)
 }

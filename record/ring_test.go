@@ -14,6 +14,8 @@ import (
 	"mirrorscope/capture"
 	gen "mirrorscope/internal/pcapgen"
 	"mirrorscope/packet"
+
+	"mirrorscope/unit"
 )
 
 const begin = int64(1_800_000_000e9)
@@ -44,7 +46,7 @@ func sizeOf(t *testing.T, dir string) (n int64) {
 // A ring holds at most the time it may, and at least eleven twelfths of it.
 func TestTime(t *testing.T) {
 	src := stream(3000, 10) // 300 s
-	r := ringOf(t, src, func(c *Config, _ *Options) { c.Last = Duration(time.Minute) })
+	r := ringOf(t, src, func(c *Config, _ *Options) { c.Last = unit.Duration(time.Minute) })
 	var f capture.Frame
 	var p packet.Packet
 	d := packet.NewDecoder(packet.DefaultConfig(), new(packet.Names))
@@ -118,7 +120,7 @@ func TestSize(t *testing.T) {
 // A ring goes on with what an earlier one has left, and leaves other files alone.
 func TestTakesOver(t *testing.T) {
 	src := stream(600, 10)
-	r := recorded(t, src, func(c *Config, _ *Options) { c.Last = Duration(time.Minute) })
+	r := recorded(t, src, func(c *Config, _ *Options) { c.Last = unit.Duration(time.Minute) })
 	dir := r.cfg.Directory
 	before := segmentsOf(t, dir)
 	other := filepath.Join(dir, "headers-notes.pcapng")
@@ -132,7 +134,7 @@ func TestTakesOver(t *testing.T) {
 	for i := range later.frames {
 		later.frames[i].Time += 60e9
 	}
-	recorded(t, later, func(c *Config, _ *Options) { c.Last, c.Directory = Duration(time.Minute), dir })
+	recorded(t, later, func(c *Config, _ *Options) { c.Last, c.Directory = unit.Duration(time.Minute), dir })
 	got, _ := read(t, segmentsOf(t, dir)...)
 	if first, last := got[0].Time, got[len(got)-1].Time; last != begin+899e8 || first < begin+299e8 || first > begin+36e9 {
 		t.Errorf("from %d to %d", (first-begin)/1e9, (last-begin)/1e9)
@@ -288,7 +290,7 @@ func TestConfig(t *testing.T) {
 	}{
 		{func(c *Config) { c.Directory = "ring" }, `directory: "ring" is not an absolute path`},
 		{func(c *Config) { c.Filter = "tcp prot 5" }, "filter"},
-		{func(c *Config) { c.Last = Duration(time.Second) }, "last: 1s is not between 12s and 744h"},
+		{func(c *Config) { c.Last = unit.Duration(time.Second) }, "last: 1s is not between 12s and 744h"},
 		{func(c *Config) { c.MaxSize = 1000 }, "max_size: 1000 is less than 1MiB"},
 		{func(c *Config) { c.Queue = 1 << 31 }, "queue: 2GiB is not between 64KiB and 1GiB"},
 		{func(c *Config) { c.Queue, c.MaxSize = 0, 0 }, "max_size: 0 is less than 1MiB\nqueue: 0"},
@@ -302,35 +304,5 @@ func TestConfig(t *testing.T) {
 	c := DefaultConfig()
 	if err := c.Validate(); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestUnits(t *testing.T) {
-	for text, want := range map[string]Size{"0": 0, "65536": 65536, "1KiB": 1024, "64MiB": 64 << 20, "1.5 GiB": 3 << 29, "2TiB": 2 << 40} {
-		var s Size
-		if err := s.UnmarshalText([]byte(text)); err != nil || s != want {
-			t.Errorf("%s: %d %v", text, s, err)
-		}
-		back, err := s.MarshalText()
-		var again Size
-		if err != nil || again.UnmarshalText(back) != nil || again != s {
-			t.Errorf("%s became %s", text, back)
-		}
-	}
-	for _, text := range []string{"", "GiB", "-1", "1XiB", "1e30TiB", "NaN", "1 G"} {
-		var s Size
-		if err := s.UnmarshalText([]byte(text)); err == nil {
-			t.Errorf("%q is %d", text, s)
-		}
-	}
-	for text, want := range map[string]string{"10m": "10m", "90s": "1m30s", "1h": "1h", "1h30m": "1h30m"} {
-		var d Duration
-		if err := d.UnmarshalText([]byte(text)); err != nil || d.String() != want {
-			t.Errorf("%s: %s %v", text, d, err)
-		}
-	}
-	var d Duration
-	if err := d.UnmarshalText([]byte("10")); err == nil {
-		t.Errorf("10 is %v", d)
 	}
 }

@@ -10,6 +10,8 @@ import (
 
 	"mirrorscope/capture/pcapfile"
 	"mirrorscope/internal/needs"
+
+	"mirrorscope/unit"
 )
 
 // Wireshark reads what we write: every frame with its time, lengths and interface,
@@ -22,7 +24,7 @@ func TestTshark(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer src.Close()
-	r := recorded(t, src, func(c *Config, _ *Options) { c.Filter, c.Last = "tcp or udp", Duration(time.Hour) })
+	r := recorded(t, src, func(c *Config, _ *Options) { c.Filter, c.Last = "tcp or udp", unit.Duration(time.Hour) })
 	files := segmentsOf(t, r.cfg.Directory)
 	if len(files) != 1 {
 		t.Fatalf("%d segments", len(files))

@@ -16,6 +16,7 @@ import (
 	"mirrorscope/packet"
 	"mirrorscope/pipeline"
 	"mirrorscope/sink/table"
+	"mirrorscope/unit"
 )
 
 // Formats of the output.
@@ -34,7 +35,7 @@ type replayFlags struct {
 	limit, shards          int
 	certDays               int
 	points, networks       []string
-	memory                 size
+	memory                 unit.Size
 	interval               time.Duration
 	vlanInKey, noProgress  bool
 	vxlanPorts             []uint

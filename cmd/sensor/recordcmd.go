@@ -16,6 +16,7 @@ import (
 	"mirrorscope/packet"
 	"mirrorscope/privilege"
 	"mirrorscope/record"
+	"mirrorscope/unit"
 )
 
 // liveSource opens a live capture on an interface.
@@ -25,7 +26,7 @@ type liveSource func(iface string) (capture.Source, error)
 type recordFlags struct {
 	iface, filter, dir string
 	last               time.Duration
-	maxSize            size
+	maxSize            unit.Size
 	vxlanPorts         []uint
 	genevePorts        []uint
 }
@@ -36,7 +37,7 @@ func newRecord(s *streams) *cobra.Command { return newRecordOf(s, captureOn, dro
 // everything is.
 func newRecordOf(s *streams, open liveSource, drop func(dir string) error) *cobra.Command {
 	defaults := record.DefaultConfig()
-	f := recordFlags{maxSize: size(defaults.MaxSize)}
+	f := recordFlags{maxSize: defaults.MaxSize}
 	cmd := &cobra.Command{
 		Use:   "record --interface INTERFACE --dir DIR [flags]",
 		Short: "Keep the headers of the last packets in a ring of pcapng files",
@@ -87,7 +88,7 @@ func (f *recordFlags) config() (c record.Config, decode packet.Config, err error
 	if c.Directory, err = filepath.Abs(f.dir); err != nil {
 		return c, decode, fmt.Errorf("--dir: %w", err)
 	}
-	c.Filter, c.Last, c.MaxSize = f.filter, record.Duration(f.last), record.Size(f.maxSize)
+	c.Filter, c.Last, c.MaxSize = f.filter, unit.Duration(f.last), unit.Size(f.maxSize)
 	if decode.VXLANPorts, err = ports(f.vxlanPorts); err != nil {
 		return c, decode, fmt.Errorf("--vxlan-port: %w", err)
 	}
@@ -163,7 +164,7 @@ func watchRecord(ctx context.Context, s *streams, ring *record.Ring) {
 
 // recordSummary tells what was kept, and what was lost on the way.
 func recordSummary(s *streams, src capture.Source, st record.Stats) {
-	s.complain("%d packets recorded; the ring has %d files, %v", st.Written, st.Segments, record.Size(st.Bytes))
+	s.complain("%d packets recorded; the ring has %d files, %v", st.Written, st.Segments, unit.Size(st.Bytes))
 	if st.Dropped > 0 {
 		s.complain("%d packets dropped: they came faster than they could be written", st.Dropped)
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mirrorscope/daemon"
-	"mirrorscope/sink/lines"
+	"mirrorscope/unit"
 )
 
 // runFlags are those of `sensor run`; what is given wins over the
@@ -22,7 +22,7 @@ type runFlags struct {
 	interfaces []string
 	mode       string
 	stdout     bool
-	memory     size
+	memory     unit.Size
 	interval   time.Duration
 	logFormat  string
 }
@@ -94,10 +94,10 @@ func (f *runFlags) load(cmd *cobra.Command) (daemon.Config, error) {
 		cfg.Output.Stdout = f.stdout
 	}
 	if given("memory") {
-		cfg.Measure.Memory = lines.Size(f.memory)
+		cfg.Measure.Memory = unit.Size(f.memory)
 	}
 	if given("interval") {
-		cfg.Measure.Interval = lines.Duration(f.interval)
+		cfg.Measure.Interval = unit.Duration(f.interval)
 	}
 	if !slices.Contains([]string{"text", "json"}, f.logFormat) {
 		return cfg, usagef("--log-format: %q is no format; take text or json", f.logFormat)

@@ -74,7 +74,9 @@ type topOptions struct {
 	open   func(context.Context) (topFeed, error)
 }
 
-func newTop(s *streams) *cobra.Command { return newTopOf(s, topSources{socket: dialTop, capture: captureTop}) }
+func newTop(s *streams) *cobra.Command {
+	return newTopOf(s, topSources{socket: dialTop, capture: captureTop})
+}
 
 func newTopOf(s *streams, sources topSources) *cobra.Command {
 	var f topFlags

@@ -9,7 +9,7 @@ import (
 
 	"mirrorscope/daemon"
 	"mirrorscope/edge/live"
-	"mirrorscope/sink/lines"
+	"mirrorscope/unit"
 )
 
 // captureTop captures by itself, as `sensor run` does, and writes nothing. The
@@ -20,7 +20,7 @@ func captureTop(ctx context.Context, interfaces []string) (topFeed, error) {
 	cfg.Capture.Interfaces, cfg.Capture.Guard = interfaces, false
 	cfg.Health.Listen, cfg.Top.Socket = "", ""
 	cfg.Output.Connections, cfg.Output.Intervals = false, false
-	cfg.Measure.Interval = lines.Duration(2 * time.Second)
+	cfg.Measure.Interval = unit.Duration(2 * time.Second)
 	ctx, cancel := context.WithCancel(ctx)
 	f := &captured{tops: make(chan *live.Top, 1), ended: make(chan struct{}), cancel: cancel}
 	memory := defaultMemory()

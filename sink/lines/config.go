@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"mirrorscope/unit"
 )
 
 // FileConfig says where a File writes and what it keeps.
@@ -13,15 +15,15 @@ type FileConfig struct {
 	Directory string `toml:"directory" comment:"Where the files go; made if it is not there. Empty: no files are written"`
 	Name      string `toml:"name" comment:"The file that is being written always has this name. A finished one is renamed, with the time in its name\n(connections-20261120T100000.000Z.jsonl), so that log shippers can follow it"`
 
-	RotateSize  Size     `toml:"rotate_size" comment:"A file is finished before it would grow beyond this. \"0\": whatever its size"`
-	RotateAfter Duration `toml:"rotate_after" comment:"A file is finished at each multiple of this since the Unix epoch (1h: at the full hour). \"0s\": whatever its age"`
+	RotateSize  unit.Size     `toml:"rotate_size" comment:"A file is finished before it would grow beyond this. \"0\": whatever its size"`
+	RotateAfter unit.Duration `toml:"rotate_after" comment:"A file is finished at each multiple of this since the Unix epoch (1h: at the full hour). \"0s\": whatever its age"`
 
-	KeepFiles int  `toml:"keep_files" comment:"How many finished files stay; the oldest are removed first. 0: any number"`
-	KeepSize  Size `toml:"keep_size" comment:"How many octets of finished files stay. \"0\": any number. Disk use is at most this and twice rotate_size"`
+	KeepFiles int       `toml:"keep_files" comment:"How many finished files stay; the oldest are removed first. 0: any number"`
+	KeepSize  unit.Size `toml:"keep_size" comment:"How many octets of finished files stay. \"0\": any number. Disk use is at most this and twice rotate_size"`
 
 	Compress Compression `toml:"compress" comment:"How finished files are compressed: zstd, gzip or none. The latest stays as it is until the next is\nfinished, for log shippers that have not read it to its end"`
 
-	Queue Size `toml:"queue" comment:"Memory for lines that wait to be written. What finds no room is dropped and counted"`
+	Queue unit.Size `toml:"queue" comment:"Memory for lines that wait to be written. What finds no room is dropped and counted"`
 }
 
 // minQueue holds some of the longest records.
@@ -32,7 +34,7 @@ func DefaultFileConfig() FileConfig {
 	return FileConfig{
 		Name:        "connections.jsonl",
 		RotateSize:  256 << 20,
-		RotateAfter: Duration(time.Hour),
+		RotateAfter: unit.Duration(time.Hour),
 		KeepFiles:   128,
 		KeepSize:    4 << 30,
 		Compress:    Zstd,
@@ -55,7 +57,7 @@ func (c *FileConfig) Validate() error {
 	if c.RotateSize < 0 || c.RotateSize > 0 && c.RotateSize < 4<<10 {
 		bad("rotate_size", "%v is less than 4KiB", c.RotateSize)
 	}
-	if c.RotateAfter < 0 || c.RotateAfter > 0 && c.RotateAfter < Duration(time.Second) {
+	if c.RotateAfter < 0 || c.RotateAfter > 0 && c.RotateAfter < unit.Duration(time.Second) {
 		bad("rotate_after", "%v is less than 1s", c.RotateAfter)
 	}
 	if c.KeepFiles < 0 {
@@ -68,7 +70,7 @@ func (c *FileConfig) Validate() error {
 		bad("compress", "%d is none of zstd, gzip, none", c.Compress)
 	}
 	if c.Queue < minQueue || c.Queue > 1<<40 {
-		bad("queue", "%v is not between %v and 1TiB", c.Queue, Size(minQueue))
+		bad("queue", "%v is not between %v and 1TiB", c.Queue, unit.Size(minQueue))
 	}
 	return errors.Join(errs...)
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/pelletier/go-toml/v2"
 )
@@ -50,46 +49,5 @@ func TestValidate(t *testing.T) {
 	}
 	if _, err := OpenFile(DefaultFileConfig()); err == nil {
 		t.Error("OpenFile takes one without a directory")
-	}
-}
-
-func TestSize(t *testing.T) {
-	for _, test := range []struct {
-		text string
-		want Size
-		back string
-	}{
-		{"0", 0, "0"}, {"1", 1, "1"}, {"65536", 65536, "64KiB"}, {"64KiB", 65536, "64KiB"}, {"64K", 65536, "64KiB"}, {"64KB", 65536, "64KiB"},
-		{"1.5GiB", 3 << 29, "1536MiB"}, {"2 TiB", 2 << 40, "2TiB"}, {"10B", 10, "10"},
-		{"", -1, ""}, {"-1", -1, ""}, {"x", -1, ""}, {"1PiB", -1, ""}, {"1Kx", -1, ""}, {"9000000TiB", -1, ""}, {"NaN", -1, ""}, {"1KiBB", -1, ""},
-	} {
-		s := Size(-1)
-		err := s.UnmarshalText([]byte(test.text))
-		if s != test.want || (err != nil) != (test.want < 0) {
-			t.Errorf("%q = %d, %v", test.text, s, err)
-		}
-		if back, _ := test.want.MarshalText(); err == nil && string(back) != test.back {
-			t.Errorf("%q is written %s, want %s", test.text, back, test.back)
-		}
-	}
-}
-
-func TestDuration(t *testing.T) {
-	for _, test := range []struct {
-		text string
-		want time.Duration
-		back string
-	}{
-		{"0s", 0, "0s"}, {"90s", 90 * time.Second, "1m30s"}, {"60m", time.Hour, "1h"}, {"1h30m", 90 * time.Minute, "1h30m"}, {"10m", 10 * time.Minute, "10m"},
-		{"1h0m5s", time.Hour + 5*time.Second, "1h0m5s"}, {"24h", 24 * time.Hour, "24h"}, {"1500ms", 1500 * time.Millisecond, "1.5s"}, {"20s", 20 * time.Second, "20s"},
-	} {
-		var d Duration
-		if err := d.UnmarshalText([]byte(test.text)); err != nil || d != Duration(test.want) || d.String() != test.back {
-			t.Errorf("%q = %v, %v, want %s", test.text, d, err, test.back)
-		}
-	}
-	var d Duration
-	if err := d.UnmarshalText([]byte("10")); err == nil {
-		t.Error("a number alone is taken for a duration")
 	}
 }

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+
+	"mirrorscope/unit"
 )
 
 // config is one for tests: no rotation but what the test asks for.
@@ -204,7 +206,7 @@ func TestLineLongerThanFile(t *testing.T) {
 // left from an earlier period at once.
 func TestRotateAfter(t *testing.T) {
 	cfg := config(t.TempDir())
-	cfg.RotateAfter = Duration(time.Second)
+	cfg.RotateAfter = unit.Duration(time.Second)
 	path := filepath.Join(cfg.Directory, cfg.Name)
 	if err := os.WriteFile(path, []byte("yesterday\n"), 0o640); err != nil {
 		t.Fatal(err)
@@ -229,7 +231,7 @@ func TestKeep(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		files int
-		size  Size
+		size  unit.Size
 		want  int
 	}{
 		{"all", 0, 0, 5},

@@ -3,6 +3,8 @@ package lines
 import (
 	"io"
 	"time"
+
+	"mirrorscope/unit"
 )
 
 // Stream writes lines to an io.Writer that may be slow, as a pipe that another
@@ -16,7 +18,7 @@ var _ Writer = (*Stream)(nil)
 
 // NewStream puts a queue of size octets before w, which it does not close. name
 // is what its errors call it.
-func NewStream(name string, w io.Writer, size Size) *Stream {
+func NewStream(name string, w io.Writer, size unit.Size) *Stream {
 	s := &Stream{newPump(name, streamTarget{w}, int(size))}
 	go s.run()
 	return s

@@ -1,4 +1,6 @@
-package lines
+// Package unit has the types of what people write in configurations and flags:
+// sizes and durations.
+package unit
 
 import (
 	"fmt"
@@ -8,8 +10,9 @@ import (
 	"time"
 )
 
-// Size is a number of octets that a configuration writes as "64MiB", "2GiB" or
-// "65536". All units are powers of 1024.
+// Size is a number of octets that is written as "64MiB", "2GiB", "2G" or
+// "65536". All units are powers of 1024, as memory is counted. It is a flag's
+// value as well, which must not be 0.
 type Size int64
 
 // sizeUnits by the letter that they start with.
@@ -29,19 +32,19 @@ func (s Size) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (s *Size) UnmarshalText(text []byte) error {
-	number := strings.TrimRight(string(text), "KMGTiB ")
-	unit := strings.TrimSpace(string(text[len(number):]))
+	number := strings.TrimRight(string(text), "KMGTiBbkmgt ")
+	unit := strings.ToUpper(strings.TrimSpace(string(text[len(number):])))
 	shift := 0
 	if unit != "" && unit != "B" {
 		i := strings.IndexByte(sizeUnits, unit[0])
-		if rest := unit[1:]; i < 0 || rest != "" && rest != "B" && rest != "iB" {
-			return fmt.Errorf("unknown unit %q; take KiB, MiB, GiB or TiB", unit)
+		if rest := unit[1:]; i < 0 || rest != "" && rest != "B" && rest != "IB" {
+			return fmt.Errorf("unknown unit %q; take KiB, MiB, GiB or TiB", text[len(number):])
 		}
 		shift = 10 * (i + 1)
 	}
 	n, err := strconv.ParseFloat(number, 64)
 	if err != nil || math.IsNaN(n) || n < 0 {
-		return fmt.Errorf("%q is no size; write 64MiB or 2GiB", text)
+		return fmt.Errorf("%q is no size; write 512MiB or 2GiB", text)
 	}
 	if n = math.Ldexp(n, shift); n >= math.MaxInt64 {
 		return fmt.Errorf("%q is too large", text)
@@ -50,7 +53,23 @@ func (s *Size) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Duration is a time that a configuration writes as "30s", "1h" or "1h30m".
+// Set implements pflag.Value.
+func (s *Size) Set(text string) error {
+	var n Size
+	if err := n.UnmarshalText([]byte(text)); err != nil {
+		return err
+	}
+	if n == 0 {
+		return fmt.Errorf("%q is no size; write 512MiB or 2GiB", text)
+	}
+	*s = n
+	return nil
+}
+
+// Type implements pflag.Value.
+func (s *Size) Type() string { return "size" }
+
+// Duration is a time that is written as "30s", "10m" or "1h30m".
 type Duration time.Duration
 
 // String leaves out the zeros that time.Duration adds: "1h", not "1h0m0s".
