@@ -82,6 +82,8 @@ var inner = [][]byte{
 	gen.Build(ip4, gen.SCTP{SrcPort: 7, DstPort: 8}), gen.Build(gen.IPv4{Src: ip4.Src, Dst: ip4.Dst, Protocol: 50}, data),
 	gen.Build(gen.IPv4{Src: ip4.Src, Dst: ip4.Dst, MF: true}, gen.UDP{SrcPort: 1, DstPort: 2}, gen.Payload("16 octets, whole")),
 	gen.Fragment6(gen.Build(ip6, gen.TCP{SrcPort: 3, DstPort: 4}, gen.Payload(make([]byte, 90))), 100, 1)[1],
+	// An atomic fragment (RFC 6946) with its reserved bits set.
+	gen.Build(gen.IPv6{Src: ip6.Src, Dst: ip6.Dst, Next: new(uint8(44))}, append(gen.Payload{17, 0, 0, 6, 0, 0, 0, 1}, gen.Build(gen.UDP{SrcPort: 5, DstPort: 6})...)),
 }
 
 // wrapped gives the frame of a wrapping around a packet.
@@ -114,6 +116,24 @@ func TestEveryCut(t *testing.T) {
 					}
 				}
 			}
+		}
+	}
+}
+
+// TestSNAP reads the codes of both organisations that EtherTypes go by, and no
+// other.
+func TestSNAP(t *testing.T) {
+	const oui = 14 + 3
+	w, o := newWalkers(t)[0], newOracle()
+	frame := gen.Build(ether, gen.LLC{SNAP: true}, gen.Packet(inner[0]))
+	for _, c := range []struct {
+		last byte
+		want uint8
+	}{{0, parsed}, {0xf8, parsed}, {0xf9, notIP}} {
+		frame[oui+2] = c.last
+		outcome, contradiction := o.agree(w.run(t, frame), frame, false)
+		if outcome != c.want || contradiction != "" {
+			t.Errorf("organisation %x: outcome %d, want %d %s", c.last, outcome, c.want, contradiction)
 		}
 	}
 }

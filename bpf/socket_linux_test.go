@@ -164,6 +164,38 @@ func TestShared(t *testing.T) {
 	}
 }
 
+// TestUnknownIsNoReason lets frames through whose tunnel is not known to the
+// end: what is cut off might name one of the list.
+func TestUnknownIsNoReason(t *testing.T) {
+	needs.Root(t)
+	cfg := DefaultConfig()
+	cfg.VNIs, cfg.Sources = []uint32{8}, []Prefix{{netip.MustParsePrefix("198.51.100.0/24")}}
+	p, err := Load(cfg, ToStack, 1)
+	check(t, err)
+	defer p.Close()
+	source := gen.IPv4{Src: gen.IP("198.51.100.7"), Dst: outer4.Dst}
+	gateway := []gen.Layer{ether, outer4, udp, gen.Geneve{Options: gen.AWSOptions(1, 2, 3)}}
+	whole := gen.Build(append(gateway, source, udp, gen.VXLAN{VNI: 8}, ether, ip4, gen.TCP{})...)
+	other := gen.Build(append(gateway, source, udp, gen.VXLAN{VNI: 9}, ether, ip4, gen.TCP{})...)
+	for _, c := range []struct {
+		what  string
+		frame []byte
+		want  uint32
+	}{
+		{"whole", whole, xdpPass},
+		{"of another tunnel", other, xdpDrop},
+		{"cut inside the tunnel", whole[:len(whole)-30], xdpPass},
+		{"of another tunnel, cut inside", other[:len(other)-30], xdpDrop},
+		{"cut in front of it", other[:len(other)-60], xdpPass},
+		{"without it", gen.Build(append(gateway, source, gen.TCP{})...), xdpDrop},
+		{"a fragment of it", gen.Build(append(gateway, gen.IPv4{Src: source.Src, Dst: source.Dst, MF: true}, gen.Payload("16 octets, whole"))...), xdpPass},
+	} {
+		if action, _ := deliver(t, p, c.frame); action != c.want {
+			t.Errorf("%s: action %d, want %d", c.what, action, c.want)
+		}
+	}
+}
+
 // TestHeads follows one connection through trimming.
 func TestHeads(t *testing.T) {
 	needs.Root(t)
