@@ -8,10 +8,13 @@ FUZZTIME ?= 30s
 BENCH    ?= .
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test check bench fuzz lab docs clean
+VERSION  ?= 0.0.0
+SOAK     ?=
+
+.PHONY: help demo build test check bench fuzz lab rates soak test-kernels generate packages image docs clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 demo: build ## build, then replay the demo capture
 	@echo
@@ -37,6 +40,25 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 lab: ## as root: kernel TCP through planned faults; rewrite docs/explanation/accuracy.md
 	@scripts/test-deps
 	$(GO) run -buildvcs=false ./internal/netlab/cmd/lab -o docs/explanation/accuracy.md
+
+rates: ## as root, on an idle machine: frames a second on one core, beside tcpdump and a bare reader (20 min)
+	@scripts/test-deps
+	$(GO) run -buildvcs=false ./internal/livelab/cmd/rates
+
+soak: ## as root: ten minutes at a constant rate (SOAK="-mode afxdp -rate 200000"): memory, losses
+	$(GO) run -buildvcs=false ./internal/livelab/cmd/soak $(SOAK)
+
+test-kernels: ## as root on Debian: what talks to the kernel, on kernels 6.1 and 6.12 in QEMU
+	@scripts/test-kernels $(GO)
+
+generate: ## make the BPF objects anew; fails where they differ from the committed ones
+	@scripts/generate-bpf $(GO)
+
+packages: ## deb and rpm for amd64 and arm64 in bin/packages (VERSION=1.2.3)
+	@scripts/packages $(GO) $(VERSION) bin/packages
+
+image: ## the tree of a container image in bin/image
+	@scripts/image $(GO) $(VERSION) bin/image
 
 docs: ## refresh the sample output in README.md and the generated pages
 	$(GO) test . ./cmd/sensor -run '^(TestDocs|TestReference)' -update
