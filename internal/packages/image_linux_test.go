@@ -70,6 +70,7 @@ func readContainerfile(t *testing.T, path string) (c containerfile) {
 // with no more than the capabilities that its Containerfile names, beside the
 // capture interface of a network of its own.
 func TestImage(t *testing.T) {
+	t.Parallel()
 	needs.Root(t)
 	crun := needs.Tool(t, "crun")
 	context := filepath.Join(t.TempDir(), "image")

@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"mirrorscope/internal/needs"
 )
 
 // unit is the sensor's.
@@ -12,6 +14,7 @@ const unit = "mirrorscope.service"
 // TestDebian takes a Debian system through the life of the package, as a
 // careful operator would see it.
 func TestDebian(t *testing.T) {
+	t.Parallel()
 	b := build(t)
 	m := boot(t, b.dir)
 	deb := "/share/" + filepath.Base(b.deb)
@@ -64,4 +67,50 @@ func TestDebian(t *testing.T) {
 	}
 	m.run("dpkg", "--purge", "mirrorscope")
 	m.sh("[ ! -e /var/lib/mirrorscope ] && [ ! -e /etc/mirrorscope ] && [ -z \"$(find /etc/systemd/system /usr/lib/systemd -name '*mirrorscope*')\" ]")
+}
+
+// TestRPM takes a system with rpm through the life of the package. There is no
+// system made of rpm packages here, so what the package depends on is not asked
+// for.
+func TestRPM(t *testing.T) {
+	t.Parallel()
+	needs.Tool(t, "rpm")
+	b := build(t)
+	m := bootFrom(t, "/", b.dir)
+	m.run("rpm", "--initdb")
+	m.run("rpm", "--install", "--nodeps", "/share/"+filepath.Base(b.rpm))
+	if out := m.run("sensor", "version"); !strings.HasPrefix(out, "sensor "+testVersion+" ") {
+		t.Errorf("sensor version: %s", out)
+	}
+	if out, err := m.try("rpm", "--verify", "--nodeps", "mirrorscope"); err != nil {
+		t.Errorf("rpm --verify: %s", out)
+	}
+	if s, _ := m.try("systemctl", "is-enabled", unit); strings.TrimSpace(s) != "disabled" {
+		t.Errorf("after the installation the unit is %s", s)
+	}
+	m.sh("getent passwd mirrorscope | grep -q ':/usr/sbin/nologin$'")
+	m.link("cap0", "mirror0")
+	m.configure(`interfaces = ["cap0"]`)
+	m.run("systemctl", "enable", "--now", unit)
+
+	// rpm runs the scripts of both versions at an upgrade: those of the new one
+	// with 2, then those of the old one with 1.
+	before := m.property(unit, "MainPID")
+	for _, step := range []string{"POSTIN} 2", "PREUN} 1", "POSTUN} 1"} {
+		tag, count, _ := strings.Cut(step, " ")
+		m.sh(`script=$(rpm -q --queryformat '%{` + tag + `' mirrorscope); sh -c "$script" script ` + count)
+	}
+	if pid, state := m.property(unit, "MainPID"), m.property(unit, "ActiveState"); pid == before || state != "active" {
+		t.Errorf("after the upgrade it is %s with process %s, before %s", state, pid, before)
+	}
+	if s, _ := m.try("systemctl", "is-enabled", unit); strings.TrimSpace(s) != "enabled" {
+		t.Errorf("after the upgrade the unit is %s", s)
+	}
+
+	m.run("rpm", "--erase", "--nodeps", "mirrorscope")
+	m.sh("[ ! -e /usr/bin/sensor ] && [ -e /etc/mirrorscope/sensor.toml.rpmsave ] && [ -e /var/lib/mirrorscope/connections.jsonl ]")
+	m.sh("[ -z \"$(find /etc/systemd/system /usr/lib/systemd -name '*mirrorscope*')\" ]")
+	if s, _ := m.try("systemctl", "is-active", unit); strings.TrimSpace(s) != "inactive" {
+		t.Errorf("removed, it is %s", s)
+	}
 }

@@ -36,13 +36,19 @@ type machine struct {
 // boot starts a machine. It ends with the test.
 func boot(t *testing.T, share string) *machine {
 	t.Helper()
-	needs.Root(t)
-	for _, tool := range []string{"unshare", "nsenter", "ip", "dpkg", "systemctl", "/lib/systemd/systemd", "/lib/systemd/systemd-udevd"} {
-		needs.Tool(t, tool)
-	}
 	root := os.Getenv(rootVariable)
 	if root == "" {
 		root = "/"
+	}
+	return bootFrom(t, root, share)
+}
+
+// bootFrom starts a machine with the system that is in the folder root.
+func bootFrom(t *testing.T, root, share string) *machine {
+	t.Helper()
+	needs.Root(t)
+	for _, tool := range []string{"unshare", "nsenter", "ip", "dpkg", "systemctl", "/lib/systemd/systemd", "/lib/systemd/systemd-udevd"} {
+		needs.Tool(t, tool)
 	}
 	group := newCgroup(t)
 	var out bytes.Buffer

@@ -3,7 +3,9 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -37,6 +39,7 @@ func (m *machine) configure(lines ...string) {
 // TestService has the sensor run under its unit, in each mode, with and without
 // a filter: all that it does must pass the unit's confinement.
 func TestService(t *testing.T) {
+	t.Parallel()
 	m := installed(t)
 	frames := shop(t)
 	for _, mode := range []struct {
@@ -126,10 +129,11 @@ func checkConfined(m *machine) {
 // TestRestart ends the sensor in ways that it does not expect. systemd starts it
 // again, and the guard is there all the time.
 func TestRestart(t *testing.T) {
+	t.Parallel()
 	m := installed(t)
 	m.configure(`interfaces = ["cap0"]`, `mode = 'afxdp'`)
 	// As fast as it can be seen.
-	m.sh("mkdir -p /run/systemd/system/mirrorscope.service.d && printf '[Service]\\nWatchdogSec=1\\nTimeoutAbortSec=2\\nRestartSec=100ms\\n' >/run/systemd/system/mirrorscope.service.d/test.conf")
+	m.sh("mkdir -p /run/systemd/system/mirrorscope.service.d && printf '[Service]\\nWatchdogSec=3\\nTimeoutAbortSec=2\\nRestartSec=100ms\\n' >/run/systemd/system/mirrorscope.service.d/test.conf")
 	m.run("systemctl", "daemon-reload")
 	m.run("systemctl", "start", unit)
 	again := func(after, pid string) {
@@ -143,7 +147,7 @@ func TestRestart(t *testing.T) {
 	}
 	for _, signal := range []string{"KILL", "QUIT", "STOP"} {
 		pid := m.property(unit, "MainPID")
-		m.run("kill", "-"+signal, pid)
+		m.sh("kill -" + signal + " " + pid)
 		again("SIG"+signal, pid)
 	}
 	if log := m.journal(unit); !strings.Contains(log, "Watchdog timeout") {
@@ -165,6 +169,7 @@ func TestRestart(t *testing.T) {
 // TestGuardUnit: the interface is silent as soon as it is there, and stays so
 // when the unit is stopped.
 func TestGuardUnit(t *testing.T) {
+	t.Parallel()
 	m := installed(t)
 	const guard = "mirrorscope-guard@cap1.service"
 	silent := func() error {
@@ -210,8 +215,53 @@ func TestGuardUnit(t *testing.T) {
 	if out := m.sh("nft list tables; cat /proc/sys/net/ipv6/conf/mgmt0/disable_ipv6"); out != "0\n" {
 		t.Errorf("after the refusal: %s", out)
 	}
-	m.sh("mkdir -p /etc/systemd/system/" + other + ".d && printf '[Service]\\nEnvironment=FLAGS=--shared\\n' >/etc/systemd/system/" + other + ".d/override.conf && systemctl daemon-reload && systemctl start " + other)
+	m.sh("mkdir -p /etc/systemd/system/" + other + ".d && printf '[Service]\\nEnvironment=FLAGS=--shared\\n' >/etc/systemd/system/" + other + ".d/override.conf && systemctl daemon-reload")
+	if out, err := m.try("systemctl", "start", other); err != nil {
+		t.Fatalf("shared: %s\n%s", out, m.journal(other))
+	}
 	if out := m.sh("nft list table netdev silent_mgmt0; cat /proc/sys/net/ipv6/conf/mgmt0/disable_ipv6"); !strings.Contains(out, "udp dport 4789") || !strings.HasSuffix(out, "\n0\n") {
 		t.Errorf("shared: %s", out)
+	}
+}
+
+// TestNetworkd: what the guide says about systemd-networkd sets the interface up,
+// and has it say nothing, before there is any guard.
+func TestNetworkd(t *testing.T) {
+	t.Parallel()
+	needs.Tool(t, "/lib/systemd/systemd-networkd")
+	guide, err := os.ReadFile(filepath.Join(needs.Repository(t), "docs", "how-to", "install.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(guide), "```ini\n")
+	text, _, ok := strings.Cut(text, "```")
+	if !ok || !strings.Contains(text, "Name=eth1\n") {
+		t.Fatalf("the guide says %q", text)
+	}
+	m := boot(t, t.TempDir())
+	m.sh("mkdir -p /etc/systemd/network && cat >/etc/systemd/network/10-mirror.network <<'end'\n" + text + "end\n")
+	m.run("ip", "link", "add", "eth1", "type", "veth", "peer", "name", "mirror1")
+	m.run("ip", "link", "set", "mirror1", "up")
+	m.run("ip", "link", "add", "other", "type", "veth", "peer", "name", "mirror2")
+	m.run("ip", "link", "set", "mirror2", "up")
+	m.run("systemctl", "start", "systemd-networkd")
+	m.until("the interface is up", 10*time.Second, func() error {
+		if out := m.sh("cat /sys/class/net/eth1/operstate"); out != "up\n" {
+			return fmt.Errorf("%s\n%s", out, m.journal("systemd-networkd"))
+		}
+		return nil
+	})
+	m.run("ip", "link", "set", "other", "up") // later, and as on a system that was told nothing
+	m.until("another has said all that eth1 would have said by now", 20*time.Second, func() error {
+		if n, err := strconv.Atoi(strings.TrimSpace(m.sh("cat /sys/class/net/other/statistics/tx_packets"))); err != nil || n < 4 {
+			return fmt.Errorf("%d frames, %w", n, err)
+		}
+		return nil
+	})
+	if out := m.sh("cat /sys/class/net/eth1/statistics/tx_packets; ip -o address show dev eth1"); out != "0\n" {
+		t.Errorf("frames sent, and addresses: %s", out)
+	}
+	if out := m.run("ip", "link", "show", "eth1"); !strings.Contains(out, "NOARP") {
+		t.Errorf("it answers ARP: %s", out)
 	}
 }
