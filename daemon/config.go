@@ -61,6 +61,7 @@ type Config struct {
 type Capture struct {
 	Interfaces []string        `toml:"interfaces" comment:"Interfaces that receive the mirror, as [\"eth1\"]."`
 	Mode       Mode            `toml:"mode" comment:"afpacket: any interface, any frame size, and every loss counted.\nafxdp: fewer CPU cycles for each packet; takes frames from the system before it sees them.\nauto: afxdp where the driver writes right into the sensor's memory (zero copy), else afpacket.\nWhat was chosen, and why, is in the log and in 'sensor check'."`
+	Filter     FilterPlace     `toml:"filter" comment:"Where [filter] is applied with afpacket. driver: by XDP, as with afxdp; what is left out costs least, and\nthe driver may stop the interface for a moment. socket: in front of the rings; asks nothing of the driver.\nauto: driver if something is left out when the sensor starts and the interface is not shared, else socket."`
 	Guard      bool            `toml:"guard" comment:"Keep the interfaces silent: while the sensor runs nothing leaves them and nothing but the sensor\nlooks at what comes in (with filter.shared: at what is mirrored)."`
 	AFPacket   afpacket.Config `toml:"afpacket" comment:"Settings of mode afpacket."`
 	AFXDP      afxdp.Config    `toml:"afxdp" comment:"Settings of mode afxdp."`
@@ -108,10 +109,20 @@ const (
 	ModeAFXDP    Mode = "afxdp"
 )
 
+// FilterPlace is where the filter is applied with AF_PACKET.
+type FilterPlace string
+
+// The places of a filter.
+const (
+	FilterAuto   FilterPlace = "auto"
+	FilterDriver FilterPlace = "driver"
+	FilterSocket FilterPlace = "socket"
+)
+
 // DefaultConfig is what `sensor config` prints.
 func DefaultConfig() Config {
 	return Config{
-		Capture:   Capture{Interfaces: []string{}, Mode: ModeAFPacket, Guard: true, AFPacket: afpacket.DefaultConfig(), AFXDP: afxdp.DefaultConfig()},
+		Capture:   Capture{Interfaces: []string{}, Mode: ModeAFPacket, Filter: FilterAuto, Guard: true, AFPacket: afpacket.DefaultConfig(), AFXDP: afxdp.DefaultConfig()},
 		Filter:    bpf.DefaultConfig(),
 		Decode:    Decode{VXLANPorts: []uint16{}, GenevePorts: []uint16{}, Networks: map[string]string{}},
 		Measure:   Measure{Interval: unit.Duration(10 * time.Second)},
@@ -205,6 +216,12 @@ func (c *Config) Validate() error {
 			part("measure", fmt.Errorf("match: %w", err))
 		}
 	}
+	if c.Capture.Mode != ModeAFXDP && c.Capture.AFPacket.SnapBytes > 0 && c.Capture.Filter != FilterDriver && !equal(c.Filter, bpf.DefaultConfig()) {
+		part("capture.afpacket", errors.New("snap_bytes: a filter says itself how much of a frame is kept; take filter.trim, or capture.filter = \"driver\""))
+	}
+	if c.Capture.Filter == FilterDriver && c.Filter.Shared && c.Capture.Mode != ModeAFXDP {
+		part("capture", errors.New("filter: with filter.shared and afpacket it is applied in the sockets; take auto or socket"))
+	}
 	part("overload", c.Overload.Validate())
 	part("privilege", c.Privilege.Validate())
 	part("health", c.Health.Validate())
@@ -236,6 +253,9 @@ func (c *Capture) validate() error {
 	}
 	if !slices.Contains([]Mode{ModeAuto, ModeAFPacket, ModeAFXDP}, c.Mode) {
 		errs = append(errs, fmt.Errorf("mode: %q; take auto, afpacket or afxdp", c.Mode))
+	}
+	if !slices.Contains([]FilterPlace{FilterAuto, FilterDriver, FilterSocket}, c.Filter) {
+		errs = append(errs, fmt.Errorf("filter: %q; take auto, driver or socket", c.Filter))
 	}
 	return errors.Join(errs...)
 }

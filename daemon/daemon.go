@@ -118,30 +118,14 @@ func (d *daemon) pipeline() error {
 		Sample: d.sample.Load, Overload: cfg.Overload,
 		HealthEvery: time.Duration(cfg.Measure.Interval),
 	}
-	var match func(*packet.Packet) bool
 	if cfg.Measure.Match != "" {
 		e, err := filter.Parse(cfg.Measure.Match)
 		if err != nil {
 			return fmt.Errorf("measure.match: %w", err)
 		}
-		match = e.Match
-	}
-	d.pipe.Match = match
-	if cfg.Filter.Shared {
-		d.pipe.Match = func(p *packet.Packet) bool { return !d.own(p) && (match == nil || match(p)) }
+		d.pipe.Match = e.Match
 	}
 	return nil
-}
-
-// own tells whether a packet is of this machine's own traffic on an interface
-// that carries both: to or from one of its addresses, and not out of a tunnel.
-func (d *daemon) own(p *packet.Packet) bool {
-	for _, a := range d.src.own {
-		if k := packet.AddrFrom(a); p.Dst == k || p.Src == k {
-			return d.names.Point(p.Point).Kind == packet.NoTunnel
-		}
-	}
-	return false
 }
 
 // drop gives up what is not needed any more.

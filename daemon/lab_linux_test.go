@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"mirrorscope/internal/livelab"
+	"mirrorscope/internal/needs"
 )
 
 // sensor is a sensor that runs beside cap0.
@@ -100,17 +101,13 @@ func captureOf(t *testing.T, out []byte) captureLine {
 // AF_PACKET and AF_XDP, bare and in VXLAN, through one queue and four; and the
 // numbers are those of the hosts' kernels.
 func TestLiveEqualsReplay(t *testing.T) {
+	needs.Root(t)
 	for _, mirror := range []string{"span", "vxlan", "vxlan twice"} {
-		for _, capture := range []struct {
-			name     string
-			queues   int
-			mode     string
-			config   string
-			recorded bool
-		}{
+		for _, capture := range []captured{
 			{"afpacket", 1, "afpacket", "", false},
 			{"afpacket, 4 rings", 4, "afpacket", "[capture.afpacket]\nrings = 4\nblocks = 64\n", true},
-			{"afpacket behind a filter", 1, "afpacket", "[filter]\ntrim_head = 1000\n", false},
+			{"afpacket behind XDP", 1, "afpacket", "[capture]\nfilter = \"driver\"\n[[filter.rules]]\naction = \"deny\"\nport = [\"1\"]\n", false},
+			{"afpacket behind socket filters, 4 rings", 4, "afpacket", "[capture]\nfilter = \"socket\"\n[[filter.rules]]\naction = \"deny\"\nport = [\"1\"]\n[capture.afpacket]\nrings = 4\nblocks = 64\n", true},
 			{"afxdp native", 1, "afxdp", "[capture.afxdp]\nattach = \"native\"\n", false},
 			{"afxdp native, 4 queues", 4, "afxdp", "[capture.afxdp]\nattach = \"native\"\n", true},
 			{"afxdp generic", 1, "afxdp", "[capture.afxdp]\nattach = \"generic\"\n", false},
@@ -118,45 +115,85 @@ func TestLiveEqualsReplay(t *testing.T) {
 		} {
 			t.Run(mirror+"/"+capture.name, func(t *testing.T) {
 				t.Parallel()
-				l := livelab.New(t, livelab.Config{Queues: capture.queues})
-				mirrored(t, l, mirror)
-				args := []string{"--mode", capture.mode}
-				if capture.config != "" {
-					args = append(args, "--config", file(t, "sensor.toml", capture.config))
-				}
-				// With several queues frames come from a recording: their
-				// interrupts stamp frames out of turn where these follow each
-				// other by microseconds.
-				var s *sensor
-				var truth []livelab.Connection
-				var recording livelab.Recorded
-				var pcap string
-				if capture.recorded {
-					truth, _, pcap = talk(t, l)
-					s = start(t, l, args...)
-					recording, pcap = again(t, l, pcap)
-				} else {
-					s = start(t, l, args...)
-					truth, recording, pcap = talk(t, l)
-				}
-				out := s.end(t)
-
-				c := captureOf(t, out)
-				if got := c.sum(); got != recording.Frames {
-					t.Errorf("%d frames were mirrored, of which %d are accounted for: %+v", recording.Frames, got, c)
-				}
-				if c.Packets != recording.Frames {
-					t.Errorf("%d frames were mirrored, and %d captured: %+v", recording.Frames, c.Packets, c)
-				}
-				for _, d := range livelab.Compare(final(out), s.replay(t, pcap), 20*time.Millisecond) {
-					if !stamped(d) {
-						t.Error(d)
+				// Two cores stamp frames, and those that follow each other by
+				// microseconds may come out of turn in the sensor or in the
+				// recording. What differs for any other reason does so again.
+				const tries = 3
+				for try := 1; ; try++ {
+					differences := liveAndReplay(t, mirror, capture)
+					if len(differences) == 0 {
+						return
 					}
+					if try == tries {
+						for _, d := range differences {
+							t.Error(d)
+						}
+						return
+					}
+					t.Logf("try %d: %q", try, differences)
 				}
-				compareTruth(t, out, truth)
 			})
 		}
 	}
+}
+
+// captured is a way of capturing.
+type captured struct {
+	name     string
+	queues   int
+	mode     string
+	config   string
+	recorded bool // frames come from a recording
+}
+
+// liveAndReplay tells in what a live run differs from the replay of its
+// recording, but for times. Counts are not forgiven: neither those of frames nor
+// those of the kernels.
+func liveAndReplay(t *testing.T, mirror string, capture captured) (differences []string) {
+	l, err := livelab.Open(livelab.Config{Queues: capture.queues})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	mirrored(t, l, mirror)
+	args := []string{"--mode", capture.mode}
+	if capture.config != "" {
+		args = append(args, "--config", file(t, "sensor.toml", capture.config))
+	}
+	// With several queues frames come from a recording: their interrupts stamp
+	// frames out of turn where these follow each other by microseconds.
+	var s *sensor
+	var truth []livelab.Connection
+	var recording livelab.Recorded
+	var pcap string
+	if capture.recorded {
+		truth, _, pcap = talk(t, l)
+		s = start(t, l, args...)
+		recording, pcap = again(t, l, pcap)
+	} else {
+		s = start(t, l, args...)
+		truth, recording, pcap = talk(t, l)
+	}
+	out := s.end(t)
+
+	c := captureOf(t, out)
+	if got := c.sum(); got != recording.Frames {
+		t.Errorf("%d frames were mirrored, of which %d are accounted for: %+v", recording.Frames, got, c)
+	}
+	if c.Packets != recording.Frames {
+		t.Errorf("%d frames were mirrored, and %d captured: %+v", recording.Frames, c.Packets, c)
+	}
+	compareTruth(t, out, truth)
+	for _, d := range livelab.Compare(final(out), s.replay(t, pcap), 20*time.Millisecond) {
+		if !stamped(d) {
+			differences = append(differences, d)
+		}
+	}
+	return differences
 }
 
 // stamped tells of a difference that it follows from stamps of another place,

@@ -22,7 +22,7 @@ import (
 // beside, and the counters of the cards.
 type source struct {
 	*rings.Source
-	filters []*bpf.Prefilter
+	filters []policy
 	cards   []*card
 	own     []netip.Addr // of shared interfaces
 	faces   []prom.Interface
@@ -184,74 +184,29 @@ func (s *source) face(cfg *Config, name string) (*rings.Interface, error) {
 	return s.packet(cfg, name)
 }
 
-// packet opens AF_PACKET rings, behind the filter where there is one to apply.
+// packet opens AF_PACKET rings, and the filter that works for them.
 func (s *source) packet(cfg *Config, name string) (*rings.Interface, error) {
-	program := -1
+	programs := afpacket.NoPrograms()
 	if cfg.Capture.AFPacket.Rings > 1 {
 		fanout, err := bpf.LoadFanout(cfg.Capture.AFPacket.Rings, tunnels(cfg))
 		if err != nil {
 			return nil, err
 		}
 		defer func() { _ = fanout.Close() }() // the group keeps it
-		program = fanout.FD()
+		programs.Fanout = fanout.FD()
 	}
-	var filter *bpf.Prefilter
-	if !equal(cfg.Filter, bpf.DefaultConfig()) {
-		var err error
-		if filter, err = s.filter(cfg, name); err != nil {
-			return nil, fmt.Errorf("filter: %w", err)
-		}
-	}
-	c, err := afpacket.Open(name, cfg.Capture.AFPacket, program)
+	filter, err := s.filter(cfg, name, &programs)
 	if err != nil {
-		if filter != nil {
-			err = errors.Join(err, filter.Close())
-		}
-		return nil, err
+		return nil, fmt.Errorf("filter: %w", err)
+	}
+	c, err := afpacket.Open(name, cfg.Capture.AFPacket, programs)
+	if err != nil {
+		return nil, errors.Join(err, filter.Close())
 	}
 	f := c.Facts()
 	s.log.Info("capture", "interface", name, "mode", "afpacket", "rings", f.Rings, "ring_bytes", f.RingBytes, "link", f.Link.String(), "stamps", f.Stamps, "why", f.StampsWhy)
 	s.opened(name, "af_packet", f.Stamps, c.Rings())
-	return &rings.Interface{Name: name, Rings: c.Rings(), Stop: c.Stop, Close: func() error {
-		err := c.Close()
-		if filter != nil {
-			err = errors.Join(err, filter.Close())
-		}
-		return err
-	}}, nil
-}
-
-// filter attaches the pre-filter in front of an AF_PACKET capture, in the
-// driver if that can be. Without anything to filter there is none: a driver may
-// stop the interface for a moment to take it.
-func (s *source) filter(cfg *Config, name string) (*bpf.Prefilter, error) {
-	want := cfg.Filter
-	want.Tunnels = tunnels(cfg)
-	iface, err := net.InterfaceByName(name)
-	if err != nil {
-		return nil, err
-	}
-	p, err := bpf.Load(want, bpf.ToStack, 1)
-	if err != nil {
-		return nil, err
-	}
-	if err := p.SetOwn(s.own); err != nil {
-		return nil, errors.Join(err, p.Close())
-	}
-	var refused []error
-	for _, mode := range []bpf.AttachMode{bpf.AttachNative, bpf.AttachFrags, bpf.AttachGeneric} {
-		if err = p.Attach(iface.Index, mode); err == nil {
-			s.filters = append(s.filters, p)
-			s.log.Info("filter", "interface", name, "attach", mode.String(), "refused", fmt.Sprint(refused))
-			return p, nil
-		}
-		refused = append(refused, fmt.Errorf("%s: %w", mode, err))
-	}
-	return nil, errors.Join(append(refused, p.Close())...)
-}
-
-func tunnels(cfg *Config) bpf.Ports {
-	return bpf.Ports{VXLAN: cfg.Decode.VXLANPorts, Geneve: cfg.Decode.GenevePorts}
+	return &rings.Interface{Name: name, Rings: c.Rings(), Stop: c.Stop, Close: func() error { return errors.Join(c.Close(), filter.Close()) }}, nil
 }
 
 // xdp opens AF_XDP sockets.
@@ -301,19 +256,6 @@ func redirected(list []capture.Ring) (n uint64) {
 	return n
 }
 
-// update changes the filters. All of them change, or the error tells which did
-// not.
-func (s *source) update(cfg *Config) error {
-	if len(s.filters) == 0 && !equal(cfg.Filter, bpf.DefaultConfig()) {
-		return errors.New("the sensor was started without a filter, and has given up what it takes to put one in front of the capture: restart it")
-	}
-	var errs []error
-	for _, p := range s.filters {
-		errs = append(errs, p.Update(cfg.Filter))
-	}
-	return errors.Join(errs...)
-}
-
 func (s *source) closeCards() {
 	for _, c := range s.cards {
 		_ = c.counters.Close()
@@ -326,12 +268,6 @@ func (s *source) Close() error {
 	s.closeCards()
 	return err
 }
-
-// lost are the verdicts of the pre-filter that nobody asked for.
-var lost = map[string]bool{"no_socket": true, "no_room": true}
-
-// taken are its verdicts by which a frame was not left out.
-var taken = map[string]bool{"socket": true, "stack": true}
 
 // Losses adds up what was lost on the way to the sensor, by place: in the cards,
 // in front of the sockets, in the rings. No frame is in two of them.
@@ -368,39 +304,6 @@ func (s *source) Events() []capture.Loss {
 		}
 	}
 	return sum
-}
-
-// Prefiltered adds up what the filters left out as they were told.
-func (s *source) Prefiltered() []capture.Loss {
-	var sum []capture.Loss
-	for _, v := range s.verdicts() {
-		if !lost[v.Name] && !taken[v.Name] {
-			sum = addPlace(sum, v.Name, v.Packets)
-		}
-	}
-	return sum
-}
-
-// readable reads the counters of a filter, as an example of a BPF map; nil where
-// there is none.
-func (s *source) readable() func() error {
-	if len(s.filters) == 0 {
-		return nil
-	}
-	return func() error { _, err := s.filters[0].Counters(); return err }
-}
-
-func (s *source) verdicts() []bpf.Counter {
-	var all []bpf.Counter
-	for _, p := range s.filters {
-		c, err := p.Counters()
-		if err != nil {
-			s.log.Warn("counters of the filter", "error", err)
-			continue
-		}
-		all = append(all, c.Verdicts...)
-	}
-	return all
 }
 
 func addPlace(sum []capture.Loss, place string, n uint64) []capture.Loss {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 
 	"mirrorscope/capture"
 	"mirrorscope/sink/prom"
@@ -15,7 +14,6 @@ import (
 // source is the live capture, which only Linux has.
 type source struct {
 	capture.Source
-	own []netip.Addr
 }
 
 func open(*Config, *slog.Logger) (*source, error) {

@@ -37,3 +37,18 @@ type Facts struct {
 	Stamps    string // "hardware" or "software"
 	StampsWhy string // why it is that one
 }
+
+// Programs are descriptors of eBPF programs that work for a Capture. Each may be
+// closed after Open; -1 is none.
+type Programs struct {
+	// Fanout picks a ring for each frame (PACKET_FANOUT_EBPF). It is not used
+	// with one ring.
+	Fanout int
+	// Filter says how many octets of a frame a ring takes, 0 for none
+	// (SO_ATTACH_BPF). What it leaves out is in no count of the ring. It does not
+	// go with Config.SnapBytes.
+	Filter int
+}
+
+// NoPrograms is a Capture of everything by one ring.
+func NoPrograms() Programs { return Programs{Fanout: -1, Filter: -1} }

@@ -25,6 +25,7 @@ type Capture struct {
 	// mu guards what follows, and the attachment of each ring.
 	mu         sync.Mutex
 	fanout     fanout
+	filter     int   // descriptor of the filter program; -1 none
 	spares     []int // sockets for when the interface comes back; see Ring.replace
 	generation int   // times that the interface has vanished
 	attempts   int   // to attach that failed since the last that did not
@@ -39,26 +40,32 @@ const spareSets = 4
 
 // Open gives cfg.Rings rings that receive what the interface does, from now on.
 //
-// program is the descriptor of the eBPF program that picks a ring for each
-// frame, for PACKET_FANOUT_EBPF; it is not used with one ring, and may be closed
-// after Open. The interface is that of the calling thread's network namespace.
+// The interface is that of the calling thread's network namespace.
 //
 // CAP_NET_RAW is needed, and CAP_NET_ADMIN for hardware time stamps; neither is
 // needed any more after Open, come what may.
-func Open(ifname string, cfg Config, program int) (*Capture, error) {
-	c := &Capture{name: ifname, cfg: cfg, control: -1, fanout: fanout{program: -1}}
-	if err := c.start(program); err != nil {
+func Open(ifname string, cfg Config, programs Programs) (*Capture, error) {
+	c := &Capture{name: ifname, cfg: cfg, control: -1, filter: -1, fanout: fanout{program: -1}}
+	if err := c.start(programs); err != nil {
 		return nil, errors.Join(fmt.Errorf("capture on %s: %w", ifname, err), c.Close())
 	}
 	return c, nil
 }
 
-func (c *Capture) start(program int) (err error) {
+func (c *Capture) start(programs Programs) (err error) {
 	if err := c.cfg.Validate(); err != nil {
 		return err
 	}
-	if c.cfg.Rings > 1 && program < 0 {
+	if c.cfg.Rings > 1 && programs.Fanout < 0 {
 		return fmt.Errorf("%d rings need a fan-out program", c.cfg.Rings)
+	}
+	if programs.Filter >= 0 {
+		if c.cfg.SnapBytes > 0 {
+			return errors.New("snap_bytes does not go with a filter program, which says itself how much of a frame is kept")
+		}
+		if c.filter, err = unix.FcntlInt(uintptr(programs.Filter), unix.F_DUPFD_CLOEXEC, 0); err != nil {
+			return fmt.Errorf("keep the filter program %d: %w", programs.Filter, err)
+		}
 	}
 	if c.control, err = unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err != nil {
 		return fmt.Errorf("open a socket: %w", err)
@@ -74,7 +81,7 @@ func (c *Capture) start(program int) (err error) {
 		return err
 	}
 	c.hardware = c.stamps.hardware
-	if err := c.makeFanout(program); err != nil {
+	if err := c.makeFanout(programs.Fanout); err != nil {
 		return err
 	}
 	for range c.cfg.Rings {
@@ -196,6 +203,10 @@ func (c *Capture) release() {
 	if c.fanout.program >= 0 {
 		_ = unix.Close(c.fanout.program)
 		c.fanout.program = -1
+	}
+	if c.filter >= 0 {
+		_ = unix.Close(c.filter)
+		c.filter = -1
 	}
 	if c.control >= 0 {
 		c.stamps.switchBack(c.control, c.name)

@@ -177,9 +177,9 @@ func TestOutgoing(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, %d rings", tc.name, rings), func(t *testing.T) {
 				cfg := small()
 				cfg.Outgoing, cfg.Rings = tc.outgoing, rings
-				c := &Capture{name: "cap0", cfg: cfg, control: -1, fanout: fanout{program: -1}, kernelOutgoing: tc.oldKernel}
+				c := &Capture{name: "cap0", cfg: cfg, control: -1, filter: -1, fanout: fanout{program: -1}, kernelOutgoing: tc.oldKernel}
 				l.t = t
-				l.do(func() error { return c.start(program) })
+				l.do(func() error { return c.start(Programs{Fanout: program, Filter: -1}) })
 				defer c.Close()
 				cap0.send(numbered(60, 1))
 				cap0.send(numbered(60, 2))
@@ -266,7 +266,7 @@ func TestOpenErrors(t *testing.T) {
 			cfg := small()
 			tc.change(&cfg)
 			var err error
-			l.do(func() error { _, err = Open(tc.ifname, cfg, -1); return nil })
+			l.do(func() error { _, err = Open(tc.ifname, cfg, NoPrograms()); return nil })
 			if err == nil || !strings.Contains(err.Error(), tc.want) || tc.wrapped != nil && !errors.Is(err, tc.wrapped) {
 				t.Errorf("error %v, want %q", err, tc.want)
 			}
@@ -286,7 +286,7 @@ func TestDescriptors(t *testing.T) {
 		{Rings: 1, BlockBytes: minBlockBytes, Blocks: 2, BlockTimeoutMS: 1, Timestamps: "auto"},
 	} {
 		l.do(func() error {
-			c, err := Open("cap0", cfg, program)
+			c, err := Open("cap0", cfg, Programs{Fanout: program, Filter: -1})
 			if (err == nil) == (cfg.Timestamps == "hardware") {
 				return fmt.Errorf("unexpected: %v", err)
 			}

@@ -261,7 +261,7 @@ func (c *Capture) openGates() error {
 		if !r.shut {
 			continue
 		}
-		if err := openGate(r.fd, c.cfg.SnapBytes); err != nil {
+		if err := openGate(r.fd, c.cfg.SnapBytes, c.filter); err != nil {
 			return err
 		}
 		r.shut = false

@@ -150,7 +150,7 @@ func (l *lab) open(name string, c Config, program int) *Capture {
 	l.t.Helper()
 	var got *Capture
 	l.do(func() (err error) {
-		got, err = Open(name, c, program)
+		got, err = Open(name, c, Programs{Fanout: program, Filter: -1})
 		return err
 	})
 	l.t.Cleanup(func() {

@@ -13,7 +13,7 @@ import (
 type Capture struct{}
 
 // Open wraps errors.ErrUnsupported.
-func Open(ifname string, _ Config, _ int) (*Capture, error) {
+func Open(ifname string, _ Config, _ Programs) (*Capture, error) {
 	return nil, fmt.Errorf("capture on %s: AF_PACKET is Linux's: %w", ifname, errors.ErrUnsupported)
 }
 

@@ -99,8 +99,15 @@ func (s *socket) close() error {
 // was bound before, and refuses it altogether in a fan-out.
 func shutGate(fd int) error { return setGate(fd, 0) }
 
-// openGate lets frames in, snap octets of each, all where snap is 0.
-func openGate(fd, snap int) error {
+// openGate lets frames in: what a filter program says of each, or snap octets,
+// all where snap is 0.
+func openGate(fd, snap, filter int) error {
+	if filter >= 0 {
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ATTACH_BPF, filter); err != nil {
+			return fmt.Errorf("attach the filter program: %w", err)
+		}
+		return nil
+	}
 	if snap == 0 {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0); err != nil {
 			return fmt.Errorf("open the socket's filter: %w", err)

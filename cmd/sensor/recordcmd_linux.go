@@ -8,7 +8,7 @@ import (
 
 // captureOn receives what an interface does, and takes it away from nobody.
 func captureOn(iface string) (capture.Source, error) {
-	c, err := afpacket.Open(iface, afpacket.DefaultConfig(), -1)
+	c, err := afpacket.Open(iface, afpacket.DefaultConfig(), afpacket.NoPrograms())
 	if err != nil {
 		return nil, err
 	}

@@ -87,7 +87,7 @@ func run() error {
 func open(name, mode, attach string, trim int) (live, error) {
 	switch mode {
 	case "afpacket":
-		return afpacket.Open(name, afpacket.DefaultConfig(), -1)
+		return afpacket.Open(name, afpacket.DefaultConfig(), afpacket.NoPrograms())
 	case "afxdp":
 		queues, err := afxdp.Queues(name)
 		if err != nil {

@@ -1,0 +1,169 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/vishvananda/netlink"
+
+	"mirrorscope/bpf"
+	"mirrorscope/capture"
+	"mirrorscope/capture/afpacket"
+)
+
+// policy is the filter of an interface, in its driver or in front of its rings.
+type policy interface {
+	Update(bpf.Config) error
+	Counters() (bpf.Counters, error)
+	Close() error
+}
+
+// noPolicy is where there is no filter.
+type noPolicy struct{ policy }
+
+func (noPolicy) Close() error { return nil }
+
+// filter puts the filter in front of an AF_PACKET capture: into the driver,
+// where what is left out costs least, or into the sockets, which asks nothing of
+// the driver. One that leaves nothing out is there as well, in the sockets, so
+// that it can be changed.
+func (s *source) filter(cfg *Config, name string, programs *afpacket.Programs) (policy, error) {
+	nothing := equal(cfg.Filter, bpf.DefaultConfig())
+	if cfg.Capture.AFPacket.SnapBytes > 0 && nothing && cfg.Capture.Filter != FilterDriver {
+		return noPolicy{}, nil
+	}
+	where, why := cfg.Capture.Filter, "as configured"
+	if where == FilterAuto {
+		switch {
+		case nothing:
+			where, why = FilterSocket, "it leaves nothing out yet"
+		case cfg.Filter.Shared:
+			where, why = FilterSocket, "a driver would pass the machine's own traffic on to the rings"
+		default:
+			where, why = FilterDriver, "what is left out costs least there"
+		}
+	}
+	if where == FilterDriver {
+		p, mode, err := s.driverFilter(cfg, name)
+		if err == nil {
+			s.filters = append(s.filters, p)
+			s.log.Info("filter", "interface", name, "where", "driver", "attach", mode.String(), "why", why)
+			return p, nil
+		}
+		if cfg.Capture.Filter == FilterDriver {
+			return nil, err
+		}
+		why = err.Error()
+	}
+	p, err := s.socketFilter(cfg, name)
+	if err != nil {
+		return nil, err
+	}
+	s.filters = append(s.filters, p)
+	programs.Filter = p.FD()
+	s.log.Info("filter", "interface", name, "where", "socket", "why", why)
+	return p, nil
+}
+
+func (s *source) driverFilter(cfg *Config, name string) (*bpf.Prefilter, bpf.AttachMode, error) {
+	want := cfg.Filter
+	want.Tunnels = tunnels(cfg)
+	iface, err := net.InterfaceByName(name)
+	if err != nil {
+		return nil, 0, err
+	}
+	p, err := bpf.Load(want, bpf.ToStack, 1)
+	if err != nil {
+		return nil, 0, err
+	}
+	if err := p.SetOwn(s.own); err != nil {
+		return nil, 0, errors.Join(err, p.Close())
+	}
+	var refused []error
+	for _, mode := range []bpf.AttachMode{bpf.AttachNative, bpf.AttachFrags, bpf.AttachGeneric} {
+		if err := p.Attach(iface.Index, mode); err == nil {
+			return p, mode, nil
+		} else {
+			refused = append(refused, fmt.Errorf("%s: %w", mode, err))
+		}
+	}
+	return nil, 0, errors.Join(append(refused, p.Close())...)
+}
+
+func (s *source) socketFilter(cfg *Config, name string) (*bpf.Filter, error) {
+	want := cfg.Filter
+	want.Tunnels = tunnels(cfg)
+	header := 14 // of Ethernet
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		return nil, err
+	}
+	if t := link.Attrs().EncapType; t != "ether" && t != "loopback" {
+		header = 0
+	}
+	p, err := bpf.LoadFilter(want, header)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.SetOwn(s.own); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+func tunnels(cfg *Config) bpf.Ports {
+	return bpf.Ports{VXLAN: cfg.Decode.VXLANPorts, Geneve: cfg.Decode.GenevePorts}
+}
+
+// update changes the filters. All of them change, or the error tells which did
+// not.
+func (s *source) update(cfg *Config) error {
+	if len(s.filters) < len(cfg.Capture.Interfaces) && !equal(cfg.Filter, bpf.DefaultConfig()) {
+		return errors.New("the sensor was started with snap_bytes and without a filter, and has given up what it takes to add one: restart it")
+	}
+	var errs []error
+	for _, p := range s.filters {
+		errs = append(errs, p.Update(cfg.Filter))
+	}
+	return errors.Join(errs...)
+}
+
+// lost are the verdicts of the pre-filter that nobody asked for.
+var lost = map[string]bool{"no_socket": true, "no_room": true}
+
+// taken are its verdicts by which a frame was not left out.
+var taken = map[string]bool{"socket": true, "stack": true}
+
+// Prefiltered adds up what the filters left out as they were told.
+func (s *source) Prefiltered() []capture.Loss {
+	var sum []capture.Loss
+	for _, v := range s.verdicts() {
+		if !lost[v.Name] && !taken[v.Name] {
+			sum = addPlace(sum, v.Name, v.Packets)
+		}
+	}
+	return sum
+}
+
+// readable reads the counters of a filter, as an example of a BPF map; nil where
+// there is none.
+func (s *source) readable() func() error {
+	if len(s.filters) == 0 {
+		return nil
+	}
+	return func() error { _, err := s.filters[0].Counters(); return err }
+}
+
+func (s *source) verdicts() []bpf.Counter {
+	var all []bpf.Counter
+	for _, p := range s.filters {
+		c, err := p.Counters()
+		if err != nil {
+			s.log.Warn("counters of the filter", "error", err)
+			continue
+		}
+		all = append(all, c.Verdicts...)
+	}
+	return all
+}
