@@ -11,7 +11,7 @@ BENCH    ?= .
 VERSION  ?= 0.0.0
 SOAK     ?=
 
-.PHONY: help demo build test check bench fuzz lab rates soak test-kernels generate packages image docs clean
+.PHONY: help demo build test check bench fuzz lab rates soak test-kernels test-packages generate packages image docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -56,6 +56,9 @@ generate: ## make the BPF objects anew; fails where they differ from the committ
 
 packages: ## deb and rpm for amd64 and arm64 in bin/packages (VERSION=1.2.3)
 	@scripts/packages $(GO) $(VERSION) bin/packages
+
+test-packages: ## as root on Debian: the packages, on systems made by debootstrap (3 min)
+	@scripts/test-packages $(GO)
 
 image: ## the tree of a container image in bin/image
 	@scripts/image $(GO) $(VERSION) bin/image

@@ -143,7 +143,11 @@ func (d *daemon) drop() error {
 	}
 	report, err := privilege.Drop(d.cfg.Privilege, needs)
 	for _, s := range report.Missing() {
-		d.log.Warn("privileges", "step", fmt.Sprint(s))
+		level := slog.LevelWarn
+		if s.Name == privilege.BoundingSet {
+			level = slog.LevelInfo // the service manager keeps it small, and nothing is left to use it with
+		}
+		d.log.Log(context.Background(), level, "privileges", "step", fmt.Sprint(s))
 	}
 	if err != nil {
 		return fmt.Errorf("privileges: %w", err)

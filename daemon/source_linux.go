@@ -118,7 +118,7 @@ func (s *source) prepare(cfg *Config, name string) error {
 		if _, err := nic.InstallGuard(name, g); err != nil {
 			return fmt.Errorf("guard: %w; or set capture.guard = false", err)
 		}
-		s.log.Info("guard", "interface", name, "shared", g.Shared, "removal", "sensor guard --remove "+name)
+		s.log.Info("guard", "interface", name, "shared", g.Shared, "removal", "sensor guard --remove "+name+" | nft -f -")
 	}
 	c := &card{name: name}
 	var err error

@@ -85,7 +85,7 @@ func GuardScript(ifname string, c GuardConfig, egress bool) string {
 			fmt.Fprintf(&b, "\t\tudp dport %d counter drop\n", port)
 		}
 		for _, protocol := range greMirrors {
-			fmt.Fprintf(&b, "\t\tmeta l4proto gre @th,16,16 0x%x counter drop\n", protocol)
+			fmt.Fprintf(&b, "\t\tmeta l4proto 47 @th,16,16 0x%x counter drop\n", protocol)
 		}
 	} else {
 		b.WriteString("\t\tcounter drop\n")
