@@ -195,10 +195,10 @@ func Capture() flow.Capture {
 			{ID: AWSPoint, Packets: 1, Bytes: 1},
 			{ID: OtherPoint, Packets: 2, Bytes: 2, Sequence: packet.MirrorSequence{Frames: 2, Lost: 17, Resets: 1}},
 		},
-		Losses: []flow.Loss{{Place: "ring_full", Frames: 21}, {Place: "nic_rx_dropped"}},
+		Losses: []flow.Loss{{Place: "ring_full", Frames: 21}, {Place: "nic_dropped"}},
 		Step:   2, Sample: 8, Open: 77,
-		Prefiltered: []flow.Loss{{Place: "udp_port", Frames: 5}},
-		Events:      []flow.Loss{{Place: "rebinds", Frames: 1}},
+		Prefiltered: []flow.Loss{{Place: "not_udp_port", Frames: 5}},
+		Events:      []flow.Loss{{Place: "link_down", Frames: 1}},
 		Errors:      []error{errors.New("a \"b\".pcap: cut at octet 1234"), errors.New("c.pcap: no such file")},
 	}
 	for s := packet.Held + 1; s < packet.NumSkips; s++ {
