@@ -40,8 +40,7 @@ func (t *Table) closeInterval(f *Flow, final bool) {
 	if o := t.opening(f); o != nil && o.Decided(&f.tcp) {
 		t.decide(f)
 	}
-	t.intervals = append(t.intervals, Record{})
-	r := &t.intervals[len(t.intervals)-1]
+	r := t.intervals.Add()
 	t.record(f, r, 0, EndNone)
 	r.Kind = Interval
 	r.Outcome = OutcomeNone
@@ -105,14 +104,16 @@ func (t *Table) closeIntervals(now int64) {
 		}
 	}
 	t.active = t.active[:0]
-	for i := range t.intervals {
-		r := &t.intervals[i]
+	for i := range t.intervals.Len() {
+		r := t.intervals.At(i)
 		r.IntervalStart, r.IntervalEnd = start, start+length
 		r.Release = start + length
 		if now == endOfInput {
 			r.Release = endOfInput
 		}
 	}
-	t.out = append(t.out, t.intervals...)
-	t.intervals = t.intervals[:0]
+	for i := range t.intervals.Len() {
+		*t.out.Add() = *t.intervals.At(i)
+	}
+	t.intervals.Reset()
 }

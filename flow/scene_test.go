@@ -71,7 +71,12 @@ func (s *scene) barrier(second int64) {
 }
 
 func (s *scene) take() {
-	recs := s.table.Take(nil)
+	var taken Records
+	s.table.Take(&taken)
+	recs := make([]Record, taken.Len())
+	for i := range recs {
+		recs[i] = *taken.At(i)
+	}
 	slices.SortFunc(recs, func(a, b Record) int { return Compare(&a, &b) })
 	s.recs = append(s.recs, recs...)
 }

@@ -46,12 +46,12 @@ type Table struct {
 	tie     int64    // the moment of the latest Collect whose records were not taken; 0 none
 	now     int64    // highest record time of the input at the latest packet
 	second  int64    // the latest barrier, ns; noSecond before the first
-	out     []Record
+	out     Records
 
 	watcher Watcher
 
 	active    []uint32 // flows with packets in the running interval; may name one twice
-	intervals []Record // of the running interval, of flows that ended in it
+	intervals Records  // of the running interval, of flows that ended in it
 	idHash    map[packet.PointID]uint64
 	netHash   map[packet.NetworkID]uint64
 }
@@ -277,7 +277,7 @@ func (t *Table) NextDue() (due int64, ok bool) {
 	if ok = due < math.MaxInt64/1_000_000_000; ok { // hostile times are due beyond the end of time
 		due *= 1e9
 	}
-	if length := int64(t.cfg.Interval); length > 0 && t.second != noSecond && len(t.active)+len(t.intervals) > 0 {
+	if length := int64(t.cfg.Interval); length > 0 && t.second != noSecond && len(t.active)+t.intervals.Len() > 0 {
 		due, ok = min(due, t.second-t.second%length+length), true
 	}
 	if t.report.pending() {
@@ -376,10 +376,10 @@ func (t *Table) end(n uint32, release int64, reason EndReason) {
 		t.activate(n, f)
 	}
 	t.closeInterval(f, true)
-	t.out = append(t.out, Record{})
-	t.record(f, &t.out[len(t.out)-1], release, reason)
+	r := t.out.Add()
+	t.record(f, r, release, reason)
 	if t.watcher != nil {
-		t.watcher.End(n, &t.out[len(t.out)-1])
+		t.watcher.End(n, r)
 	}
 	t.wheels[f.class].remove(n, &t.flows)
 	t.index.remove(f.hash, n, &t.flows)
@@ -395,36 +395,37 @@ func (t *Table) end(n uint32, release int64, reason EndReason) {
 	t.flows.put(n)
 }
 
-// Take hands over the records that are ready, in no order, and starts anew
-// with buf.
-func (t *Table) Take(buf []Record) []Record {
-	out := t.out
-	t.out = buf[:0]
+// Take hands over the records that are ready, in no order, in exchange for a
+// list that is used up.
+func (t *Table) Take(to *Records) {
+	to.Reset()
+	t.out, *to = *to, t.out
 	if t.tie == 0 {
-		return out
+		return
 	}
 	// More may end at the moment of Collect: what has waits for its place among
 	// them, unless the clock seems to stand still.
 	ties := 0
-	for i := range out {
-		if out[i].Release == t.tie {
+	for i := range to.Len() {
+		if to.At(i).Release == t.tie {
 			ties++
 		}
 	}
 	if ties > 0 && ties <= maxTies {
 		k := 0
-		for i := range out {
-			if out[i].Release == t.tie {
-				t.out = append(t.out, out[i])
+		for i := range to.Len() {
+			if r := to.At(i); r.Release == t.tie {
+				*t.out.Add() = *r
 			} else {
-				out[k] = out[i]
+				if k != i {
+					*to.At(k) = *r
+				}
 				k++
 			}
 		}
-		out = out[:k]
+		to.truncate(k)
 	}
 	t.tie = 0
-	return out
 }
 
 // maxTies is how many records of one moment wait for each other.

@@ -59,9 +59,10 @@ func collect(seconds <-chan *second, free chan<- *second, cfg *Config, told *tol
 	for s := range seconds {
 		s.wait.Wait()
 		order = order[:0]
-		for _, recs := range s.records {
-			for i := range recs {
-				order = append(order, &recs[i])
+		for i := range s.records {
+			list := &s.records[i]
+			for k := range list.Len() {
+				order = append(order, list.At(k))
 			}
 		}
 		slices.SortFunc(order, flow.Compare)

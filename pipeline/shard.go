@@ -110,7 +110,7 @@ func (s *shard) run(tables []*flow.Table, matchers []*path.Matcher) {
 		if b.sec != nil {
 			for i := s.i; i < len(tables); i += s.n {
 				b.do(tables[i])
-				b.sec.records[i] = tables[i].Take(b.sec.records[i])
+				tables[i].Take(&b.sec.records[i])
 				if matchers != nil {
 					b.sec.paths[i] = matchers[i].Take(b.sec.paths[i])
 				}
@@ -129,7 +129,7 @@ const secondsInFlight = 2
 // second collects the records that the tables have at a barrier. Its memory
 // goes back to them with the next barrier that it serves.
 type second struct {
-	records [flow.Partitions][]flow.Record
+	records [flow.Partitions]flow.Records
 	paths   [flow.Partitions][]path.Connection
 	wait    sync.WaitGroup // shards that have not answered
 	health  *flow.Capture  // asked for with this second; nil as a rule
