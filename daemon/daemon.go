@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -99,6 +100,7 @@ func start(o *Options) (*daemon, error) {
 		return nil, errors.Join(err, d.src.Close())
 	}
 	d.out.top, d.out.observe, d.out.tally = d.services.newTop(), d.services.observe, d.services.tally.Add
+	d.out.more = d.services.lost
 	return d, nil
 }
 
@@ -137,9 +139,14 @@ func (d *daemon) drop() error {
 	// Counters of cards, and what the metrics tell of the process.
 	needs.ReadOnly = []string{"/sys/class/net", "/sys/devices", "/proc"}
 	for _, file := range []string{d.o.Path, d.cfg.Health.TokenFile, d.cfg.Health.CertFile, d.cfg.Health.KeyFile} {
-		if file != "" {
-			needs.ReadOnly = append(needs.ReadOnly, file)
+		if file == "" {
+			continue
 		}
+		whole, err := filepath.Abs(file)
+		if err != nil {
+			return fmt.Errorf("privileges: %w", err)
+		}
+		needs.ReadOnly = append(needs.ReadOnly, whole)
 	}
 	report, err := privilege.Drop(d.cfg.Privilege, needs)
 	for _, s := range report.Missing() {
@@ -246,7 +253,7 @@ func (d *daemon) reload() {
 	d.services.reload.Store(&prom.Reload{Worked: worked, At: time.Now()})
 	status := "capturing on " + strings.Join(d.cfg.Capture.Interfaces, ", ")
 	if !worked {
-		status += "; the configuration was not changed, see the log"
+		status += "; not all of the configuration was changed, see the log"
 	}
 	d.notify(health.NotifyReady(status))
 }
@@ -267,7 +274,12 @@ func (d *daemon) reread() bool {
 		return false
 	}
 	cfg.Capture.Interfaces = d.cfg.Capture.Interfaces // as --interface may have given them
-	if parts := needsRestart(d.cfg, cfg); len(parts) > 0 {
+	parts := needsRestart(d.cfg, cfg)
+	if cfg.Filter.Shared != d.cfg.Filter.Shared {
+		parts = append(parts, "filter.shared")
+		cfg.Filter.Shared = d.cfg.Filter.Shared // the guard, and where the filter is, follow from it
+	}
+	if len(parts) > 0 {
 		d.log.Warn("these parts of the configuration change with a restart only", "parts", strings.Join(parts, ", "))
 	}
 	if err := d.src.update(&cfg); err != nil {
@@ -277,7 +289,7 @@ func (d *daemon) reread() bool {
 	d.cfg.Filter = cfg.Filter
 	d.sample.Store(cfg.Filter.Sample)
 	d.log.Info("the configuration was read again")
-	return true
+	return len(parts) == 0
 }
 
 // Restart tells whether an error of Run asks for a new start.

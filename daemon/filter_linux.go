@@ -155,15 +155,35 @@ func (s *source) readable() func() error {
 	return func() error { _, err := s.filters[0].Counters(); return err }
 }
 
-func (s *source) verdicts() []bpf.Counter {
-	var all []bpf.Counter
+// counters reads those of all filters.
+func (s *source) counters() []bpf.Counters {
+	var all []bpf.Counters
 	for _, p := range s.filters {
 		c, err := p.Counters()
 		if err != nil {
 			s.log.Warn("counters of the filter", "error", err)
 			continue
 		}
+		all = append(all, c)
+	}
+	return all
+}
+
+func (s *source) verdicts() []bpf.Counter {
+	var all []bpf.Counter
+	for _, c := range s.counters() {
 		all = append(all, c.Verdicts...)
 	}
 	return all
+}
+
+// Rules adds up the frames that each rule of the filter decided, by its name.
+func (s *source) Rules() []capture.Loss {
+	var sum []capture.Loss
+	for _, c := range s.counters() {
+		for _, r := range c.Rules {
+			sum = addPlace(sum, r.Name, r.Packets)
+		}
+	}
+	return sum
 }

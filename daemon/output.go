@@ -28,6 +28,7 @@ type output struct {
 	top     *live.Table
 	observe func(*live.Top, *flow.Capture) // with each health
 	tally   func([]flow.Record)
+	more    func() []flow.Loss // events that others count
 	buf     []byte
 	patient atomic.Bool // the capture is over: wait for room instead of dropping lines
 }
@@ -100,6 +101,7 @@ const topRows = 500
 // capture writes the state of the capture.
 func (o *output) capture(c *flow.Capture) {
 	c.Events = append(c.Events, flow.Loss{Place: "lines_dropped", Frames: o.dropped()})
+	c.Events = append(c.Events, o.more()...)
 	o.buf = o.encoder.AppendCapture(o.buf[:0], c)
 	o.write()
 }

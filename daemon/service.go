@@ -33,6 +33,8 @@ type services struct {
 	lag    atomic.Int64                 // ns from the end of that to its records
 	reload atomic.Pointer[prom.Reload]
 
+	ringFails bool // the log was told; of the collector
+
 	started time.Time
 	running atomic.Bool // packets are taken
 }
@@ -139,6 +141,7 @@ func (s *services) newTop() *live.Table {
 
 // observe takes the state of the capture at the end of an interval.
 func (s *services) observe(top *live.Top, c *flow.Capture) {
+	s.watchRing()
 	s.lag.Store(time.Now().UnixNano() - c.At)
 	s.latest.Store(c)
 	if s.top != nil && top != nil {
@@ -150,6 +153,30 @@ func (s *services) observe(top *live.Top, c *flow.Capture) {
 			f(top)
 		}
 	}
+}
+
+// lost is what the ring of headers could not take, or write.
+func (s *services) lost() []flow.Loss {
+	if s.ring == nil {
+		return nil
+	}
+	st := s.ring.Stats()
+	return []flow.Loss{{Place: "record_dropped", Frames: st.Dropped}, {Place: "record_unwritten", Frames: st.Unwritten}}
+}
+
+// watchRing tells the log when the ring begins to fail, and when it works again.
+func (s *services) watchRing() {
+	if s.ring == nil {
+		return
+	}
+	st := s.ring.Stats()
+	switch failing := st.Failing != nil; {
+	case failing && !s.ringFails:
+		s.d.log.Error("headers cannot be written; what finds no room in the queue is dropped and counted", "error", st.Failing)
+	case !failing && s.ringFails:
+		s.d.log.Info("headers are written again", "unwritten", st.Unwritten, "dropped", st.Dropped)
+	}
+	s.ringFails = st.Failing != nil
 }
 
 // snapshot is what /metrics shows.
@@ -165,6 +192,7 @@ func (s *services) snapshot() *prom.Snapshot {
 	if c := s.latest.Load(); c != nil {
 		snap.Capture = c
 		snap.Degradation, snap.Sampled, snap.Open, snap.TableFill = prom.Known(c.Step), prom.Known(c.Sample), prom.Known(c.Open), prom.Known(c.TableFill)
+		snap.MemoryUsed = prom.Known(c.Memory)
 		snap.IntervalLag = prom.Known(float64(s.lag.Load()) / 1e9)
 	}
 	return snap

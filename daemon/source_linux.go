@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -34,7 +35,11 @@ type source struct {
 type card struct {
 	name     string
 	counters *nic.Counters
-	sockets  func() uint64 // losses of the AF_XDP sockets that the card counts as its own; nil: it does not
+
+	mu   sync.Mutex
+	last nic.Counts
+
+	sockets func() uint64 // losses of the AF_XDP sockets that the card counts as its own; nil: it does not
 }
 
 // queue is a ring, and where it is.
@@ -69,6 +74,17 @@ func (s *source) opened(name, mode, stamps string, list []capture.Ring) {
 	for i, r := range list {
 		s.queues = append(s.queues, queue{name, i, r})
 	}
+}
+
+// read gives the account, or the last that there was where the interface has
+// gone meanwhile.
+func (c *card) read() nic.Counts {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if counts, err := c.counters.Read(); err == nil {
+		c.last = counts
+	}
+	return c.last
 }
 
 // open opens every interface of the configuration. Everything that needs
@@ -274,11 +290,7 @@ func (s *source) Close() error {
 func (s *source) Losses() []capture.Loss {
 	sum := s.Source.Losses()
 	for _, c := range s.cards {
-		counts, err := c.counters.Read()
-		if err != nil {
-			continue // of an interface that has gone: its last account stays unknown
-		}
-		for _, l := range counts.Losses {
+		for _, l := range c.read().Losses {
 			if l.Place == "nic_dropped" && c.sockets != nil {
 				l.Frames -= min(l.Frames, c.sockets())
 			}
@@ -293,14 +305,18 @@ func (s *source) Losses() []capture.Loss {
 	return sum
 }
 
-// Events adds up what befell the rings, and what the cards hint at.
+// Events adds up what befell the rings and the filters, and what the cards hint
+// at.
 func (s *source) Events() []capture.Loss {
 	sum := s.Source.Events()
+	for _, c := range s.counters() {
+		for _, l := range []capture.Loss{{Place: "frames_trimmed", Frames: c.Trimmed.Packets}, {Place: "frames_not_trimmed", Frames: c.NotTrimmed.Packets}} {
+			sum = addPlace(sum, l.Place, l.Frames)
+		}
+	}
 	for _, c := range s.cards {
-		if counts, err := c.counters.Read(); err == nil {
-			for _, l := range counts.Signs {
-				sum = addPlace(sum, l.Place, l.Frames)
-			}
+		for _, l := range c.read().Signs {
+			sum = addPlace(sum, l.Place, l.Frames)
 		}
 	}
 	return sum

@@ -31,6 +31,8 @@ type Capture struct {
 	// Prefiltered are frames that a filter in front of a live capture left out,
 	// as it was told, by rule or reason.
 	Prefiltered []Loss
+	// Rules are the frames that each rule of that filter decided, by its name.
+	Rules []Loss
 	// Events are what befell a live capture without costing a known number of
 	// frames.
 	Events []Loss
@@ -38,6 +40,7 @@ type Capture struct {
 	Step      int     // of the overload plan at the moment; 0: everything is measured
 	Sample    uint32  // one of so many connections is measured at the moment
 	Open      uint64  // connections in the tables
+	Memory    int64   // octets that those hold
 	TableFill float64 // share of the fullest table that is taken, 0 to 1
 
 	At int64 // ns: the state is that of this moment of packet time; 0: of the end

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"bytes"
+	"unsafe"
 
 	"mirrorscope/dnsmeta"
 	"mirrorscope/packet"
@@ -246,8 +247,9 @@ func (l *Learned) sweep(now int64) {
 type Counts struct {
 	Truncated, Malformed, Stray, CopiesForgotten, Unread uint64
 
-	Open int     // flows now
-	Fill float64 // share of what it can hold, 0 to 1
+	Open   int     // flows now
+	Octets int64   // that they hold
+	Fill   float64 // share of what it can hold, 0 to 1
 }
 
 // Counts gives what this table has counted of single packets, and of what they said.
@@ -257,6 +259,7 @@ func (t *Table) Counts() Counts {
 		CopiesForgotten: t.copies.evicted,
 		Unread:          t.sessions.Refused(),
 		Open:            t.flows.live,
+		Octets:          int64(t.flows.live)*int64(unsafe.Sizeof(Flow{})) + t.tcp.Octets() + t.sessions.Octets(),
 		Fill:            max(float64(t.flows.live)/float64(t.maxFlows), float64(t.tcp.Octets()+t.sessions.Octets())/float64(t.maxStore)),
 	}
 }

@@ -223,7 +223,7 @@ func ReadGuard(ifname string) (d GuardDrops, there bool, err error) {
 	if err != nil {
 		return d, false, fmt.Errorf("guard of %s: list chains: %w", ifname, err)
 	}
-	there = false // the table stays when the interface goes, and its chains do not
+	there = false // before kernel 6.16 the chains go with the interface, and the table stays
 	for _, chain := range chains {
 		if chain.Table.Name != tableName(ifname) {
 			continue

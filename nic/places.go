@@ -87,12 +87,12 @@ var schemes = []scheme{
 			{name: "nic_dropped", groups: either(linkStat("rx_dropped")), less: driverStat("queue_*_rx_xdp_drop")},
 		},
 		signs: []place{
-			{name: "bandwidth_in_exceeded", groups: either(driverStat("bw_in_allowance_exceeded"))},
-			{name: "packet_rate_exceeded", groups: either(driverStat("pps_allowance_exceeded"))},
-			{name: "conntrack_exceeded", groups: either(driverStat("conntrack_allowance_exceeded"))},
-			{name: "ring_empty", groups: either(driverStat("queue_*_rx_empty_rx_ring"))},
-			{name: "no_memory", groups: either(driverStat("queue_*_rx_page_alloc_fail", "queue_*_rx_skb_alloc_fail"))},
-			{name: "bad_descriptor", groups: either(driverStat("queue_*_rx_bad_desc_num", "queue_*_rx_bad_req_id"))},
+			{name: "nic_hint_bandwidth_in_exceeded", groups: either(driverStat("bw_in_allowance_exceeded"))},
+			{name: "nic_hint_packet_rate_exceeded", groups: either(driverStat("pps_allowance_exceeded"))},
+			{name: "nic_hint_conntrack_exceeded", groups: either(driverStat("conntrack_allowance_exceeded"))},
+			{name: "nic_hint_ring_empty", groups: either(driverStat("queue_*_rx_empty_rx_ring"))},
+			{name: "nic_hint_no_memory", groups: either(driverStat("queue_*_rx_page_alloc_fail", "queue_*_rx_skb_alloc_fail"))},
+			{name: "nic_hint_bad_descriptor", groups: either(driverStat("queue_*_rx_bad_desc_num", "queue_*_rx_bad_req_id"))},
 		},
 	},
 	{
@@ -107,10 +107,10 @@ var schemes = []scheme{
 			{name: "nic_queue_dropped", groups: either(driverStat("rx_queue_drop_cnt[*]")), switchedBy: "report-stats"},
 		},
 		signs: []place{
-			{name: "ring_empty", groups: either(driverStat("rx_no_buffers_posted[*]")), switchedBy: "report-stats"},
-			{name: "too_long", groups: either(driverStat("rx_drops_packet_over_mru[*]")), switchedBy: "report-stats"},
-			{name: "bad_checksum", groups: either(driverStat("rx_drops_invalid_checksum[*]")), switchedBy: "report-stats"},
-			{name: "no_memory", groups: either(driverStat("rx_skb_alloc_fail", "rx_buf_alloc_fail"))},
+			{name: "nic_hint_ring_empty", groups: either(driverStat("rx_no_buffers_posted[*]")), switchedBy: "report-stats"},
+			{name: "nic_hint_too_long", groups: either(driverStat("rx_drops_packet_over_mru[*]")), switchedBy: "report-stats"},
+			{name: "nic_hint_bad_checksum", groups: either(driverStat("rx_drops_invalid_checksum[*]")), switchedBy: "report-stats"},
+			{name: "nic_hint_no_memory", groups: either(driverStat("rx_skb_alloc_fail", "rx_buf_alloc_fail"))},
 		},
 	},
 	{
@@ -129,7 +129,7 @@ var schemes = []scheme{
 				absent: "the device does not tell what the host dropped before it (virtio feature DEVICE_STATS, kernel 6.11)",
 			},
 		},
-		signs: []place{{name: "bad_length", groups: either(linkStat("rx_length_errors"))}},
+		signs: []place{{name: "nic_hint_bad_length", groups: either(linkStat("rx_length_errors"))}},
 	},
 	{
 		// mlx5 counters.rst: rx_out_of_buffer, no descriptor was free (also the
@@ -146,10 +146,10 @@ var schemes = []scheme{
 			{name: "nic_errors", groups: either(linkStat("rx_errors"))},
 		},
 		signs: []place{
-			{name: "no_flow", groups: either(driverStat("rx_steer_missed_packets"))},
-			{name: "no_memory", groups: either(driverStat("rx_buff_alloc_err", "rx_xsk_buff_alloc_err"))},
-			{name: "interface_down", groups: either(driverStat("rx_if_down_packets"))},
-			{name: "bad_descriptor", groups: either(driverStat("rx_wqe_err", "rx_xsk_wqe_err"))},
+			{name: "nic_hint_no_flow", groups: either(driverStat("rx_steer_missed_packets"))},
+			{name: "nic_hint_no_memory", groups: either(driverStat("rx_buff_alloc_err", "rx_xsk_buff_alloc_err"))},
+			{name: "nic_hint_interface_down", groups: either(driverStat("rx_if_down_packets"))},
+			{name: "nic_hint_bad_descriptor", groups: either(driverStat("rx_wqe_err", "rx_xsk_wqe_err"))},
 		},
 	},
 	{
@@ -163,8 +163,8 @@ var schemes = []scheme{
 			{name: "nic_errors", groups: either(linkStat("rx_errors"))},
 		},
 		signs: []place{
-			{name: "interface_down", groups: either(driverStat("hc_rx_err_vport_disabled"))},
-			{name: "port_dropped", groups: either(driverStat("hc_rx_pkt_drop_phy"))},
+			{name: "nic_hint_interface_down", groups: either(driverStat("hc_rx_err_vport_disabled"))},
+			{name: "nic_hint_port_dropped", groups: either(driverStat("hc_rx_pkt_drop_phy"))},
 		},
 	},
 	{
@@ -187,7 +187,7 @@ var schemes = []scheme{
 			{name: "nic_dropped", groups: either(linkStat("rx_dropped"))},
 			{name: "nic_errors", groups: either(linkStat("rx_errors"))},
 		},
-		signs: []place{{name: "no_memory", groups: either(driverStat("rx buf alloc fail"))}},
+		signs: []place{{name: "nic_hint_no_memory", groups: either(driverStat("rx buf alloc fail"))}},
 	},
 	{
 		// ixgbe_update_stats: rx_missed_errors is mpc, no room in the port's
@@ -200,8 +200,8 @@ var schemes = []scheme{
 			{name: "nic_errors", groups: either(linkStat("rx_errors"))},
 		},
 		signs: []place{
-			{name: "ring_empty", groups: either(driverStat("rx_no_buffer_count"))},
-			{name: "no_memory", groups: either(driverStat("alloc_rx_page_failed", "alloc_rx_buff_failed"))},
+			{name: "nic_hint_ring_empty", groups: either(driverStat("rx_no_buffer_count"))},
+			{name: "nic_hint_no_memory", groups: either(driverStat("alloc_rx_page_failed", "alloc_rx_buff_failed"))},
 		},
 	},
 	{
@@ -214,7 +214,7 @@ var schemes = []scheme{
 			{name: "nic_missed", groups: either(linkStat("rx_missed_errors"))},
 			{name: "nic_errors", groups: either(linkStat("rx_errors"))},
 		},
-		signs: []place{{name: "port_dropped", groups: either(driverStat("port.rx_dropped", "port.rx_discards"))}},
+		signs: []place{{name: "nic_hint_port_dropped", groups: either(driverStat("port.rx_dropped", "port.rx_discards"))}},
 	},
 	{
 		// ice_update_vsi_stats: rx_missed_errors is the port's, rx_dropped the
@@ -226,7 +226,7 @@ var schemes = []scheme{
 			{name: "nic_dropped", groups: either(linkStat("rx_dropped"))},
 			{name: "nic_errors", groups: either(linkStat("rx_crc_errors"))},
 		},
-		signs: []place{{name: "errors", groups: either(linkStat("rx_errors"))}},
+		signs: []place{{name: "nic_hint_errors", groups: either(linkStat("rx_errors"))}},
 	},
 }
 
@@ -243,8 +243,8 @@ var generic = scheme{
 		{name: "nic_errors", groups: either(linkStat("rx_errors"))},
 	},
 	signs: []place{
-		{name: "fifo_errors", groups: either(linkStat("rx_fifo_errors"))},
-		{name: "over_errors", groups: either(linkStat("rx_over_errors"))},
+		{name: "nic_hint_fifo_errors", groups: either(linkStat("rx_fifo_errors"))},
+		{name: "nic_hint_over_errors", groups: either(linkStat("rx_over_errors"))},
 	},
 }
 

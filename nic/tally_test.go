@@ -85,7 +85,7 @@ func TestSchemes(t *testing.T) {
 			before: "link rx_dropped 10\nqueue_0_rx_xdp_drop: 3\nqueue_1_rx_xdp_drop: 0\nbw_in_allowance_exceeded: 1\npps_allowance_exceeded: 0\nconntrack_allowance_exceeded: 0",
 			after:  "link rx_dropped 65\nqueue_0_rx_xdp_drop: 23\nqueue_1_rx_xdp_drop: 30\nbw_in_allowance_exceeded: 7\npps_allowance_exceeded: 2\nconntrack_allowance_exceeded: 0",
 			losses: "nic_dropped 5",
-			signs:  "bandwidth_in_exceeded 6, packet_rate_exceeded 2, conntrack_exceeded 0",
+			signs:  "nic_hint_bandwidth_in_exceeded 6, nic_hint_packet_rate_exceeded 2, nic_hint_conntrack_exceeded 0",
 		},
 		{
 			name: "ena does not", driver: "ena",
@@ -97,13 +97,13 @@ func TestSchemes(t *testing.T) {
 			name: "ena without XDP", driver: "ena",
 			before: "link rx_dropped 10\nqueue_0_rx_cnt: 3\nqueue_0_rx_empty_rx_ring: 0",
 			after:  "link rx_dropped 15\nqueue_0_rx_cnt: 9\nqueue_0_rx_empty_rx_ring: 4",
-			losses: "nic_dropped 5", signs: "ring_empty 4",
+			losses: "nic_dropped 5", signs: "nic_hint_ring_empty 4",
 		},
 		{
 			name: "gve that tells", driver: "gve",
 			before: "flag report-stats\nrx_dropped: 0\nrx_skb_alloc_fail: 0\nrx_dropped_pkt[0]: 0\nrx_queue_drop_cnt[0]: 1\nrx_queue_drop_cnt[1]: 1\nrx_no_buffers_posted[0]: 0\nlink rx_dropped 0",
 			after:  "flag report-stats\nrx_dropped: 9\nrx_skb_alloc_fail: 9\nrx_dropped_pkt[0]: 9\nrx_queue_drop_cnt[0]: 4\nrx_queue_drop_cnt[1]: 5\nrx_no_buffers_posted[0]: 7\nlink rx_dropped 0",
-			losses: "nic_dropped 9, nic_queue_dropped 7", signs: "ring_empty 7, no_memory 9",
+			losses: "nic_dropped 9, nic_queue_dropped 7", signs: "nic_hint_ring_empty 7, nic_hint_no_memory 9",
 		},
 		{
 			name: "gve that was not asked", driver: "gve",
@@ -123,13 +123,13 @@ func TestSchemes(t *testing.T) {
 			name: "virtio_net now", driver: "virtio_net",
 			before: "link rx_dropped 0\nlink rx_length_errors 0\nqueues rx-hw-drops 5\nrx_drops: 0\nrx_xdp_drops: 0\nrx0_drops: 0\nrx0_xdp_drops: 0",
 			after:  "link rx_dropped 100\nlink rx_length_errors 1\nqueues rx-hw-drops 50\nrx_drops: 100\nrx_xdp_drops: 93\nrx0_drops: 100\nrx0_xdp_drops: 93",
-			losses: "nic_dropped 7, nic_host_dropped 45", signs: "bad_length 1",
+			losses: "nic_dropped 7, nic_host_dropped 45", signs: "nic_hint_bad_length 1",
 		},
 		{
 			name: "mlx5: what the link tells as well", driver: "mlx5_core",
 			before: "link rx_errors 0\nlink rx_dropped 0\nlink rx_missed_errors 0\nrx_out_of_buffer: 0\nrx_discards_phy: 0\nrx_prio0_discards: 0\nrx_oversize_pkts_sw_drop: 0\nrx_xdp_drop: 0\nrx_steer_missed_packets: 1",
 			after:  "link rx_errors 1\nlink rx_dropped 40\nlink rx_missed_errors 8\nrx_out_of_buffer: 8\nrx_discards_phy: 40\nrx_prio0_discards: 40\nrx_oversize_pkts_sw_drop: 2\nrx_xdp_drop: 1000\nrx_steer_missed_packets: 4",
-			losses: "nic_missed 8, nic_port_dropped 40, nic_too_long 2, nic_errors 1", signs: "no_flow 3",
+			losses: "nic_missed 8, nic_port_dropped 40, nic_too_long 2, nic_errors 1", signs: "nic_hint_no_flow 3",
 		},
 		{
 			name: "mlx5 of a virtual function", driver: "mlx5_core",
@@ -154,19 +154,19 @@ func TestSchemes(t *testing.T) {
 			name: "ixgbe", driver: "ixgbe",
 			before: "link rx_missed_errors 1\nlink rx_errors 0\nrx_no_dma_resources: 0\nrx_no_buffer_count: 0\nrx_missed_errors: 1",
 			after:  "link rx_missed_errors 3\nlink rx_errors 4\nrx_no_dma_resources: 7\nrx_no_buffer_count: 9\nrx_missed_errors: 3",
-			losses: "nic_missed 2, nic_queue_dropped 7, nic_errors 4", signs: "ring_empty 9",
+			losses: "nic_missed 2, nic_queue_dropped 7, nic_errors 4", signs: "nic_hint_ring_empty 9",
 		},
 		{
 			name: "ice: bad checksums are not lost", driver: "ice",
 			before: "link rx_missed_errors 0\nlink rx_dropped 0\nlink rx_errors 0\nlink rx_crc_errors 0",
 			after:  "link rx_missed_errors 1\nlink rx_dropped 2\nlink rx_errors 90\nlink rx_crc_errors 3",
-			losses: "nic_missed 1, nic_dropped 2, nic_errors 3", signs: "errors 90",
+			losses: "nic_missed 1, nic_dropped 2, nic_errors 3", signs: "nic_hint_errors 90",
 		},
 		{
 			name: "a driver that is not known", driver: "e1000",
 			before: "link rx_missed_errors 0\nlink rx_dropped 0\nlink rx_errors 0\nlink rx_fifo_errors 0\nlink rx_over_errors 0",
 			after:  "link rx_missed_errors 1\nlink rx_dropped 2\nlink rx_errors 3\nlink rx_fifo_errors 4\nlink rx_over_errors 5",
-			losses: "nic_missed 1, nic_dropped 2, nic_errors 3", signs: "fifo_errors 4, over_errors 5",
+			losses: "nic_missed 1, nic_dropped 2, nic_errors 3", signs: "nic_hint_fifo_errors 4, nic_hint_over_errors 5",
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -221,7 +221,7 @@ func TestSchemesNames(t *testing.T) {
 			}
 		}
 		for _, p := range s.signs {
-			if names[p.name] || strings.HasPrefix(p.name, "nic_") {
+			if names[p.name] || !strings.HasPrefix(p.name, "nic_hint_") {
 				t.Errorf("%v: sign %q", s.drivers, p.name)
 			}
 			names[p.name] = true

@@ -32,6 +32,7 @@ func (r *reader) capture() flow.Capture {
 		c.CopiesForgotten += n.CopiesForgotten
 		c.Unread += n.Unread
 		c.Open += uint64(n.Open)
+		c.Memory += n.Octets
 		c.TableFill = max(c.TableFill, n.Fill)
 	}
 	for _, m := range r.watch.matchers {
@@ -50,7 +51,7 @@ func (r *reader) capture() flow.Capture {
 	c.Step, c.Sample = r.load.step, r.load.keep
 	c.Errors = r.src.Errors()
 	if s, ok := r.src.(account); ok {
-		c.Losses, c.Prefiltered, c.Events = places(s.Losses()), places(s.Prefiltered()), places(s.Events())
+		c.Losses, c.Prefiltered, c.Events, c.Rules = places(s.Losses()), places(s.Prefiltered()), places(s.Events()), places(s.Rules())
 	}
 	return c
 }
@@ -60,6 +61,7 @@ type account interface {
 	Losses() []capture.Loss
 	Prefiltered() []capture.Loss
 	Events() []capture.Loss
+	Rules() []capture.Loss
 }
 
 func places(list []capture.Loss) []flow.Loss {

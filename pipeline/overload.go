@@ -18,7 +18,9 @@ import (
 //	step 2  … and of two connections one is measured
 //	step n  … and of 2^(n-1) connections one
 //
-// A connection that is measured is measured wholly.
+// A connection that begins during a step is measured wholly or not at all. One
+// that was open before may be left out from then on: when it is measured again,
+// what passed meanwhile is missed by the capture, and told as that.
 type Overload struct {
 	High  float64       `toml:"high" comment:"Share of the ring that waits to be read at which less is measured: first payload is left out, then connections"`
 	Low   float64       `toml:"low" comment:"Share below which it goes back, one step after each calm time"`

@@ -164,7 +164,7 @@ func watchRecord(ctx context.Context, s *streams, ring *record.Ring) {
 
 // recordSummary tells what was kept, and what was lost on the way.
 func recordSummary(s *streams, src capture.Source, st record.Stats) {
-	s.complain("%d packets recorded; the ring has %d files, %v", st.Written, st.Segments, unit.Size(st.Bytes))
+	s.complain("%d packets recorded; the ring has %d octets in files: %d", st.Written, st.Bytes, st.Segments)
 	if st.Dropped > 0 {
 		s.complain("%d packets dropped: they came faster than they could be written", st.Dropped)
 	}

@@ -50,6 +50,7 @@ func (e *Encoder) AppendCapture(dst []byte, c *flow.Capture) []byte {
 	}
 	dst = appendPlaces(dst, `,"losses":{`, c.Losses)
 	dst = appendPlaces(dst, `,"prefiltered":{`, c.Prefiltered)
+	dst = appendPlaces(dst, `,"filter_rules":{`, c.Rules)
 	dst = appendPlaces(dst, `,"events":{`, c.Events)
 	dst = appendUint(dst, `,"connections":`, c.Connections)
 	dst = appendUint(dst, `,"evicted_connections":`, c.Evicted)

@@ -186,6 +186,7 @@ func (e *emitter) capture(c *flow.Capture) {
 	}
 	e.places(e.lostPackets, losses)
 	e.places(e.prefiltered, c.Prefiltered)
+	e.places(e.rules, c.Rules)
 	e.places(e.events, c.Events)
 	if missed+recorded > 0 {
 		e.put(e.missedBytes, float64(max(missed, 0)))

@@ -23,9 +23,9 @@ type families struct {
 	memoryUsed, intervalLag, reloadWorked, reloadTime                                                                        *family
 
 	// The capture, in the words of its record.
-	packets, octets, decoded, skipped, mirrorDuplicates, truncated, malformed, stray, forgotten, clockSteps, payloadShed *family
-	unread, connections, evicted, uncompared, lastPacket, lostPackets, prefiltered, events, missedBytes, recordedBytes   *family
-	points                                                                                                               *family
+	packets, octets, decoded, skipped, mirrorDuplicates, truncated, malformed, stray, forgotten, clockSteps, payloadShed      *family
+	unread, connections, evicted, uncompared, lastPacket, lostPackets, prefiltered, rules, events, missedBytes, recordedBytes *family
+	points                                                                                                                    *family
 
 	// All connections.
 	opened, ended, handshake, roundTrip, tlsHandshake, response *family
@@ -102,7 +102,8 @@ func (f *families) defineCapture() {
 	f.uncompared = f.counter("uncompared_connections", "Of those, not compared between observation points for lack of memory.")
 	f.lastPacket = f.gauge("last_packet_timestamp_seconds", "Time of the latest packet.")
 	f.lostPackets = f.counter("lost_packets", "Frames that were lost on their way to be measured, by place. The mirror's are known only where it numbers its frames.", "place")
-	f.prefiltered = f.counter("prefiltered_packets", "Frames that the filter in front of the capture left out as configured, by rule or reason.", "rule")
+	f.prefiltered = f.counter("prefiltered_packets", "Frames that the filter in front of the capture left out as configured, by verdict.", "verdict")
+	f.rules = f.counter("filter_rule_packets", "Frames that a rule of the filter decided, let through or left out, by the rule's name.", "rule")
 	f.events = f.counter("capture_events", "What befell the capture without costing a known number of frames.", "event")
 	f.missedBytes = f.counter("tcp_missed_bytes", "Octets of TCP data that were acknowledged and never recorded.")
 	f.recordedBytes = f.counter("tcp_recorded_bytes", "Octets of TCP data that were recorded, repeats once.")

@@ -101,6 +101,7 @@ func full() *Snapshot {
 		Unread: 8, Connections: 9, Evicted: 10, Uncompared: 11, First: 1e9, Last: 1_700_000_000_500_000_000,
 		Losses:      []flow.Loss{{Place: "nic_dropped", Frames: 12}, {Place: "ring_full", Frames: 0}, {Place: "nic_dropped", Frames: 1}},
 		Prefiltered: []flow.Loss{{Place: "not_vni", Frames: 13}},
+		Rules:       []flow.Loss{{Place: "deny the scrapers", Frames: 3}},
 		Events:      []flow.Loss{{Place: "rebinds", Frames: 2}},
 		Points: []flow.PointCapture{
 			{Missed: 10, Recorded: 90, Sequence: packet.MirrorSequence{Frames: 5, Lost: 3}},
@@ -161,7 +162,7 @@ func TestSeries(t *testing.T) {
 			"stray_packets_total": 4, "forgotten_packets_total": 5, "clock_steps_total": 6, "payload_shed_packets_total": 7, "unread_pieces_total": 8,
 			"connections_total": 9, "evicted_connections_total": 10, "uncompared_connections_total": 11, "last_packet_timestamp_seconds": 1_700_000_000.5,
 			"lost_packets_total{place=nic_dropped}": 13, "lost_packets_total{place=ring_full}": 0, "lost_packets_total{place=mirror}": 3,
-			"prefiltered_packets_total{rule=not_vni}": 13, "capture_events_total{event=rebinds}": 2,
+			"prefiltered_packets_total{verdict=not_vni}": 13, "capture_events_total{event=rebinds}": 2,
 			"tcp_missed_bytes_total": 10, "tcp_recorded_bytes_total": 140, "observation_points": 2,
 
 			"connections_opened_total": 20, "handshake_rtt_us": 8, "rtt_us{side=client}": 1, "rtt_us{side=server}": 0, "tls_handshake_us": 0, "response_us": 0,
@@ -256,6 +257,7 @@ func TestBound(t *testing.T) {
 		}
 		s.Capture.Losses = append(s.Capture.Losses, flow.Loss{Place: name, Frames: 1})
 		s.Capture.Prefiltered = append(s.Capture.Prefiltered, flow.Loss{Place: name, Frames: 1})
+		s.Capture.Rules = append(s.Capture.Prefiltered, flow.Loss{Place: name, Frames: 1})
 		s.Capture.Events = append(s.Capture.Events, flow.Loss{Place: name, Frames: 1})
 		s.Interfaces = append(s.Interfaces, Interface{Name: name, Mode: name})
 		s.Rings = append(s.Rings, Ring{Interface: name, Queue: i % 7})
