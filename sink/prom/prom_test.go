@@ -162,7 +162,7 @@ func TestSeries(t *testing.T) {
 			"stray_packets_total": 4, "forgotten_packets_total": 5, "clock_steps_total": 6, "payload_shed_packets_total": 7, "unread_pieces_total": 8,
 			"connections_total": 9, "evicted_connections_total": 10, "uncompared_connections_total": 11, "last_packet_timestamp_seconds": 1_700_000_000.5,
 			"lost_packets_total{place=nic_dropped}": 13, "lost_packets_total{place=ring_full}": 0, "lost_packets_total{place=mirror}": 3,
-			"prefiltered_packets_total{verdict=not_vni}": 13, "capture_events_total{event=rebinds}": 2,
+			"prefiltered_packets_total{verdict=not_vni}": 13, "filter_rule_packets_total{rule=deny the scrapers}": 3, "capture_events_total{event=rebinds}": 2,
 			"tcp_missed_bytes_total": 10, "tcp_recorded_bytes_total": 140, "observation_points": 2,
 
 			"connections_opened_total": 20, "handshake_rtt_us": 8, "rtt_us{side=client}": 1, "rtt_us{side=server}": 0, "tls_handshake_us": 0, "response_us": 0,
