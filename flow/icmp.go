@@ -12,7 +12,7 @@ func (t *Table) Quote(p *packet.Packet, q *packet.Quote) {
 		return
 	}
 	key, dir := quoteKey(p, q)
-	n, ok := t.index.find(key.hash(q.Hash), &key, &t.flows)
+	n, ok := t.index.find(t.secret.hash(&key), &key, &t.flows)
 	if !ok {
 		return
 	}
@@ -43,7 +43,7 @@ func stopsOpening(p *packet.Packet) bool {
 // there is one, remembers that.
 func (t *Table) Lost(p *packet.Packet) {
 	key, _ := keyOf(p)
-	if n, ok := t.index.find(key.hash(p.Hash), &key, &t.flows); ok {
+	if n, ok := t.index.find(t.secret.hash(&key), &key, &t.flows); ok {
 		f := t.flows.at(n)
 		f.incomplete++
 		if f.snapshot != 0 {

@@ -1,6 +1,12 @@
 package flow
 
-import "mirrorscope/packet"
+import (
+	"encoding/binary"
+	"math/bits"
+	"math/rand/v2"
+
+	"mirrorscope/packet"
+)
 
 // index maps keys to flow numbers: open addressing, linear probing, deletion
 // by shifting back. A slot holds the upper half of the hash and the number of
@@ -10,13 +16,32 @@ type index struct {
 	used  int
 }
 
-// hash spreads a packet's symmetric hash over point and network, which that
-// leaves out.
-func (k *Key) hash(symmetric uint64) uint64 {
-	h := symmetric ^ uint64(k.Point)*0x9e3779b97f4a7c15 ^ uint64(k.Network)*0xc2b2ae3d27d4eb4f
-	h ^= h >> 32
-	h *= 0xd6e8feb86659fd93
-	return h ^ h>>29
+// secret keys the index. Whoever could tell where keys come to lie could make
+// them all meet; nothing that is told depends on it.
+type secret [8]uint64
+
+func newSecret() (s secret) {
+	for i := range s {
+		s[i] = rand.Uint64() // of the runtime's ChaCha8, seeded by the system
+	}
+	return s
+}
+
+// hash of a key, by products of 128 bits as in wyhash: two words at a time,
+// each with a secret of its own, so that no product can be made to vanish.
+func (s *secret) hash(k *Key) uint64 {
+	w := func(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
+	rest := uint64(k.PortA) | uint64(k.PortB)<<16 | uint64(k.Proto)<<32 | uint64(k.Kind)<<40
+	where := uint64(k.Point) | uint64(k.Network)<<32
+	h := fold(w(k.A[:8])^s[0], w(k.A[8:])^s[1])
+	h ^= fold(w(k.B[:8])^s[2], w(k.B[8:])^s[3])
+	h ^= fold(rest^s[4], where^s[5])
+	return fold(h^s[6], s[7]|1)
+}
+
+func fold(a, b uint64) uint64 {
+	hi, lo := bits.Mul64(a, b)
+	return hi ^ lo
 }
 
 func (x *index) find(h uint64, k *Key, flows *slab) (uint32, bool) {

@@ -28,6 +28,7 @@ type Table struct {
 
 	flows    slab
 	index    index
+	secret   secret // of the index
 	wheels   [numClasses]wheel
 	maxFlows int
 	maxStore int64 // octets that connections may hold in the tcp.Store
@@ -59,7 +60,7 @@ type Table struct {
 // NewTable makes the table of one of the Partitions, with its share of
 // cfg.Memory.
 func NewTable(cfg Config, learned *Learned, names *packet.Names) *Table {
-	t := &Table{cfg: cfg, names: names, learned: learned, tcp: tcp.NewStore(cfg.TCP), flows: slab{free: noFlow}, second: noSecond}
+	t := &Table{cfg: cfg, names: names, learned: learned, tcp: tcp.NewStore(cfg.TCP), flows: slab{free: noFlow}, secret: newSecret(), second: noSecond}
 	for c, timeout := range cfg.timeouts() {
 		t.wheels[c].timeout = timeout
 	}
@@ -87,7 +88,7 @@ const maxRare = 4096
 func (t *Table) Add(p *packet.Packet) {
 	t.now = max(t.now, p.Now)
 	key, dir := keyOf(p)
-	h := key.hash(p.Hash)
+	h := t.secret.hash(&key)
 	n, found := t.index.find(h, &key, &t.flows)
 
 	point := t.report.point(p.Point)

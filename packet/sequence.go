@@ -1,12 +1,15 @@
 package packet
 
+import "math/bits"
+
 // MirrorSequence tells what the sequence numbers of a mirror say of one
 // observation point: how many of its frames were lost on their way from the
 // mirrored device to the capture. Of the mirrors only ERSPAN (types II and III)
 // numbers what it sends.
 type MirrorSequence struct {
 	Frames uint64 // numbered frames that came
-	Lost   uint64 // numbers that were stepped over and have not come since
+	Lost   uint64 // numbers that did not come within the 64 that followed them; never goes back
+	Late   uint64 // numbers that may still come, as of now
 	Resets uint64 // the numbering began anew: what was lost then is not known
 }
 
@@ -20,33 +23,30 @@ type sequence struct {
 }
 
 // maxMirrorGap is the largest step that is believed to be a loss. Beyond it the
-// sender has begun anew.
-const maxMirrorGap = 1 << 20
+// sender has begun anew, or somebody makes the numbers up.
+const maxMirrorGap = 1 << 14
 
 func (s *sequence) add(n uint32) {
 	s.Frames++
 	step := int32(n - s.highest)
 	switch {
 	case s.Frames == 1:
-		s.highest, s.seen = n, 1
+		s.highest, s.seen = n, ^uint64(0) // before the first one nothing was missed
 	case step > maxMirrorGap || step < -maxMirrorGap:
 		s.Resets++
-		s.highest, s.seen = n, 1
+		s.Lost += uint64(bits.OnesCount64(^s.seen))
+		s.highest, s.seen = n, ^uint64(0)
 	case step > 0:
-		s.Lost += uint64(step) - 1
 		s.highest = n
 		if step < 64 {
+			s.Lost += uint64(bits.OnesCount64(^s.seen >> (64 - uint(step))))
 			s.seen = s.seen<<uint(step) | 1
 		} else {
+			s.Lost += uint64(bits.OnesCount64(^s.seen)) + uint64(step) - 64
 			s.seen = 1
 		}
 	case -step < 64:
-		if bit := uint64(1) << uint(-step); s.seen&bit == 0 {
-			s.seen |= bit
-			s.Lost -= min(s.Lost, 1) // it was late; before the first one nothing was missed
-		}
-	default: // too late to tell whether it was missed
-		s.Lost -= min(s.Lost, 1)
+		s.seen |= uint64(1) << uint(-step) // late
 	}
 }
 
@@ -86,6 +86,7 @@ func (d *Decoder) MirrorSequences() map[PointID]MirrorSequence {
 		sum := sums[s.id]
 		sum.Frames += s.Frames
 		sum.Lost += s.Lost
+		sum.Late += uint64(bits.OnesCount64(^s.seen))
 		sum.Resets += s.Resets
 		sums[s.id] = sum
 	}

@@ -99,6 +99,10 @@ func Run(ctx context.Context, src capture.Source, cfg Config, out func([]flow.Re
 	err := g.Wait()
 
 	c := r.capture()
+	for i := range c.Points {
+		s := &c.Points[i].Sequence
+		s.Lost, s.Late = s.Lost+s.Late, 0 // nothing comes any more
+	}
 	told.complete(&c)
 	return c, err
 }

@@ -1,0 +1,54 @@
+package flow
+
+import (
+	"encoding/binary"
+	"testing"
+
+	"mirrorscope/packet"
+)
+
+// Addresses that an unkeyed hash cannot tell apart lie in different slots, and
+// in others in the next process.
+func TestIndexSecret(t *testing.T) {
+	one, two := newSecret(), newSecret()
+	seen := map[uint64]bool{}
+	same := 0
+	for i := range uint64(10_000) {
+		var k Key
+		binary.LittleEndian.PutUint64(k.A[:8], 0xa0761d6478bd642f) // makes the first product of packet.SymmetricHash vanish
+		binary.LittleEndian.PutUint64(k.A[8:], i)
+		k.PortA, k.PortB, k.Proto = 40000, 443, packet.ProtoTCP
+		h := one.hash(&k)
+		seen[h&0xffff] = true
+		if h == two.hash(&k) {
+			same++
+		}
+	}
+	if len(seen) < 9000 || same > 1 {
+		t.Errorf("10000 keys lie in %d of 65536 places; %d are the same with another secret", len(seen), same)
+	}
+}
+
+// Every part of a key counts.
+func TestIndexHashFields(t *testing.T) {
+	s := newSecret()
+	base := s.hash(&Key{})
+	for name, k := range map[string]Key{
+		"A": {A: packet.Addr{1}}, "A end": {A: packet.Addr{15: 1}}, "B": {B: packet.Addr{1}}, "B end": {B: packet.Addr{15: 1}}, "port A": {PortA: 1}, "port B": {PortB: 1},
+		"protocol": {Proto: 1}, "kind": {Kind: 1}, "point": {Point: 1}, "network": {Network: 1},
+	} {
+		if s.hash(&k) == base {
+			t.Errorf("%s does not count", name)
+		}
+	}
+}
+
+func BenchmarkIndexHash(b *testing.B) {
+	s := newSecret()
+	k := Key{A: packet.Addr{1, 2, 3}, B: packet.Addr{4, 5, 6}, PortA: 1, PortB: 2, Proto: 6}
+	var sum uint64
+	for b.Loop() {
+		sum += s.hash(&k)
+	}
+	_ = sum
+}
