@@ -96,8 +96,3 @@ func (w *walker) next(f *frame) bool {
 	f.pktType = h[framePktType]
 	return true
 }
-
-// openedAt is when the kernel began to fill a block, ns since the Unix epoch.
-func openedAt(block []byte) int64 {
-	return int64(native.Uint32(block[blockOpenedS:]))*1e9 + int64(native.Uint32(block[blockOpenedNS:]))
-}

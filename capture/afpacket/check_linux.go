@@ -159,6 +159,7 @@ func (r *Ring) replace() error {
 	fresh.fd = r.fd
 	r.sock, r.shut = fresh, true
 	r.block, r.walk = 0, walker{}
+	r.at.Store(0)
 	return err
 }
 

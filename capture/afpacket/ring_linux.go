@@ -1,7 +1,9 @@
 package afpacket
 
 import (
+	"sort"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mirrorscope/capture"
@@ -19,6 +21,7 @@ type Ring struct {
 	size     int // octets of a block
 	blocks   int
 	snap     uint32 // 0: all
+	room     uint32 // octets of a frame that fit into a block for sure
 	outgoing bool   // give out what this machine has sent
 	hardware bool   // stamps are asked of the card
 	slack    int64  // ns by which a stamp may be earlier than the frame's place in the ring
@@ -27,10 +30,11 @@ type Ring struct {
 	walk    walker
 	frame   frame
 	tally   tally
-	block   int   // at hand, or the next to come
-	held    bool  // the block at hand is ours
-	dirty   bool  // tally holds what is not published
-	horizon int64 // as last given
+	block   int          // at hand, or the next to come
+	at      atomic.Int32 // the same, for others
+	held    bool         // the block at hand is ours
+	dirty   bool         // tally holds what is not published
+	horizon int64        // as last given
 
 	// The attachment, guarded by capture.mu; see check_linux.go.
 	state      state
@@ -47,6 +51,10 @@ type Ring struct {
 	counts counts
 }
 
+// roomIn is how long a frame at least is that was cut because it does not fit
+// into a block: the headers of block and frame take the rest.
+func roomIn(block int) uint32 { return uint32(block) - 256 }
+
 func newRing(c *Capture, s socket) *Ring {
 	slack := time.Duration(c.cfg.SlackUS) * time.Microsecond
 	if c.hardware {
@@ -55,6 +63,7 @@ func newRing(c *Capture, s socket) *Ring {
 	return &Ring{
 		capture: c, fd: s.fd, link: c.link,
 		size: c.cfg.BlockBytes, blocks: c.cfg.Blocks, snap: uint32(c.cfg.SnapBytes),
+		room:     roomIn(c.cfg.BlockBytes),
 		outgoing: c.cfg.Outgoing, hardware: c.hardware, slack: slack.Nanoseconds(),
 		state: waiting, shut: true, sock: s,
 	}
@@ -88,8 +97,8 @@ func (r *Ring) give(f *capture.Frame) bool {
 		r.tally.outgoing++
 		return false
 	}
-	if have := p.end - p.start; have < p.wire && (r.snap == 0 || have < r.snap) {
-		r.tally.cut++
+	if have := p.end - p.start; have < p.wire && have >= r.room && (r.snap == 0 || have < r.snap) {
+		r.tally.cut++ // not by a filter, which may keep less of any frame
 	}
 	if p.status&statusVLAN != 0 && r.link == capture.LinkEthernet {
 		r.walk.restoreTag(p)
@@ -122,6 +131,7 @@ func (r *Ring) turn() bool {
 		if r.block == r.blocks {
 			r.block = 0
 		}
+		r.at.Store(int32(r.block))
 		r.dirty = true
 	}
 	if r.dirty {
@@ -174,14 +184,19 @@ func (r *Ring) Wake() {}
 
 // Fill is the share of the blocks that the kernel has handed over and not got
 // back, 0 to 1.
+//
+// These are one run of blocks, from the one at hand on: its end is searched by
+// halves, which may be off by what changes meanwhile.
 func (r *Ring) Fill() float64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n := 0
-	for b := r.sock.ring; len(b) > 0; b = b[r.size:] {
-		if isUser(b[:r.size]) {
-			n++
-		}
+	if len(r.sock.ring) == 0 {
+		return 0
 	}
+	first := int(r.at.Load())
+	n := sort.Search(r.blocks, func(i int) bool {
+		at := (first + i) % r.blocks * r.size
+		return !isUser(r.sock.ring[at : at+r.size])
+	})
 	return float64(n) / float64(r.blocks)
 }

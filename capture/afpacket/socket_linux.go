@@ -203,3 +203,16 @@ func handBack(block []byte) {
 
 // filling gives the number of frames in a block that the kernel fills.
 func filling(block []byte) uint32 { return atomic.LoadUint32(field(block, blockFrames)) }
+
+// openedAt is when the kernel began to fill a block, ns since the Unix epoch.
+// The kernel may begin with it just now, and writes two words.
+func openedAt(block []byte) int64 {
+	for s := atomic.LoadUint32(field(block, blockOpenedS)); ; {
+		ns := atomic.LoadUint32(field(block, blockOpenedNS))
+		again := atomic.LoadUint32(field(block, blockOpenedS))
+		if again == s {
+			return int64(s)*1e9 + int64(ns)
+		}
+		s = again
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -44,11 +45,16 @@ type Source struct {
 	rings []ring
 	last  int // the ring whose frame is lent; -1 none
 	polls []unix.PollFd
-	wake  int // eventfd: Stop was called
+
+	mu   sync.Mutex // guards wake, and that nobody writes to it once it is closed
+	wake int        // eventfd: Stop was called; -1 closed
 
 	stop    atomic.Bool
-	stopped int64 // ns; reception ended then; 0 it has not
-	failed  error // what Next gives when all is drained
+	stopped int64     // ns; reception ended then; 0 it has not
+	since   time.Time // … by the monotonic clock
+	started time.Time // both clocks, when it began
+	ahead   int64     // ns by which the wall clock was ahead of the other since then, as last seen
+	failed  error     // what Next gives when all is drained
 
 	frames  uint64
 	checked int64 // ns; of the latest Check
@@ -74,7 +80,7 @@ const (
 
 // New takes over the interfaces: Close closes them, as New does when it fails.
 func New(faces ...Interface) (*Source, error) {
-	s := &Source{faces: faces, last: -1}
+	s := &Source{faces: faces, last: -1, wake: -1}
 	for i, f := range faces {
 		s.names = append(s.names, f.Name)
 		for _, r := range f.Rings {
@@ -84,13 +90,15 @@ func New(faces ...Interface) (*Source, error) {
 	}
 	var err error
 	if s.wake, err = unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC); err != nil {
+		s.wake = -1
 		return nil, errors.Join(fmt.Errorf("eventfd: %w", err), s.Close())
 	}
 	s.polls = append(s.polls, unix.PollFd{Fd: int32(s.wake), Events: unix.POLLIN})
 	if len(s.rings) == 0 {
 		return nil, errors.Join(errors.New("no interface to capture on"), s.Close())
 	}
-	s.beat.Store(time.Now().UnixNano())
+	s.started = time.Now()
+	s.beat.Store(s.started.UnixNano())
 	return s, nil
 }
 
@@ -187,11 +195,16 @@ func (s *Source) horizon() int64 {
 // drained tells whether nothing more can come: reception has ended, and every
 // ring has given what it had got by then.
 func (s *Source) drained(now int64, held bool) bool {
-	if s.stopped == 0 {
+	// Right after the end a frame may still be on its way into its ring; and where
+	// the clock was set back the rings' horizons lie ahead of it.
+	if s.stopped == 0 || time.Since(s.since) < settleWait {
 		return false
 	}
 	return held && s.horizonOfEmpty() >= s.stopped || !held && (s.horizon() >= s.stopped || now-s.stopped > int64(drainWait))
 }
+
+// settleWait is how long the kernel gets to finish what it has in hand.
+const settleWait = 20 * time.Millisecond
 
 // drainWait bounds how long is waited for rings whose clock cannot be told.
 const drainWait = 2 * time.Second
@@ -238,6 +251,7 @@ func (s *Source) wait(d time.Duration, held bool) {
 // the rings look after themselves, and reception ends when it is to.
 func (s *Source) look(now int64) {
 	s.beat.Store(now)
+	s.clocks()
 	if s.stop.Load() && s.stopped == 0 {
 		s.end(now, nil)
 	}
@@ -257,6 +271,21 @@ func (s *Source) look(now int64) {
 	}
 }
 
+// maxSetBack is how far the wall clock may be set back, in one go, before the
+// capture must begin anew: packet time does not run backwards.
+const maxSetBack = 2 * time.Second
+
+// clocks ends the capture when the wall clock was set back. What packets say of
+// time would be of the future for as long as it takes the clock to catch up.
+func (s *Source) clocks() {
+	now := time.Now()
+	ahead := now.Round(0).Sub(s.started.Round(0)) - now.Sub(s.started)
+	if back := s.ahead - int64(ahead); back > int64(maxSetBack) && s.stopped == 0 {
+		s.end(now.UnixNano(), fmt.Errorf("the clock was set back by %v: %w", time.Duration(back).Round(time.Millisecond), capture.ErrRestart))
+	}
+	s.ahead = int64(ahead)
+}
+
 // end ends reception.
 func (s *Source) end(now int64, why error) {
 	s.failed = errors.Join(s.failed, why)
@@ -270,14 +299,19 @@ func (s *Source) end(now int64, why error) {
 			}
 		}
 	}
-	s.stopped = max(now, time.Now().UnixNano())
+	s.since = time.Now()
+	s.stopped = max(now, s.since.UnixNano())
 }
 
 // Stop ends reception: Next then gives what was received, and io.EOF.
 func (s *Source) Stop() {
 	s.stop.Store(true)
-	one := [8]byte{1}
-	_, _ = unix.Write(s.wake, one[:]) // a counter that is full wakes as well
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.wake >= 0 {
+		one := [8]byte{1}
+		_, _ = unix.Write(s.wake, one[:]) // a counter that is full wakes as well
+	}
 }
 
 // Interfaces names the interfaces.
@@ -355,9 +389,11 @@ func (s *Source) Close() error {
 			f.Close = nil
 		}
 	}
-	if s.wake > 0 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.wake >= 0 {
 		errs = append(errs, unix.Close(s.wake))
-		s.wake = 0
+		s.wake = -1
 	}
 	return errors.Join(errs...)
 }

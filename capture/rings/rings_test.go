@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -189,6 +190,32 @@ func TestFailedRing(t *testing.T) {
 	if !errors.Is(err, gone) || !slices.Equal(got, []int64{1, 5, 6, 7}) || !other.stopped {
 		t.Errorf("error %v, frames %v, stopped %v", err, got, other.stopped)
 	}
+}
+
+// A clock that is set back ends the capture: it must begin anew.
+func TestClockSetBack(t *testing.T) {
+	s := open(t, &fake{frames: []int64{1}})
+	var f capture.Frame
+	if err := s.Next(&f); err != nil {
+		t.Fatal(err)
+	}
+	s.ahead = int64(time.Second) // as if the clock had been set back by a second
+	if err := s.Next(&f); !errors.Is(err, capture.ErrIdle) {
+		t.Errorf("a second: %v, want it to go on", err)
+	}
+	s.ahead = int64(time.Hour)
+	err := s.Next(&f)
+	for errors.Is(err, capture.ErrIdle) {
+		err = s.Next(&f)
+	}
+	if !errors.Is(err, capture.ErrRestart) || !strings.Contains(err.Error(), "set back by 1h0m0s") {
+		t.Errorf("an hour: %v", err)
+	}
+	s.Stop()
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	s.Stop() // after Close: nothing to wake
 }
 
 func TestSums(t *testing.T) {
