@@ -263,6 +263,7 @@ func (c *Capture) validate() error {
 // decode gives the configuration of the decoder.
 func (c *Config) decode() (packet.Config, error) {
 	d := packet.DefaultConfig()
+	d.MaxPoints = 8192 // they stay for as long as the sensor runs
 	d.VXLANPorts, d.GenevePorts, d.VLANInKey = c.Decode.VXLANPorts, c.Decode.GenevePorts, c.Decode.VLANInKey
 	var errs []error
 	d.Networks = make(map[uint32]string, len(c.Decode.Networks))

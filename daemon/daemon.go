@@ -101,6 +101,7 @@ func start(o *Options) (*daemon, error) {
 	}
 	d.out.top, d.out.observe, d.out.tally = d.services.newTop(), d.services.observe, d.services.tally.Add
 	d.out.more = d.services.lost
+	d.out.account = d.src.account
 	return d, nil
 }
 
@@ -183,6 +184,7 @@ func (d *daemon) run(ctx context.Context) error {
 			select {
 			case <-look.C:
 				d.out.watch(d.log)
+				d.src.refresh()
 			case <-ctx.Done():
 				d.log.Info("ending: what was received is measured and written")
 				d.notify(health.NotifyStopping("writing what was received"))

@@ -4,17 +4,18 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 
 	"github.com/vishvananda/netlink"
 
 	"mirrorscope/bpf"
-	"mirrorscope/capture"
 	"mirrorscope/capture/afpacket"
 )
 
 // policy is the filter of an interface, in its driver or in front of its rings.
 type policy interface {
 	Update(bpf.Config) error
+	SetOwn([]netip.Addr) error
 	Counters() (bpf.Counters, error)
 	Close() error
 }
@@ -129,23 +130,6 @@ func (s *source) update(cfg *Config) error {
 	return errors.Join(errs...)
 }
 
-// lost are the verdicts of the pre-filter that nobody asked for.
-var lost = map[string]bool{"no_socket": true, "no_room": true}
-
-// taken are its verdicts by which a frame was not left out.
-var taken = map[string]bool{"socket": true, "stack": true}
-
-// Prefiltered adds up what the filters left out as they were told.
-func (s *source) Prefiltered() []capture.Loss {
-	var sum []capture.Loss
-	for _, v := range s.verdicts() {
-		if !lost[v.Name] && !taken[v.Name] {
-			sum = addPlace(sum, v.Name, v.Packets)
-		}
-	}
-	return sum
-}
-
 // readable reads the counters of a filter, as an example of a BPF map; nil where
 // there is none.
 func (s *source) readable() func() error {
@@ -153,37 +137,4 @@ func (s *source) readable() func() error {
 		return nil
 	}
 	return func() error { _, err := s.filters[0].Counters(); return err }
-}
-
-// counters reads those of all filters.
-func (s *source) counters() []bpf.Counters {
-	var all []bpf.Counters
-	for _, p := range s.filters {
-		c, err := p.Counters()
-		if err != nil {
-			s.log.Warn("counters of the filter", "error", err)
-			continue
-		}
-		all = append(all, c)
-	}
-	return all
-}
-
-func (s *source) verdicts() []bpf.Counter {
-	var all []bpf.Counter
-	for _, c := range s.counters() {
-		all = append(all, c.Verdicts...)
-	}
-	return all
-}
-
-// Rules adds up the frames that each rule of the filter decided, by its name.
-func (s *source) Rules() []capture.Loss {
-	var sum []capture.Loss
-	for _, c := range s.counters() {
-		for _, r := range c.Rules {
-			sum = addPlace(sum, r.Name, r.Packets)
-		}
-	}
-	return sum
 }

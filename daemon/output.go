@@ -1,11 +1,13 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -29,6 +31,7 @@ type output struct {
 	observe func(*live.Top, *flow.Capture) // with each health
 	tally   func([]flow.Record)
 	more    func() []flow.Loss // events that others count
+	account func(*flow.Capture)
 	buf     []byte
 	patient atomic.Bool // the capture is over: wait for room instead of dropping lines
 }
@@ -95,11 +98,26 @@ func (o *output) health(c *flow.Capture) error {
 	return nil
 }
 
+// maxPoints bounds the observation points that a state of the capture lists, the
+// busiest ones: whoever sends through a tapped wire can make them up.
+const maxPoints = 1000
+
 // topRows bounds the conversations that are at hand while the sensor runs.
 const topRows = 500
 
 // capture writes the state of the capture.
 func (o *output) capture(c *flow.Capture) {
+	o.account(c)
+	if o.top != nil {
+		n := o.top.Counts()
+		c.Events = append(c.Events,
+			flow.Loss{Place: "top_folded", Frames: n.Folded}, flow.Loss{Place: "top_untracked", Frames: n.Untracked},
+			flow.Loss{Place: "top_unsampled", Frames: n.Unsampled}, flow.Loss{Place: "top_unfollowed", Frames: n.Unfollowed})
+	}
+	if len(c.Points) > maxPoints {
+		slices.SortStableFunc(c.Points, func(a, b flow.PointCapture) int { return cmp.Compare(b.Packets, a.Packets) })
+		c.MorePoints, c.Points = len(c.Points)-maxPoints, c.Points[:maxPoints]
+	}
 	c.Events = append(c.Events, flow.Loss{Place: "lines_dropped", Frames: o.dropped()})
 	c.Events = append(c.Events, o.more()...)
 	o.buf = o.encoder.AppendCapture(o.buf[:0], c)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -25,7 +26,9 @@ type source struct {
 	*rings.Source
 	filters []policy
 	cards   []*card
-	own     []netip.Addr // of shared interfaces
+	shared  []string     // interfaces
+	own     []netip.Addr // of those; changed by refresh alone
+	unread  sync.Once    // the log was told that counters cannot be read
 	faces   []prom.Interface
 	queues  []queue
 	log     *slog.Logger
@@ -38,6 +41,8 @@ type card struct {
 
 	mu   sync.Mutex
 	last nic.Counts
+
+	dropped uint64 // of nic_dropped, as last told
 
 	sockets func() uint64 // losses of the AF_XDP sockets that the card counts as its own; nil: it does not
 }
@@ -136,6 +141,10 @@ func (s *source) prepare(cfg *Config, name string) error {
 		}
 		s.log.Info("guard", "interface", name, "shared", g.Shared, "removal", "sensor guard --remove "+name+" | nft -f -")
 	}
+	if cfg.Filter.Shared {
+		s.shared = append(s.shared, name)
+		s.own = ownAddresses(s.shared, s.log)
+	}
 	c := &card{name: name}
 	var err error
 	if c.counters, err = nic.OpenCounters(name); err != nil {
@@ -148,13 +157,6 @@ func (s *source) prepare(cfg *Config, name string) error {
 			s.log.Info("losses that are not known", "interface", name, "place", u.Place, "why", u.Why)
 		}
 	}
-	if cfg.Filter.Shared {
-		addrs, err := addresses(name)
-		if err != nil {
-			return err
-		}
-		s.own = append(s.own, addrs...)
-	}
 	return nil
 }
 
@@ -164,22 +166,47 @@ func mirrorPorts(cfg *Config) []uint16 {
 	return append(ports, cfg.Decode.GenevePorts...)
 }
 
-func addresses(name string) ([]netip.Addr, error) {
-	iface, err := net.InterfaceByName(name)
-	if err != nil {
-		return nil, err
-	}
-	nets, err := iface.Addrs()
-	if err != nil {
-		return nil, err
-	}
+// ownAddresses gives the machine's own addresses on interfaces. One that cannot
+// be asked has none now.
+func ownAddresses(names []string, log *slog.Logger) []netip.Addr {
 	var addrs []netip.Addr
-	for _, n := range nets {
-		if p, err := netip.ParsePrefix(n.String()); err == nil {
-			addrs = append(addrs, p.Addr().Unmap())
+	for _, name := range names {
+		iface, err := net.InterfaceByName(name)
+		if err != nil {
+			continue // it has gone
+		}
+		nets, err := iface.Addrs()
+		if err != nil {
+			log.Warn("the machine's own addresses", "interface", name, "error", err)
+			continue
+		}
+		for _, n := range nets {
+			if p, err := netip.ParsePrefix(n.String()); err == nil {
+				addrs = append(addrs, p.Addr().Unmap())
+			}
 		}
 	}
-	return addrs, nil
+	slices.SortFunc(addrs, netip.Addr.Compare)
+	return slices.Compact(addrs)
+}
+
+// refresh tells the filters which addresses are the machine's own, when they
+// have changed: leases end, and temporary addresses come and go.
+func (s *source) refresh() {
+	if len(s.shared) == 0 {
+		return
+	}
+	now := ownAddresses(s.shared, s.log)
+	if slices.Equal(now, s.own) {
+		return
+	}
+	for _, p := range s.filters {
+		if err := p.SetOwn(now); err != nil {
+			s.log.Error("the machine's own addresses have changed, and the filter was not told", "error", err)
+		}
+	}
+	s.own = now
+	s.log.Info("the machine's own addresses have changed", "addresses", fmt.Sprint(now))
 }
 
 // face opens one interface in the mode that is asked for, and says what it
@@ -283,51 +310,4 @@ func (s *source) Close() error {
 	err := s.Source.Close()
 	s.closeCards()
 	return err
-}
-
-// Losses adds up what was lost on the way to the sensor, by place: in the cards,
-// in front of the sockets, in the rings. No frame is in two of them.
-func (s *source) Losses() []capture.Loss {
-	sum := s.Source.Losses()
-	for _, c := range s.cards {
-		for _, l := range c.read().Losses {
-			if l.Place == "nic_dropped" && c.sockets != nil {
-				l.Frames -= min(l.Frames, c.sockets())
-			}
-			sum = addPlace(sum, l.Place, l.Frames)
-		}
-	}
-	for _, v := range s.verdicts() {
-		if lost[v.Name] {
-			sum = addPlace(sum, "xdp_"+v.Name, v.Packets)
-		}
-	}
-	return sum
-}
-
-// Events adds up what befell the rings and the filters, and what the cards hint
-// at.
-func (s *source) Events() []capture.Loss {
-	sum := s.Source.Events()
-	for _, c := range s.counters() {
-		for _, l := range []capture.Loss{{Place: "frames_trimmed", Frames: c.Trimmed.Packets}, {Place: "frames_not_trimmed", Frames: c.NotTrimmed.Packets}} {
-			sum = addPlace(sum, l.Place, l.Frames)
-		}
-	}
-	for _, c := range s.cards {
-		for _, l := range c.read().Signs {
-			sum = addPlace(sum, l.Place, l.Frames)
-		}
-	}
-	return sum
-}
-
-func addPlace(sum []capture.Loss, place string, n uint64) []capture.Loss {
-	for i := range sum {
-		if sum[i].Place == place {
-			sum[i].Frames += n
-			return sum
-		}
-	}
-	return append(sum, capture.Loss{Place: place, Frames: n})
 }

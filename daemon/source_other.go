@@ -8,6 +8,7 @@ import (
 	"log/slog"
 
 	"mirrorscope/capture"
+	"mirrorscope/flow"
 	"mirrorscope/sink/prom"
 )
 
@@ -24,5 +25,7 @@ func (s *source) update(*Config) error       { return errors.ErrUnsupported }
 func (s *source) readable() func() error     { return nil }
 func (s *source) describe() []prom.Interface { return nil }
 func (s *source) rings() []prom.Ring         { return nil }
+func (s *source) account(*flow.Capture)      {}
+func (s *source) refresh()                   {}
 func (s *source) Stop()                      {}
 func (s *source) Beat() int64                { return 0 }

@@ -47,6 +47,7 @@ type Capture struct {
 
 	First, Last int64 // record time of the earliest and the latest frame, ns; 0, 0 when there is none
 	Points      []PointCapture
+	MorePoints  int     // … that are not among them, the least busy ones
 	Errors      []error // what could not be read, with file and offset
 }
 

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 
-	"mirrorscope/capture"
 	"mirrorscope/flow"
 	"mirrorscope/packet"
 )
@@ -50,26 +49,7 @@ func (r *reader) capture() flow.Capture {
 	}
 	c.Step, c.Sample = r.load.step, r.load.keep
 	c.Errors = r.src.Errors()
-	if s, ok := r.src.(account); ok {
-		c.Losses, c.Prefiltered, c.Events, c.Rules = places(s.Losses()), places(s.Prefiltered()), places(s.Events()), places(s.Rules())
-	}
 	return c
-}
-
-// account is what a live source tells of frames that it did not give out.
-type account interface {
-	Losses() []capture.Loss
-	Prefiltered() []capture.Loss
-	Events() []capture.Loss
-	Rules() []capture.Loss
-}
-
-func places(list []capture.Loss) []flow.Loss {
-	out := make([]flow.Loss, len(list))
-	for i, l := range list {
-		out[i] = flow.Loss(l)
-	}
-	return out
 }
 
 // Identity tells whether the counts of a capture add up: every frame is either

@@ -3,9 +3,12 @@ package pipeline
 import (
 	"errors"
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"time"
 
 	"mirrorscope/capture"
+	"mirrorscope/packet"
 	"mirrorscope/unit"
 )
 
@@ -69,7 +72,9 @@ type load struct {
 
 	step    int
 	headers bool   // payload is left out
-	keep    uint32 // one of so many connections: what each stands for
+	part    uint32 // one of so many connections, of those of base
+	keep    uint32 // base times part: what each stands for
+	secret  uint64 // chooses the part: nobody can see to it that his own connections stay
 
 	changed int64 // ns of packet time; the latest step
 	busy    int64 // … when there was no room the last time
@@ -77,7 +82,7 @@ type load struct {
 }
 
 func newLoad(src capture.Source, cfg *Config) load {
-	l := load{cfg: cfg.Overload, base: 1, ask: cfg.Sample}
+	l := load{cfg: cfg.Overload, base: 1, ask: cfg.Sample, secret: rand.Uint64()}
 	if l.ask != nil {
 		l.base = max(l.ask(), 1)
 	}
@@ -115,8 +120,17 @@ func (l *load) look(now int64) {
 	}
 }
 
+// measures tells whether a connection is measured, by the hash of its 5-tuple.
+func (l *load) measures(hash uint64) bool {
+	return packet.Sampled(hash, l.base) && packet.Sampled((hash^l.secret)*0xd6e8feb86659fd93, l.part)
+}
+
 func (l *load) set(step int) {
 	l.step = step
 	l.headers = step > 0
-	l.keep = l.base << max(step-1, 0)
+	l.part = 1 << max(step-1, 0)
+	for l.part > 1 && uint64(l.base)*uint64(l.part) > math.MaxUint16 {
+		l.part /= 2 // a weight has 16 bits
+	}
+	l.keep = l.base * l.part
 }

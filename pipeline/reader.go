@@ -181,7 +181,7 @@ func (r *reader) leaveOut(p *packet.Packet) packet.Skip {
 		return packet.Filtered
 	}
 	if r.load.keep > 1 {
-		if !packet.Sampled(p.Hash, r.load.keep) {
+		if !r.load.measures(p.Hash) {
 			return packet.Unsampled
 		}
 		p.Weight = uint16(min(r.load.keep, math.MaxUint16))

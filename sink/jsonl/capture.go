@@ -66,7 +66,11 @@ func (e *Encoder) AppendCapture(dst []byte, c *flow.Capture) []byte {
 		}
 		dst = e.pointCapture(dst, &c.Points[i])
 	}
-	dst = append(dst, `],"errors":[`...)
+	dst = append(dst, ']')
+	if c.MorePoints > 0 {
+		dst = appendInt(dst, `,"more_observation_points":`, int64(c.MorePoints))
+	}
+	dst = append(dst, `,"errors":[`...)
 	for i, err := range c.Errors {
 		if i > 0 {
 			dst = append(dst, ',')

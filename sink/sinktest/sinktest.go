@@ -197,6 +197,7 @@ func Capture() flow.Capture {
 		},
 		Losses: []flow.Loss{{Place: "ring_full", Frames: 21}, {Place: "nic_dropped"}},
 		Step:   2, Sample: 8, Open: 77,
+		MorePoints:  3,
 		Prefiltered: []flow.Loss{{Place: "not_udp_port", Frames: 5}},
 		Events:      []flow.Loss{{Place: "link_down", Frames: 1}},
 		Errors:      []error{errors.New("a \"b\".pcap: cut at octet 1234"), errors.New("c.pcap: no such file")},
