@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,7 +35,8 @@ type services struct {
 	lag    atomic.Int64                 // ns from the end of that to its records
 	reload atomic.Pointer[prom.Reload]
 
-	ringFails bool // the log was told; of the collector
+	silent    sync.Once // the log was told that the service manager is not
+	ringFails bool      // the log was told; of the collector
 
 	started time.Time
 	running atomic.Bool // packets are taken
@@ -141,6 +144,7 @@ func (s *services) newTop() *live.Table {
 
 // observe takes the state of the capture at the end of an interval.
 func (s *services) observe(top *live.Top, c *flow.Capture) {
+	s.status(c)
 	s.watchRing()
 	s.lag.Store(time.Now().UnixNano() - c.At)
 	s.latest.Store(c)
@@ -152,6 +156,21 @@ func (s *services) observe(top *live.Top, c *flow.Capture) {
 		if f := s.d.o.Top; f != nil {
 			f(top)
 		}
+	}
+}
+
+// status is a line for `systemctl status`.
+func (s *services) status(c *flow.Capture) {
+	lost := uint64(0)
+	for _, l := range c.Losses {
+		lost += l.Frames
+	}
+	line := fmt.Sprintf("capturing on %s: %d packets, %d lost, %d connections open", strings.Join(s.d.cfg.Capture.Interfaces, ", "), c.Packets, lost, c.Open)
+	if c.Step > 0 {
+		line += fmt.Sprintf("; overloaded, step %d", c.Step)
+	}
+	if err := health.NotifyStatus(line); err != nil {
+		s.silent.Do(func() { s.d.log.Warn("service manager", "error", err) })
 	}
 }
 

@@ -72,6 +72,7 @@ type topOptions struct {
 	once   bool
 	json   bool
 	open   func(context.Context) (topFeed, error)
+	itself bool // the feed is a capture of this process, which cannot be opened again
 }
 
 func newTop(s *streams) *cobra.Command {
@@ -145,6 +146,7 @@ func (f *topFlags) options(sources topSources) (*topOptions, error) {
 	o.open = func(context.Context) (topFeed, error) { return sources.socket(f.socket) }
 	if len(f.interfaces) > 0 {
 		o.open = func(ctx context.Context) (topFeed, error) { return sources.capture(ctx, f.interfaces) }
+		o.itself = true // its privileges are gone by then
 	}
 	return o, nil
 }
@@ -210,10 +212,13 @@ func topTable(t *live.Top, o *topOptions, width int, colour bool) string {
 
 // topScreen shows a feed until the user has seen enough.
 func topScreen(ctx context.Context, s *streams, o *topOptions, feed topFeed) error {
-	m := newTopModel(ctx, o, feed, colour(s.out))
-	last, err := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(s.in), tea.WithOutput(s.out)).Run()
-	if m, ok := last.(*topModel); ok && m.feed != nil {
+	last, err := tea.NewProgram(newTopModel(ctx, o, feed, colour(s.out)), tea.WithContext(ctx), tea.WithInput(s.in), tea.WithOutput(s.out)).Run()
+	m, ok := last.(*topModel)
+	if ok && m.feed != nil {
 		_ = m.feed.Close() // only read from
+	}
+	if ok && m.ended != nil {
+		return m.ended
 	}
 	if errors.Is(err, tea.ErrInterrupted) || ctx.Err() != nil {
 		return nil

@@ -31,6 +31,7 @@ type topModel struct {
 	first  int // of the rows shown
 	now    time.Time
 	err    error // of the feed; nil: it goes well
+	ended  error // … which ends the program
 }
 
 // What happens beside keys.
@@ -105,6 +106,10 @@ func (m *topModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		if m.feed != nil {
 			_ = m.feed.Close() // it has ended
 			m.feed = nil
+		}
+		if m.o.itself {
+			m.ended = msg.err
+			return m, tea.Quit
 		}
 		return m, m.reopen()
 	}
