@@ -52,7 +52,7 @@ func BenchmarkPrefilter(b *testing.B) {
 		})},
 		{"sample", "vxlan", with(func(c *Config) { c.Sample = 2 })},
 		{"trim", "full", with(func(c *Config) { c.Trim = 64 })},
-		{"trim, head", "full", with(func(c *Config) { c.Trim, c.TrimHead = 64, 1<<32-1 })},
+		{"trim, head", "full", with(func(c *Config) { c.Trim, c.TrimHead = 64, maxTrimHead })},
 		{"untrimmed", "full", DefaultConfig()},
 		{"drop by port", "vxlan", with(func(c *Config) { c.UDPPorts = []uint16{6081} })},
 		{"drop by rule", "vxlan", with(func(c *Config) { c.Rules = ten(Deny) })},

@@ -13,6 +13,8 @@ const (
 	maxPrefixes = 4096
 	maxSources  = 1024
 	maxVNIs     = 4096
+	maxSample   = 65535
+	maxTrimHead = 16<<20 - 1 // of the counts in trim.h
 )
 
 // Config is the filter. All of its conditions must let a frame through; an
@@ -98,6 +100,12 @@ func (c *Config) Validate() error {
 	}
 	if c.Sample == 0 {
 		bad("sample: one in 0")
+	}
+	if c.Sample > maxSample {
+		bad("sample: one in %d, %d is the most", c.Sample, maxSample)
+	}
+	if c.TrimHead > maxTrimHead {
+		bad("trim_head: %d is more than %d", c.TrimHead, maxTrimHead)
 	}
 	if c.Trim > 65535 {
 		bad("trim: %d is more than 65535", c.Trim)

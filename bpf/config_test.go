@@ -68,6 +68,8 @@ proto = ["tcp", "icmp6", "99"]
 func TestConfigRefused(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{`udp_ports = [0]`, "port 0"},
+		{`sample = 65536`, "65535 is the most"},
+		{`trim_head = 16777216`, "more than 16777215"},
 		{`vnis = [16777216]`, "16777216"},
 		{`sources = [""]`, "parse"},
 		{`sources = ["10.0.0.0/33"]`, "10.0.0.0/33"},

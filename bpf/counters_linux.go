@@ -54,23 +54,21 @@ func (p *policy) Counters() (Counters, error) {
 	return c, nil
 }
 
-// keepCounts takes over what the rules of a generation that is over have
-// counted.
-func (p *policy) keepCounts(generation uint32) error {
-	for i := range p.rules {
-		if err := readCount(p.maps.RuleCounts, generation*maxRules+uint32(i), &p.rules[i].past); err != nil {
-			return fmt.Errorf("read the counter of rule %s: %w", p.rules[i].name, err)
+// past gives what the rules, by name, have counted up to the end of a
+// generation.
+func (p *policy) past(generation uint32) (map[string]Counter, error) {
+	past := make(map[string]Counter, len(p.rules))
+	for i, r := range p.rules {
+		if err := readCount(p.maps.RuleCounts, generation*maxRules+uint32(i), &r.past); err != nil {
+			return nil, fmt.Errorf("read the counter of rule %s: %w", r.name, err)
 		}
+		past[r.name] = r.past
 	}
-	return nil
+	return past, nil
 }
 
 // setRules names the rules that are counted from now on.
-func (p *policy) setRules(rules []Rule) {
-	past := map[string]Counter{}
-	for _, r := range p.rules {
-		past[r.name] = r.past
-	}
+func (p *policy) setRules(rules []Rule, past map[string]Counter) {
 	p.rules = nil
 	for i := range rules {
 		name := rules[i].String()

@@ -17,7 +17,7 @@ int fanout(struct __sk_buff *ctx)
 	int next;
 
 	__builtin_memset(&w, 0, sizeof(w));
-	next = from_stack(ctx, &w);
+	next = from_stack(ctx, &w, 0);
 	parse(ctx, &w, next);
 	return flow_hash(&w) % rings;
 }

@@ -48,14 +48,18 @@ func (f *Fanout) Close() error { return f.objects.Close() }
 const (
 	portVXLAN  = 1
 	portGeneve = 2
-	portUnread = 3
+	portMirror = 3 // not parsed any further
+	portUnread = 4
 )
 
 // setPorts tells a parser what UDP destination ports carry. As in package
 // packet, configured ports override the assigned ones.
 func setPorts(m *ebpf.Map, tunnels Ports) error {
 	kinds := make([]byte, 65536)
-	for _, port := range []uint16{4790, 2152, 37008, 6635} { // VXLAN-GPE, GTP-U, TZSP, MPLS in UDP
+	for _, port := range []uint16{4790, 37008} { // VXLAN-GPE, TZSP
+		kinds[port] = portMirror
+	}
+	for _, port := range []uint16{2152, 6635} { // GTP-U, MPLS in UDP
 		kinds[port] = portUnread
 	}
 	for _, port := range append([]uint16{4789, 8472}, tunnels.VXLAN...) {

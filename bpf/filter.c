@@ -30,18 +30,16 @@ int filter(struct __sk_buff *ctx)
 		return WHOLE;
 	}
 	__builtin_memset(&w, 0, sizeof(w));
-	next = from_stack(ctx, &w);
-	if (len >= link_header)
-		w.end = w.wire = len - link_header;
+	next = from_stack(ctx, &w, link_header);
 	parse(ctx, &w, next);
 	count(VERDICTS + w.outcome, len);
-	verdict = judge(&w, gen, len);
+	verdict = judge(ctx, &w, p, gen, len);
 	if (verdict != TO_STACK) {
 		count(verdict, len);
 		return 0;
 	}
 	count(TO_SOCKET, len);
-	keep = p->trim ? cut_at(ctx, &w, gen) : 0;
+	keep = p->trim ? cut_at(ctx, &w, p) : 0;
 	if (!keep || keep + link_header + TRIM_GAIN > len)
 		return WHOLE;
 	keep += link_header;

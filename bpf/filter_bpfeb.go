@@ -17,6 +17,7 @@ import (
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	filterMapCounts     = "counts"
+	filterMapFragments  = "fragments"
 	filterMapGeneration = "generation"
 	filterMapHeads      = "heads"
 	filterMapOwn        = "own"
@@ -82,6 +83,7 @@ type filterProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type filterMapSpecs struct {
 	Counts     *ebpf.MapSpec `ebpf:"counts"`
+	Fragments  *ebpf.MapSpec `ebpf:"fragments"`
 	Generation *ebpf.MapSpec `ebpf:"generation"`
 	Heads      *ebpf.MapSpec `ebpf:"heads"`
 	Own        *ebpf.MapSpec `ebpf:"own"`
@@ -123,6 +125,7 @@ func (o *filterObjects) Close() error {
 // It can be passed to loadFilterObjects or ebpf.CollectionSpec.LoadAndAssign.
 type filterMaps struct {
 	Counts     *ebpf.Map `ebpf:"counts"`
+	Fragments  *ebpf.Map `ebpf:"fragments"`
 	Generation *ebpf.Map `ebpf:"generation"`
 	Heads      *ebpf.Map `ebpf:"heads"`
 	Own        *ebpf.Map `ebpf:"own"`
@@ -138,6 +141,7 @@ type filterMaps struct {
 func (m *filterMaps) Close() error {
 	return _FilterClose(
 		m.Counts,
+		m.Fragments,
 		m.Generation,
 		m.Heads,
 		m.Own,

@@ -61,9 +61,11 @@ func TestFilterOnSocket(t *testing.T) {
 	tagged := []gen.Layer{ether, gen.VLAN{ID: 5}, gen.VLAN{ID: 6}, outer4, udp, gen.VXLAN{VNI: 1}, ether}
 	own := gen.Build(ether, gen.IPv4{Src: gen.IP("192.0.2.1"), Dst: gen.IP("192.0.2.9")}, gen.TCP{SrcPort: 9, DstPort: 8080})
 	last := gen.Build(gen.Ethernet{Type: 0x88cc}, gen.Payload("neither IP nor cut"))
+	// Seven octets where LLC and SNAP are eight: no more of them is there.
+	short := append(gen.Build(gen.Ethernet{Type: 7}), 0xaa, 0xaa, 3, 0, 0, 0, 8)
 	sent := [][]byte{
 		gen.Build(append(vxlan, tcp(80, 1000)...)...), own, gen.Build(append(vxlan, tcp(22, 1000)...)...),
-		gen.Build(append(vxlan, tcp(80, 50)...)...), gen.Build(append(tagged, tcp(80, 1000)...)...), last,
+		gen.Build(append(vxlan, tcp(80, 50)...)...), gen.Build(append(tagged, tcp(80, 1000)...)...), short, last,
 	}
 	for _, frame := range sent {
 		_, err := unix.Write(from, frame)
@@ -75,7 +77,7 @@ func TestFilterOnSocket(t *testing.T) {
 	for i, want := range []struct {
 		frame []byte
 		cut   int
-	}{{sent[0], 1000 - 40}, {sent[3], 0}, {without(sent[4]), 1000 - 40}, {last, 0}} {
+	}{{sent[0], 1000 - 40}, {sent[3], 0}, {without(sent[4]), 1000 - 40}, {short, 0}, {last, 0}} {
 		got := make([]byte, 4096)
 		n, _, err := unix.Recvfrom(to, got, 0)
 		check(t, err)
@@ -85,7 +87,7 @@ func TestFilterOnSocket(t *testing.T) {
 	}
 	c, err := f.Counters()
 	check(t, err)
-	for name, n := range map[string]uint64{"socket": 4, "own": 1, "denied_by_rule": 1} {
+	for name, n := range map[string]uint64{"socket": 5, "own": 1, "denied_by_rule": 1} {
 		got := named(t, c.Verdicts, name)
 		if name == "own" && got.Packets > n {
 			got.Packets = n // IPv6 of the far end speaks as well
@@ -93,6 +95,9 @@ func TestFilterOnSocket(t *testing.T) {
 		if got.Packets != n {
 			t.Errorf("%+v, want %d", got, n)
 		}
+	}
+	if n := named(t, c.Outcomes, "unreachable").Packets; n != 0 {
+		t.Errorf("%d frames were unreachable: the link header counts as what is behind it", n)
 	}
 	if c.Trimmed != (Counter{"trimmed", 2, 2 * (1000 - 40)}) {
 		t.Errorf("%+v", c.Trimmed)

@@ -12,7 +12,7 @@ struct addr {
 
 /* folded_mul gives the high half of the 128-bit product xor its low half. BPF
  * has no wide multiplication, so it goes by four of 32 bits. */
-static __always_inline __u64 folded_mul(__u64 a, __u64 b)
+ONCE __u64 folded_mul(__u64 a, __u64 b)
 {
 	__u64 al = (__u32)a, ah = a >> 32;
 	__u64 bl = (__u32)b, bh = b >> 32;

@@ -52,10 +52,20 @@ static __always_inline int ip_header(struct walk *w, __u32 total, __u32 head, __
 	return AT_PROTO;
 }
 
+/* at_fragment ends the walk at a fragment of a packet of that id. */
+static __always_inline int at_fragment(struct walk *w, __u32 id, int is_later)
+{
+	w->fragment_id = id;
+	if (is_later)
+		w->flags |= LATER;
+	return fail(w, FRAGMENT);
+}
+
 __noinline int at_ipv4(CONTEXT *ctx, struct walk *w)
 {
 	union head h;
 	__u32 head, total;
+	__u16 fragment;
 
 	if (!w)
 		return STOP;
@@ -90,8 +100,9 @@ __noinline int at_ipv4(CONTEXT *ctx, struct walk *w)
 	w->dst.lo = 0xffff00000000ULL | h.w[4];
 #endif
 	ip_header(w, total, head, 4);
-	if (ntohs(h.h[3]) & 0x3fff)
-		return fail(w, FRAGMENT);
+	fragment = ntohs(h.h[3]);
+	if (fragment & 0x3fff)
+		return at_fragment(w, h.h[2], fragment & 0x1fff);
 	return AT_PROTO;
 }
 
@@ -156,13 +167,14 @@ __noinline int at_extension(CONTEXT *ctx, struct walk *w)
 	n = this == PROTO_AH ? 12 : 8;
 	if (have(w) < n)
 		return fail(w, left(w) < n ? BAD_IP : TRUNCATED);
-	if (load(ctx, w->off, &h, 4))
+	if (load(ctx, w->off, &h, 8))
 		return fail(w, UNREACHABLE);
 	if (this == PROTO_FRAGMENT) {
 		w->proto = h.b[0];
 		w->off += 8;
-		if (ntohs(h.h[1]) & ~6)
-			return fail(w, FRAGMENT);
+		n = ntohs(h.h[1]);
+		if (n & ~6)
+			return at_fragment(w, h.w[1], n & ~7);
 		return AT_PROTO;
 	}
 	n = this == PROTO_AH ? 8 + 4 * h.b[1] : 8 + 8 * h.b[1];

@@ -36,10 +36,10 @@ static __always_inline int is_vlan(__u16 type)
 	return type == ETHER_VLAN || type == ETHER_QINQ || type == ETHER_QINQ_9100 || type == ETHER_QINQ_9200;
 }
 
-static __always_inline int ether_type(struct walk *w, __u16 type)
+ONCE int other_ether_type(struct walk *w, __u16 type)
 {
-	if (likely(type == ETHER_IPV4))
-		return AT_IPV4;
+	if (!w)
+		return STOP;
 	if (type == ETHER_IPV6)
 		return AT_IPV6;
 	if (is_vlan(type))
@@ -54,6 +54,13 @@ static __always_inline int ether_type(struct walk *w, __u16 type)
 	}
 	w->ether = type;
 	return fail(w, NOT_IP);
+}
+
+static __always_inline int ether_type(struct walk *w, __u16 type)
+{
+	if (likely(type == ETHER_IPV4))
+		return AT_IPV4;
+	return other_ether_type(w, type);
 }
 
 /* llc reads an IEEE 802.2 header with SNAP. */
@@ -113,12 +120,13 @@ ONCE int at_link(CONTEXT *ctx, struct walk *w, __u32 size)
 #ifdef WALK_SKB
 /* from_stack starts a walk where the kernel's own reading of the link header
  * ended: it knows the protocol, and took the outermost VLAN tag out of the
- * frame. Protocols below 0x600 are numbers of its own. */
-static __always_inline int from_stack(struct __sk_buff *ctx, struct walk *w)
+ * frame. Protocols below 0x600 are numbers of its own. link octets stand in
+ * front of the network header and count in ctx->len. */
+static __always_inline int from_stack(struct __sk_buff *ctx, struct walk *w, __u32 link)
 {
 	__u16 type = ntohs((__u16)ctx->protocol);
 
-	w->end = w->wire = ctx->len;
+	w->end = w->wire = ctx->len > link ? ctx->len - link : 0;
 	if (type >= ETHER_MIN)
 		return ether_type(w, type);
 	if (type == 4) /* ETH_P_802_2 */

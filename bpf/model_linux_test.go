@@ -15,7 +15,7 @@ import (
 
 // traffic is what a frame of the model is made of.
 type traffic struct {
-	tunnel       string // none, vxlan, geneve, gateway, erspan, gre, arp
+	tunnel       string // none, vxlan, geneve, gateway, erspan, gre, tzsp, gpe, arp
 	from, to     netip.Addr
 	outerPort    uint16 // UDP destination port, 0: that of the tunnel
 	id           uint32
@@ -48,6 +48,10 @@ func (f *traffic) frame() []byte {
 			gen.Geneve{Options: gen.AWSOptions(1, 2, 3)}, outer(), gen.UDP{SrcPort: 50000}, gen.VXLAN{VNI: f.id}, ether)
 	case "erspan":
 		layers = append(layers, outer(), gen.ERSPAN2{Session: uint16(f.id)}, ether)
+	case "tzsp":
+		layers = append(layers, outer(), gen.UDP{SrcPort: 50000, DstPort: f.outerPort}, gen.TZSP{}, ether)
+	case "gpe":
+		layers = append(layers, outer(), gen.UDP{SrcPort: 50000, DstPort: f.outerPort}, gen.VXLANGPE{VNI: f.id}, ether)
 	case "gre":
 		layers = append(layers, outer(), gen.GRE{}, ether)
 	}
@@ -89,7 +93,8 @@ func (f *traffic) verdict(c *Config, own []netip.Addr) (string, int) {
 	if !bare {
 		outermost, source = f.to, f.from
 	}
-	udpPort, isUDP := f.outerPort, f.tunnel == "vxlan" || f.tunnel == "geneve" || f.tunnel == "gateway"
+	unread := f.tunnel == "tzsp" || f.tunnel == "gpe"
+	udpPort, isUDP := f.outerPort, f.tunnel == "vxlan" || f.tunnel == "geneve" || f.tunnel == "gateway" || unread
 	known := true // whether the outermost UDP port is
 	if f.tunnel == "none" {
 		udpPort, isUDP, known = f.dport, f.proto == packet.ProtoUDP, !f.fragment
@@ -99,7 +104,7 @@ func (f *traffic) verdict(c *Config, own []netip.Addr) (string, int) {
 		switch {
 		case f.tunnel == "arp":
 			return "own", -1
-		case f.tunnel == "none" && !toMirror && !(isUDP && known && udpPort == 9999) && (slices.Contains(own, outermost) || slices.Contains(own, f.src)):
+		case f.tunnel == "none" && !(isUDP && (udpPort == 9999 || slices.Contains(c.UDPPorts, udpPort))) && (slices.Contains(own, outermost) || slices.Contains(own, f.src)):
 			return "own", -1
 		}
 	}
@@ -118,11 +123,11 @@ func (f *traffic) verdict(c *Config, own []netip.Addr) (string, int) {
 			if !slices.Contains(c.VNIs, f.id) {
 				return "not_vni", -1
 			}
-		case !f.fragment:
+		case !f.fragment && !unread:
 			return "not_vni", -1
 		}
 	}
-	if f.fragment || f.innerARP || f.tunnel == "arp" {
+	if f.fragment || f.innerARP || f.tunnel == "arp" || unread {
 		return "stack", -1
 	}
 	action, decided := c.Default, -1
@@ -205,7 +210,7 @@ func (d dice) config() Config {
 	c.Sample = pick[uint32](d, 1, 1, 1, 2, 3, 100)
 	c.Shared = d.one(3)
 	if d.one(3) {
-		c.UDPPorts = []uint16{4789, pick[uint16](d, 6081, 443, 9999)}
+		c.UDPPorts = []uint16{4789, pick[uint16](d, 6081, 443, 9999, 37008)}
 	}
 	for range d.some(2) {
 		c.Sources = append(c.Sources, d.prefix())
@@ -233,7 +238,7 @@ func (d dice) config() Config {
 }
 
 func (d dice) traffic() traffic {
-	f := traffic{tunnel: pick(d, "none", "none", "vxlan", "vxlan", "geneve", "gateway", "erspan", "gre", "arp"), id: d.Uint32N(5)}
+	f := traffic{tunnel: pick(d, "none", "none", "vxlan", "vxlan", "geneve", "gateway", "erspan", "gre", "tzsp", "gpe", "arp"), id: d.Uint32N(5)}
 	f.from, f.to = d.addrs()
 	f.src, f.dst = d.addrs()
 	f.sport, f.dport = d.port(), d.port()
@@ -249,6 +254,10 @@ func (d dice) traffic() traffic {
 		f.outerPort = pick[uint16](d, 4789, 4789, 8472, 9999)
 	case "geneve", "gateway":
 		f.outerPort = 6081
+	case "tzsp":
+		f.outerPort = 37008
+	case "gpe":
+		f.outerPort = 4790
 	}
 	if f.tunnel == "gateway" && f.from.Is6() {
 		f.to = gen.IP("172.16.0.1")

@@ -18,7 +18,13 @@
 
 /* What UDP destination ports carry, set before load and never changed after:
  * a value of enum port_kind for each port. */
-enum port_kind { PORT_PLAIN, PORT_VXLAN, PORT_GENEVE, PORT_UNREAD };
+enum port_kind {
+	PORT_PLAIN,
+	PORT_VXLAN,
+	PORT_GENEVE,
+	PORT_UNREAD_MIRROR, /* VXLAN-GPE, TZSP */
+	PORT_UNREAD,	    /* other tunnels, which mirror nothing */
+};
 
 struct port_kinds {
 	__u8 kind[65536];
@@ -83,8 +89,8 @@ __noinline int udp(CONTEXT *ctx, struct walk *w)
 	kinds = bpf_map_lookup_elem(&port_kinds, &key);
 	if (kinds)
 		kind = kinds->kind[w->dport];
-	if (w->layers == 1 && (kind == PORT_VXLAN || kind == PORT_GENEVE))
-		w->flags |= MIRROR_PORT;
+	if (w->layers == 1 && kind > PORT_PLAIN && kind < PORT_UNREAD)
+		w->flags |= TO_MIRROR;
 	if (there < UDP_HEADER) {
 		if (left(w) > UDP_HEADER && kind)
 			return fail(w, TRUNCATED);

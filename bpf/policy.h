@@ -138,19 +138,15 @@ static __always_inline __u32 first_rule(__u64 set)
 }
 
 /* matching gives the rules that the innermost packet is in. */
-__noinline __u64 matching(struct walk *w, __u32 gen)
+__noinline __u64 matching(struct walk *w, const struct policy *p, __u32 gen)
 {
 	const struct prefix_rules *a, *b;
-	const struct policy *p;
 	struct prefix_key k;
 	const __u64 *rules;
 	__u64 set, ports;
 	__u32 at;
 
-	if (!w)
-		return 0;
-	p = bpf_map_lookup_elem(&policies, &gen);
-	if (!p)
+	if (!w || !p)
 		return 0;
 	set = p->rules & p->proto[w->proto];
 	if (!set)

@@ -36,14 +36,14 @@ static __always_inline int prefilter_of(struct xdp_md *ctx, __u32 len)
 	count(VERDICTS + w.outcome, len);
 	p = current_policy(&gen);
 	if (p) {
-		verdict = judge(&w, gen, len);
+		verdict = judge(ctx, &w, p, gen, len);
 		if (verdict != TO_STACK) {
 			count(verdict, len);
 			return verdict == OWN ? XDP_PASS : XDP_DROP;
 		}
 		with.weight = p->sample;
 		if (p->trim)
-			trim(ctx, cut_at(ctx, &w, gen), len);
+			trim(ctx, cut_at(ctx, &w, p), len);
 	}
 	if (to_socket)
 		return to_queue(ctx, &with);

@@ -25,6 +25,14 @@ type prefilterCounter struct {
 	Octets  uint64
 }
 
+type prefilterFragmentKey struct {
+	_     structs.HostLayout
+	Src   prefilterAddr
+	Dst   prefilterAddr
+	Id    uint32
+	Proto uint32
+}
+
 type prefilterMeta struct {
 	_       structs.HostLayout
 	MonoNs  uint64
@@ -75,6 +83,7 @@ type prefilterVniKey struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	prefilterMapCounts          = "counts"
+	prefilterMapFragments       = "fragments"
 	prefilterMapGeneration      = "generation"
 	prefilterMapHeads           = "heads"
 	prefilterMapOwn             = "own"
@@ -143,6 +152,7 @@ type prefilterProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type prefilterMapSpecs struct {
 	Counts     *ebpf.MapSpec `ebpf:"counts"`
+	Fragments  *ebpf.MapSpec `ebpf:"fragments"`
 	Generation *ebpf.MapSpec `ebpf:"generation"`
 	Heads      *ebpf.MapSpec `ebpf:"heads"`
 	Own        *ebpf.MapSpec `ebpf:"own"`
@@ -185,6 +195,7 @@ func (o *prefilterObjects) Close() error {
 // It can be passed to loadPrefilterObjects or ebpf.CollectionSpec.LoadAndAssign.
 type prefilterMaps struct {
 	Counts     *ebpf.Map `ebpf:"counts"`
+	Fragments  *ebpf.Map `ebpf:"fragments"`
 	Generation *ebpf.Map `ebpf:"generation"`
 	Heads      *ebpf.Map `ebpf:"heads"`
 	Own        *ebpf.Map `ebpf:"own"`
@@ -201,6 +212,7 @@ type prefilterMaps struct {
 func (m *prefilterMaps) Close() error {
 	return _PrefilterClose(
 		m.Counts,
+		m.Fragments,
 		m.Generation,
 		m.Heads,
 		m.Own,

@@ -87,6 +87,7 @@ func (p *Prefilter) loadFrags(spec *ebpf.CollectionSpec) error {
 	m := &p.objects.prefilterMaps
 	err := spec.LoadAndAssign(&o, &ebpf.CollectionOptions{MapReplacements: map[string]*ebpf.Map{
 		prefilterMapCounts:     m.Counts,
+		prefilterMapFragments:  m.Fragments,
 		prefilterMapGeneration: m.Generation,
 		prefilterMapHeads:      m.Heads,
 		prefilterMapOwn:        m.Own,

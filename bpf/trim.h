@@ -22,9 +22,11 @@
  *
  * The octets of a direction are counted in a table without chains: a place by
  * hash, a tag, and a count. A flow that takes another's place starts anew, and
- * so does the other when it comes back, which leaves more whole than needed,
- * never less. An LRU map would do the same when full, and costs five times as
- * much at each packet.
+ * so does the other when it comes back, which leaves more whole than needed.
+ * Less than needed is left only where two directions have place and tag in
+ * common, 58 bits of their hash with the usual size of the table: then one goes
+ * on with the other's count, until a SYN. An LRU map would do the same when
+ * full, without that, and costs five times as much at each packet.
  */
 #ifndef MIRRORSCOPE_TRIM_H
 #define MIRRORSCOPE_TRIM_H
@@ -37,7 +39,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1 << 18);
 	__type(key, __u32);
-	__type(value, __u64); /* tag << 32 | octets */
+	__type(value, __u64); /* tag << 24 | octets */
 } heads SEC(".maps");
 
 volatile const __u32 heads_mask = (1 << 18) - 1;
@@ -47,6 +49,8 @@ enum {
 	HTTP_GOES_ON = 8 << 10, /* octets behind the start of an HTTP head that stay whole */
 	TLS_GOES_ON = 16 << 10, /* behind that of a TLS record: one of the largest size */
 	SYN_FLAG = 2,
+	OCTET_BITS = 24, /* of a count; trim_head is below their maximum */
+	OCTETS_MAX = (1 << OCTET_BITS) - 1,
 };
 
 /* word gives the first four octets of b in network order. */
@@ -108,13 +112,13 @@ static __always_inline int is_forward(const struct walk *w)
 static __always_inline int is_head(struct walk *w, const struct policy *p, __u32 first, __u32 size)
 {
 	__u64 hash = flow_hash(w) * 2 + is_forward(w); /* of one direction */
-	__u32 at = (__u32)hash & heads_mask, tag = hash >> 32 | 1, seen, more;
+	__u32 at = (__u32)hash & heads_mask, seen, more;
 	__u64 *place = bpf_map_lookup_elem(&heads, &at), was;
 
 	if (!place)
 		return 1;
 	was = *(volatile __u64 *)place;
-	seen = was >> 32 == tag ? (__u32)was : 0;
+	seen = (was ^ hash) >> OCTET_BITS ? 0 : was & OCTETS_MAX; /* the hash's high bits are the tag */
 	if (w->tcp_flags & SYN_FLAG)
 		seen = 0;
 	if (seen > p->trim_head)
@@ -127,21 +131,19 @@ static __always_inline int is_head(struct walk *w, const struct policy *p, __u32
 	if (seen == p->trim_head)
 		return 0;
 	seen += size;
-	*(volatile __u64 *)place = (__u64)tag << 32 | seen;
+	if (seen > OCTETS_MAX)
+		seen = OCTETS_MAX;
+	*(volatile __u64 *)place = hash >> OCTET_BITS << OCTET_BITS | seen;
 	return 1;
 }
 
 /* cut_at tells after how many octets a frame is to be cut, 0 for not at all. */
-__noinline int cut_at(CONTEXT *ctx, struct walk *w, __u32 gen)
+__noinline int cut_at(CONTEXT *ctx, struct walk *w, const struct policy *p)
 {
-	const struct policy *p;
 	union head h;
 	__u32 size;
 
-	if (!w)
-		return 0;
-	p = bpf_map_lookup_elem(&policies, &gen);
-	if (!p || !p->trim || w->outcome != PARSED || !w->payload || w->payload > w->wire)
+	if (!w || !p || !p->trim || w->outcome != PARSED || !w->payload || w->payload > w->wire)
 		return 0;
 	size = w->wire - w->payload; /* of payload */
 	if (w->proto == PROTO_TCP) {

@@ -187,6 +187,8 @@ __noinline int gre(CONTEXT *ctx, struct walk *w)
 	protocol = ntohs(h.h[1]);
 	if (flags & (GRE_ROUTING | GRE_VERSION))
 		return DECLINED;
+	if (w->layers == 1 && (protocol == GRE_ERSPAN || protocol == GRE_ERSPAN3))
+		w->flags |= TO_MIRROR;
 	if (flags & GRE_CHECKSUM)
 		n += 4;
 	if (flags & GRE_KEY)
@@ -203,16 +205,13 @@ __noinline int gre(CONTEXT *ctx, struct walk *w)
 	case GRE_ERSPAN3:
 		return erspan3(ctx, w, n);
 	case ETHER_TEB: /* NVGRE as well */
-		enter(w);
-		w->off += n;
-		return AT_ETHERNET;
 	case ETHER_IPV4:
 	case ETHER_IPV6:
 	case ETHER_VLAN:
 	case ETHER_QINQ:
 		enter(w);
 		w->off += n;
-		return ether_type(w, protocol);
+		return protocol == ETHER_TEB ? AT_ETHERNET : ether_type(w, protocol);
 	case ETHER_PPP:
 	case ETHER_CISCO:
 	case ETHER_MPLS:

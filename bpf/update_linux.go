@@ -26,7 +26,9 @@ type policy struct {
 	cpus  int
 
 	mu         sync.Mutex
+	config     Config // that holds
 	generation uint32 // that judges
+	unsettled  bool   // programs may still run that judge by the other generation
 	installed  [2]installed
 	rules      []counted
 	own        map[prefilterAddr]bool
@@ -63,7 +65,11 @@ func (p *policy) start(maps policyMaps, ports *ebpf.Map, cfg Config) error {
 
 // Update changes the policy, at once for all frames from some moment on: each
 // is judged by the old policy or by the new one, and none is lost meanwhile.
-// cfg.Tunnels is not read. After an error the old policy holds.
+// cfg.Tunnels is not read.
+//
+// After an error the old policy holds, and the counters of its rules go on. If
+// the error came after the switch, some frames were judged by the new one
+// meanwhile: they are in the counters of verdicts, and in those of no rule.
 //
 // It needs no capability on kernel 5.19 and later.
 func (p *policy) Update(cfg Config) error {
@@ -72,6 +78,11 @@ func (p *policy) Update(cfg Config) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.unsettled {
+		if err := p.settle(); err != nil {
+			return err
+		}
+	}
 	old, next := p.generation, 1-p.generation
 	if err := p.clear(next); err != nil {
 		return err
@@ -79,19 +90,50 @@ func (p *policy) Update(cfg Config) error {
 	if err := p.fill(compile(&cfg, next), next); err != nil {
 		return err
 	}
-	if err := p.maps.Generation.Put(uint32(0), next); err != nil {
+	if err := p.judgeBy(next); err != nil {
 		return fmt.Errorf("switch the policy: %w", err)
 	}
-	p.generation = next
+	past, err := p.over(old)
+	if err != nil {
+		if back := p.judgeBy(old); back != nil {
+			// The new policy holds after all, and its rules count from here.
+			p.config = cfg
+			p.setRules(cfg.Rules, nil)
+			return fmt.Errorf("the new policy holds, and its rules count anew: %w", errors.Join(err, fmt.Errorf("switch back: %w", back)))
+		}
+		return err
+	}
+	p.config = cfg
+	p.setRules(cfg.Rules, past)
+	// What cannot be taken away now is taken away by the next Update, or that
+	// fails.
+	_ = p.clear(old)
+	return nil
+}
+
+// Config gives the policy that holds.
+func (p *policy) Config() Config {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.config
+}
+
+// judgeBy has frames judged by a generation from now on.
+func (p *policy) judgeBy(generation uint32) error {
+	if err := p.maps.Generation.Put(uint32(0), generation); err != nil {
+		return err
+	}
+	p.generation, p.unsettled = generation, true
+	return nil
+}
+
+// over gives what the rules have counted, once nothing reads their generation
+// any more.
+func (p *policy) over(generation uint32) (map[string]Counter, error) {
 	if err := p.settle(); err != nil {
-		return err
+		return nil, err
 	}
-	// Nothing reads the old generation any more.
-	if err := p.keepCounts(old); err != nil {
-		return err
-	}
-	p.setRules(cfg.Rules)
-	return p.clear(old)
+	return p.past(generation)
 }
 
 // settle waits until no program runs that has started before. The kernel does
@@ -100,6 +142,7 @@ func (p *policy) settle() error {
 	if err := p.grace.Put(uint32(0), p.maps.Generation); err != nil {
 		return fmt.Errorf("wait for the programs that run: %w", err)
 	}
+	p.unsettled = false
 	return nil
 }
 

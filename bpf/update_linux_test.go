@@ -1,6 +1,9 @@
 package bpf
 
 import (
+	"reflect"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -130,6 +133,80 @@ func TestUpdateRefused(t *testing.T) {
 	}
 	if action, err := p.objects.Prefilter.Run(&ebpf.RunOptions{Data: gen.Build(ether, ip4, gen.TCP{})}); err != nil || action != 1 {
 		t.Errorf("action %d, %v: the old policy does not hold", action, err)
+	}
+}
+
+// TestUpdateTurnsBack has an update fail after the switch: the old policy holds
+// again, its rules go on counting under their names, and the next update works.
+func TestUpdateTurnsBack(t *testing.T) {
+	needs.Root(t)
+	other := func(spec ebpf.MapSpec) *ebpf.Map {
+		m, err := ebpf.NewMap(&spec)
+		check(t, err)
+		t.Cleanup(func() { m.Close() })
+		return m
+	}
+	for _, c := range []struct {
+		what, want string
+		spoil      func(p *Prefilter) (mend func())
+	}{
+		{"no waiting", "wait for the programs", func(p *Prefilter) func() {
+			was := p.grace
+			p.grace = other(ebpf.MapSpec{Type: ebpf.Hash, KeySize: 4, ValueSize: 8, MaxEntries: 1})
+			return func() { p.grace = was }
+		}},
+		{"no counts", "counter of rule dns", func(p *Prefilter) func() {
+			was := p.maps.RuleCounts
+			// It takes what is written, and has nothing of the old policy.
+			p.maps.RuleCounts = other(ebpf.MapSpec{Type: ebpf.PerCPUHash, KeySize: 4, ValueSize: 16, MaxEntries: 2 * maxRules})
+			return func() { p.maps.RuleCounts = was }
+		}},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			old := DefaultConfig()
+			old.Rules = []Rule{{Name: "dns", Action: Allow, Proto: []Proto{17}}, {Name: "web", Action: Allow, Proto: []Proto{6}}}
+			p, err := Load(old, ToStack, 1)
+			check(t, err)
+			defer p.Close()
+			frame := gen.Build(ether, ip4, gen.TCP{})
+			send := func(n, want uint32) {
+				t.Helper()
+				action, err := p.objects.Prefilter.Run(&ebpf.RunOptions{Data: frame, Repeat: n})
+				check(t, err)
+				if action != want {
+					t.Errorf("action %d, want %d", action, want)
+				}
+			}
+			counted := func(want ...Counter) {
+				t.Helper()
+				now, err := p.Counters()
+				check(t, err)
+				for i := range want {
+					want[i].Octets = want[i].Packets * uint64(len(frame))
+				}
+				if !slices.Equal(now.Rules, want) {
+					t.Errorf("rules %+v, want %+v", now.Rules, want)
+				}
+			}
+			send(3, xdpPass)
+			next := DefaultConfig()
+			next.Rules = []Rule{{Name: "web", Action: Deny, Proto: []Proto{6}}}
+			mend := c.spoil(p)
+			for range 2 {
+				if err := p.Update(next); err == nil || !strings.Contains(err.Error(), c.want) {
+					t.Errorf("error %v, want %q", err, c.want)
+				}
+			}
+			mend()
+			if got := p.Config(); !reflect.DeepEqual(got, old) {
+				t.Errorf("%+v holds, want %+v", got, old)
+			}
+			send(4, xdpPass)
+			counted(Counter{Name: "dns"}, Counter{Name: "web", Packets: 7})
+			check(t, p.Update(next))
+			send(5, xdpDrop)
+			counted(Counter{Name: "web", Packets: 12})
+		})
 	}
 }
 

@@ -54,7 +54,8 @@ enum {
 	TRIMMED = 1,	    /* see trim_to; since the last IP header */
 	LENGTH_UNKNOWN = 2, /* of the last IP header */
 	HAS_PORTS = 4,	    /* the innermost packet has ports, and they are known */
-	MIRROR_PORT = 8,    /* the outermost packet's UDP destination port is that of VXLAN or GENEVE */
+	TO_MIRROR = 8,	    /* the outermost packet's UDP destination port is that of a mirror, or it is ERSPAN */
+	LATER = 16,	    /* with FRAGMENT: not the first one of its packet */
 };
 
 /* What the ports of an ICMP packet hold, as packet.ICMPEcho and ICMPOther. */
@@ -62,7 +63,7 @@ enum { ICMP_ECHO = 1, ICMP_OTHER = 2 };
 
 #define MAX_DEPTH 24	  /* packet/decoder.go */
 #define MAX_IPV4 65535	  /* octets that the 16-bit length fields can tell */
-#define OFFSET_MAX 0x1fff /* where headers are looked for; the verifier needs a bound */
+#define OFFSET_MAX 0x1fff /* where XDP looks for headers; the verifier needs a bound */
 
 struct walk {
 	struct addr src, dst; /* of the last IP header */
@@ -72,6 +73,7 @@ struct walk {
 	__u32 wire;	      /* where they ended on the wire, for the innermost layer that knows: ≥ end */
 	__u32 id;	      /* of the observation point's tunnel: VNI, ERSPAN session */
 	__u32 payload;	      /* where the transport's payload starts, 0 where that is not known */
+	__u32 fragment_id;    /* with FRAGMENT: of its packet, as it stands in memory */
 	__u16 sport, dport;   /* host order; ICMP as in package packet */
 	__u16 outer_port;     /* UDP destination port of the outermost IP packet, with OUTER_UDP */
 	__u16 ether;	      /* with NOT_IP: the EtherType */
@@ -86,7 +88,7 @@ struct walk {
 	__u8 gateway;	/* packet/walk.go */
 	__u8 outer_is;	/* enum outer */
 	__u8 tcp_flags; /* low octet */
-	__u8 pad;
+	__u8 pad[5];
 };
 
 /* load copies n octets of the frame, n a constant; to is aligned for 8. */
@@ -114,9 +116,7 @@ static __always_inline void copy(void *to, const void *from, const __u32 n)
 #ifdef WALK_SKB
 static __always_inline int load(CONTEXT *ctx, __u32 off, void *to, const __u32 n)
 {
-	if (off > OFFSET_MAX)
-		return -1;
-	return bpf_skb_load_bytes_relative(ctx, off, to, n, BPF_HDR_START_NET);
+	return bpf_skb_load_bytes_relative(ctx, off, to, n, BPF_HDR_START_NET); /* refuses what is beyond 64 KiB */
 }
 #else
 static __always_inline int load(CONTEXT *ctx, __u32 off, void *to, const __u32 n)

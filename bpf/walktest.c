@@ -43,7 +43,7 @@ int walk_test(struct __sk_buff *ctx)
 	int next;
 
 	__builtin_memset(&w, 0, sizeof(w));
-	next = from_stack(ctx, &w);
+	next = from_stack(ctx, &w, 0);
 	find(ctx, next, &w);
 	return 0;
 }

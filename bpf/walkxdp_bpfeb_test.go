@@ -32,27 +32,28 @@ type walkXDPFound struct {
 			Hi uint64
 			Lo uint64
 		}
-		Off       uint32
-		End       uint32
-		Wire      uint32
-		Id        uint32
-		Payload   uint32
-		Sport     uint16
-		Dport     uint16
-		OuterPort uint16
-		Ether     uint16
-		Proto     uint8
-		Version   uint8
-		Kind      uint8
-		Flags     uint8
-		Outcome   uint8
-		Layers    uint8
-		Tunnel    uint8
-		Entered   uint8
-		Gateway   uint8
-		OuterIs   uint8
-		TcpFlags  uint8
-		Pad       uint8
+		Off        uint32
+		End        uint32
+		Wire       uint32
+		Id         uint32
+		Payload    uint32
+		FragmentId uint32
+		Sport      uint16
+		Dport      uint16
+		OuterPort  uint16
+		Ether      uint16
+		Proto      uint8
+		Version    uint8
+		Kind       uint8
+		Flags      uint8
+		Outcome    uint8
+		Layers     uint8
+		Tunnel     uint8
+		Entered    uint8
+		Gateway    uint8
+		OuterIs    uint8
+		TcpFlags   uint8
+		Pad        [5]uint8
 	}
 	Hash uint64
 }

@@ -27,9 +27,11 @@ type GuardConfig struct {
 // DefaultGuardConfig is for an interface that nobody else uses.
 func DefaultGuardConfig() GuardConfig {
 	return GuardConfig{Ports: []uint16{
-		4789, // VXLAN, RFC 7348
-		6081, // GENEVE, RFC 8926
-		8472, // VXLAN, as Linux numbered it before
+		4789,  // VXLAN, RFC 7348
+		4790,  // VXLAN-GPE
+		6081,  // GENEVE, RFC 8926
+		8472,  // VXLAN, as Linux numbered it before
+		37008, // TZSP
 	}}
 }
 
