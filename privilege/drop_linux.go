@@ -30,6 +30,10 @@ func Drop(c Config, n Needs) (Report, error) {
 	if err := makeDirectories(n.ReadWrite, who); err != nil {
 		return r, err
 	}
+	sockets, err := packetSockets()
+	if err != nil {
+		return r, err
+	}
 	keepBPF := false
 	if n.BPF != nil {
 		if keepBPF, err = asksForBPF(n.BPF); err != nil {
@@ -45,6 +49,7 @@ func Drop(c Config, n Needs) (Report, error) {
 		func() error { return noDumps(&r) },
 		func() error { return writable(n.ReadWrite) },
 		func() error { return restrict(&r, c.Landlock, &n) },
+		func() error { return seal(&r, n.Silent, sockets) },
 	} {
 		if err := step(); err != nil {
 			return r, err

@@ -32,6 +32,7 @@ type orders struct {
 	Dir    string // made by the test; holds etc/sensor.toml, outside/
 	Shy    bool   // a kernel that asks for CAP_BPF at each look-up
 	Poor   bool   // a process without CAP_BPF
+	Loud   bool   // its packet socket is to send
 }
 
 func (o *orders) path(name string) string { return filepath.Join(o.Dir, name) }
@@ -110,6 +111,7 @@ func child(text string) {
 		ReadOnly:   []string{o.path("etc/sensor.toml"), o.path("missing"), "/proc/self"},
 		ConnectTCP: ports[:1],
 		BPF:        probe,
+		Silent:     !o.Loud,
 	})
 	if err != nil {
 		a.Error = err.Error()
@@ -166,6 +168,7 @@ func child(text string) {
 	must(unix.SetsockoptTimeval(socket, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 5}))
 	_, _, err = unix.Recvfrom(socket, make([]byte, 100), 0)
 	try("capture", err)
+	trySending(try, socket, lo.Attrs().Index)
 	try("look up in a map", look())
 	try("update a map", table.Update(uint32(1), uint64(7), ebpf.UpdateAny))
 	dumpable, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
@@ -297,7 +300,7 @@ func expect(t *testing.T, got map[string]string, want map[string]string) {
 // that it had opened.
 func after() map[string]string {
 	const no, denied = "operation not permitted", "permission denied"
-	return map[string]string{
+	want := map[string]string{
 		"open a packet socket": no, "make a map": no,
 		"write inside": "", "rename inside": "", "make a directory inside": "", "list inside": "", "truncate inside": "", "remove inside": "",
 		"read the new configuration": "", "write the configuration": denied,
@@ -308,6 +311,13 @@ func after() map[string]string {
 		"read ring statistics": "", "bind the ring again": "", "capture": "", "look up in a map": "", "update a map": "",
 		"dumpable": "",
 	}
+	for _, way := range waysToSend {
+		want[way] = no
+	}
+	for _, way := range waysThatStay {
+		want[way] = ""
+	}
+	return want
 }
 
 const noCaps = "0000000000000000"
@@ -412,6 +422,26 @@ func TestDropWithoutLandlock(t *testing.T) {
 	}
 }
 
+// A packet socket that has to send is left as it is, by each way that is tried,
+// and the report says so.
+func TestDropLoud(t *testing.T) {
+	needs.Root(t)
+	c := DefaultConfig()
+	c.User = fmt.Sprint(nobody)
+	a, _ := drop(t, orders{Config: c, Loud: true}, &syscall.SysProcAttr{})
+	if a.Error != "" {
+		t.Fatal(a.Error)
+	}
+	want := after()
+	for _, way := range waysToSend {
+		want[way] = ""
+	}
+	expect(t, a.Did, want)
+	if missing := a.Report.Missing(); len(missing) != 1 || missing[0] != (Step{PacketSockets, false, "1 of them can still send"}) {
+		t.Errorf("missing: %+v", missing)
+	}
+}
+
 // What cannot be done is an error, and told by what it is about.
 func TestDropErrors(t *testing.T) {
 	needs.Root(t)
@@ -429,7 +459,7 @@ func TestDropErrors(t *testing.T) {
 		{"not allowed to change", orders{Config: Config{User: "1", Group: "1"}}, syscall.SysProcAttr{
 			Credential:  &syscall.Credential{Uid: nobody, Gid: nobody},
 			AmbientCaps: []uintptr{unix.CAP_NET_ADMIN, unix.CAP_NET_RAW, unix.CAP_BPF},
-		}, "clear supplementary groups: operation not permitted"},
+		}, "out as user 1: set the supplementary groups of a thread: operation not permitted"},
 		{"CAP_BPF is needed and not there", orders{Shy: true, Poor: true}, syscall.SysProcAttr{}, "asks for CAP_BPF"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -6,12 +6,27 @@
 // one is configured; no capability in any set; no core dump and no ptrace by
 // processes of the same user, as memory holds packets; Landlock, so that only
 // given directories can be read or written, and only given TCP ports bound or
-// connected to. What was opened before stays usable: rings and their
-// statistics, BPF maps, files, listeners.
+// connected to; and a filter of system calls by which packet sockets receive
+// and no more. What was opened before stays usable: rings and their statistics,
+// BPF maps, files, listeners.
 //
-// What the kernel lacks is told in the Report and is no error. System calls are
-// not filtered here; the unit file does that (SystemCallFilter=). Memory is not
-// locked: rings are never swapped, and the rest is small.
+// That is also what is left to whoever gets hold of the process:
+//
+//   - It reads the packets that come, and the files and memory of the sensor; it
+//     writes to the directories that are named.
+//   - It changes the filter in front of the capture: BPF maps stay writable, as
+//     a reload needs them. The programs do not change, and none of them sends.
+//   - It sends nothing by packet sockets, where Needs.Silent is set and the
+//     kernel has seccomp; else it can send by them, and past the guard of package
+//     nic as well, since PACKET_QDISC_BYPASS is a matter of the sender alone. An
+//     AF_XDP socket that was bound without a ring to send by never gets one.
+//   - It speaks UDP, and over listeners that are open, with anybody: Landlock
+//     knows of TCP alone. The unit file closes this (IPAddressDeny=).
+//
+// What the kernel lacks is told in the Report and is no error. But for packet
+// sockets system calls are not filtered here; the unit file does that
+// (SystemCallFilter=). Memory is not locked: rings are never swapped, and the
+// rest is small.
 //
 // Landlock is not used to keep signals within the process: it has to be put on
 // each thread by itself, and kernels 6.12 to 6.14 then refuse the signals
@@ -47,7 +62,7 @@ func (c *Config) Validate() error {
 // Needs is what the process will do yet.
 type Needs struct {
 	// ReadWrite are directories in which it makes, writes, renames and removes
-	// files. One that is not there is made, for the user that the process becomes.
+	// files. One that is not there is made, as by MakeDirectories.
 	ReadWrite []string
 
 	// ReadOnly are directories, and files, that it opens to read. Of a file its
@@ -63,6 +78,13 @@ type Needs struct {
 	// BPF looks something up in a BPF map; nil where none is used. With it is found
 	// out whether the kernel lets a process without CAP_BPF do so.
 	BPF func() error
+
+	// Silent is for packet sockets (AF_PACKET) that only receive: those that are
+	// open can send no more. Their descriptors have to stay open as long as the
+	// process runs, for it is numbers that are sealed: a file that got the number
+	// of one that was closed could not be written to. dup3(2) from one to another
+	// is no such case.
+	Silent bool
 }
 
 func (n *Needs) validate() error {
@@ -96,6 +118,7 @@ const (
 	Dumps           = "dumps"
 	Landlock        = "landlock"
 	LandlockTCP     = "landlock_tcp"
+	PacketSockets   = "packet_sockets" // only where there are any
 )
 
 // Step finds one by name.

@@ -91,23 +91,3 @@ func (w identity) become(r *Report, keep bool) error {
 	r.did(User, "uid %d, gid %d", w.uid, w.gid)
 	return nil
 }
-
-// makeDirectories makes those that are not there, for the user that the process
-// becomes.
-func makeDirectories(dirs []string, who identity) error {
-	for _, dir := range dirs {
-		if _, err := os.Stat(dir); !os.IsNotExist(err) {
-			continue
-		}
-		if err := os.MkdirAll(dir, 0o750); err != nil {
-			return err
-		}
-		if !who.change {
-			continue
-		}
-		if err := os.Chown(dir, who.uid, who.gid); err != nil {
-			return err
-		}
-	}
-	return nil
-}
