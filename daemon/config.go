@@ -61,7 +61,7 @@ type Config struct {
 type Capture struct {
 	Interfaces []string        `toml:"interfaces" comment:"Interfaces that receive the mirror, as [\"eth1\"]."`
 	Mode       Mode            `toml:"mode" comment:"afpacket: any interface, any frame size, and every loss counted.\nafxdp: fewer CPU cycles for each packet; takes frames from the system before it sees them.\nauto: afxdp where the driver writes right into the sensor's memory (zero copy), else afpacket.\nWhat was chosen, and why, is in the log and in 'sensor check'."`
-	Filter     FilterPlace     `toml:"filter" comment:"Where [filter] is applied with afpacket. driver: by XDP, as with afxdp; what is left out costs least, and\nthe driver may stop the interface for a moment. socket: in front of the rings; asks nothing of the driver.\nauto: driver if something is left out when the sensor starts and the interface is not shared, else socket."`
+	Filter     FilterPlace     `toml:"filter" comment:"Where [filter] is applied with afpacket. driver: by XDP, as with afxdp; what is left out costs least, and\nthe driver may stop the interface for a moment. socket: in front of the rings; asks nothing of the driver.\nauto: driver if something is left out when the sensor starts, nothing is trimmed and the interface is not\nshared, else socket."`
 	Guard      bool            `toml:"guard" comment:"Keep the interfaces silent: while the sensor runs nothing leaves them and nothing but the sensor\nlooks at what comes in (with filter.shared: at what is mirrored)."`
 	AFPacket   afpacket.Config `toml:"afpacket" comment:"Settings of mode afpacket."`
 	AFXDP      afxdp.Config    `toml:"afxdp" comment:"Settings of mode afxdp."`
@@ -221,6 +221,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Capture.Filter == FilterDriver && c.Filter.Shared && c.Capture.Mode != ModeAFXDP {
 		part("capture", errors.New("filter: with filter.shared and afpacket it is applied in the sockets; take auto or socket"))
+	}
+	if c.Capture.Filter == FilterDriver && c.Filter.Trim > 0 && c.Capture.Mode != ModeAFXDP {
+		part("capture", errors.New("filter: with filter.trim and afpacket it is applied in the sockets, as rings behind a driver that trims do not know how long frames were; take auto or socket"))
 	}
 	part("overload", c.Overload.Validate())
 	part("privilege", c.Privilege.Validate())

@@ -16,6 +16,7 @@ import (
 type policy interface {
 	Update(bpf.Config) error
 	SetOwn([]netip.Addr) error
+	Config() bpf.Config
 	Counters() (bpf.Counters, error)
 	Close() error
 }
@@ -24,6 +25,17 @@ type policy interface {
 type noPolicy struct{ policy }
 
 func (noPolicy) Close() error { return nil }
+
+// inDriver is a filter in the driver with AF_PACKET rings behind it. It does
+// not trim: the rings would take what is left of a frame for all that there was.
+type inDriver struct{ *bpf.Prefilter }
+
+func (p inDriver) Update(cfg bpf.Config) error {
+	if cfg.Trim > 0 {
+		return errors.New("trim: the filter is in the driver, where afpacket cannot trim; restart the sensor with capture.filter = \"auto\" or \"socket\"")
+	}
+	return p.Prefilter.Update(cfg)
+}
 
 // filter puts the filter in front of an AF_PACKET capture: into the driver,
 // where what is left out costs least, or into the sockets, which asks nothing of
@@ -41,6 +53,8 @@ func (s *source) filter(cfg *Config, name string, programs *afpacket.Programs) (
 			where, why = FilterSocket, "it leaves nothing out yet"
 		case cfg.Filter.Shared:
 			where, why = FilterSocket, "a driver would pass the machine's own traffic on to the rings"
+		case cfg.Filter.Trim > 0:
+			where, why = FilterSocket, "a driver that trims hides from the rings how long frames were"
 		default:
 			where, why = FilterDriver, "what is left out costs least there"
 		}
@@ -48,7 +62,7 @@ func (s *source) filter(cfg *Config, name string, programs *afpacket.Programs) (
 	if where == FilterDriver {
 		p, mode, err := s.driverFilter(cfg, name)
 		if err == nil {
-			s.filters = append(s.filters, p)
+			s.filters = append(s.filters, inDriver{p})
 			s.log.Info("filter", "interface", name, "where", "driver", "attach", mode.String(), "why", why)
 			return p, nil
 		}
@@ -117,15 +131,34 @@ func tunnels(cfg *Config) bpf.Ports {
 	return bpf.Ports{VXLAN: cfg.Decode.VXLANPorts, Geneve: cfg.Decode.GenevePorts}
 }
 
-// update changes the filters. All of them change, or the error tells which did
-// not.
+// update changes the filters: all of them or, with an error, none. The error
+// says so if one could not be changed back.
 func (s *source) update(cfg *Config) error {
 	if len(s.filters) < len(cfg.Capture.Interfaces) && !equal(cfg.Filter, bpf.DefaultConfig()) {
 		return errors.New("the sensor was started with snap_bytes and without a filter, and has given up what it takes to add one: restart it")
 	}
-	var errs []error
+	var was []bpf.Config // of those that have changed
 	for _, p := range s.filters {
-		errs = append(errs, p.Update(cfg.Filter))
+		before := p.Config()
+		if err := p.Update(cfg.Filter); err != nil {
+			return s.changeBack(was, err)
+		}
+		was = append(was, before)
+	}
+	return nil
+}
+
+// changeBack gives the first filters the policies that they had, as the next one
+// could not be changed, and tells what became of them.
+func (s *source) changeBack(was []bpf.Config, why error) error {
+	errs := []error{fmt.Errorf("filter %d of %d: %w", len(was)+1, len(s.filters), why)}
+	for i := range was {
+		if err := s.filters[i].Update(was[i]); err != nil {
+			errs = append(errs, fmt.Errorf("filter %d has changed, and cannot be changed back: %w", i+1, err))
+		}
+	}
+	if len(was) > 0 && len(errs) == 1 {
+		errs[0] = fmt.Errorf("%w; those in front of it have their old policy again", errs[0])
 	}
 	return errors.Join(errs...)
 }
