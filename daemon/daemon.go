@@ -137,6 +137,16 @@ func (d *daemon) drop() error {
 	if dir := d.cfg.Output.File.Directory; dir != "" {
 		needs.ReadWrite = append(needs.ReadWrite, dir)
 	}
+	for i, dir := range needs.ReadWrite {
+		whole, err := filepath.Abs(dir)
+		if err != nil {
+			return fmt.Errorf("privileges: %w", err)
+		}
+		needs.ReadWrite[i] = whole
+	}
+	// A spare socket that takes the place of another leaves its number free, and a
+	// file that got it could not be written to.
+	needs.Silent = d.cfg.Capture.Mode == ModeAFXDP || d.cfg.Capture.AFPacket.Rings == 1
 	// Counters of cards, and what the metrics tell of the process.
 	needs.ReadOnly = []string{"/sys/class/net", "/sys/devices", "/proc"}
 	for _, file := range []string{d.o.Path, d.cfg.Health.TokenFile, d.cfg.Health.CertFile, d.cfg.Health.KeyFile} {

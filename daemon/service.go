@@ -16,6 +16,7 @@ import (
 	"mirrorscope/edge/live"
 	"mirrorscope/flow"
 	"mirrorscope/health"
+	"mirrorscope/privilege"
 	"mirrorscope/record"
 	"mirrorscope/sink"
 	"mirrorscope/sink/lines"
@@ -60,7 +61,19 @@ func (d *daemon) listen() (err error) {
 		return err
 	}
 	if cfg.Top.Socket != "" {
-		if s.top, err = live.Listen(cfg.Top.Socket, d.o.Version); err != nil {
+		// The user that the process becomes must be able to connect to it, and to
+		// remove it at the end.
+		dir, err := filepath.Abs(filepath.Dir(cfg.Top.Socket))
+		if err == nil {
+			err = privilege.MakeDirectories(cfg.Privilege, dir)
+		}
+		if err == nil {
+			err = privilege.As(cfg.Privilege, func() (err error) {
+				s.top, err = live.Listen(cfg.Top.Socket, d.o.Version)
+				return err
+			})
+		}
+		if err != nil {
 			return fmt.Errorf("top.socket: %w", err)
 		}
 	}
