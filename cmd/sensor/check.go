@@ -156,7 +156,10 @@ func (p *checkPlan) useOf(f *nic.Facts) nic.Use {
 	case daemon.ModeAuto:
 		u.AFXDP = f.XDP.Native == nic.Yes && f.XDP.ZeroCopy == nic.Yes
 	}
-	u.Promiscuous = !u.AFXDP && p.capture.AFPacket.Promiscuous
+	u.Promiscuous = p.capture.AFPacket.Promiscuous
+	if u.AFXDP {
+		u.Promiscuous = p.capture.AFXDP.Promiscuous
+	}
 	return u
 }
 

@@ -57,19 +57,19 @@ func TestCheckFix(t *testing.T) {
 	inNamespace(t, func() error {
 		args := []string{"check", "--interface", "cap0", "--mirror", "port", "--mode", "afxdp"}
 		status, out, errOut := sensor(args...)
-		for _, want := range []string{"error    link ", "mend: ip link set cap0 up", "mend: ip link set cap0 promisc on", "mend: sysctl -w net.ipv6.conf.cap0.disable_ipv6=1"} {
+		for _, want := range []string{"error    link ", "mend: ip link set cap0 up", "mend: sysctl -w net.ipv6.conf.cap0.disable_ipv6=1"} {
 			if !strings.Contains(out, want) {
 				t.Errorf("%q is not in\n%s", want, out)
 			}
 		}
-		if status != exitRuntime || errOut != "" {
-			t.Errorf("status %d, stderr %q", status, errOut)
+		if status != exitRuntime || errOut != "" || strings.Contains(out, "promisc on") { // the capture does that itself
+			t.Errorf("status %d, stderr %q\n%s", status, errOut, out)
 		}
 
 		status, out, errOut = sensor(append(args, "--fix")...)
 		for _, want := range []string{
-			"cap0: 6 to set\n", "link          down → up: nothing arrives while it is down\n", "to undo:      ip link set cap0 down\n",
-			"ethtool -K cap0 rxvlan off\n", "cap0: 6 of 6 set\n",
+			"cap0: 5 to set\n", "link          down → up: nothing arrives while it is down\n", "to undo:      ip link set cap0 down\n",
+			"ethtool -K cap0 rxvlan off\n", "cap0: 5 of 5 set\n",
 		} {
 			if !strings.Contains(errOut, want) {
 				t.Errorf("%q is not in\n%s", want, errOut)
@@ -86,7 +86,7 @@ func TestCheckFix(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if !facts.Up || facts.IPv6 || !facts.Promiscuous || facts.ARP {
+		if !facts.Up || facts.IPv6 || facts.Promiscuous || facts.ARP {
 			return fmt.Errorf("facts after --fix: %+v", facts)
 		}
 		return nil

@@ -16,20 +16,24 @@ func TestUseOf(t *testing.T) {
 	can := &nic.Facts{XDP: nic.XDP{Native: nic.Yes, ZeroCopy: nic.Yes}}
 	cannot := &nic.Facts{XDP: nic.XDP{Native: nic.Yes}}
 	for _, tc := range []struct {
-		name   string
-		mode   daemon.Mode
-		attach string
-		facts  *nic.Facts
-		want   nic.Use
+		name        string
+		mode        daemon.Mode
+		attach      string
+		promiscuous [2]bool // of AF_PACKET, of AF_XDP
+		facts       *nic.Facts
+		want        nic.Use
 	}{
-		{"afpacket", daemon.ModeAFPacket, "auto", can, nic.Use{Promiscuous: true}},
-		{"afxdp", daemon.ModeAFXDP, "auto", cannot, nic.Use{AFXDP: true}},
-		{"afxdp in the driver", daemon.ModeAFXDP, "native", cannot, nic.Use{AFXDP: true, Native: true}},
-		{"auto that can", daemon.ModeAuto, "auto", can, nic.Use{AFXDP: true}},
-		{"auto that cannot", daemon.ModeAuto, "auto", cannot, nic.Use{Promiscuous: true}},
+		{"afpacket", daemon.ModeAFPacket, "auto", [2]bool{true, false}, can, nic.Use{Promiscuous: true}},
+		{"afpacket, not promiscuous", daemon.ModeAFPacket, "auto", [2]bool{false, true}, can, nic.Use{}},
+		{"afxdp", daemon.ModeAFXDP, "auto", [2]bool{false, true}, cannot, nic.Use{AFXDP: true, Promiscuous: true}},
+		{"afxdp, not promiscuous", daemon.ModeAFXDP, "auto", [2]bool{true, false}, cannot, nic.Use{AFXDP: true}},
+		{"afxdp in the driver", daemon.ModeAFXDP, "native", [2]bool{false, true}, cannot, nic.Use{AFXDP: true, Native: true, Promiscuous: true}},
+		{"auto that can", daemon.ModeAuto, "auto", [2]bool{false, true}, can, nic.Use{AFXDP: true, Promiscuous: true}},
+		{"auto that cannot", daemon.ModeAuto, "auto", [2]bool{true, false}, cannot, nic.Use{Promiscuous: true}},
 	} {
 		p := checkPlan{capture: daemon.DefaultConfig().Capture}
 		p.capture.Mode, p.capture.AFXDP.Attach = tc.mode, tc.attach
+		p.capture.AFPacket.Promiscuous, p.capture.AFXDP.Promiscuous = tc.promiscuous[0], tc.promiscuous[1]
 		if got := p.useOf(tc.facts); got != tc.want {
 			t.Errorf("%s: %+v, want %+v", tc.name, got, tc.want)
 		}

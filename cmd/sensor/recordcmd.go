@@ -31,11 +31,15 @@ type recordFlags struct {
 	genevePorts        []uint
 }
 
+// surrender gives up all privileges but to write to a folder, and tells what was
+// done.
+type surrender func(dir string) (privilege.Report, error)
+
 func newRecord(s *streams) *cobra.Command { return newRecordOf(s, captureOn, dropForRecord) }
 
 // newRecordOf takes how a capture is opened, and how privileges are given up once
 // everything is.
-func newRecordOf(s *streams, open liveSource, drop func(dir string) error) *cobra.Command {
+func newRecordOf(s *streams, open liveSource, drop surrender) *cobra.Command {
 	defaults := record.DefaultConfig()
 	f := recordFlags{maxSize: defaults.MaxSize}
 	cmd := &cobra.Command{
@@ -100,7 +104,7 @@ func (f *recordFlags) config() (c record.Config, decode packet.Config, err error
 
 // runRecord records until a signal ends it: what was received by then is written. A
 // second signal ends the process.
-func runRecord(ctx context.Context, s *streams, iface string, c record.Config, decode packet.Config, open liveSource, drop func(dir string) error) error {
+func runRecord(ctx context.Context, s *streams, iface string, c record.Config, decode packet.Config, open liveSource, drop surrender) error {
 	ctx, uncatch := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer uncatch()
 	context.AfterFunc(ctx, uncatch)
@@ -116,7 +120,13 @@ func runRecord(ctx context.Context, s *streams, iface string, c record.Config, d
 	if err := ring.Open(); err != nil {
 		return err
 	}
-	if err := drop(c.Directory); err != nil {
+	report, err := drop(c.Directory)
+	for _, step := range report.Missing() {
+		if step.Name != privilege.BoundingSet { // nothing is left to use it with
+			s.complain("privileges: not %s: %s", step.Name, step.Detail)
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("privileges: %w", err)
 	}
 
@@ -184,7 +194,6 @@ func recordSummary(s *streams, src capture.Source, st record.Stats) {
 }
 
 // dropForRecord gives up all but the folder.
-func dropForRecord(dir string) error {
-	_, err := privilege.Drop(privilege.DefaultConfig(), privilege.Needs{ReadWrite: []string{dir}})
-	return err
+func dropForRecord(dir string) (privilege.Report, error) {
+	return privilege.Drop(privilege.DefaultConfig(), privilege.Needs{ReadWrite: []string{dir}, Silent: true})
 }

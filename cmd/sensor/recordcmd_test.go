@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"mirrorscope/capture"
 	"mirrorscope/capture/pcapfile"
+	"mirrorscope/privilege"
 	"mirrorscope/record"
 )
 
@@ -22,11 +24,11 @@ func recordFrom(t *testing.T, open liveSource, args ...string) (said string, err
 	t.Helper()
 	var errOut bytes.Buffer
 	s := &streams{in: strings.NewReader(""), out: &bytes.Buffer{}, err: &errOut}
-	cmd := newRecordOf(s, open, func(dir string) error {
+	cmd := newRecordOf(s, open, func(dir string) (privilege.Report, error) {
 		if _, err := os.Stat(dir); err != nil {
 			t.Errorf("privileges are given up before the folder is there: %v", err)
 		}
-		return nil
+		return privilege.Report{}, nil
 	})
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	cmd.SetArgs(args)
@@ -119,9 +121,34 @@ func TestRecordEnds(t *testing.T) {
 		src := &lossy{stopped: make(chan struct{}), end: tc.end}
 		cancel() // an interrupt stops the source, which then gives what it has
 		_, decode, _ := (&recordFlags{iface: "eth1", dir: c.Directory}).config()
-		err := runRecord(ctx, s, "eth1", c, decode, func(string) (capture.Source, error) { return src, nil }, func(string) error { return nil })
+		err := runRecord(ctx, s, "eth1", c, decode, func(string) (capture.Source, error) { return src, nil },
+			func(string) (privilege.Report, error) { return privilege.Report{}, nil })
 		if err == nil || err.Error() != tc.want.Error() || !strings.Contains(errOut.String(), tc.says) || strings.Contains(errOut.String(), "device") {
 			t.Errorf("%v, want %v: %s", err, tc.want, &errOut)
+		}
+	}
+}
+
+// What could not be given up is told, also where it is a reason to end.
+func TestRecordTellsPrivileges(t *testing.T) {
+	report := privilege.Report{Steps: []privilege.Step{
+		{Name: privilege.NoNewPrivileges, Done: true}, {Name: privilege.BoundingSet, Detail: "it stays"}, {Name: privilege.Landlock, Detail: "this kernel has none"},
+	}}
+	for _, fails := range []error{nil, errors.New("a thread was left out")} {
+		c := record.DefaultConfig()
+		c.Directory = filepath.Join(t.TempDir(), "ring")
+		var errOut bytes.Buffer
+		s := &streams{out: &bytes.Buffer{}, err: &errOut}
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		src := &lossy{stopped: make(chan struct{}), end: io.EOF}
+		_, decode, _ := (&recordFlags{iface: "eth1", dir: c.Directory}).config()
+		err := runRecord(ctx, s, "eth1", c, decode, func(string) (capture.Source, error) { return src, nil }, func(string) (privilege.Report, error) { return report, fails })
+		if !errors.Is(err, fails) {
+			t.Errorf("%v, want %v", err, fails)
+		}
+		if said := errOut.String(); strings.Count(said, "privileges: not ") != 1 || !strings.Contains(said, "sensor: privileges: not landlock: this kernel has none\n") {
+			t.Errorf("it says %q", said)
 		}
 	}
 }
