@@ -92,7 +92,7 @@ func (f *recordFlags) config() (c record.Config, decode packet.Config, err error
 	if c.Directory, err = filepath.Abs(f.dir); err != nil {
 		return c, decode, fmt.Errorf("--dir: %w", err)
 	}
-	c.Filter, c.Last, c.MaxSize = f.filter, unit.Duration(f.last), unit.Size(f.maxSize)
+	c.Filter, c.Last, c.MaxSize = f.filter, unit.Duration(f.last), f.maxSize
 	if decode.VXLANPorts, err = ports(f.vxlanPorts); err != nil {
 		return c, decode, fmt.Errorf("--vxlan-port: %w", err)
 	}

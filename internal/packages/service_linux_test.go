@@ -45,11 +45,14 @@ func TestService(t *testing.T) {
 	for _, mode := range []struct {
 		name string
 		keys []string
-		logs string
+		logs []string
 	}{
-		{"afpacket", []string{`mode = 'afpacket'`, `interfaces = ["cap0"]`, `rings = 1`}, "mode=afpacket"},
-		{"fan-out behind a filter", []string{`rings = 2`, `default = 'deny'`, `udp_ports = [4789]`}, "msg=filter"},
-		{"afxdp", []string{`mode = 'afxdp'`, `default = 'allow'`, `udp_ports = []`, `directory = '/var/lib/mirrorscope/'`}, "mode=afxdp"},
+		{"afpacket", []string{`mode = 'afpacket'`, `interfaces = ["cap0"]`, `rings = 1`}, []string{"mode=afpacket", "packet_sockets (1, which can only receive)"}},
+		{"fan-out behind a filter", []string{`rings = 2`, `default = 'deny'`, `udp_ports = [4789]`}, []string{"msg=filter"}},
+		{
+			"afxdp", []string{`mode = 'afxdp'`, `default = 'allow'`, `udp_ports = []`, `directory = '/var/lib/mirrorscope/'`},
+			[]string{"mode=afxdp", "packet_sockets (1, which can only receive)"},
+		},
 	} {
 		m.configure(mode.keys...)
 		m.run("systemctl", "restart", unit)
@@ -58,8 +61,13 @@ func TestService(t *testing.T) {
 		m.run("systemctl", "reload", unit)
 		m.run("systemctl", "stop", unit)
 		log := m.journal(unit)
-		if result := m.property(unit, "Result"); result != "success" || !strings.Contains(log, mode.logs) || !strings.Contains(log, "the configuration was read again") {
+		if result := m.property(unit, "Result"); result != "success" || !strings.Contains(log, "the configuration was read again") {
 			t.Fatalf("%s: ended with %s\n%s", mode.name, result, log)
+		}
+		for _, words := range mode.logs {
+			if !strings.Contains(log, words) {
+				t.Errorf("%s: no word of %q in\n%s", mode.name, words, log)
+			}
 		}
 		for _, word := range []string{"not permitted", "ermission denied"} {
 			if strings.Contains(log, word) {
@@ -123,6 +131,44 @@ func checkConfined(m *machine) {
 		if !strings.Contains(status, want+"\n") {
 			m.t.Errorf("it runs without %q:\n%s", want, status)
 		}
+	}
+	if list := m.property(unit, "IPAddressDeny"); !strings.Contains(list, "0.0.0.0/0") || !strings.Contains(list, "::/0") {
+		m.t.Errorf("it may talk to others: %q", list)
+	}
+}
+
+// TestAddresses: the unit answers this machine alone, until what the guide says
+// about listeners that others are to reach is done. The address of such a network
+// is this machine's here, which the list makes no difference of.
+func TestAddresses(t *testing.T) {
+	t.Parallel()
+	guide, err := os.ReadFile(filepath.Join(needs.Repository(t), "docs", "how-to", "install.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(guide), "```ini\n[Service]\nIPAddressAllow=192.0.2.0/24\n")
+	if !strings.HasPrefix(text, "```\n") {
+		t.Fatal("the guide does not say how it is done")
+	}
+	m := installed(t)
+	m.run("ip", "link", "set", "lo", "up")
+	m.run("ip", "address", "add", "192.0.2.1/32", "dev", "lo")
+	m.configure(`interfaces = ["cap0"]`, `probe_http = '192.0.2.1:9479'`)
+	m.run("systemctl", "start", unit)
+	connects := func(host, port string) bool {
+		_, err := m.try("timeout", "1", "bash", "-c", "exec 3<>/dev/tcp/"+host+"/"+port)
+		return err == nil
+	}
+	if !connects("127.0.0.1", "9478") {
+		t.Errorf("this machine is not answered\n%s", m.journal(unit))
+	}
+	if connects("192.0.2.1", "9479") {
+		t.Error("another is answered")
+	}
+	m.sh("mkdir -p /etc/systemd/system/" + unit + ".d && printf '[Service]\\nIPAddressAllow=192.0.2.0/24\\n' >/etc/systemd/system/" + unit + ".d/override.conf && systemctl daemon-reload")
+	m.run("systemctl", "restart", unit)
+	if !connects("192.0.2.1", "9479") || !connects("127.0.0.1", "9478") {
+		t.Errorf("with the network in the list nobody is answered\n%s", m.journal(unit))
 	}
 }
 
