@@ -146,7 +146,7 @@ func (d *daemon) drop() error {
 	}
 	// A spare socket that takes the place of another leaves its number free, and a
 	// file that got it could not be written to.
-	needs.Silent = d.cfg.Capture.Mode == ModeAFXDP || d.cfg.Capture.AFPacket.Rings == 1
+	needs.Silent = true
 	// Counters of cards, and what the metrics tell of the process.
 	needs.ReadOnly = []string{"/sys/class/net", "/sys/devices", "/proc"}
 	for _, file := range []string{d.o.Path, d.cfg.Health.TokenFile, d.cfg.Health.CertFile, d.cfg.Health.KeyFile} {

@@ -105,8 +105,10 @@ func open(cfg *Config, log *slog.Logger) (*source, error) {
 			_ = faces[i].Close()
 		}
 		s.closeCards()
-		if errors.Is(err, unix.EPERM) {
-			err = fmt.Errorf("%w; it needs root, or the capabilities NET_ADMIN, NET_RAW, BPF and IPC_LOCK (see 'sensor check')", err)
+		// Without PERFMON the verifier refuses a program, which it says by EACCES
+		// or EFAULT.
+		if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.EFAULT) {
+			err = fmt.Errorf("%w; it needs root, or the capabilities NET_RAW, BPF and PERFMON, with NET_ADMIN for the guard, AF_XDP and a filter in the driver, and IPC_LOCK for AF_XDP (see 'sensor check')", err)
 		}
 		return nil, fmt.Errorf("capture on %s: %w", name, err)
 	}

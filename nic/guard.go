@@ -12,8 +12,10 @@ import (
 // A guard drops frames where a capture has had them already: nft's ingress hook
 // comes after AF_PACKET and after XDP. It drops what is sent, too, but for
 // frames that go round the queueing discipline (AF_PACKET with
-// PACKET_QDISC_BYPASS, AF_XDP), which only this sensor could send, and does
-// not. It is a table of the kernel and outlives the process that made it.
+// PACKET_QDISC_BYPASS, AF_XDP). The sensor sends none: its AF_XDP sockets have no
+// ring to send by and get none once bound, and its packet sockets are sealed when
+// it gives up its privileges (package privilege). Another privileged program
+// could. It is a table of the kernel and outlives the process that made it.
 type GuardConfig struct {
 	// Shared lets this machine use the interface as well: only mirror traffic
 	// in tunnels is dropped on its way in, so that no ICMP port unreachable

@@ -15,7 +15,8 @@ type Use struct {
 	Shared bool
 	Mirror Mirror
 	// Promiscuous says that the capture itself takes frames that are for
-	// others, as an AF_PACKET socket can for as long as it is open.
+	// others, as AF_PACKET does by its socket and AF_XDP by a packet socket beside
+	// it, for as long as it is open.
 	Promiscuous bool
 	// SourceMTU is the MTU of the mirrored machines, octets; 0: not known.
 	SourceMTU int

@@ -27,6 +27,7 @@ type Capture struct {
 	fanout     fanout
 	filter     int   // descriptor of the filter program; -1 none
 	spares     []int // sockets for when the interface comes back; see Ring.replace
+	parked     []int // numbers of spares that were used, kept from files: they may be sealed (package privilege)
 	generation int   // times that the interface has vanished
 	attempts   int   // to attach that failed since the last that did not
 	stopped    bool
@@ -200,6 +201,10 @@ func (c *Capture) release() {
 	}
 	closing.Wait()
 	c.spares = nil
+	for _, fd := range c.parked {
+		_ = unix.Close(fd)
+	}
+	c.parked = nil
 	if c.fanout.program >= 0 {
 		_ = unix.Close(c.fanout.program)
 		c.fanout.program = -1

@@ -154,8 +154,9 @@ func (r *Ring) replace() error {
 		r.countKernel(), // the last of the old socket
 		unix.Munmap(r.sock.ring),
 		unix.Dup3(fresh.fd, r.fd, unix.O_CLOEXEC),
-		unix.Close(fresh.fd),
+		unix.Dup3(c.control, fresh.fd, unix.O_CLOEXEC),
 	)
+	c.parked = append(c.parked, fresh.fd)
 	fresh.fd = r.fd
 	r.sock, r.shut = fresh, true
 	r.block, r.walk = 0, walker{}

@@ -94,7 +94,7 @@ func (f *runFlags) load(cmd *cobra.Command) (daemon.Config, error) {
 		cfg.Output.Stdout = f.stdout
 	}
 	if given("memory") {
-		cfg.Measure.Memory = unit.Size(f.memory)
+		cfg.Measure.Memory = f.memory
 	}
 	if given("interval") {
 		cfg.Measure.Interval = unit.Duration(f.interval)

@@ -49,8 +49,9 @@ type Capability string
 // Capabilities that capture needs.
 const (
 	NetRaw   Capability = "NET_RAW"   // packet sockets
-	NetAdmin Capability = "NET_ADMIN" // XDP programs, promiscuous mode, the guard
+	NetAdmin Capability = "NET_ADMIN" // XDP programs, the guard
 	BPF      Capability = "BPF"       // BPF programs and maps
+	Perfmon  Capability = "PERFMON"   // BPF programs that compare and subtract pointers
 	IPCLock  Capability = "IPC_LOCK"  // memory of AF_XDP beyond the limit
 )
 
@@ -168,7 +169,7 @@ func (e *examiner) bpf() {
 }
 
 func (e *examiner) capabilities() {
-	const mend = "run as root, or in a unit with AmbientCapabilities=CAP_NET_RAW CAP_NET_ADMIN CAP_BPF CAP_IPC_LOCK"
+	const mend = "run as root, or in a unit with AmbientCapabilities=CAP_NET_RAW CAP_NET_ADMIN CAP_BPF CAP_PERFMON CAP_IPC_LOCK"
 	var missing []string
 	level, why := nic.OK, []string{}
 	lacks := func(c Capability, l nic.Level, reason string) {
@@ -182,8 +183,9 @@ func (e *examiner) capabilities() {
 		optional = nic.Error
 	}
 	lacks(NetRaw, nic.Error, "without NET_RAW nothing can be captured")
-	lacks(NetAdmin, optional, "NET_ADMIN is for the guard, promiscuous mode and XDP")
-	lacks(BPF, optional, "BPF is for filters, AF_XDP and several rings")
+	lacks(NetAdmin, optional, "NET_ADMIN is for the guard and XDP")
+	lacks(BPF, nic.Error, "without BPF the filter does not load, which is there in every mode")
+	lacks(Perfmon, nic.Error, "without PERFMON the kernel refuses the filter's program")
 	if e.u.AFXDP && e.f.LockLimit >= 0 && e.f.LockLimit < e.f.XDPMemory {
 		lacks(IPCLock, nic.Error, fmt.Sprintf("without IPC_LOCK no more than %d KiB can be registered for AF_XDP (ENOBUFS)", e.f.LockLimit>>10))
 	} else {
