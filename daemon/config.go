@@ -143,12 +143,15 @@ func Load(path string) (Config, error) {
 		return Config{}, err // names the file
 	}
 	defer func() { _ = f.Close() }() // only read from
-	c, err := Read(f)
+	c, err := Read(io.LimitReader(f, maxConfig))
 	if err != nil {
 		return c, fmt.Errorf("%s: %w", path, err)
 	}
 	return c, nil
 }
+
+// maxConfig bounds a configuration file, octets.
+const maxConfig = 1 << 20
 
 // Read reads a configuration over the defaults. It is strict: what it does not
 // know is an error that shows the line.
@@ -229,7 +232,7 @@ func (c *Config) Validate() error {
 	part("privilege", c.Privilege.Validate())
 	part("health", c.Health.Validate())
 	part("metrics", c.Metrics.Validate())
-	if c.Top.Socket != "" {
+	if c.Top.Socket != "" && c.Measure.Interval > 0 {
 		part("top", c.live().Validate())
 	}
 	part("record", c.Record.Validate())

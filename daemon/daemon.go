@@ -101,6 +101,10 @@ func start(o *Options) (*daemon, error) {
 	}
 	d.out.top, d.out.observe, d.out.tally = d.services.newTop(), d.services.observe, d.services.tally.Add
 	d.out.more = d.services.lost
+	d.out.fill = d.src.Fill
+	if len(d.out.writers) == 0 && d.services.unasked() {
+		d.log.Warn("nothing is written, and nobody can ask: give --stdout, or set output.file.directory, top.socket or health.listen")
+	}
 	d.out.account = d.src.account
 	return d, nil
 }
@@ -182,6 +186,7 @@ func (d *daemon) run(ctx context.Context) error {
 		d.pipe.Tap = d.services.ring
 	}
 	ended := make(chan struct{})
+	var gone error // why the run ends by itself
 	var g errgroup.Group
 	serving, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -190,11 +195,18 @@ func (d *daemon) run(ctx context.Context) error {
 	g.Go(func() error {
 		look := time.NewTicker(time.Second)
 		defer look.Stop()
+		links := links{log: d.log}
+		links.look(d.src.Down())
 		for {
 			select {
 			case <-look.C:
 				d.out.watch(d.log)
 				d.src.refresh()
+				links.look(d.src.Down())
+				if d.out.pointless() && d.services.unasked() {
+					gone = errors.New("standard output: nobody reads it any more, and there is no other output")
+					d.src.Stop()
+				}
 			case <-ctx.Done():
 				d.log.Info("ending: what was received is measured and written")
 				d.notify(health.NotifyStopping("writing what was received"))
@@ -219,9 +231,8 @@ func (d *daemon) run(ctx context.Context) error {
 	close(ended)
 	stop()
 	d.out.patient.Store(true)
-	if waitErr := g.Wait(); waitErr != nil {
-		err = errors.Join(err, waitErr)
-	}
+	waited := g.Wait() // before gone is read
+	err = errors.Join(err, waited, gone)
 	if err != nil {
 		c.Errors = append(c.Errors, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"mirrorscope/edge/live"
@@ -32,14 +33,19 @@ type output struct {
 	tally   func([]flow.Record)
 	more    func() []flow.Loss // events that others count
 	account func(*flow.Capture)
+	fill    func() float64 // of the fullest ring
 	buf     []byte
 	patient atomic.Bool // the capture is over: wait for room instead of dropping lines
 }
 
 type named struct {
-	name    string
-	stuck   bool // it was waited for once, in vain
-	failing bool // the log was told; of the goroutine that watches
+	name  string
+	stuck bool // it was waited for once, in vain
+
+	// What the log was told; of the goroutine that watches.
+	failing, dropping bool
+	told              uint64 // lines dropped
+
 	lines.Writer
 }
 
@@ -130,11 +136,39 @@ func (o *output) write() {
 	}
 	for i := range o.writers {
 		w := &o.writers[i]
-		if o.patient.Load() && !w.stuck {
+		switch {
+		case !o.patient.Load():
+			o.linger(w, len(o.buf))
+		case !w.stuck:
 			w.stuck = !room(w, len(o.buf))
 		}
 		_, _ = w.Write(o.buf) // what is lost is in its Stats
 	}
+}
+
+// calm is the share of a ring up to which the collector may be waited for.
+const calm = 0.25
+
+// linger waits for room in a queue as well while the capture runs, as at the end
+// of an interval, when many records come at once: as long as the queue is
+// written, and the rings have much more room than they need.
+func (o *output) linger(w *named, n int) {
+	for last, since := w.Stats(), time.Now(); ; {
+		st := w.Stats()
+		switch {
+		case int(st.Queued.Bytes)+n <= st.Limit/2, st.Failing != nil, o.fill() > calm, time.Since(since) > time.Second:
+			return
+		}
+		if st.Written != last.Written {
+			last, since = st, time.Now()
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// pointless tells whether there is only standard output, and its reader has gone.
+func (o *output) pointless() bool {
+	return len(o.writers) == 1 && o.writers[0].name == "stdout" && errors.Is(o.writers[0].Stats().Failing, syscall.EPIPE)
 }
 
 // room waits until n octets find room in a queue, as long as it is written.
@@ -188,6 +222,15 @@ func (o *output) watch(log *slog.Logger) {
 			log.Info("output works again", "output", w.name, "lines_dropped", w.dropped())
 		}
 		w.failing = st.Failing != nil
+		switch n := w.dropped(); {
+		case n > w.told && !w.dropping:
+			w.dropping = true
+			log.Warn("lines are dropped, as they come faster than they are taken", "output", w.name, "lines", n-w.told)
+		case n == w.told && w.dropping:
+			w.dropping = false
+			log.Info("no more lines are dropped", "output", w.name, "lines_dropped", n)
+		}
+		w.told = w.dropped()
 	}
 }
 

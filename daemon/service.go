@@ -36,6 +36,7 @@ type services struct {
 	lag    atomic.Int64                 // ns from the end of that to its records
 	reload atomic.Pointer[prom.Reload]
 
+	troubles  troubles
 	silent    sync.Once // the log was told that the service manager is not
 	ringFails bool      // the log was told; of the collector
 
@@ -48,7 +49,7 @@ const stuck = 5 * time.Second
 
 // listen opens what needs privileges, or must not be reached for afterwards.
 func (d *daemon) listen() (err error) {
-	s := &services{d: d, started: time.Now()}
+	s := &services{d: d, started: time.Now(), troubles: troubles{log: d.log, losing: map[string]uint64{}, last: map[string]uint64{}}}
 	d.services = s
 	cfg := &d.cfg
 	mount := map[string]http.Handler{}
@@ -90,6 +91,9 @@ func (s *services) healthy() error {
 		return errors.New("capture does not run")
 	case quiet > stuck:
 		return fmt.Errorf("capture has not moved for %v", quiet.Round(time.Second))
+	}
+	if down := s.d.src.Down(); len(down) == len(s.d.cfg.Capture.Interfaces) {
+		return fmt.Errorf("nothing can be received: down: %s", strings.Join(down, ", "))
 	}
 	return nil
 }
@@ -133,6 +137,11 @@ func (s *services) close() {
 	}
 }
 
+// unasked tells whether nobody can see anything of what is measured.
+func (s *services) unasked() bool {
+	return s.top == nil && s.ring == nil && s.d.cfg.Health.Listen == "" && s.d.o.Top == nil
+}
+
 // readWrite are the folders that the services write to.
 func (s *services) readWrite() (dirs []string) {
 	if s.top != nil {
@@ -158,6 +167,7 @@ func (s *services) newTop() *live.Table {
 // observe takes the state of the capture at the end of an interval.
 func (s *services) observe(top *live.Top, c *flow.Capture) {
 	s.status(c)
+	s.troubles.look(c)
 	s.watchRing()
 	s.lag.Store(time.Now().UnixNano() - c.At)
 	s.latest.Store(c)

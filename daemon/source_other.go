@@ -27,5 +27,7 @@ func (s *source) describe() []prom.Interface { return nil }
 func (s *source) rings() []prom.Ring         { return nil }
 func (s *source) account(*flow.Capture)      {}
 func (s *source) refresh()                   {}
+func (s *source) Down() []string             { return nil }
+func (s *source) Fill() float64              { return 0 }
 func (s *source) Stop()                      {}
 func (s *source) Beat() int64                { return 0 }

@@ -42,10 +42,10 @@ const maxSteps = 16
 // Validate reports every field that cannot be used.
 func (o Overload) Validate() error {
 	var errs []error
-	if o.High <= 0 || o.High > 1 {
+	if !(o.High > 0 && o.High <= 1) {
 		errs = append(errs, fmt.Errorf("high: %v, need more than 0 and at most 1", o.High))
 	}
-	if o.Low < 0 || o.Low >= o.High {
+	if !(o.Low >= 0 && o.Low < o.High) {
 		errs = append(errs, fmt.Errorf("low: %v, need 0 or more and less than high, %v", o.Low, o.High))
 	}
 	if o.Calm <= 0 {

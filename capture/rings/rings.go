@@ -356,6 +356,22 @@ func (s *Source) Events() []capture.Loss {
 	return sum
 }
 
+// Down names the interfaces that can receive nothing now, as they are down or
+// have vanished.
+func (s *Source) Down() (names []string) {
+	for i := range s.faces {
+		down := len(s.faces[i].Rings) > 0
+		for _, r := range s.faces[i].Rings {
+			d, ok := r.(interface{ Down() bool })
+			down = down && ok && d.Down()
+		}
+		if down {
+			names = append(names, s.names[i])
+		}
+	}
+	return names
+}
+
 // Received is how many frames the rings have given out.
 func (s *Source) Received() (frames, octets uint64) {
 	for i := range s.rings {

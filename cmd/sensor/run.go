@@ -36,10 +36,12 @@ func newRun(s *streams) *cobra.Command {
 connection and for each interval of it, as JSON lines, to files or standard output.
 
 Everything else is in the configuration file; 'sensor config' prints one with all
-defaults. Without one nothing listens: no /metrics, no health, no 'sensor top'. 'sensor check' tells beforehand whether this machine can capture, and what
+defaults. Without one nothing listens: no /metrics, no health, no 'sensor top'.
+'sensor check' tells beforehand whether this machine can capture, and what
 to mend. The sensor sends nothing through the interfaces it captures on.
 
-SIGTERM or an interrupt end it: what was received is measured and written before.
+SIGTERM or an interrupt end it: what was received is measured and written before. A
+second interrupt ends it at once.
 SIGHUP has it read the configuration again, change the filter without losing a
 packet, and open its files anew.
 
@@ -108,11 +110,22 @@ func (f *runFlags) load(cmd *cobra.Command) (daemon.Config, error) {
 	return cfg, cfg.Validate()
 }
 
-// runDaemon runs until a signal ends it. A second one ends the process.
+// runDaemon runs until a signal ends it. A second interrupt ends the process at
+// once; SIGTERM, which process groups get twice, does not.
 func runDaemon(ctx context.Context, s *streams, f *runFlags, cfg daemon.Config) error {
-	ctx, uncatch := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer uncatch()
-	context.AfterFunc(ctx, uncatch)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ends := make(chan os.Signal, 1)
+	signal.Notify(ends, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(ends)
+	go func() {
+		select {
+		case <-ends:
+			signal.Reset(os.Interrupt)
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
