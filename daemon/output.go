@@ -168,8 +168,11 @@ func (o *output) linger(w *named, n int) {
 
 // pointless tells whether there is only standard output, and its reader has gone.
 func (o *output) pointless() bool {
-	return len(o.writers) == 1 && o.writers[0].name == "stdout" && errors.Is(o.writers[0].Stats().Failing, syscall.EPIPE)
+	return len(o.writers) == 1 && unread(o.writers[0].Stats())
 }
+
+// unread tells whether the reader of an output has left for good.
+func unread(st lines.Stats) bool { return errors.Is(st.Failing, syscall.EPIPE) }
 
 // room waits until n octets find room in a queue, as long as it is written.
 func room(w lines.Writer, n int) bool {
@@ -182,7 +185,7 @@ func room(w lines.Writer, n int) bool {
 		if st.Written != last.Written {
 			last, since = st, time.Now()
 		}
-		if time.Since(since) > drainWait/2 {
+		if unread(st) || time.Since(since) > drainWait/2 {
 			return false
 		}
 		time.Sleep(time.Millisecond)
@@ -238,6 +241,12 @@ func (o *output) watch(log *slog.Logger) {
 func (o *output) close(ctx context.Context) error {
 	var errs []error
 	for _, w := range o.writers {
+		ctx := ctx
+		if unread(w.Stats()) {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithCancel(ctx)
+			cancel()
+		}
 		if err := w.Close(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", strings.ToLower(w.name), err))
 		}

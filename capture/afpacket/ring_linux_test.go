@@ -75,7 +75,7 @@ func TestSortedOutAndCounted(t *testing.T) {
 	))
 	native.PutUint32(r.sock.ring[blockHeaderLen+frameNext:], 104)
 	r.horizon = 1000
-	r.room = 20 // octets, as if there had been no room for more
+	r.room = 20                              // octets, as if there had been no room for more
 	at := blockHeaderLen + 5*104 + 184 - 104 // the sixth
 	native.PutUint16(r.sock.ring[at+frameMac:], 0)
 	var f capture.Frame
