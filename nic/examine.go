@@ -203,8 +203,14 @@ func (e *examiner) hash() {
 func (e *examiner) xdp() {
 	x := e.f.XDP
 	if x.Attached != "" {
-		e.add(Warning, "xdp_program", fmt.Sprintf("a program is attached already (%s, number %d)", x.Attached, x.Program),
-			"what it drops or redirects reaches no capture; AF_XDP cannot attach its own beside it", fmt.Sprintf("bpftool prog show id %d; ip link set %s xdp off", x.Program, e.f.Name))
+		level, why := Warning, "it is in front of the capture: what it drops or redirects does not arrive"
+		switch {
+		case e.u.AFXDP:
+			level, why = Error, "AF_XDP needs a program of its own, and cannot attach it beside this one: the sensor does not start"
+		case e.u.DriverFilter:
+			level, why = Error, "a filter in the driver is a program, too, and cannot be attached beside this one: the sensor does not start"
+		}
+		e.add(level, "xdp_program", "attached already: "+x.XDPProgram.String(), why, x.mend(e.f.Name, e.f.Unknown["xdp_program"]))
 	}
 	by := map[string]string{"kernel": "the kernel says so", "driver": "known of this driver", "tried": "tried"}[x.Source]
 	level, mend := Note, ""
@@ -243,9 +249,12 @@ func (e *examiner) timestamps() {
 	}
 }
 
+const ownInterface = "give the sensor an interface of its own, or say that this one is shared (--shared)"
+
 // silence: what makes an interface send.
 func (e *examiner) silence() {
 	f, u := e.f, e.u
+	reached := f.reachedBy()
 	if u.Shared {
 		e.add(Note, "silence", "shared with this machine's own traffic", "the kernel answers mirrored UDP with ICMP port unreachable unless it is dropped after capture",
 			fmt.Sprintf("sensor guard --shared %s | nft -f -", f.Name))
@@ -253,6 +262,8 @@ func (e *examiner) silence() {
 	}
 	switch {
 	case e.unknown("ipv6", "whether IPv6 is on is not told", ""):
+	case f.IPv6 && reached != "":
+		e.add(Warning, "ipv6", "IPv6 is on, and "+reached, whyIPv6, ownInterface)
 	case f.IPv6:
 		e.add(Warning, "ipv6", "IPv6 is on", whyIPv6, Change{Setting: SetIPv6, To: "off", Interface: f.Name}.Command())
 	default:
@@ -262,9 +273,9 @@ func (e *examiner) silence() {
 	switch {
 	case len(v4) == 0:
 		e.add(OK, "addresses", "no IPv4 address: the kernel answers nobody", "", "")
-	case f.DefaultRoute:
-		e.add(Warning, "addresses", formatPrefixes(v4)+", and a default route leaves here", "it carries this machine's own traffic as well, which mixes with the mirror's",
-			"give the sensor an interface of its own, or say that this one is shared (--shared)")
+	case reached != "":
+		e.add(Warning, "addresses", formatPrefixes(v4)+", and "+reached, "it carries this machine's own traffic as well, which mixes with the mirror's",
+			ownInterface)
 	case u.Mirror == MirrorTunnel:
 		e.add(Note, "addresses", formatPrefixes(v4), "the mirror sends to it; the kernel would answer ARP, ICMP, TCP and UDP without a guard. A guarded interface does not answer ARP either: on your own network give the sender a static neighbour entry, clouds need none",
 			fmt.Sprintf("sensor guard %s | nft -f -", f.Name))
@@ -299,24 +310,24 @@ func (e *examiner) forwarding() {
 // sensor installs it when it starts.
 func ExamineGuard(f *Facts, u Use, installs bool) Finding {
 	finding := Finding{Level: OK, About: "guard"}
-	d, there, err := ReadGuard(f.Name)
+	g, err := readGuard(f.Name)
 	reached := ""
 	if !u.Shared {
 		reached = f.reachedBy()
 	}
 	switch {
-	case installs && reached != "":
+	case installs && reached != "" && !g.whole:
 		finding.Level = Error
 		finding.Found = "cannot be installed: " + reached
-		finding.Why = "silenced, this machine could not be reached any more, so the sensor does not start"
-		finding.Mend = "an interface of its own for the mirror; or filter.shared = true; or capture.guard = false"
+		finding.Why = "silenced, this machine could not be reached by it any more, so the sensor does not start"
+		finding.Mend = ReachableMends(f.Name)
 	case err != nil:
 		finding.Level, finding.Found = Note, "whether there is one is not known ("+err.Error()+")"
-	case there && d.Out > 0:
+	case g.there && g.drops.Out > 0:
 		finding.Level = Note
-		finding.Found = fmt.Sprintf("in place; it has kept %d frames of this machine from being sent", d.Out)
+		finding.Found = fmt.Sprintf("in place; it has kept %d frames of this machine from being sent", g.drops.Out)
 		finding.Why = "some program here sends on the capture interface: a DHCP or LLDP client, or the kernel before IPv6 was off"
-	case there:
+	case g.there:
 		finding.Found = "in place"
 	case installs:
 		finding.Found = "not in place; the sensor installs it when it starts, and it stays"

@@ -3,6 +3,7 @@ package nic
 import (
 	"fmt"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -92,7 +93,20 @@ func TestExamine(t *testing.T) {
 		{"no XDP where it must be", func(f *Facts) { f.XDP = XDP{Native: No, Source: "driver"} }, native, "error xdp: capture with AF_PACKET"},
 		{"no XDP where it need not be", func(f *Facts) { f.XDP = XDP{Native: No, Source: "driver"} }, port, "note xdp: "},
 		{"XDP not known", func(f *Facts) { f.XDP = XDP{} }, port, "note xdp: sensor check --interface eth1 --try-xdp"},
-		{"another program", func(f *Facts) { f.XDP.Attached, f.XDP.Program = "native", 7 }, port, "warning xdp_program: bpftool prog show id 7"},
+		{"another program", func(f *Facts) { f.XDP.Attached, f.XDP.Program = "native", 7 }, port, "warning xdp_program: ip link set eth1 xdpdrv off"},
+		{"another generic program", func(f *Facts) { f.XDP.Attached, f.XDP.Program = "generic", 7 }, port, "warning xdp_program: ip link set eth1 xdpgeneric off"},
+		{"another program where AF_XDP is to be", func(f *Facts) {
+			f.XDP.XDPProgram = XDPProgram{Attached: "native", Program: 7, Name: "other", Link: 3, Holders: []Process{{PID: 12, Name: "owner"}}}
+		}, xdp, "error xdp_program: end process 12 (owner)"},
+		{"a pinned program where a filter is to be", func(f *Facts) {
+			f.XDP.XDPProgram = XDPProgram{Attached: "native", Program: 7, Link: 3}
+		}, Use{DriverFilter: true}, "error xdp_program: bpftool link detach id 3"},
+		{"a program of which nothing is told", func(f *Facts) {
+			f.XDP.XDPProgram, f.Unknown["xdp_program"] = XDPProgram{Attached: "native", Program: 7}, "operation not permitted"
+		}, port, "warning xdp_program: run sensor check as root"},
+		{"a connection", func(f *Facts) {
+			f.Addresses, f.IPv6, f.Sessions = addresses("10.0.0.9/24"), true, []Session{{Local: netip.MustParseAddrPort("10.0.0.9:22"), Remote: netip.MustParseAddrPort("10.0.0.1:50000")}}
+		}, port, "warning ipv6: give the sensor an interface of its own, or say that this one is shared (--shared), warning addresses: give the sensor an interface of its own"},
 		{"IPv6", func(f *Facts) { f.IPv6 = true }, port, "warning ipv6: sysctl -w net.ipv6.conf.eth1.disable_ipv6=1"},
 		{"IPv6 of a VLAN", func(f *Facts) { f.IPv6, f.Name = true, "eth1.7" }, port, "warning ipv6: sysctl -w net.ipv6.conf.eth1/7.disable_ipv6=1"},
 		{"ARP without an address", func(f *Facts) { f.ARP = true }, port, "note arp: ip link set eth1 arp off"},
@@ -203,7 +217,7 @@ func TestXDPTable(t *testing.T) {
 	if x := xdpOf("e1000", Version{6, 18}); x.Native != No || x.ZeroCopy != No {
 		t.Errorf("e1000: %+v", x)
 	}
-	if x := xdpOf("brand_new", Version{6, 1}); x != (XDP{}) {
+	if x := xdpOf("brand_new", Version{6, 1}); !reflect.DeepEqual(x, XDP{}) {
 		t.Errorf("a driver that is not known: %+v", x)
 	}
 	var names []string

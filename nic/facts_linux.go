@@ -37,7 +37,7 @@ func Inspect(ifname string) (*Facts, error) {
 	i.link(link)
 	i.note("max_mtu", i.maxMTU())
 	i.note("addresses", i.addresses(link))
-	i.note("default_route", i.defaultRoute())
+	i.reach()
 	i.note("slaves", i.relatives(link))
 	i.sysctl()
 	tool, err := ethtool.NewEthtool()
@@ -96,15 +96,9 @@ func (i inspector) link(link netlink.Link) {
 	i.f.ARP = a.RawFlags&unix.IFF_NOARP == 0
 	i.f.Promiscuous = a.Promisc > 0 || a.RawFlags&unix.IFF_PROMISC != 0
 	i.f.MTU, i.f.QueueLen = a.MTU, a.TxQLen
-	if a.Xdp != nil && a.Xdp.Attached {
-		i.f.XDP.Attached = xdpModes[a.Xdp.AttachMode]
-		i.f.XDP.Program = int(a.Xdp.ProgId)
-	}
-}
-
-// xdpModes names IFLA_XDP_ATTACHED (XDP_ATTACHED_* of linux/if_link.h).
-var xdpModes = map[uint32]string{
-	nl.XDP_ATTACHED_DRV: "native", nl.XDP_ATTACHED_SKB: "generic", nl.XDP_ATTACHED_HW: "offload", 4: "several",
+	var err error
+	i.f.XDP.XDPProgram, err = programOn(link)
+	i.note("xdp_program", err)
 }
 
 // maxMTU reads IFLA_MAX_MTU, which the netlink library leaves out.
@@ -144,28 +138,6 @@ func (i inspector) addresses(link netlink.Link) error {
 		}
 		bits, _ := a.Mask.Size()
 		i.f.Addresses = append(i.f.Addresses, netip.PrefixFrom(addr.Unmap(), bits))
-	}
-	return nil
-}
-
-func (i inspector) defaultRoute() error {
-	routes, err := netlink.RouteList(nil, netlink.FAMILY_ALL)
-	if err != nil {
-		return err
-	}
-	for _, r := range routes {
-		if r.Dst != nil {
-			if ones, _ := r.Dst.Mask.Size(); ones != 0 {
-				continue
-			}
-		}
-		via := r.LinkIndex == i.f.Index
-		for _, hop := range r.MultiPath {
-			via = via || hop.LinkIndex == i.f.Index
-		}
-		if via && r.Type == unix.RTN_UNICAST {
-			i.f.DefaultRoute = true
-		}
 	}
 	return nil
 }
@@ -288,7 +260,7 @@ func (i inspector) udpHash() {
 
 // xdp asks the kernel, or else the table of drivers.
 func (i inspector) xdp(kernel Version) {
-	attached, program := i.f.XDP.Attached, i.f.XDP.Program
+	program := i.f.XDP.XDPProgram
 	i.f.XDP = xdpOf(i.f.Driver, kernel)
 	if n, err := openNetdev(); err == nil {
 		bits, err := n.xdpFeatures(i.f.Index)
@@ -300,5 +272,5 @@ func (i inspector) xdp(kernel Version) {
 	if i.f.XDP.Source == "" {
 		i.note("xdp", fmt.Errorf("the kernel does not tell (it does from 6.3) and driver %q is not a known one", i.f.Driver))
 	}
-	i.f.XDP.Attached, i.f.XDP.Program = attached, program
+	i.f.XDP.XDPProgram = program
 }

@@ -50,9 +50,15 @@ func (c GuardConfig) Validate() error {
 }
 
 // ErrReachable is of an interface that must not be silenced, because this
-// machine is reached by it: a default route leaves there, or it is the loopback
-// device.
+// machine is reached by it: a default route leaves there, a TCP connection goes
+// over it, a program listens on its very address, or it is the loopback device.
 var ErrReachable = errors.New("this machine is reached by it")
+
+// ReachableMends is what an operator can do about ErrReachable.
+func ReachableMends(ifname string) string {
+	return fmt.Sprintf("give the mirror an interface of its own; or set filter.shared = true, if this one is to carry both; or capture.guard = false; "+
+		"or silence it all the same, from elsewhere: sensor guard --force %s | nft -f -", ifname)
+}
 
 // greMirrors are the protocols in GRE of ERSPAN I and II, and of III.
 var greMirrors = []uint16{0x88be, 0x22eb}
@@ -118,4 +124,20 @@ func HasEgress(kernel Version) bool { return kernel.AtLeast(egressSince.Major, e
 type GuardDrops struct {
 	In  uint64 // after any capture has had them
 	Out uint64 // that this machine wanted to send
+}
+
+// ReadGuard gives what the guard of an interface has dropped, whoever installed
+// it. there is false if there is none. It needs CAP_NET_ADMIN.
+func ReadGuard(ifname string) (d GuardDrops, there bool, err error) {
+	g, err := readGuard(ifname)
+	if err != nil {
+		return GuardDrops{}, false, fmt.Errorf("guard of %s: %w", ifname, err)
+	}
+	return g.drops, g.there, nil
+}
+
+// inPlace is a guard as it is found.
+type inPlace struct {
+	there, whole bool // whole: it drops all that comes in
+	drops        GuardDrops
 }

@@ -24,8 +24,8 @@ type Guard struct {
 // guard stays, whatever becomes of the process, or until Close. A guard that is
 // there already is replaced without a gap, and Close then leaves one behind.
 //
-// The error wraps ErrReachable if a default route leaves by an interface that
-// is not shared.
+// The error wraps ErrReachable if this machine is reached by an interface that
+// is not shared, as CanSilence tells.
 func InstallGuard(ifname string, c GuardConfig) (*Guard, error) {
 	g := &Guard{ifname: ifname}
 	if err := g.install(c); err != nil {
@@ -63,7 +63,9 @@ func (g *Guard) install(c GuardConfig) error {
 }
 
 // CanSilence tells whether the interface may be given that guard. The error
-// wraps unix.ENODEV, ErrReachable, or what kept it from finding out.
+// wraps unix.ENODEV, ErrReachable with what would be cut off, or what kept it
+// from finding out. Where a guard drops everything already, as far as this
+// process may look, another one cuts nothing off.
 func CanSilence(ifname string, c GuardConfig) error {
 	f, err := Inspect(ifname)
 	if err != nil {
@@ -72,13 +74,18 @@ func CanSilence(ifname string, c GuardConfig) error {
 	if c.Shared {
 		return nil
 	}
-	if why, unknown := f.Unknown["default_route"]; unknown {
-		return fmt.Errorf("whether a default route leaves by %s is not known: %s", ifname, why)
+	why := f.reachedBy()
+	unknown := f.unknownReach()
+	if why == "" && unknown == "" {
+		return nil
 	}
-	if why := f.reachedBy(); why != "" {
+	if g, err := readGuard(ifname); err == nil && g.whole {
+		return nil
+	}
+	if why != "" {
 		return fmt.Errorf("%w: %s", ErrReachable, why)
 	}
-	return nil
+	return errors.New(unknown)
 }
 
 // makeTable sends one transaction: the table is there as a whole or not at all.
@@ -206,31 +213,26 @@ func RemoveGuard(ifname string) error {
 	return nil
 }
 
-// ReadGuard gives what the guard of an interface has dropped, whoever installed
-// it. there is false if there is none. It needs CAP_NET_ADMIN.
-func ReadGuard(ifname string) (d GuardDrops, there bool, err error) {
+func readGuard(ifname string) (g inPlace, err error) {
 	nft, err := nftables.New()
 	if err != nil {
-		return d, false, fmt.Errorf("guard of %s: nftables: %w", ifname, err)
+		return g, fmt.Errorf("nftables: %w", err)
 	}
-	if there, err = hasTable(nft, ifname); err != nil || !there {
-		if err != nil {
-			err = fmt.Errorf("guard of %s: %w", ifname, err)
-		}
-		return d, false, err
+	if there, err := hasTable(nft, ifname); err != nil || !there {
+		return g, err
 	}
 	chains, err := nft.ListChainsOfTableFamily(nftables.TableFamilyNetdev)
 	if err != nil {
-		return d, false, fmt.Errorf("guard of %s: list chains: %w", ifname, err)
+		return g, fmt.Errorf("list chains: %w", err)
 	}
-	there = false // before kernel 6.16 the chains go with the interface, and the table stays
+	// Before kernel 6.16 the chains go with the interface, and the table stays.
 	for _, chain := range chains {
 		if chain.Table.Name != tableName(ifname) {
 			continue
 		}
 		rules, err := nft.GetRules(guardTable(ifname), chain)
 		if err != nil {
-			return d, false, fmt.Errorf("guard of %s: list rules: %w", ifname, err)
+			return g, fmt.Errorf("list rules: %w", err)
 		}
 		for _, rule := range rules {
 			for _, e := range rule.Exprs {
@@ -238,12 +240,13 @@ func ReadGuard(ifname string) (d GuardDrops, there bool, err error) {
 				switch {
 				case !ok:
 				case chain.Name == "in":
-					d.In, there = d.In+c.Packets, true
+					g.drops.In, g.there = g.drops.In+c.Packets, true
+					g.whole = g.whole || len(rule.Exprs) == len(dropAll())
 				case chain.Name == "out":
-					d.Out += c.Packets
+					g.drops.Out += c.Packets
 				}
 			}
 		}
 	}
-	return d, there, nil
+	return g, nil
 }

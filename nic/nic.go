@@ -46,8 +46,11 @@ type Facts struct {
 	Slaves []string `json:"slaves,omitempty"`
 
 	Addresses []netip.Prefix `json:"addresses"`
-	// DefaultRoute says that a default route leaves by this interface.
+	// DefaultRoute says that a default route leaves by this interface, or by one
+	// that is made of it, as its bridge or a VLAN.
 	DefaultRoute bool `json:"default_route"`
+	// Sessions are this machine's TCP sockets that are reached by it.
+	Sessions []Session `json:"sessions,omitempty"`
 	// IPv6 says that the kernel speaks IPv6 on it: disable_ipv6 is 0.
 	IPv6 bool `json:"ipv6"`
 	// Forwarding4 and Forwarding6 say that the kernel routes packets on that
@@ -80,8 +83,37 @@ func (f *Facts) reachedBy() string {
 		return "it is the loopback device"
 	case f.DefaultRoute:
 		return "a default route leaves there"
+	case len(f.Sessions) > 1:
+		return fmt.Sprintf("%s, and %d more", f.Sessions[0], len(f.Sessions)-1)
+	case len(f.Sessions) > 0:
+		return f.Sessions[0].String()
 	}
 	return ""
+}
+
+// unknownReach says what of reachedBy is not known, or "".
+func (f *Facts) unknownReach() string {
+	if why, unknown := f.Unknown["default_route"]; unknown {
+		return fmt.Sprintf("whether a default route leaves by %s is not known: %s", f.Name, why)
+	}
+	if why, unknown := f.Unknown["connections"]; unknown {
+		return fmt.Sprintf("whether connections go over %s is not known: %s", f.Name, why)
+	}
+	return ""
+}
+
+// Session is a TCP connection of this machine, or a listener on the address of
+// an interface.
+type Session struct {
+	Local  netip.AddrPort `json:"local"`
+	Remote netip.AddrPort `json:"remote,omitzero"` // not valid: a listener
+}
+
+func (s Session) String() string {
+	if !s.Remote.IsValid() {
+		return fmt.Sprintf("a program listens on its address %s", s.Local)
+	}
+	return fmt.Sprintf("the TCP connection of %s with %s goes over it", s.Local, s.Remote)
 }
 
 const loopback = "loopback" // a Kind

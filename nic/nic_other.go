@@ -21,6 +21,11 @@ func Kernel() (Version, error) { return Version{}, errLinux("kernel version") }
 // TryXDP needs Linux.
 func TryXDP(ifname string) (XDP, error) { return XDP{}, errLinux("try XDP on " + ifname) }
 
+// ReadXDP needs Linux.
+func ReadXDP(ifname string) (XDPProgram, error) {
+	return XDPProgram{}, errLinux("XDP program of " + ifname)
+}
+
 // Applied are changes that were made: none.
 type Applied struct{ Done []Change }
 
@@ -65,7 +70,4 @@ func (*Guard) Close() error { return nil }
 // RemoveGuard needs Linux.
 func RemoveGuard(ifname string) error { return errLinux("guard of " + ifname) }
 
-// ReadGuard needs Linux.
-func ReadGuard(ifname string) (GuardDrops, bool, error) {
-	return GuardDrops{}, false, errLinux("guard of " + ifname)
-}
+func readGuard(string) (inPlace, error) { return inPlace{}, errLinux("nft") }

@@ -172,13 +172,13 @@ func Plan(f *Facts, u Use) []Change {
 	change := func(s Setting, from, to, why string) {
 		plan = append(plan, Change{Setting: s, From: from, To: to, Why: why, Interface: f.Name})
 	}
-	if f.IPv6 && !u.Shared && !f.DefaultRoute {
+	if f.IPv6 && !u.Shared && f.reachedBy() == "" {
 		change(SetIPv6, "on", "off", whyIPv6)
 	}
 	if f.Forwarding4 && !u.Shared {
 		change(SetForwarding, "on", "off", "the kernel would route mirrored packets on, to where they were sent")
 	}
-	if v4 := own4(f); len(v4) > 0 && !u.Shared && u.Mirror == MirrorPort && !f.DefaultRoute {
+	if v4 := own4(f); len(v4) > 0 && !u.Shared && u.Mirror == MirrorPort && f.reachedBy() == "" {
 		change(SetAddresses, formatPrefixes(v4), none, "a mirror port needs no address, and an interface without one answers nobody")
 	}
 	if f.ARP && len(own4(f)) == 0 && !u.Shared {

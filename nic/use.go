@@ -10,6 +10,9 @@ type Use struct {
 	AFXDP bool
 	// Native says that nothing but XDP in the driver will do.
 	Native bool
+	// DriverFilter says that AF_PACKET is to have its filter in the driver, as
+	// an XDP program, and nowhere else.
+	DriverFilter bool
 	// Shared says that the interface also carries traffic of this machine, as
 	// GCP's packet mirroring and most single-NIC machines have it.
 	Shared bool

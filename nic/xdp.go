@@ -1,6 +1,10 @@
 package nic
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // XDP is what the interface offers to XDP programs and AF_XDP.
 type XDP struct {
@@ -13,10 +17,64 @@ type XDP struct {
 	// Source says who tells so: "kernel" (netdev netlink, from 6.3), "driver"
 	// (a table of what the driver is known for), "tried", or "" for nobody.
 	Source string `json:"source,omitempty"`
-	// Attached is the mode of a program that is on the interface now (native,
-	// generic, offload or several), and its number; "" and 0 for none.
+	XDPProgram
+}
+
+// XDPProgram is a program that is on an interface now; the zero value is none.
+type XDPProgram struct {
+	// Attached is its mode: native, generic, offload or several.
 	Attached string `json:"attached,omitempty"`
-	Program  int    `json:"program,omitempty"`
+	Program  int    `json:"program,omitempty"` // its number
+	// What follows is told to root alone.
+	Name string `json:"program_name,omitempty"`
+	// Link is the number of the bpf_link that has it there, which ends with
+	// those who have it open; 0 where it was attached by netlink, and stays.
+	Link    int       `json:"link,omitempty"`
+	Holders []Process `json:"holders,omitempty"` // that have the link open, or else the program
+}
+
+// Process is a running program.
+type Process struct {
+	PID  int    `json:"pid"`
+	Name string `json:"name"`
+}
+
+// String is the program in a few words.
+func (p XDPProgram) String() string {
+	s := fmt.Sprintf("XDP program %d", p.Program)
+	if p.Name != "" {
+		s += " " + p.Name
+	}
+	s += " (" + p.Attached + ")"
+	if len(p.Holders) > 0 {
+		s += ", held by " + p.holders()
+	}
+	return s
+}
+
+func (p XDPProgram) holders() string {
+	var words []string
+	for _, h := range p.Holders {
+		words = append(words, fmt.Sprintf("process %d (%s)", h.PID, h.Name))
+	}
+	return strings.Join(words, ", ")
+}
+
+// mend says how to get rid of it. untold is why it is not known who has it.
+func (p XDPProgram) mend(ifname, untold string) string {
+	switch {
+	case untold != "":
+		return "run sensor check as root, which tells whose it is"
+	case p.Link != 0 && len(p.Holders) > 0:
+		return "end " + p.holders()
+	case p.Link != 0:
+		return fmt.Sprintf("bpftool link detach id %d", p.Link) // it is pinned
+	}
+	word, known := map[string]string{"native": "xdpdrv", "generic": "xdpgeneric", "offload": "xdpoffload"}[p.Attached]
+	if !known {
+		word = "xdp"
+	}
+	return fmt.Sprintf("ip link set %s %s off", ifname, word)
 }
 
 // driver is what is known of the kernel module of a NIC.

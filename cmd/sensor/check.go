@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -154,8 +155,9 @@ func (p *checkPlan) useOf(f *nic.Facts) nic.Use {
 	case daemon.ModeAFXDP:
 		u.AFXDP, u.Native = true, p.capture.AFXDP.Attach == "native"
 	case daemon.ModeAuto:
-		u.AFXDP = f.XDP.Native == nic.Yes && f.XDP.ZeroCopy == nic.Yes
+		u.AFXDP = f.XDP.Native == nic.Yes && f.XDP.ZeroCopy == nic.Yes && f.XDP.Attached == ""
 	}
+	u.DriverFilter = !u.AFXDP && p.capture.Filter == daemon.FilterDriver
 	u.Promiscuous = p.capture.AFPacket.Promiscuous
 	if u.AFXDP {
 		u.Promiscuous = p.capture.AFXDP.Promiscuous
@@ -253,9 +255,14 @@ func (p *checkPlan) lookAt(f *checkFlags, name string) report {
 	if f.tryXDP {
 		x, err := nic.TryXDP(name)
 		if err != nil {
-			r.add(nic.Finding{Level: nic.Note, About: "try_xdp", Found: err.Error(), Why: "what the driver takes could not be tried"})
+			finding := nic.Finding{Level: nic.Note, About: "try_xdp", Found: err.Error(), Why: "what the driver takes could not be tried"}
+			if errors.Is(err, syscall.EBUSY) || errors.Is(err, syscall.EEXIST) {
+				finding.Level, finding.Why = nic.Error, "another program has the place, and no program of the sensor can be attached beside it"
+				finding.Mend = "see xdp_program"
+			}
+			r.add(finding)
 		} else {
-			x.ZeroCopy, x.MaxMTU, x.Attached, x.Program = facts.XDP.ZeroCopy, facts.XDP.MaxMTU, facts.XDP.Attached, facts.XDP.Program
+			x.ZeroCopy, x.MaxMTU, x.XDPProgram = facts.XDP.ZeroCopy, facts.XDP.MaxMTU, facts.XDP.XDPProgram
 			facts.XDP = x
 			delete(facts.Unknown, "xdp")
 		}

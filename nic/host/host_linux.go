@@ -103,7 +103,7 @@ func (f *Facts) capabilities() {
 		values []cap.Value // any of them will do
 	}{
 		{NetRaw, []cap.Value{cap.NET_RAW}}, {NetAdmin, []cap.Value{cap.NET_ADMIN}},
-		{BPF, []cap.Value{cap.BPF, cap.SYS_ADMIN}}, {IPCLock, []cap.Value{cap.IPC_LOCK}},
+		{BPF, []cap.Value{cap.BPF, cap.SYS_ADMIN}}, {Perfmon, []cap.Value{cap.PERFMON, cap.SYS_ADMIN}}, {IPCLock, []cap.Value{cap.IPC_LOCK}},
 	} {
 		for _, v := range c.values {
 			if has, err := set.GetFlag(cap.Effective, v); err == nil && has {

@@ -30,8 +30,8 @@ func TestInspect(t *testing.T) {
 	if f.AFPacket != nic.Yes || f.BPF != nic.Yes {
 		t.Errorf("AF_PACKET %s, BPF %s (%v): want both, as root", f.AFPacket, f.BPF, f.Unknown)
 	}
-	if !slices.Contains(f.Capabilities, NetRaw) || !slices.Contains(f.Capabilities, NetAdmin) {
-		t.Errorf("capabilities of root: %v", f.Capabilities)
+	if all := []Capability{NetRaw, NetAdmin, BPF, Perfmon, IPCLock}; !slices.Equal(f.Capabilities, all) {
+		t.Errorf("capabilities of root: %v, want %v", f.Capabilities, all)
 	}
 	_, err = os.Stat("/sys/kernel/btf/vmlinux")
 	if f.BTF != (err == nil) {
@@ -39,6 +39,32 @@ func TestInspect(t *testing.T) {
 	}
 	if f.Synchronised == nic.Unknown || f.CPUs != runtime.NumCPU() || f.Memory != 1<<30 || !f.KeepsBPF || f.LandlockABI != 3 || f.XDPMemory != 5 {
 		t.Errorf("%+v", f)
+	}
+}
+
+// TestInspectSome: what a process has is what it is told to have, one by one.
+func TestInspectSome(t *testing.T) {
+	needs.Root(t)
+	numbers := map[Capability]uint{NetRaw: unix.CAP_NET_RAW, NetAdmin: unix.CAP_NET_ADMIN, BPF: unix.CAP_BPF, Perfmon: unix.CAP_PERFMON, IPCLock: unix.CAP_IPC_LOCK}
+	for name, n := range numbers {
+		done := make(chan error)
+		go func() {
+			runtime.LockOSThread() // never unlocked
+			done <- func() error {
+				var one [2]unix.CapUserData
+				one[n/32].Effective, one[n/32].Permitted = 1<<(n%32), 1<<(n%32)
+				if err := unix.Capset(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &one[0]); err != nil {
+					return err
+				}
+				if f := Inspect(Known{}); !slices.Equal(f.Capabilities, []Capability{name}) {
+					return fmt.Errorf("with %s alone it says %v", name, f.Capabilities)
+				}
+				return nil
+			}()
+		}()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 	}
 }
 

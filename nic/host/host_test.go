@@ -12,7 +12,7 @@ import (
 func good() *Facts {
 	return &Facts{
 		Release: "6.18.4", Kernel: nic.Version{Major: 6, Minor: 18}, CPUs: 2, AFPacket: nic.Yes, AFXDP: nic.Yes, BPF: nic.Yes, BTF: true, JIT: nic.Yes,
-		Capabilities: []Capability{NetRaw, NetAdmin, BPF, IPCLock}, LockLimit: 8 << 20, Memory: 4 << 30, XDPMemory: 32 << 20, LandlockABI: 7,
+		Capabilities: []Capability{NetRaw, NetAdmin, BPF, Perfmon, IPCLock}, LockLimit: 8 << 20, Memory: 4 << 30, XDPMemory: 32 << 20, LandlockABI: 7,
 		Synchronised: nic.Yes, Unknown: map[string]string{},
 	}
 }
@@ -35,12 +35,15 @@ func TestExamine(t *testing.T) {
 		{"no BPF, needed", func(f *Facts) { f.BPF, f.Unknown["bpf"] = nic.No, "function not implemented" }, xdp, "error bpf: an XDP program does not load: function not implemented"},
 		{"no JIT", func(f *Facts) { f.JIT = nic.No }, nic.Use{}, "warning bpf_jit: off [sysctl -w net.core.bpf_jit_enable=1]"},
 		{"no BTF", func(f *Facts) { f.BTF = false }, nic.Use{}, "note btf"},
-		{"no rights", func(f *Facts) { f.Capabilities = nil }, nic.Use{}, "error capabilities: this process lacks CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF, CAP_IPC_LOCK"},
-		{"rights for AF_PACKET alone", func(f *Facts) { f.Capabilities = []Capability{NetRaw} }, nic.Use{}, "warning capabilities: this process lacks CAP_NET_ADMIN, CAP_BPF, CAP_IPC_LOCK"},
-		{"the same for AF_XDP", func(f *Facts) { f.Capabilities = []Capability{NetRaw} }, xdp, "error capabilities: this process lacks CAP_NET_ADMIN, CAP_BPF, CAP_IPC_LOCK"},
-		{"locked memory", func(f *Facts) { f.Capabilities = f.Capabilities[:3] }, xdp, "error capabilities: this process lacks CAP_IPC_LOCK"},
-		{"locked memory, enough", func(f *Facts) { f.Capabilities, f.LockLimit = f.Capabilities[:3], 64<<20 }, xdp, "note capabilities: this process lacks CAP_IPC_LOCK"},
-		{"locked memory, no limit", func(f *Facts) { f.Capabilities, f.LockLimit = f.Capabilities[:3], -1 }, xdp, "note capabilities: this process lacks CAP_IPC_LOCK"},
+		{"no rights", func(f *Facts) { f.Capabilities = nil }, nic.Use{}, "error capabilities: this process lacks CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF, CAP_PERFMON, CAP_IPC_LOCK"},
+		{"a raw socket alone", func(f *Facts) { f.Capabilities = []Capability{NetRaw} }, nic.Use{}, "error capabilities: this process lacks CAP_NET_ADMIN, CAP_BPF, CAP_PERFMON, CAP_IPC_LOCK"},
+		{"rights for AF_PACKET alone", func(f *Facts) { f.Capabilities = []Capability{NetRaw, BPF, Perfmon} }, nic.Use{}, "warning capabilities: this process lacks CAP_NET_ADMIN, CAP_IPC_LOCK"},
+		{"without the right to programs", func(f *Facts) { f.Capabilities = []Capability{NetRaw, NetAdmin, Perfmon, IPCLock} }, nic.Use{}, "error capabilities: this process lacks CAP_BPF"},
+		{"without the right to pointers", func(f *Facts) { f.Capabilities = []Capability{NetRaw, NetAdmin, BPF, IPCLock} }, nic.Use{}, "error capabilities: this process lacks CAP_PERFMON"},
+		{"the same for AF_XDP", func(f *Facts) { f.Capabilities = []Capability{NetRaw} }, xdp, "error capabilities: this process lacks CAP_NET_ADMIN, CAP_BPF, CAP_PERFMON, CAP_IPC_LOCK"},
+		{"locked memory", func(f *Facts) { f.Capabilities = f.Capabilities[:4] }, xdp, "error capabilities: this process lacks CAP_IPC_LOCK"},
+		{"locked memory, enough", func(f *Facts) { f.Capabilities, f.LockLimit = f.Capabilities[:4], 64<<20 }, xdp, "note capabilities: this process lacks CAP_IPC_LOCK"},
+		{"locked memory, no limit", func(f *Facts) { f.Capabilities, f.LockLimit = f.Capabilities[:4], -1 }, xdp, "note capabilities: this process lacks CAP_IPC_LOCK"},
 		{"keeps BPF", func(f *Facts) { f.KeepsBPF = true }, nic.Use{}, "note cap_bpf"},
 		{"little memory", func(f *Facts) { f.Memory = 200 << 20 }, nic.Use{}, "warning memory: 200 MiB for this process"},
 		{"no Landlock", func(f *Facts) { f.LandlockABI = 0 }, nic.Use{}, "note landlock"},
