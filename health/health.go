@@ -46,6 +46,7 @@ func (c *Config) Validate() error {
 	bad := func(field, format string, args ...any) {
 		errs = append(errs, fmt.Errorf("%s: %s", field, fmt.Sprintf(format, args...)))
 	}
+	taken := map[string]netip.AddrPort{}
 	for _, l := range []struct{ field, address string }{{"listen", c.Listen}, {"probe_http", c.ProbeHTTP}, {"probe_tcp", c.ProbeTCP}} {
 		if l.address == "" {
 			continue
@@ -55,6 +56,15 @@ func (c *Config) Validate() error {
 			bad(l.field, "%q is no IP address with a port, as 127.0.0.1:9478 or [::1]:9478; all addresses are 0.0.0.0 or [::]", l.address)
 		} else if at.Port() == 0 && l.field == "probe_tcp" {
 			bad(l.field, "%q has no port", l.address) // the system would take back one that it had chosen
+		}
+		for _, other := range []string{"listen", "probe_http"} {
+			if o, ok := taken[other]; ok && err == nil && collide(o, at) {
+				bad(l.field, "%s is where %s is (%s): give each a port of its own", l.address, other, o)
+				break
+			}
+		}
+		if err == nil {
+			taken[l.field] = at
 		}
 	}
 	if (c.CertFile == "") != (c.KeyFile == "") {
@@ -71,6 +81,13 @@ func (c *Config) Validate() error {
 		bad("max_connections", "%d is less than 1", c.MaxConnections)
 	}
 	return errors.Join(errs...)
+}
+
+// collide tells whether two listeners cannot be there at once. One on all
+// addresses is on those of both families, however it is written.
+func collide(a, b netip.AddrPort) bool {
+	x, y := a.Addr().Unmap(), b.Addr().Unmap()
+	return a.Port() == b.Port() && a.Port() != 0 && (x == y || x.IsUnspecified() || y.IsUnspecified())
 }
 
 // exposed tells whether others than this machine reach Listen.

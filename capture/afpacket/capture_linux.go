@@ -30,6 +30,7 @@ type Capture struct {
 	parked     []int // numbers of spares that were used, kept from files: they may be sealed (package privilege)
 	generation int   // times that the interface has vanished
 	attempts   int   // to attach that failed since the last that did not
+	renamed    bool  // the interface was
 	stopped    bool
 	open       int // rings that are not closed
 }

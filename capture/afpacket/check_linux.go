@@ -38,8 +38,10 @@ const maxAttempts = 50
 // long as it takes, without any privilege.
 //
 // The error wraps capture.ErrRestart when the ring cannot go on: the interface
-// is of another kind now, or, with several rings, has vanished for the fifth
-// time. Rings of one Capture wait for each other: Check must be called of all.
+// has another name or is of another kind now, or, with several rings, has
+// vanished for the fifth time. With its name an interface loses what is set up
+// by name, as the guard that keeps it silent (package nic), and nothing of that
+// can be made anew without privileges. Rings of one Capture wait for each other: Check must be called of all.
 func (r *Ring) Check(int64) error {
 	c := r.capture
 	c.mu.Lock()
@@ -102,11 +104,24 @@ func (r *Ring) watch() error {
 		}
 		return nil
 	}
+	name, err := nameOf(r.capture.control, r.index)
+	if err != nil || name == "" {
+		return err // it is vanishing
+	}
+	if c := r.capture; name != r.called {
+		if !c.renamed {
+			c.renamed = true
+			r.count(&r.counts.interfaceRenamed)
+		}
+		return fmt.Errorf("the interface is called %s now, and its guard was by name: %w", name, capture.ErrRestart)
+	}
 	if !r.down {
 		return nil
 	}
-	up, err := isUpByIndex(r.capture.control, r.index)
-	if err != nil {
+	up, err := isUp(r.capture.control, name)
+	if errors.Is(err, unix.ENODEV) {
+		return nil
+	} else if err != nil {
 		return err
 	}
 	if up {
@@ -225,7 +240,7 @@ func (r *Ring) attach() error {
 		}
 		return err
 	}
-	r.state, r.generation, r.index = attached, c.generation, dev.index
+	r.state, r.generation, r.index, r.called = attached, c.generation, dev.index, dev.name
 	return c.openGates()
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -289,30 +290,83 @@ func TestOtherKind(t *testing.T) {
 	}
 }
 
-// An interface that is given another name stays the ring's.
+// An interface that is given another name has lost its guard: what came is given
+// out, and that is the end, told once for all rings.
 func TestRenamed(t *testing.T) {
-	l := newLab(t)
-	l.pair()
-	c := l.open("cap0", small(), -1)
-	rename := func(from, to string) {
-		l.set(from, false)
+	for _, rings := range []int{1, 3} {
+		l := newLab(t)
+		l.pair()
+		cfg := small()
+		cfg.Rings = rings
+		c := l.open("cap0", cfg, fanoutProgram(t))
+		tx := l.sender("tx0")
+		for k := range 50 {
+			tx.send(flow(k, false, uint32(k)))
+		}
+		withoutRights(t, func() {
+			for _, r := range c.Rings() {
+				if err := r.Check(0); err != nil {
+					t.Error(err)
+				}
+			}
+		})
 		l.do(func() error {
-			link, err := linkOf(from)
+			link, err := linkOf("cap0")
 			if err != nil {
 				return err
 			}
-			return netlink.LinkSetName(link, to)
+			return errors.Join(set("cap0", false), netlink.LinkSetName(link, "cap1"), set("cap1", true))
 		})
-		l.set(to, true)
+		withoutRights(t, func() {
+			for range 2 {
+				for _, r := range c.Rings() {
+					if err := r.Check(0); !errors.Is(err, capture.ErrRestart) || !strings.Contains(err.Error(), "cap0: the interface is called cap1 now") {
+						t.Errorf("%d rings: %v", rings, err)
+					}
+				}
+			}
+		})
+		if n := count(t, c, "interface_renamed"); n != 1 {
+			t.Errorf("%d rings: it was counted %d times", rings, n)
+		}
+		n, end := 0, time.Now().Add(patience)
+		for n < 50 && time.Now().Before(end) {
+			var f capture.Frame
+			for _, r := range c.Rings() {
+				for r.Next(&f) {
+					n++
+				}
+			}
+			time.Sleep(time.Millisecond)
+		}
+		if n != 50 {
+			t.Errorf("%d rings: %d frames given out, want 50", rings, n)
+		}
 	}
-	rename("cap0", "cap1")
-	until(t, c, func() bool { return count(t, c, "link_up") == 1 })
-	l.carrier()
+}
+
+// An interface can be had by an alternative name, which is no renaming.
+func TestAlternativeName(t *testing.T) {
+	l := newLab(t)
+	l.pair()
+	l.do(func() error {
+		link, err := linkOf("cap0")
+		if err != nil {
+			return err
+		}
+		return netlink.LinkAddAltName(link, "mirror-port")
+	})
+	c := l.open("mirror-port", small(), -1)
 	l.sender("tx0").send(numbered(60, 9))
 	if n := rest(t, c); n != 1 {
 		t.Errorf("%d frames, want 1", n)
 	}
-	quiet(t, c, "link_down", "link_up")
+	for _, r := range c.Rings() {
+		if err := r.Check(0); err != nil {
+			t.Error(err)
+		}
+	}
+	quiet(t, c)
 }
 
 // A capture that was stopped stays so when the interface comes back.

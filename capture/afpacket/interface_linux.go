@@ -10,6 +10,7 @@ import (
 // device is an interface as the kernel tells it now.
 type device struct {
 	index int
+	name  string // not the one that it was found by, if that is an alternative one
 	up    bool
 	hw    uint16 // ARPHRD_
 }
@@ -27,6 +28,9 @@ func find(control int, name string) (device, error) {
 		return d, fmt.Errorf("look up the interface: %w", err)
 	}
 	d.index = int(ifr.Uint32())
+	if d.name, err = nameOf(control, d.index); err != nil {
+		return d, err
+	}
 	if d.up, err = isUp(control, name); err != nil {
 		return d, err
 	}
@@ -48,23 +52,18 @@ func isUp(control int, name string) (bool, error) {
 	return ifr.Uint16()&unix.IFF_UP != 0, nil
 }
 
-// isUpByIndex is isUp for an interface that may have been given another name. An
-// interface that is not there is not up.
-func isUpByIndex(control, index int) (bool, error) {
+// nameOf gives the name that an interface has now, "" where it is not there.
+func nameOf(control, index int) (string, error) {
 	ifr, err := unix.NewIfreq("")
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	ifr.SetUint32(uint32(index))
-	err = unix.IoctlIfreq(control, unix.SIOCGIFNAME, ifr)
-	if err == nil {
-		var up bool
-		if up, err = isUp(control, ifr.Name()); err == nil {
-			return up, nil
-		}
+	switch err := unix.IoctlIfreq(control, unix.SIOCGIFNAME, ifr); {
+	case errors.Is(err, unix.ENODEV):
+		return "", nil
+	case err != nil:
+		return "", fmt.Errorf("interface %d: ask for its name: %w", index, err)
 	}
-	if errors.Is(err, unix.ENODEV) {
-		return false, nil
-	}
-	return false, fmt.Errorf("interface %d: %w", index, err)
+	return ifr.Name(), nil
 }

@@ -39,10 +39,11 @@ type Ring struct {
 	// The attachment, guarded by capture.mu; see check_linux.go.
 	state      state
 	generation int
-	index      int  // of the interface that it is bound to
-	down       bool // as last seen
-	shut       bool // its gate
-	vanished   bool // the interface has, and is not back yet
+	index      int    // of the interface that it is bound to
+	called     string // its name
+	down       bool   // as last seen
+	shut       bool   // its gate
+	vanished   bool   // the interface has, and is not back yet
 
 	// mu guards what follows: the mapping and the descriptor, when they are
 	// changed or used by others than the reader, and the counts.

@@ -146,7 +146,7 @@ func TestPlaces(t *testing.T) {
 	for _, l := range append(s.Losses, s.Events...) {
 		places = append(places, l.Place)
 	}
-	const want = "ring_full ring_malformed ring_unread ring_frozen link_down link_up interface_gone interface_back " +
+	const want = "ring_full ring_malformed ring_unread ring_frozen link_down link_up interface_gone interface_back interface_renamed " +
 		"late_frames long_frames_cut software_stamps outgoing_skipped"
 	if got := strings.Join(places, " "); got != want {
 		t.Errorf("places\n%s\nwant\n%s", got, want)

@@ -29,6 +29,7 @@ type counts struct {
 
 	linkDown, linkUp            uint64
 	interfaceGone, interfaceNew uint64
+	interfaceRenamed            uint64
 }
 
 // publish shows the reader's counts to the others.
@@ -80,6 +81,7 @@ func (r *Ring) ask() {
 //   - ring_frozen: times that all blocks were waiting to be read
 //   - link_down, link_up: of the interface, as far as Check saw it
 //   - interface_gone, interface_back: the interface vanished, and the ring was bound to the new one of that name
+//   - interface_renamed: it was given another name, which ends the capture; counted once for all rings
 //   - late_frames: given out with a time before the Horizon
 //   - long_frames_cut: given out in part, since larger than a block
 //   - software_stamps: frames without the hardware stamp that was asked for
@@ -103,6 +105,7 @@ func (r *Ring) Stats() capture.Stats {
 			{Place: "link_up", Frames: c.linkUp},
 			{Place: "interface_gone", Frames: c.interfaceGone},
 			{Place: "interface_back", Frames: c.interfaceNew},
+			{Place: "interface_renamed", Frames: c.interfaceRenamed},
 			{Place: "late_frames", Frames: c.late},
 			{Place: "long_frames_cut", Frames: c.cut},
 			{Place: "software_stamps", Frames: c.softwareStamps},

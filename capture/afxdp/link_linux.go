@@ -14,13 +14,15 @@ import (
 // netif is the interface of a capture, asked by ioctl on a socket of its
 // network namespace.
 type netif struct {
-	fd    int
-	index int
-	name  string
+	fd     int
+	index  int
+	name   string
+	called string // by the kernel; name may be an alternative one
 
 	up         atomic.Bool   // it was up at some time
+	told       atomic.Bool   // one of the events happened
 	down, gone atomic.Uint64 // events
-	told       atomic.Bool   // one of them happened
+	renamed    atomic.Uint64
 }
 
 // openNetif finds an interface of the calling thread's network namespace.
@@ -35,6 +37,10 @@ func openNetif(name string) (*netif, error) {
 		return nil, errors.Join(fmt.Errorf("interface %s: %w", name, err), n.close())
 	}
 	n.index = int(r.Uint32())
+	if err := unix.IoctlIfreq(n.fd, unix.SIOCGIFNAME, r); err != nil {
+		return nil, errors.Join(fmt.Errorf("interface %s: ask for its name: %w", name, err), n.close())
+	}
+	n.called = r.Name()
 	return n, nil
 }
 
@@ -70,8 +76,8 @@ func (n *netif) mtu() (int, error) {
 }
 
 // check is an error that wraps capture.ErrRestart once the interface has gone
-// down or away. One that was never up is waited for. It goes by index, so that
-// renaming does no harm.
+// down or away, or has another name: with its name it has lost the guard that
+// keeps it silent (package nic). One that was never up is waited for.
 func (n *netif) check() error {
 	r, err := unix.NewIfreq("")
 	if err != nil {
@@ -80,6 +86,9 @@ func (n *netif) check() error {
 	r.SetUint32(uint32(n.index))
 	if err := unix.IoctlIfreq(n.fd, unix.SIOCGIFNAME, r); err != nil {
 		return n.lost(&n.gone, "has vanished", err)
+	}
+	if name := r.Name(); name != n.called {
+		return n.lost(&n.renamed, "is called "+name+" now, and its guard was by name", nil)
 	}
 	if err := unix.IoctlIfreq(n.fd, unix.SIOCGIFFLAGS, r); err != nil {
 		return n.lost(&n.gone, "has vanished", err)
@@ -97,6 +106,9 @@ func (n *netif) check() error {
 func (n *netif) lost(event *atomic.Uint64, what string, err error) error {
 	if n.told.CompareAndSwap(false, true) {
 		event.Add(1)
+	}
+	if err == nil {
+		return fmt.Errorf("interface %s %s: %w", n.name, what, capture.ErrRestart)
 	}
 	return fmt.Errorf("interface %s %s: %w (%w)", n.name, what, capture.ErrRestart, err)
 }

@@ -95,8 +95,8 @@ func (r *Ring) Wake() {
 }
 
 // Check implements capture.Ring. It follows the wall clock, and its error wraps
-// capture.ErrRestart once the interface is down or gone: a socket that was
-// bound to it does not come back with every driver.
+// capture.ErrRestart once the interface is down, gone or renamed: a socket that
+// was bound to it does not come back with every driver.
 func (r *Ring) Check(int64) error {
 	stepped, err := r.clock.follow()
 	if err != nil {
@@ -143,10 +143,11 @@ func (r *Ring) Stats() capture.Stats {
 			{Place: "clock_step", Frames: r.steps.Load()},
 			{Place: "interface_down"},
 			{Place: "interface_gone"},
+			{Place: "interface_renamed"},
 		},
 	}
 	if r.queue == 0 { // what befell the interface is told once
-		s.Events[6].Frames, s.Events[7].Frames = r.link.down.Load(), r.link.gone.Load()
+		s.Events[6].Frames, s.Events[7].Frames, s.Events[8].Frames = r.link.down.Load(), r.link.gone.Load(), r.link.renamed.Load()
 	}
 	return s
 }

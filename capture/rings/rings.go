@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,6 +56,7 @@ type Source struct {
 	started time.Time // both clocks, when it began
 	ahead   int64     // ns by which the wall clock was ahead of the other since then, as last seen
 	failed  error     // what Next gives when all is drained
+	reasons []error   // of failed, each once
 
 	frames  uint64
 	checked int64 // ns; of the latest Check
@@ -286,9 +288,12 @@ func (s *Source) clocks() {
 	s.ahead = int64(ahead)
 }
 
-// end ends reception.
+// end ends reception. What all rings of an interface say of it is kept once.
 func (s *Source) end(now int64, why error) {
-	s.failed = errors.Join(s.failed, why)
+	if why != nil && !slices.ContainsFunc(s.reasons, func(r error) bool { return r.Error() == why.Error() }) {
+		s.reasons = append(s.reasons, why)
+		s.failed = errors.Join(s.failed, why)
+	}
 	if s.stopped != 0 {
 		return
 	}

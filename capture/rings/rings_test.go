@@ -4,6 +4,7 @@ package rings
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"slices"
@@ -189,6 +190,24 @@ func TestFailedRing(t *testing.T) {
 	}
 	if !errors.Is(err, gone) || !slices.Equal(got, []int64{1, 5, 6, 7}) || !other.stopped {
 		t.Errorf("error %v, frames %v, stopped %v", err, got, other.stopped)
+	}
+}
+
+// What befell an interface is told once, however many rings it has.
+func TestFailedOnce(t *testing.T) {
+	var list []*fake
+	for range 4 {
+		list = append(list, &fake{err: fmt.Errorf("it is down: %w", capture.ErrRestart)})
+	}
+	list = append(list, &fake{err: errors.New("another thing")})
+	s := open(t, list...) // of two interfaces
+	var f capture.Frame
+	err := capture.ErrIdle
+	for errors.Is(err, capture.ErrIdle) {
+		err = s.Next(&f)
+	}
+	if !errors.Is(err, capture.ErrRestart) || strings.Count(err.Error(), "a: it is down") != 1 || strings.Count(err.Error(), "is down") != 2 || !strings.Contains(err.Error(), "another thing") {
+		t.Errorf("error %v", err)
 	}
 }
 
