@@ -108,6 +108,7 @@ func TestTrimmed(t *testing.T) {
 
 // Frames of a large MTU come whole, over several buffers, in both modes.
 func TestJumbo(t *testing.T) {
+	severalBuffers(t)
 	for _, tc := range []struct {
 		attach string
 		size   int

@@ -41,6 +41,7 @@ func TestOneBuffer(t *testing.T) {
 	if len(frames) != 2 || len(frames[0].Data) != 3824 || len(frames[1].Data) != 100 || count(t, c, "xsk_rx_dropped") != 2 {
 		t.Errorf("%d frames; %+v", len(frames), c.Rings()[0].Stats())
 	}
+	severalBuffers(t)
 	if err := probeFrags(); err != nil {
 		t.Errorf("this kernel has them (see TestJumbo): %v", err)
 	}
@@ -78,6 +79,7 @@ func TestVariants(t *testing.T) {
 
 // What Open chose is what the kernel took, and each refusal is named.
 func TestChoice(t *testing.T) {
+	severalBuffers(t)
 	for _, tc := range []struct {
 		name    string
 		ifname  string

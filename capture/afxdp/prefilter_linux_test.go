@@ -21,6 +21,9 @@ func TestPrefilter(t *testing.T) {
 		{"generic, large frames", "generic", 9001, bpf.AttachGeneric},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			if tc.mode == bpf.AttachFrags {
+				severalBuffers(t)
+			}
 			l := newLab(t, 2, tc.mtu)
 			p, err := bpf.Load(bpf.DefaultConfig(), bpf.ToSocket, 2)
 			must(t, err)
