@@ -8,7 +8,7 @@ import (
 	"mirrorscope/tcp"
 )
 
-// record fills r with the whole life of a flow.
+// record fills r with the whole life of a flow, but for what its ends said.
 func (t *Table) record(f *Flow, r *Record, release int64, reason EndReason) {
 	t.identify(f, r)
 	r.Release = release
@@ -45,7 +45,6 @@ func (t *Table) record(f *Flow, r *Record, release int64, reason EndReason) {
 		}
 		t.outcome(f, r)
 	}
-	t.said(f, r, reason)
 	t.nameEnds(f, r)
 	if r.EndReason == EndIdleTimeout || r.EndReason == EndForced {
 		if f.key.Proto == packet.ProtoTCP && f.tcp.Ended() {

@@ -82,7 +82,10 @@ const (
 	udpClass
 	otherClass
 	tcpClass
-	numClasses
+	numClasses // of a new flow
+
+	leaving // its end is planned
+	ended   // it has its record, and waits for that of its last interval
 )
 
 // timeout of each class, ns.

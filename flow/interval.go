@@ -1,6 +1,12 @@
 package flow
 
-import "mirrorscope/tcp"
+import (
+	"slices"
+
+	"mirrorscope/packet"
+	"mirrorscope/session"
+	"mirrorscope/tcp"
+)
 
 // snapshot is what a flow's interval records have told so far. A delta is the
 // difference to it, by roles: if the roles change, the next delta corrects
@@ -20,28 +26,78 @@ type snapshot struct {
 
 // activate lists a flow for the running interval.
 func (t *Table) activate(n uint32, f *Flow) {
-	if s := t.snapshots.At(f.snapshot); !s.active {
-		s.active = true
-		t.active = append(t.active, n)
+	s := t.snapshots.At(f.snapshot)
+	if s.active {
+		return
 	}
+	s.active = true
+	if len(t.active) == cap(t.active) {
+		t.tidy()
+	}
+	t.active = append(t.active, n)
 }
 
-// closeInterval adds the record of the running interval if the flow changed
-// in it. final says that it is the last of the flow.
-func (t *Table) closeInterval(f *Flow, final bool) {
-	if f.snapshot == 0 {
-		return
+// tidy leaves each flow in Table.active that is active, and once: numbers are
+// used again, and in an interval any number of flows may end.
+func (t *Table) tidy() {
+	slices.Sort(t.active)
+	t.active = slices.DeleteFunc(slices.Compact(t.active), func(n uint32) bool { return !t.isActive(t.flows.at(n)) })
+}
+
+func (t *Table) isActive(f *Flow) bool { return f.snapshot != 0 && t.snapshots.At(f.snapshot).active }
+
+// heard is what an interval tells that cannot be told any more once the whole
+// life was.
+type heard struct {
+	session.Report
+	*tcp.Distributions
+}
+
+// lastInterval closes the running interval for a flow that ends. It tells
+// whether that is left to the close of the interval, which is about to come.
+func (t *Table) lastInterval(n uint32, f *Flow, release int64) (open bool) {
+	if !t.isActive(f) {
+		return false
 	}
+	if t.plan.closing {
+		c := t.conn(f)
+		h := heard{Report: t.sessions.Interval(f.session, &c)}
+		if f.key.Proto == packet.ProtoTCP {
+			h.Distributions = f.tcp.CloseInterval(t.tcp, int(f.role.client))
+		}
+		if h != (heard{}) {
+			t.heard[n] = h
+		}
+		return true
+	}
+	if t.intervals.Len() < t.maxIntervals {
+		t.closeInterval(f, t.intervals.Add(), true, nil)
+		return false
+	}
+	// There is no room to keep it until the interval ends: it leaves right behind
+	// its connection.
+	r := t.out.Add()
+	t.closeInterval(f, r, true, nil)
+	r.Release = release
+	r.IntervalStart = t.second - t.second%int64(t.cfg.Interval)
+	r.IntervalEnd = r.IntervalStart + int64(t.cfg.Interval)
+	return false
+}
+
+// closeInterval fills r with the running interval of an active flow. final says
+// that it is the last of the flow. h is what it told, if it was asked before.
+func (t *Table) closeInterval(f *Flow, r *Record, final bool, h *heard) {
 	s := t.snapshots.At(f.snapshot)
-	if !s.active {
-		return
-	}
 	s.active = false
 	if o := t.opening(f); o != nil && o.Decided(&f.tcp) {
 		t.decide(f)
 	}
-	r := t.intervals.Add()
 	t.record(f, r, 0, EndNone)
+	if h != nil {
+		r.Report = h.Report
+	} else {
+		t.said(f, r, EndNone)
+	}
 	r.Kind = Interval
 	r.Outcome = OutcomeNone
 	for i := range r.Sent {
@@ -68,7 +124,11 @@ func (t *Table) closeInterval(f *Flow, final bool) {
 		told := tcp.Response{Turns: s.turns, Measured: s.measured}
 		s.turns, s.measured = x.Turns, x.Measured
 		x.Minus(&told)
-		r.Distributions = f.tcp.CloseInterval(t.tcp, int(f.role.client))
+		if h != nil {
+			r.Distributions = h.Distributions
+		} else {
+			r.Distributions = f.tcp.CloseInterval(t.tcp, int(f.role.client))
+		}
 	}
 	if r.HasHandshake {
 		syns, synacks := f.tcp.SYNs(), f.tcp.SYNACKs()
@@ -88,32 +148,52 @@ func (v Volume) minus(w Volume) Volume {
 	return Volume{v.Packets - w.Packets, v.Bytes - w.Bytes, v.PayloadBytes - w.PayloadBytes}
 }
 
-// closeIntervals ends the running interval if now lies beyond it.
-func (t *Table) closeIntervals(now int64) {
+// Closes tells whether an interval ends by now: a whole second, or EndOfInput.
+func (t *Table) Closes(now int64) bool {
 	length := int64(t.cfg.Interval)
 	if length == 0 || t.second == noSecond {
-		return
+		return false
 	}
+	second := max(t.second, now-1e9)
+	return now == EndOfInput || now >= second-second%length+length
+}
+
+// PlanIntervals plans the records of the interval that ends by now, or with the
+// input. It follows the end of the connections that are due by then.
+func (t *Table) PlanIntervals(now int64) {
+	length := int64(t.cfg.Interval)
 	start := t.second - t.second%length
-	if now < start+length {
-		return
+	p := plan{kind: Interval, start: start, end: start + length, release: start + length, second: now}
+	if now == EndOfInput {
+		p.release, p.second = EndOfInput, noSecond
 	}
+	t.begin(p)
+	for i := range t.intervals.Len() {
+		t.plan.list = append(t.plan.list, due{release: p.release, start: t.intervals.At(i).Start, n: uint32(i), made: true})
+	}
+	t.tidy()
 	for _, n := range t.active {
-		if f := t.flows.at(n); f.snapshot != 0 {
-			t.closeInterval(f, false)
-		}
+		t.plan.list = append(t.plan.list, due{release: p.release, start: t.flows.at(n).start, n: n})
 	}
 	t.active = t.active[:0]
-	for i := range t.intervals.Len() {
-		r := t.intervals.At(i)
-		r.IntervalStart, r.IntervalEnd = start, start+length
-		r.Release = start + length
-		if now == endOfInput {
-			r.Release = endOfInput
+	t.sort()
+}
+
+// tell makes the interval record of a flow, or of one that has gone.
+func (t *Table) tell(d *due) {
+	r := t.out.Add()
+	if d.made {
+		*r = *t.intervals.At(int(d.n))
+	} else {
+		f := t.flows.at(d.n)
+		if final := f.class == ended; final {
+			h := t.heard[d.n]
+			delete(t.heard, d.n)
+			t.closeInterval(f, r, true, &h)
+			t.forget(d.n, f)
+		} else {
+			t.closeInterval(f, r, false, nil)
 		}
 	}
-	for i := range t.intervals.Len() {
-		*t.out.Add() = *t.intervals.At(i)
-	}
-	t.intervals.Reset()
+	r.IntervalStart, r.IntervalEnd, r.Release = t.plan.start, t.plan.end, t.plan.release
 }

@@ -259,8 +259,8 @@ func (t *Table) Counts() Counts {
 		CopiesForgotten: t.copies.evicted,
 		Unread:          t.sessions.Refused(),
 		Open:            t.flows.live,
-		Octets:          int64(t.flows.live)*int64(unsafe.Sizeof(Flow{})) + t.tcp.Octets() + t.sessions.Octets(),
-		Fill:            max(float64(t.flows.live)/float64(t.maxFlows), float64(t.tcp.Octets()+t.sessions.Octets())/float64(t.maxStore)),
+		Octets:          int64(t.flows.live)*int64(unsafe.Sizeof(Flow{})) + t.held(),
+		Fill:            max(float64(t.flows.live)/float64(t.maxFlows), float64(t.held())/float64(t.maxStore)),
 	}
 }
 

@@ -84,6 +84,7 @@ type Kind uint8
 const (
 	Connection Kind = iota // a whole life
 	Interval               // the change over one interval
+	numKinds
 )
 
 // Endpoint is one end of a flow.

@@ -7,8 +7,8 @@ type Records struct {
 	n     int
 }
 
-// recordPage is about 40 KiB.
-type recordPage [32]Record
+// recordPage is about 10 KiB: there are many lists, most of them short.
+type recordPage [8]Record
 
 // Len is how many there are.
 func (l *Records) Len() int { return l.n }

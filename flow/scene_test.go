@@ -20,6 +20,7 @@ type scene struct {
 	second  int64
 	id      uint16
 	recs    []Record
+	piece   int // records made at a time; 0: 1
 }
 
 const sceneStart = 1_700_000_000e9
@@ -64,9 +65,33 @@ func (s *scene) put(p packet.Packet) *scene {
 func (s *scene) barrier(second int64) {
 	if second != s.second {
 		s.learned.Merge([]*Table{s.table}, s.second, second)
-		s.table.Expire(second)
+		s.told((*Table).PlanExpire, second, second)
 		s.second = second
-		s.take()
+	}
+}
+
+// told takes what a plan tells, and then the interval that closes.
+func (s *scene) told(plan func(*Table, int64), now, closes int64) {
+	all := []*Table{s.table}
+	closing := s.table.Closes(closes)
+	plan(s.table, now)
+	for more := true; more; s.take() {
+		var cut Mark
+		cut, more = Cut(all, max(s.piece, 1))
+		s.table.Step(cut)
+		if !more && closing {
+			closing, more = false, true
+			s.table.PlanIntervals(closes)
+		}
+	}
+}
+
+func (s *scene) collect() {
+	s.table.PlanCollect(s.table.now)
+	for more := true; more; s.take() {
+		var cut Mark
+		cut, more = Cut([]*Table{s.table}, max(s.piece, 1))
+		s.table.Step(cut)
 	}
 }
 
@@ -84,8 +109,7 @@ func (s *scene) take() {
 // end ends the input now, and gives all connection records.
 func (s *scene) end() []Record {
 	s.learned.Merge([]*Table{s.table}, s.second, s.second+1e9)
-	s.table.Flush(max(s.now, s.table.now))
-	s.take()
+	s.told((*Table).PlanFlush, max(s.now, s.table.now), EndOfInput)
 	var out []Record
 	for _, r := range s.recs {
 		if r.Kind == Connection {

@@ -43,24 +43,28 @@ type Table struct {
 
 	packets uint64   // taken so far
 	serial  uint64   // of the latest record
-	due0    []uint32 // scratch of Collect
-	tie     int64    // the moment of the latest Collect whose records were not taken; 0 none
-	now     int64    // highest record time of the input at the latest packet
-	second  int64    // the latest barrier, ns; noSecond before the first
+	due0    []uint32 // scratch of PlanCollect
+	plan    plan
+	cut     Mark  // Take gives the records up to here
+	tie     int64 // the moment of the latest Collect whose records were not taken; 0 none
+	now     int64 // highest record time of the input at the latest packet
+	second  int64 // the latest barrier, ns; noSecond before the first
 	out     Records
 
 	watcher Watcher
 
-	active    []uint32 // flows with packets in the running interval; may name one twice
-	intervals Records  // of the running interval, of flows that ended in it
-	idHash    map[packet.PointID]uint64
-	netHash   map[packet.NetworkID]uint64
+	active       []uint32         // flows with packets in the running interval; may name one twice, and others
+	intervals    Records          // of the running interval, of flows that ended in it
+	maxIntervals int              // that are kept
+	heard        map[uint32]heard // by flow: of those that have ended and wait for the interval's close
+	idHash       map[packet.PointID]uint64
+	netHash      map[packet.NetworkID]uint64
 }
 
 // NewTable makes the table of one of the Partitions, with its share of
 // cfg.Memory.
 func NewTable(cfg Config, learned *Learned, names *packet.Names) *Table {
-	t := &Table{cfg: cfg, names: names, learned: learned, tcp: tcp.NewStore(cfg.TCP), flows: slab{free: noFlow}, secret: newSecret(), second: noSecond}
+	t := &Table{cfg: cfg, names: names, learned: learned, tcp: tcp.NewStore(cfg.TCP), flows: slab{free: noFlow}, secret: newSecret(), second: noSecond, cut: Last()}
 	for c, timeout := range cfg.timeouts() {
 		t.wheels[c].timeout = timeout
 	}
@@ -72,14 +76,22 @@ func NewTable(cfg Config, learned *Learned, names *packet.Names) *Table {
 	}
 	t.maxFlows = int(max(share*3/8/perFlow, 16)) // an eighth is left to a Watcher
 	t.maxStore = share * 3 / 8
+	t.maxIntervals = int(max(share/8/int64(unsafe.Sizeof(Record{})), 16)) // beside the budget, see RecordMemory
 	t.sessions = session.NewStore(t.maxStore / 2)
 	t.idHash = make(map[packet.PointID]uint64)
 	t.netHash = make(map[packet.NetworkID]uint64)
 	t.candidates = make(map[uint32]packet.Packet)
 	t.earlier = make(map[uint32]earlier)
+	t.heard = make(map[uint32]heard)
+	t.plan.second = noSecond
 	t.report.init()
 	return t
 }
+
+// RecordMemory is what interval records of connections that have ended may take
+// beside cfg.Memory, until their interval ends. When there is no room they
+// leave before that.
+func RecordMemory(memory int64) int64 { return memory / 8 }
 
 // maxRare bounds each map of rare per-flow state.
 const maxRare = 4096
@@ -137,10 +149,15 @@ func (t *Table) Add(p *packet.Packet) {
 	}
 	t.update(n, t.flows.at(n), p, dir, like)
 	if t.packets++; t.packets%checkEvery == 0 {
-		for t.flows.live > 1 && t.tcp.Octets()+t.sessions.Octets() > t.maxStore {
+		for t.flows.live > 1 && t.held() > t.maxStore {
 			t.evict() // what was open has grown
 		}
 	}
+}
+
+// held is what flows hold beside themselves, octets.
+func (t *Table) held() int64 {
+	return t.tcp.Octets() + t.sessions.Octets() + int64(t.openings.InUse())*int64(unsafe.Sizeof(tcp.Opening{}))
 }
 
 // checkEvery is after how many packets it is looked whether what flows hold
@@ -149,7 +166,7 @@ const checkEvery = 64
 
 // open starts a flow with its first packet, which is not counted yet.
 func (t *Table) open(key *Key, h uint64, p *packet.Packet, dir int) uint32 {
-	for t.flows.live >= t.maxFlows || t.flows.live > 0 && t.tcp.Octets()+t.sessions.Octets() > t.maxStore {
+	for t.flows.live >= t.maxFlows || t.flows.live > 0 && t.held() > t.maxStore {
 		t.evict()
 	}
 	n := t.flows.get()
@@ -287,73 +304,89 @@ func (t *Table) NextDue() (due int64, ok bool) {
 	return due, ok
 }
 
-// Expire ends every flow that is due by now, a whole second of the input's
-// clock. No second before it may be left out in which something was due.
-func (t *Table) Expire(now int64) {
+// PlanExpire plans to end every flow that is due by now, a whole second of the
+// input's clock. No second before it may be left out in which something was due.
+// Where an interval Closes now, PlanIntervals must follow.
+func (t *Table) PlanExpire(now int64) {
+	closing := t.Closes(now)
 	t.now = max(t.now, now)
 	if t.second != noSecond {
 		t.second = max(t.second, now-1e9) // what ends now belongs to the second before
 	}
-	for c := range t.wheels {
-		for {
-			n := t.wheels[c].earliest(now/1e9, &t.flows)
-			if n == noFlow {
-				break
-			}
-			t.end(n, t.due(t.flows.at(n)), EndIdleTimeout)
-		}
+	p := plan{closing: closing, second: now}
+	if closing {
+		p.second = noSecond
 	}
-	t.closeIntervals(now)
-	t.second = now
+	t.begin(p)
+	t.planDue(now / 1e9)
+	t.sort()
 }
 
-// Collect ends the flows that are due by now, within a second: what a record
-// says, and its place in the order, do not depend on it.
-func (t *Table) Collect(now int64) {
-	t.tie = now
+// planDue plans the end of the flows that are due by a second.
+func (t *Table) planDue(second int64) {
 	for c := range t.wheels {
-		w := &t.wheels[c]
 		for {
-			n := w.earliest(now/1e9, &t.flows)
+			n := t.wheels[c].earliest(second, &t.flows)
 			if n == noFlow {
 				break
 			}
-			t.end(n, t.due(t.flows.at(n)), EndIdleTimeout)
+			t.planEnd(n, t.due(t.flows.at(n)))
 		}
-		t.due0 = w.dueIn(now/1e9+1, now, &t.flows, t.due0[:0])
+	}
+}
+
+// DueIn is how many flows may end in the second that follows now, a whole one.
+func (t *Table) DueIn(now int64) (n int) {
+	for c := range t.wheels {
+		n += t.wheels[c].heldIn(now/1e9 + 1)
+	}
+	return n
+}
+
+// PlanCollect plans to end the flows that are due before now, within a second:
+// what a record says, and its place in the order, do not depend on it.
+func (t *Table) PlanCollect(now int64) {
+	t.begin(plan{second: noSecond, tie: now})
+	last := now - 1
+	t.planDue(last / 1e9)
+	for c := range t.wheels {
+		t.due0 = t.wheels[c].dueIn(last/1e9+1, last, &t.flows, t.due0[:0])
 		for _, n := range t.due0 {
-			t.end(n, t.due(t.flows.at(n)), EndIdleTimeout)
+			t.planEnd(n, t.due(t.flows.at(n)))
 		}
 	}
+	t.sort()
 }
 
-// Flush ends all flows at the end of the input, whose clock stands at now.
-func (t *Table) Flush(now int64) {
+// PlanFlush plans to end all flows at the end of the input, whose clock stands
+// at now. With intervals, PlanIntervals(EndOfInput) must follow if it Closes.
+func (t *Table) PlanFlush(now int64) {
 	t.now = max(t.now, now)
 	if t.watcher != nil {
 		t.watcher.Drain(now)
 	}
+	t.begin(plan{second: noSecond, closing: t.Closes(EndOfInput)})
 	for c := range t.wheels {
 		for {
 			n := t.wheels[c].earliest(anySecond, &t.flows)
 			if n == noFlow {
 				break
 			}
-			if due := t.due(t.flows.at(n)); due <= now {
-				t.end(n, due, EndIdleTimeout)
-			} else {
-				t.end(n, endOfInput, EndForced)
+			release := t.due(t.flows.at(n))
+			if release > now {
+				release = EndOfInput
 			}
+			t.planEnd(n, release)
 		}
 	}
-	t.closeIntervals(endOfInput)
+	t.sort()
 }
 
 // noSecond stands for the time before the first barrier.
 const noSecond = math.MinInt64
 
-// endOfInput as a release time: the flow was open when the input ended.
-const endOfInput = math.MaxInt64
+// EndOfInput as a release time: the flow was open when the input ended.
+const EndOfInput = math.MaxInt64
 
 // evict makes room: half-open flows leave first, then the one that has been
 // silent for longest.
@@ -371,27 +404,41 @@ func (t *Table) evict() {
 
 // end makes the record of a flow and forgets it.
 func (t *Table) end(n uint32, release int64, reason EndReason) {
+	t.wheels[t.flows.at(n).class].remove(n, &t.flows)
+	t.finish(n, release, reason)
+}
+
+// finish makes the record of a flow that is in no wheel any more, and forgets
+// the flow.
+func (t *Table) finish(n uint32, release int64, reason EndReason) {
 	f := t.flows.at(n)
 	t.decide(f)
 	if more := t.endTalk(f, release, reason); f.snapshot != 0 && (more || f.tcp.Undecided(t.tcp)) {
 		t.activate(n, f)
 	}
-	t.closeInterval(f, true)
+	waits := t.lastInterval(n, f, release)
 	r := t.out.Add()
 	t.record(f, r, release, reason)
+	t.said(f, r, reason)
 	if t.watcher != nil {
 		t.watcher.End(n, r)
 	}
-	t.wheels[f.class].remove(n, &t.flows)
 	t.index.remove(f.hash, n, &t.flows)
+	if len(t.candidates)+len(t.earlier) > 0 {
+		delete(t.candidates, n)
+		delete(t.earlier, n)
+	}
+	if f.class = ended; !waits {
+		t.forget(n, f)
+	}
+}
+
+// forget gives back what a flow holds, which has ended.
+func (t *Table) forget(n uint32, f *Flow) {
 	t.tcp.Release(&f.tcp)
 	t.sessions.Release(f.session)
 	if f.snapshot != 0 {
 		t.snapshots.Put(f.snapshot)
-	}
-	if len(t.candidates)+len(t.earlier) > 0 {
-		delete(t.candidates, n)
-		delete(t.earlier, n)
 	}
 	t.flows.put(n)
 }
@@ -401,32 +448,37 @@ func (t *Table) end(n uint32, release int64, reason EndReason) {
 func (t *Table) Take(to *Records) {
 	to.Reset()
 	t.out, *to = *to, t.out
-	if t.tie == 0 {
-		return
-	}
-	// More may end at the moment of Collect: what has waits for its place among
-	// them, unless the clock seems to stand still.
-	ties := 0
-	for i := range to.Len() {
-		if to.At(i).Release == t.tie {
-			ties++
-		}
-	}
-	if ties > 0 && ties <= maxTies {
-		k := 0
+	tie := t.tie
+	t.tie = 0
+	if tie != 0 {
+		// More may end at the moment of Collect: what has waits for its place among
+		// them, unless the clock seems to stand still.
+		ties := 0
 		for i := range to.Len() {
-			if r := to.At(i); r.Release == t.tie {
-				*t.out.Add() = *r
-			} else {
-				if k != i {
-					*to.At(k) = *r
-				}
-				k++
+			if to.At(i).Release == tie {
+				ties++
 			}
 		}
-		to.truncate(k)
+		if ties == 0 || ties > maxTies {
+			tie = 0
+		}
 	}
-	t.tie = 0
+	if tie == 0 && t.cut == Last() {
+		return
+	}
+	k := 0
+	for i := range to.Len() {
+		r := to.At(i)
+		if tie != 0 && r.Release == tie || t.cut.before(r) {
+			*t.out.Add() = *r
+			continue
+		}
+		if k != i {
+			*to.At(k) = *r
+		}
+		k++
+	}
+	to.truncate(k)
 }
 
 // maxTies is how many records of one moment wait for each other.

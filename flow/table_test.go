@@ -147,8 +147,7 @@ func TestCollect(t *testing.T) {
 				s.add(s.tcp(host{"10.1.0.2", uint16(20000 + i)}, srv, "S", 1, 0, "")).add(s.tcp(srv, host{"10.1.0.2", uint16(20000 + i)}, "RA", 0, 2, ""))
 			}
 			if every > 0 && i%every == 0 {
-				s.table.Collect(s.table.now)
-				s.take()
+				s.collect()
 			}
 		}
 		recs := s.end()
@@ -178,8 +177,7 @@ func TestCollectTies(t *testing.T) {
 	s.at(ms(1)).add(s.tcp(early, srv, "S", 100, 0, ""))
 	s.at(ms(2)).add(s.tcp(late, srv, "S", 100, 0, ""))
 	s.at(ms(9)).add(s.tcp(late, srv, "S", 90_000, 0, "")) // begins another connection
-	s.table.Collect(s.table.now)
-	s.take()
+	s.collect()
 	s.at(ms(9)).add(s.tcp(early, srv, "S", 90_000, 0, ""))
 	recs := s.end()
 	if len(recs) != 4 || recs[0].Ends[Client].Port != early.port || recs[1].Ends[Client].Port != late.port {

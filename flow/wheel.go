@@ -15,7 +15,8 @@ import (
 type wheel struct {
 	head [wheelSlots]uint32 // first flow of the slot + 1, 0 none; a slot's flows are a ring through next and prev
 	used [wheelSlots / 64]uint64
-	base int64 // every flow is due at or after this second
+	held [wheelSlots]uint32 // flows in each slot
+	base int64              // every flow is due at or after this second
 	n    int
 
 	timeout int64 // of the class, ns: a flow is due when it was silent for so long
@@ -44,6 +45,7 @@ func (w *wheel) add(n uint32, flows *slab) {
 	i := w.slot(w.dueSecond(f))
 	f.slot = uint16(i)
 	w.n++
+	w.held[i]++
 	if w.head[i] == 0 {
 		f.next, f.prev = n, n
 		w.head[i] = n + 1
@@ -61,6 +63,7 @@ func (w *wheel) remove(n uint32, flows *slab) {
 	f := flows.at(n)
 	i := int(f.slot)
 	w.n--
+	w.held[i]--
 	if f.next == n {
 		w.head[i] = 0
 		w.used[i/64] &^= 1 << (i % 64)
@@ -101,6 +104,15 @@ func (w *wheel) earliest(limit int64, flows *slab) uint32 {
 
 // anySecond as a limit: the earliest, whenever it is due.
 const anySecond = math.MaxInt64
+
+// heldIn is how many flows are in the slot of a second: no more can be due in
+// it.
+func (w *wheel) heldIn(second int64) int {
+	if w.n == 0 || second < w.base || second >= w.base+wheelSlots {
+		return 0
+	}
+	return int(w.held[uint64(second)%wheelSlots])
+}
 
 // dueIn adds to dst the flows in the slot of a second that are due by now (ns).
 func (w *wheel) dueIn(second, now int64, flows *slab, dst []uint32) []uint32 {

@@ -21,6 +21,9 @@ type reader struct {
 	shards  []*shard
 	seconds chan *second // to the collector, in order
 	free    chan *second // and back
+	made    int          // seconds there are
+	room    room
+	dueSoon int // connections that may end in the running second
 	cancel  context.CancelFunc
 
 	now      int64 // highest record time so far
@@ -40,11 +43,9 @@ type reader struct {
 func newReader(src capture.Source, cfg Config, tables []*flow.Table, learned *flow.Learned) *reader {
 	r := &reader{
 		src: src, cfg: cfg, decoder: packet.NewDecoder(cfg.Decode, cfg.Names), tables: tables, learned: learned,
-		load: newLoad(src, &cfg), seconds: make(chan *second, secondsInFlight), free: make(chan *second, secondsInFlight),
+		load: newLoad(src, &cfg), room: newRoom(cfg.Flow.Memory, cfg.piece),
 	}
-	for range secondsInFlight {
-		r.free <- new(second)
-	}
+	r.seconds, r.free = make(chan *second, r.room.pieces), make(chan *second, r.room.pieces)
 	r.decoder.Lost = r.lost
 	for i := range cfg.Shards {
 		r.shards = append(r.shards, newShard(i, cfg.Shards))
@@ -163,7 +164,7 @@ func (r *reader) frame(f *capture.Frame, p *packet.Packet) {
 		r.watch.turn()
 	}
 	r.send(p, flow.Partition(p.Hash), isPacket)
-	if r.sent++; r.sent >= collectEvery {
+	if r.sent++; r.sent >= r.room.packets {
 		r.sent = 0
 		r.collect()
 	}
@@ -265,21 +266,32 @@ func (r *reader) barrier(s int64) {
 		}
 		r.healthAt = s - s%every + every
 	}
-	r.askWith(health, func(t *flow.Table) { t.Expire(s) })
+	r.plan(func(t *flow.Table) { t.PlanExpire(s) })
+	r.dueSoon = 0
+	for _, t := range r.tables {
+		r.dueSoon += t.DueIn(s)
+	}
+	r.planned(health, s)
 }
 
-// collectEvery is how many packets may pass before the records that are ready
-// leave, so that what a second ends need not fit into memory.
-var collectEvery = 1 << 15 // a variable for tests
-
 // collect asks for the records that are due by now, in the middle of a second.
-// Nobody waits: the question follows the packets.
+// Nobody waits, the question follows the packets; unless there may be more than
+// there is room for.
 func (r *reader) collect() {
 	now := r.now
+	if r.dueSoon > r.room.records/2 {
+		r.drain()
+		r.plan(func(t *flow.Table) { t.PlanCollect(now) })
+		r.pieces(nil)
+		return
+	}
 	for _, s := range r.shards {
 		s.flush()
 	}
-	r.ask(func(t *flow.Table) { t.Collect(now) })
+	r.ask(nil, func(t *flow.Table) {
+		t.PlanCollect(now)
+		t.Step(flow.Last())
+	})
 }
 
 // flush ends all flows. What the last second has taught counts for those that
@@ -290,8 +302,48 @@ func (r *reader) flush() {
 	}
 	r.drain()
 	r.learned.Merge(r.tables, r.second, r.second+1e9)
-	r.ask(func(t *flow.Table) { t.Flush(r.now) })
+	now := r.now
+	r.plan(func(t *flow.Table) { t.PlanFlush(now) })
+	r.planned(nil, flow.EndOfInput)
 	r.drain()
+}
+
+// plan has every table plan what it will tell. They are drained, before and
+// after.
+func (r *reader) plan(do func(*flow.Table)) {
+	for _, s := range r.shards {
+		s.ask(nil, do)
+	}
+	r.drain()
+}
+
+// planned takes the records of connections that the tables have planned to end,
+// and then those of the interval if it closes by now. health goes with the last
+// ones.
+func (r *reader) planned(health *flow.Capture, now int64) {
+	if !r.tables[0].Closes(now) { // all have the same clock
+		r.pieces(health)
+		return
+	}
+	r.pieces(nil)
+	r.drain()
+	r.plan(func(t *flow.Table) { t.PlanIntervals(now) })
+	r.pieces(health)
+}
+
+// pieces takes the records that the tables have planned, not too many at a
+// time. Nobody waits for the last ones.
+func (r *reader) pieces(health *flow.Capture) {
+	for {
+		cut, more := flow.Cut(r.tables, r.room.piece)
+		step := func(t *flow.Table) { t.Step(cut) }
+		if !more {
+			r.ask(health, step)
+			return
+		}
+		r.ask(nil, step)
+		r.drain()
+	}
 }
 
 // drain waits until every shard has done what it was sent.
@@ -304,12 +356,10 @@ func (r *reader) drain() {
 	}
 }
 
-// ask lets every table do something and collects the records it has then.
-func (r *reader) ask(do func(*flow.Table)) { r.askWith(nil, do) }
-
-// askWith sends the state of the input along.
-func (r *reader) askWith(health *flow.Capture, do func(*flow.Table)) {
-	sec := <-r.free
+// ask lets every table do something and collects the records it has then, with
+// the state of the input if there is one.
+func (r *reader) ask(health *flow.Capture, do func(*flow.Table)) {
+	sec := r.empty()
 	sec.health = health
 	sec.wait.Add(len(r.shards))
 	sec.failed = r.cancel
@@ -317,4 +367,18 @@ func (r *reader) askWith(health *flow.Capture, do func(*flow.Table)) {
 		s.ask(sec, do)
 	}
 	r.seconds <- sec
+}
+
+// empty gives a second to be filled, one that was used if there is any.
+func (r *reader) empty() *second {
+	select {
+	case sec := <-r.free:
+		return sec
+	default:
+	}
+	if r.made < r.room.pieces {
+		r.made++
+		return new(second)
+	}
+	return <-r.free
 }

@@ -51,6 +51,8 @@ type Config struct {
 	// right after the last of its records was given out. nil: nobody asks. The
 	// path.Connection is valid during the call only.
 	Paths func(*path.Connection) error
+
+	piece int // records made at a time, in tests; 0: by Flow.Memory
 }
 
 // A Tap is shown frames by the reader; they are lent for the call.

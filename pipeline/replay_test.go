@@ -94,17 +94,19 @@ func captures(t *testing.T) []string {
 }
 
 // On every real capture: all frames are accounted for, the records are in
-// order and hold all packets, and the number of shards changes nothing.
+// order and hold all packets, and neither the number of shards changes anything
+// nor that of the records that are made at a time.
 func TestCaptures(t *testing.T) {
 	for _, file := range captures(t) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			var first string
-			for _, shards := range []int{1, 3, 8, 64} {
+			for _, by := range []struct{ shards, piece int }{{1, 0}, {3, 1}, {8, 0}, {64, 200}} {
 				src, err := pcapfile.Open(pcapfile.Config{Paths: []string{file}})
 				if err != nil {
 					t.Fatal(err)
 				}
-				cfg := config(shards)
+				cfg := config(by.shards)
+				cfg.piece = by.piece
 				cfg.Flow.Interval = time.Second
 				recs, c := run(t, src, cfg)
 				src.Close()
@@ -129,7 +131,7 @@ func TestCaptures(t *testing.T) {
 				if first == "" {
 					first = text
 				} else if text != first {
-					t.Errorf("%d shards give other records than 1", shards)
+					t.Errorf("%+v gives other records than one shard", by)
 				}
 			}
 		})

@@ -29,8 +29,8 @@ type batch struct {
 	n       int
 	payload []byte
 
-	sec *second // not nil: no packets, but a question to each table
-	do  func(*flow.Table)
+	do  func(*flow.Table) // not nil: no packets, but something for each table to do
+	sec *second           // takes the records that they have then; nil: nobody does
 }
 
 // shard is the goroutine that owns the tables i, i+n, i+2n …
@@ -81,7 +81,8 @@ func (s *shard) flush() {
 	s.filling = <-s.free
 }
 
-// ask sends a question to each table of the shard; it must be drained.
+// ask has each table of the shard do something, and gives their records to sec
+// if it is not nil; the shard must be drained.
 func (s *shard) ask(sec *second, do func(*flow.Table)) {
 	b := s.filling
 	b.sec, b.do = sec, do
@@ -107,15 +108,20 @@ func (s *shard) run(tables []*flow.Table, matchers []*path.Matcher) {
 				t.Lost(p)
 			}
 		}
-		if b.sec != nil {
+		if b.do != nil {
 			for i := s.i; i < len(tables); i += s.n {
 				b.do(tables[i])
+				if b.sec == nil {
+					continue
+				}
 				tables[i].Take(&b.sec.records[i])
 				if matchers != nil {
 					b.sec.paths[i] = matchers[i].Take(b.sec.paths[i])
 				}
 			}
-			b.sec.wait.Done()
+			if b.sec != nil {
+				b.sec.wait.Done()
+			}
 		}
 		b.n, b.sec, b.do, b.payload = 0, nil, nil, b.payload[:0]
 		s.free <- b
@@ -123,10 +129,8 @@ func (s *shard) run(tables []*flow.Table, matchers []*path.Matcher) {
 	}
 }
 
-// secondsInFlight bounds how far the shards may be ahead of the output.
-const secondsInFlight = 2
-
-// second collects the records that the tables have at a barrier. Its memory
+// second collects the records that the tables have at a barrier, or a piece of
+// them. Its memory
 // goes back to them with the next barrier that it serves.
 type second struct {
 	records [flow.Partitions]flow.Records

@@ -1,0 +1,164 @@
+package flow
+
+import (
+	"cmp"
+	"math"
+	"slices"
+)
+
+// At a barrier a table may have far more records to give than there is memory
+// for: a record is larger than the flow that it tells of. So it first plans
+// what it will tell, in the order of the output, and then makes the records a
+// piece at a time. All tables cut their plans at the same places of that order,
+// which gives the records of all partitions in order without their ever being
+// there all at once.
+
+// Mark is a place in the order of records (Compare).
+type Mark struct {
+	release int64
+	kind    Kind
+	start   int64
+	key     Key
+}
+
+// Last is the place behind all records.
+func Last() Mark { return Mark{release: math.MaxInt64, kind: numKinds} }
+
+func (m *Mark) compare(o *Mark) int {
+	return cmp.Or(cmp.Compare(m.release, o.release), cmp.Compare(m.kind, o.kind), cmp.Compare(m.start, o.start), m.key.compare(&o.key))
+}
+
+// before tells whether the record lies behind the mark.
+func (m *Mark) before(r *Record) bool {
+	return m.compare(&Mark{release: r.Release, kind: r.Kind, start: r.Start, key: r.key}) < 0
+}
+
+// plan is what a table has to tell at a barrier: connections that end, or the
+// interval that closes.
+type plan struct {
+	kind Kind
+	list []due // in order
+	done int   // of list
+
+	closing    bool  // the interval closes when these connections have ended
+	start, end int64 // of that interval; kind Interval
+	release    int64 // of all intervals
+	second     int64 // Table.second when all is done; noSecond: as it is
+	tie        int64 // Table.tie likewise
+}
+
+// due is a record to be made.
+type due struct {
+	release, start int64
+	n              uint32 // of the flow
+	made           bool   // n is the number of a record in Table.intervals instead
+}
+
+// maxKept is how long a list may be that is kept for the next plan.
+const maxKept = 4096
+
+// begin starts an empty plan.
+func (t *Table) begin(p plan) {
+	p.list = t.plan.list[:0]
+	if cap(p.list) > maxKept {
+		p.list = nil
+	}
+	t.plan = p
+}
+
+// planEnd plans the end of a flow and takes it out of its wheel.
+func (t *Table) planEnd(n uint32, release int64) {
+	f := t.flows.at(n)
+	t.wheels[f.class].remove(n, &t.flows)
+	f.class = leaving
+	t.plan.list = append(t.plan.list, due{release: release, start: f.start, n: n})
+}
+
+// sort puts the plan in order.
+func (t *Table) sort() {
+	slices.SortFunc(t.plan.list, func(a, b due) int {
+		if c := cmp.Or(cmp.Compare(a.release, b.release), cmp.Compare(a.start, b.start)); c != 0 {
+			return c
+		}
+		if c := t.keyOf(&a).compare(t.keyOf(&b)); c != 0 {
+			return c
+		}
+		// Generations of a 5-tuple: those that have ended come first, in that order.
+		if a.made != b.made {
+			if a.made {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(a.n, b.n)
+	})
+}
+
+func (t *Table) keyOf(d *due) *Key {
+	if d.made {
+		return &t.intervals.At(int(d.n)).key
+	}
+	return &t.flows.at(d.n).key
+}
+
+func (t *Table) mark(d *due) Mark {
+	return Mark{release: d.release, kind: t.plan.kind, start: d.start, key: *t.keyOf(d)}
+}
+
+// left is how many records of the plan are not made yet.
+func (t *Table) left() int { return len(t.plan.list) - t.plan.done }
+
+// Cut gives the place up to which all tables together make about n records of
+// their plans, and never many more. more tells that something is left behind
+// it.
+func Cut(tables []*Table, n int) (cut Mark, more bool) {
+	total := 0
+	for _, t := range tables {
+		total += t.left()
+	}
+	cut = Last()
+	if total <= n {
+		return cut, false
+	}
+	each := max(n/len(tables), 1)
+	for _, t := range tables {
+		if t.left() <= each {
+			continue
+		}
+		if m := t.mark(&t.plan.list[t.plan.done+each-1]); m.compare(&cut) < 0 {
+			cut = m
+		}
+	}
+	return cut, true
+}
+
+// Step makes the records of the plan up to the mark, for Take. With Last the
+// plan is done.
+func (t *Table) Step(cut Mark) {
+	p := &t.plan
+	for t.cut = cut; p.done < len(p.list); p.done++ {
+		d := &p.list[p.done]
+		if m := t.mark(d); cut.compare(&m) < 0 {
+			return
+		}
+		switch {
+		case p.kind == Interval:
+			t.tell(d)
+		case d.release == EndOfInput:
+			t.finish(d.n, d.release, EndForced)
+		default:
+			t.finish(d.n, d.release, EndIdleTimeout)
+		}
+	}
+	if cut != Last() {
+		return
+	}
+	if p.kind == Interval {
+		t.intervals.Reset()
+	}
+	if p.second != noSecond {
+		t.second = p.second
+	}
+	t.tie = p.tie
+	t.begin(plan{second: noSecond})
+}

@@ -1,0 +1,47 @@
+package pipeline
+
+import (
+	"unsafe"
+
+	"mirrorscope/flow"
+)
+
+// room is how much may be on the way from the tables to the output, beside the
+// memory of the tables.
+type room struct {
+	records int // in all, about
+	piece   int // made at a time
+	pieces  int // on the way at a time
+	packets int // after which the records that are ready leave, so that what a second ends need not fit into memory
+}
+
+const (
+	leastPiece, mostPiece = 1 << 11, 1 << 15
+	leastWait, mostWait   = 1 << 11, 1 << 15 // packets
+)
+
+// newRoom gives records an eighth of the tables' memory, and some MiB at least.
+// The more there is, the less the tables wait for the output at the end of an
+// interval. piece, if not 0, is that of a test.
+func newRoom(memory int64, piece int) room {
+	r := room{records: int(memory / 8 / int64(unsafe.Sizeof(flow.Record{})))}
+	r.piece = min(max(r.records/8, leastPiece), mostPiece)
+	if piece > 0 {
+		r.piece = piece
+	}
+	r.pieces = max(r.records/r.piece, 2)
+	r.packets = min(max(r.records/4, leastWait), mostWait) // a packet may end a connection, which gives two records
+	r.packets = min(r.packets, collectEvery)
+	return r
+}
+
+// collectEvery bounds room.packets in tests.
+var collectEvery = mostWait
+
+// RecordMemory is what records on their way to the output may take beside the
+// memory of the tables, octets: what is on the way, what the tables are making,
+// and those of connections that have ended within an interval.
+func RecordMemory(memory int64) int64 {
+	r := newRoom(memory, 0)
+	return int64((r.pieces+1)*r.piece+2*r.packets)*int64(unsafe.Sizeof(flow.Record{})) + flow.RecordMemory(memory)
+}
