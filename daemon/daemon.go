@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -78,7 +79,10 @@ func start(o *Options) (*daemon, error) {
 	if err := d.pipeline(); err != nil {
 		return nil, err
 	}
-	var err error
+	err := d.rehearse()
+	if err != nil {
+		return nil, err
+	}
 	if d.src, err = open(cfg, d.log); err != nil {
 		return nil, err
 	}
@@ -97,7 +101,9 @@ func start(o *Options) (*daemon, error) {
 		if d.out != nil {
 			err = errors.Join(err, d.out.close(context.Background()))
 		}
-		return nil, errors.Join(err, d.src.Close())
+		err = errors.Join(err, d.src.Close())
+		d.src.unguard()
+		return nil, err
 	}
 	d.out.top, d.out.observe, d.out.tally = d.services.newTop(), d.services.observe, d.services.tally.Add
 	d.out.more = d.services.lost
@@ -308,6 +314,9 @@ func (d *daemon) reread() bool {
 	if err := d.src.update(&cfg); err != nil {
 		d.log.Error("the filter was not changed", "error", err)
 		return false
+	}
+	if d.cfg.Capture.Guard && cfg.Filter.Shared && !slices.Equal(cfg.Filter.UDPPorts, d.cfg.Filter.UDPPorts) {
+		d.log.Warn("filter.udp_ports: the guard keeps the ports that it was made with; a restart gives it these", "ports", cfg.Filter.UDPPorts)
 	}
 	d.cfg.Filter = cfg.Filter
 	d.sample.Store(cfg.Filter.Sample)

@@ -26,6 +26,7 @@ type source struct {
 	*rings.Source
 	filters []policy
 	cards   []*card
+	guards  []*nic.Guard // that this start has made
 	shared  []string     // interfaces
 	own     []netip.Addr // of those; changed by refresh alone
 	unread  sync.Once    // the log was told that counters cannot be read
@@ -105,6 +106,12 @@ func open(cfg *Config, log *slog.Logger) (*source, error) {
 			_ = faces[i].Close()
 		}
 		s.closeCards()
+		s.unguard()
+		if errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EEXIST) {
+			if p, _ := nic.ReadXDP(name); p.Attached != "" {
+				err = fmt.Errorf("%w; %s is on the interface already (see 'sensor check')", err, p)
+			}
+		}
 		// Without PERFMON the verifier refuses a program, which it says by EACCES
 		// or EFAULT.
 		if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.EFAULT) {
@@ -125,6 +132,7 @@ func open(cfg *Config, log *slog.Logger) (*source, error) {
 	var err error
 	if s.Source, err = rings.New(faces...); err != nil {
 		s.closeCards()
+		s.unguard()
 		return nil, err
 	}
 	return s, nil
@@ -133,15 +141,16 @@ func open(cfg *Config, log *slog.Logger) (*source, error) {
 // prepare keeps the interface silent, and begins its account.
 func (s *source) prepare(cfg *Config, name string) error {
 	if _, err := net.InterfaceByName(name); err != nil {
+		var inside *net.OpError
+		if errors.As(err, &inside) {
+			err = inside.Err // without the network "ip+net" that it names
+		}
 		return fmt.Errorf("%w; 'ip link' lists the interfaces", err)
 	}
 	if cfg.Capture.Guard {
-		g := nic.DefaultGuardConfig()
-		g.Shared, g.Ports = cfg.Filter.Shared, append(g.Ports, mirrorPorts(cfg)...)
-		if _, err := nic.InstallGuard(name, g); err != nil {
-			return fmt.Errorf("guard: %w; or set capture.guard = false", err)
+		if err := s.guard(cfg, name); err != nil {
+			return err
 		}
-		s.log.Info("guard", "interface", name, "shared", g.Shared, "removal", "sensor guard --remove "+name+" | nft -f -")
 	}
 	if cfg.Filter.Shared {
 		s.shared = append(s.shared, name)
@@ -160,12 +169,6 @@ func (s *source) prepare(cfg *Config, name string) error {
 		}
 	}
 	return nil
-}
-
-// mirrorPorts are the UDP ports of tunnels beside the assigned ones.
-func mirrorPorts(cfg *Config) []uint16 {
-	ports := append([]uint16{}, cfg.Decode.VXLANPorts...)
-	return append(ports, cfg.Decode.GenevePorts...)
 }
 
 // ownAddresses gives the machine's own addresses on interfaces. One that cannot
@@ -231,6 +234,9 @@ func (s *source) face(cfg *Config, name string) (*rings.Interface, error) {
 
 // packet opens AF_PACKET rings, and the filter that works for them.
 func (s *source) packet(cfg *Config, name string) (*rings.Interface, error) {
+	if p, err := nic.ReadXDP(name); err == nil && p.Attached != "" {
+		s.log.Warn("another program is in front of the capture: what it drops or redirects does not arrive", "interface", name, "program", p.String())
+	}
 	programs := afpacket.NoPrograms()
 	if cfg.Capture.AFPacket.Rings > 1 {
 		fanout, err := bpf.LoadFanout(cfg.Capture.AFPacket.Rings, tunnels(cfg))

@@ -162,6 +162,9 @@ func hasTable(nft *nftables.Conn, ifname string) (bool, error) {
 	return false, nil
 }
 
+// Interface is its name.
+func (g *Guard) Interface() string { return g.ifname }
+
 // Egress tells whether what is sent is dropped as well: the kernel is 5.16 or
 // later.
 func (g *Guard) Egress() bool { return g.egress }

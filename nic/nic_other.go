@@ -61,6 +61,9 @@ func InstallGuard(ifname string, _ GuardConfig) (*Guard, error) {
 // CanSilence needs Linux.
 func CanSilence(ifname string, _ GuardConfig) error { return errLinux("interface " + ifname) }
 
+// Interface is not known.
+func (*Guard) Interface() string { return "" }
+
 // Egress is false.
 func (*Guard) Egress() bool { return false }
 
