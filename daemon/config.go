@@ -77,7 +77,7 @@ type Decode struct {
 
 // Measure says what is kept.
 type Measure struct {
-	Memory   unit.Size     `toml:"memory" comment:"Memory for connections, as \"512MiB\". When it is full the least useful one ends early, counted.\n\"0\": 60 % of what the process may use."`
+	Memory   unit.Size     `toml:"memory" comment:"Memory for connections, as \"512MiB\". When it is full the least useful one ends early, counted.\n\"0\": what rings, queues and all else leave of what the process may use, 60 % of that at most; the log\nsays how it is divided when the sensor starts."`
 	Interval unit.Duration `toml:"interval" comment:"Length of interval records, whole seconds."`
 	Shards   int           `toml:"shards" comment:"Threads that measure, beside the one that reads. 0: one a core."`
 	Match    string        `toml:"match" comment:"Count only packets that match, in the words of tcpdump; looks at the innermost packet.\n[filter] does the like before a packet costs anything."`
@@ -269,7 +269,6 @@ func (c *Capture) validate() error {
 // decode gives the configuration of the decoder.
 func (c *Config) decode() (packet.Config, error) {
 	d := packet.DefaultConfig()
-	d.MaxPoints = 8192 // they stay for as long as the sensor runs
 	d.VXLANPorts, d.GenevePorts, d.VLANInKey = c.Decode.VXLANPorts, c.Decode.GenevePorts, c.Decode.VLANInKey
 	var errs []error
 	d.Networks = make(map[uint32]string, len(c.Decode.Networks))

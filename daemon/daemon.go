@@ -30,7 +30,7 @@ import (
 type Options struct {
 	Config Config
 	Path   string // of the configuration, read again on Reload; empty: there is none
-	Memory int64  // octets for connections where the configuration leaves it open
+	Memory int64  // octets for connections where the configuration leaves it open; see PlanMemory
 	Stdout io.Writer
 	Log    *slog.Logger
 
@@ -126,6 +126,7 @@ func (d *daemon) pipeline() error {
 	if memory == 0 {
 		memory = d.o.Memory
 	}
+	decode.MaxPoints = maxPointsOf(memory)
 	d.pipe = pipeline.Config{
 		Shards: cfg.Measure.Shards, Decode: decode, Flow: cfg.flow(memory), Names: d.names,
 		Sample: d.sample.Load, Overload: cfg.Overload,

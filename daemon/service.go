@@ -160,7 +160,7 @@ func (s *services) newTop() *live.Table {
 	if s.top == nil && s.d.o.Top == nil && cfg.Metrics.Conversations == 0 {
 		return nil
 	}
-	c := cfg.live()
+	c := within(cfg.live(), s.d.pipe.Flow.Memory)
 	return live.New(c, s.d.names, func(proto uint8) string { return string(sink.AppendProtocol(nil, proto)) })
 }
 

@@ -20,15 +20,10 @@ type Learned struct {
 	points    map[packet.PointID]*pointSeen
 	names     *dnsmeta.Names
 	swept     int64
+	most      int // listeners, and pairs
 
 	Forgotten uint64 // listeners, pairs and names not learned because the bound was reached
 }
-
-// maxLearned bounds listeners and pairs each.
-const maxLearned = 1 << 18
-
-// maxNamed bounds the addresses of which names are known.
-const maxNamed = 1 << 17
 
 // refresh is how old, in ns, what is learned may become before it is told
 // again.
@@ -62,7 +57,7 @@ type pointSeen struct {
 func NewLearned(cfg Config) *Learned {
 	return &Learned{
 		cfg: cfg, listeners: make(map[endpoint]int64), pairs: make(map[pair]pairSeen), points: make(map[packet.PointID]*pointSeen),
-		names: dnsmeta.NewNames(maxNamed),
+		names: dnsmeta.NewNames(maxNamed(cfg.Memory)), most: maxLearned(cfg.Memory),
 	}
 }
 
@@ -174,7 +169,7 @@ func (l *Learned) Merge(tables []*Table, before, now int64) {
 
 func (l *Learned) addListener(e endpoint, now int64) {
 	if _, ok := l.listeners[e]; !ok {
-		if len(l.listeners) >= maxLearned {
+		if len(l.listeners) >= l.most {
 			l.Forgotten++
 			return
 		}
@@ -185,7 +180,7 @@ func (l *Learned) addListener(e endpoint, now int64) {
 
 func (l *Learned) addPair(p pair, oneSided bool, now int64) {
 	s, ok := l.pairs[p]
-	if !ok && len(l.pairs) >= maxLearned {
+	if !ok && len(l.pairs) >= l.most {
 		l.Forgotten++
 		return
 	}

@@ -76,7 +76,7 @@ func NewTable(cfg Config, learned *Learned, names *packet.Names) *Table {
 	}
 	t.maxFlows = int(max(share*3/8/perFlow, 16)) // an eighth is left to a Watcher
 	t.maxStore = share * 3 / 8
-	t.maxIntervals = int(max(share/8/int64(unsafe.Sizeof(Record{})), 16)) // beside the budget, see RecordMemory
+	t.maxIntervals = int(max(share/8/int64(unsafe.Sizeof(Record{})), 16)) // beside the budget, see Beside
 	t.sessions = session.NewStore(t.maxStore / 2)
 	t.idHash = make(map[packet.PointID]uint64)
 	t.netHash = make(map[packet.NetworkID]uint64)
@@ -87,11 +87,6 @@ func NewTable(cfg Config, learned *Learned, names *packet.Names) *Table {
 	t.report.init()
 	return t
 }
-
-// RecordMemory is what interval records of connections that have ended may take
-// beside cfg.Memory, until their interval ends. When there is no room they
-// leave before that.
-func RecordMemory(memory int64) int64 { return memory / 8 }
 
 // maxRare bounds each map of rare per-flow state.
 const maxRare = 4096

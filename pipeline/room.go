@@ -38,10 +38,14 @@ func newRoom(memory int64, piece int) room {
 // collectEvery bounds room.packets in tests.
 var collectEvery = mostWait
 
-// RecordMemory is what records on their way to the output may take beside the
-// memory of the tables, octets: what is on the way, what the tables are making,
-// and those of connections that have ended within an interval.
-func RecordMemory(memory int64) int64 {
-	r := newRoom(memory, 0)
-	return int64((r.pieces+1)*r.piece+2*r.packets)*int64(unsafe.Sizeof(flow.Record{})) + flow.RecordMemory(memory)
+// batchMemory is about what a batch of full payloads takes, octets.
+const batchMemory = batchLen * (256 + 1500)
+
+// Beside is what a run may hold beside Flow.Memory, octets: records on their way
+// to the output, what a table knows beside its flows, batches and fragments.
+func Beside(c *Config) int64 {
+	r := newRoom(c.Flow.Memory, 0)
+	records := (r.pieces+1)*r.piece + 2*r.packets // on the way, and what the tables have ready
+	return int64(records)*int64(unsafe.Sizeof(flow.Record{})) + flow.Beside(c.Flow.Memory, c.Decode.MaxPoints) +
+		int64(min(c.Shards, flow.Partitions))*(depth+3)*batchMemory + int64(c.Decode.Fragments.Octets)
 }

@@ -10,13 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// usableMemory is the memory of the machine, or less where a control group of
-// this process or one above it allows less, in octets.
+// usableMemory is four fifths of the machine's memory, the rest being the
+// system's, or less where a control group of this process or one above it allows
+// less; in octets.
 func usableMemory() int64 {
 	usable := int64(1 << 30)
 	var info unix.Sysinfo_t
 	if unix.Sysinfo(&info) == nil {
-		usable = int64(info.Totalram) * int64(info.Unit)
+		usable = int64(info.Totalram) * int64(info.Unit) / 5 * 4
 	}
 	groups, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {

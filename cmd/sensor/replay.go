@@ -109,7 +109,7 @@ func replay(ctx context.Context, s *streams, o *replayOptions, progress bool) er
 		}
 		o.input.Stdin = interruptible(ctx, s.in)
 	}
-	limitHeap(o.pipeline.Flow.Memory)
+	limitHeap(replayHeap(&o.pipeline))
 	source, err := pcapfile.Open(o.input)
 	if err != nil {
 		return err

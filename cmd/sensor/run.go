@@ -69,7 +69,7 @@ Exit status: 0 it was told to end; 1 it could not start, or go on; 2 wrong usage
 	fs.StringArrayVarP(&f.interfaces, "interface", "i", nil, "capture on `INTERFACE`; repeatable")
 	fs.StringVar(&f.mode, "mode", string(daemon.ModeAFPacket), "take frames by `MODE`: afpacket, afxdp or auto")
 	fs.BoolVar(&f.stdout, "stdout", false, "write records to standard output")
-	fs.Var(&f.memory, "memory", "memory for connections, `SIZE` as 512MiB (default 60 % of what the process may use)")
+	fs.Var(&f.memory, "memory", "memory for connections, `SIZE` as 512MiB (default what all else leaves of what the process may use, 60 % at most)")
 	fs.DurationVar(&f.interval, "interval", 10*time.Second, "length of interval records, whole seconds")
 	fs.StringVar(&f.logFormat, "log-format", "text", "log as `FORMAT`: text or json")
 	return cmd
@@ -145,14 +145,11 @@ func runDaemon(ctx context.Context, s *streams, f *runFlags, cfg daemon.Config) 
 		}
 	}()
 
-	memory := defaultMemory()
-	tables := int64(cfg.Measure.Memory)
-	if tables == 0 {
-		tables = memory
-	}
-	limitHeap(tables)
+	log := logger(s, f.logFormat)
+	memory := daemon.PlanMemory(&cfg, usableMemory())
+	tellMemory(log, memory, limitHeap(memory.Heap))
 	err := daemon.Run(ctx, daemon.Options{
-		Config: cfg, Path: f.config, Memory: memory, Stdout: s.out, Log: logger(s, f.logFormat), Reload: reload, Version: version,
+		Config: cfg, Path: f.config, Memory: memory.Connections, Stdout: s.out, Log: log, Reload: reload, Version: version,
 	})
 	if daemon.Restart(err) {
 		s.complain("%v", err)

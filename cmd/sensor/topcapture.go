@@ -23,12 +23,12 @@ func captureTop(ctx context.Context, interfaces []string) (topFeed, error) {
 	cfg.Measure.Interval = unit.Duration(2 * time.Second)
 	ctx, cancel := context.WithCancel(ctx)
 	f := &captured{tops: make(chan *live.Top, 1), ended: make(chan struct{}), cancel: cancel}
-	memory := defaultMemory()
-	limitHeap(memory)
+	memory := daemon.PlanMemory(&cfg, usableMemory())
+	limitHeap(memory.Heap)
 	go func() {
 		defer close(f.ended)
 		f.err = daemon.Run(ctx, daemon.Options{
-			Config: cfg, Memory: memory, Stdout: io.Discard, Log: slog.New(slog.DiscardHandler), Version: version, Top: f.publish,
+			Config: cfg, Memory: memory.Connections, Stdout: io.Discard, Log: slog.New(slog.DiscardHandler), Version: version, Top: f.publish,
 		})
 	}()
 	return f, nil
