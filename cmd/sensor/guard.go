@@ -80,7 +80,7 @@ would be silenced; 2 wrong usage.`,
 	fs.BoolVar(&shared, "shared", false, "drop only mirror traffic: this machine uses the interface, too")
 	fs.UintSliceVar(&list, "port", nil, "with --shared: drop UDP to `PORT`, in place of 4789, 4790, 6081, 8472 and 37008; repeatable")
 	fs.BoolVar(&remove, "remove", false, "print the script that takes the guard away")
-	fs.BoolVar(&force, "force", false, "silence the interface even if a default route leaves by it")
+	fs.BoolVar(&force, "force", false, "silence the interface even if this machine is reached by it: a default route, a TCP connection")
 	return cmd
 }
 
