@@ -71,7 +71,11 @@ func TestRestart(t *testing.T) {
 				l.send(frame(60, i))
 			}
 			arrived(t, c, 100)
-			must(t, tc.lose(l))
+			err := tc.lose(l)
+			if errors.Is(err, unix.EBUSY) && tc.event == "interface_renamed" {
+				t.Skip("this kernel renames no interface that is up")
+			}
+			must(t, err)
 			for range 2 {
 				for _, r := range c.Rings() {
 					err := r.Check(time.Now().UnixNano())
