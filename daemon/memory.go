@@ -35,11 +35,11 @@ const (
 )
 
 // PlanMemory divides what is usable. Connections is that of the configuration,
-// or else what is left, but 16 MiB at least.
-func PlanMemory(cfg *Config, usable int64) Memory {
+// or else what is left, but 16 MiB at least. top says that Options.Top is set.
+func PlanMemory(cfg *Config, top bool, usable int64) Memory {
 	m := Memory{Usable: usable, Rings: cfg.ringMemory(), Connections: int64(cfg.Measure.Memory)}
 	most := usable - m.Rings - processMemory
-	fits := func(tables int64) bool { return tables+cfg.beside(tables) <= most/8*7 }
+	fits := func(tables int64) bool { return tables+cfg.beside(tables, top) <= most/8*7 }
 	if m.Connections == 0 {
 		const step = 1 << 20
 		steps := max(usable/100*mostTables-leastTables, 0) / step
@@ -47,7 +47,7 @@ func PlanMemory(cfg *Config, usable int64) Memory {
 		m.Connections = leastTables + int64(n)*step
 	}
 	m.Fits = fits(m.Connections)
-	m.Beside = cfg.beside(m.Connections)
+	m.Beside = cfg.beside(m.Connections, top)
 	m.Heap = (m.Connections + m.Beside) / 7 * 8
 	if m.Fits {
 		m.Heap = min(m.Heap, most)
@@ -81,7 +81,7 @@ func (c *Config) ringMemory() int64 {
 }
 
 // beside is what the heap holds at most beside the tables.
-func (c *Config) beside(tables int64) int64 {
+func (c *Config) beside(tables int64, top bool) int64 {
 	p := pipeline.Config{Shards: c.Measure.Shards, Flow: c.flow(tables)}
 	if p.Shards == 0 {
 		p.Shards = runtime.GOMAXPROCS(0)
@@ -98,7 +98,10 @@ func (c *Config) beside(tables int64) int64 {
 	if c.Record.Directory != "" {
 		n += int64(c.Record.Queue)
 	}
-	return n + liveMemory(within(c.live(), tables)) + answers
+	if top || c.wantsTop() {
+		n += liveMemory(within(c.live(), tables))
+	}
+	return n + answers
 }
 
 const (
@@ -118,8 +121,11 @@ func within(c live.Config, tables int64) live.Config {
 	return c
 }
 
+// wantsTop tells whether somebody can ask what conversations do now.
+func (c *Config) wantsTop() bool { return c.Top.Socket != "" || c.Metrics.Conversations > 0 }
+
 // liveMemory is what a table of conversations may hold.
 func liveMemory(c live.Config) int64 {
-	const conversation, connection, sample = 900, 400, 16 // octets; the first in each step
+	const conversation, connection, sample = 900, 800, 16 // octets; the first in each step
 	return int64(c.Conversations)*conversation*int64(c.Window/c.Interval) + int64(c.Connections)*connection + int64(c.Samples)*sample
 }

@@ -157,7 +157,7 @@ func (s *services) readWrite() (dirs []string) {
 // ask for it.
 func (s *services) newTop() *live.Table {
 	cfg := &s.d.cfg
-	if s.top == nil && s.d.o.Top == nil && cfg.Metrics.Conversations == 0 {
+	if s.d.o.Top == nil && !cfg.wantsTop() {
 		return nil
 	}
 	c := within(cfg.live(), s.d.pipe.Flow.Memory)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 	"math"
 	"os"
@@ -9,7 +10,6 @@ import (
 
 	"mirrorscope/daemon"
 	"mirrorscope/pipeline"
-	"mirrorscope/unit"
 )
 
 // defaultMemory is the budget of replay where none is given: 60 % of what the
@@ -51,4 +51,4 @@ func tellMemory(log *slog.Logger, m daemon.Memory, heap int64) {
 }
 
 // mebibytes gives octets in whole MiB, rounded down.
-func mebibytes(n int64) string { return unit.Size(n >> 20 << 20).String() }
+func mebibytes(n int64) string { return fmt.Sprintf("%dMiB", n>>20) }

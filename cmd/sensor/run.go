@@ -146,7 +146,7 @@ func runDaemon(ctx context.Context, s *streams, f *runFlags, cfg daemon.Config) 
 	}()
 
 	log := logger(s, f.logFormat)
-	memory := daemon.PlanMemory(&cfg, usableMemory())
+	memory := daemon.PlanMemory(&cfg, false, usableMemory())
 	tellMemory(log, memory, limitHeap(memory.Heap))
 	err := daemon.Run(ctx, daemon.Options{
 		Config: cfg, Path: f.config, Memory: memory.Connections, Stdout: s.out, Log: log, Reload: reload, Version: version,

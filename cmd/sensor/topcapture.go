@@ -23,7 +23,7 @@ func captureTop(ctx context.Context, interfaces []string) (topFeed, error) {
 	cfg.Measure.Interval = unit.Duration(2 * time.Second)
 	ctx, cancel := context.WithCancel(ctx)
 	f := &captured{tops: make(chan *live.Top, 1), ended: make(chan struct{}), cancel: cancel}
-	memory := daemon.PlanMemory(&cfg, usableMemory())
+	memory := daemon.PlanMemory(&cfg, true, usableMemory())
 	limitHeap(memory.Heap)
 	go func() {
 		defer close(f.ended)

@@ -1,0 +1,49 @@
+package daemon
+
+import "testing"
+
+// What is planned is within what is usable, wherever that can be, and most of it
+// is for connections where there is plenty.
+func TestPlanMemory(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.Capture.Interfaces = []string{"eth1", "eth2"}
+	cfg.Output.File.Directory, cfg.Output.Stdout, cfg.Measure.Shards = "/tmp", true, 2
+	const mib = 1 << 20
+	last := int64(0)
+	for _, usable := range []int64{512 * mib, 1024 * mib, 2048 * mib, 16384 * mib, 262144 * mib} {
+		m := PlanMemory(&cfg, false, usable)
+		if m.Rings != 2*64*mib {
+			t.Errorf("%d MiB: rings of %d MiB, want two of 64", usable/mib, m.Rings/mib)
+		}
+		if sum := m.Rings + processMemory + m.Heap; sum > usable || !m.Fits {
+			t.Errorf("%d MiB: %d are planned: %+v", usable/mib, sum/mib, m)
+		}
+		if held := m.Connections + m.Beside; held > m.Heap/8*7+8 {
+			t.Errorf("%d MiB: %d MiB in a heap of %d, want seven eighths of it at most", usable/mib, held/mib, m.Heap/mib)
+		}
+		if m.Connections <= last || m.Connections > usable/100*mostTables+mib {
+			t.Errorf("%d MiB: %d MiB for connections, want more than %d and at most %d %%", usable/mib, m.Connections/mib, last/mib, mostTables)
+		}
+		last = m.Connections
+		t.Logf("%6d MiB: rings %d, heap %d, connections %d, beside %d", usable/mib, m.Rings/mib, m.Heap/mib, m.Connections/mib, m.Beside/mib)
+	}
+	if last < 262144*mib/2 {
+		t.Errorf("%d MiB for connections of 256 GiB, want more than half", last/mib)
+	}
+	for what, m := range map[string]Memory{
+		"little": PlanMemory(&cfg, false, 200*mib),
+		"given": func() Memory {
+			more := cfg
+			more.Measure.Memory = 2048 * mib
+			return PlanMemory(&more, false, 2048*mib)
+		}(),
+	} {
+		if m.Fits {
+			t.Errorf("%s: it is said to fit: %+v", what, m)
+		}
+	}
+	cfg.Capture.Mode, cfg.Capture.AFXDP.Queues = ModeAFXDP, 1
+	if m := PlanMemory(&cfg, false, 2048*mib); m.Rings < 2*int64(cfg.Capture.AFXDP.Frames)*int64(cfg.Capture.AFXDP.FrameBytes) {
+		t.Errorf("AF_XDP: rings of %d MiB", m.Rings/mib)
+	}
+}
