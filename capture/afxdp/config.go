@@ -25,13 +25,13 @@ type Config struct {
 	SlackUS        int    `toml:"slack_us" comment:"Microseconds after which no frame with an earlier time stamp is still on its way to the ring. More is safer on a virtual machine that is often held up, and holds the frames of other queues longer"`
 }
 
-// DefaultConfig gives the settings that suit most interfaces: 32 MiB a queue,
+// DefaultConfig gives the settings that suit most interfaces: 64 MiB a queue,
 // and buffers of the size that every driver takes.
 func DefaultConfig() Config {
 	return Config{
 		Promiscuous: true, Attach: "auto",
 		ZeroCopy:       "auto",
-		Frames:         8192,
+		Frames:         16384,
 		FrameBytes:     4096,
 		HugePages:      true,
 		NeedWakeup:     true,
