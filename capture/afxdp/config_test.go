@@ -25,7 +25,7 @@ func TestConfigValidate(t *testing.T) {
 		{"frames not a power of two", func(c *Config) { c.Frames = 5000 }, "frames 5000"},
 		{"too few frames", func(c *Config) { c.Frames = 32 }, "frames 32"},
 		{"frame size", func(c *Config) { c.FrameBytes = 8192 }, "frame_bytes 8192"},
-		{"fill ring smaller than frames", func(c *Config) { c.FillRing = 4096 }, "fill_ring 4096: want 0, or a power of two from frames (8192)"},
+		{"fill ring smaller than frames", func(c *Config) { c.FillRing = 4096 }, "fill_ring 4096: want 0, or a power of two from frames (16384)"},
 		{"receive ring", func(c *Config) { c.RXRing = 100 }, "rx_ring 100"},
 		{"busy poll", func(c *Config) { c.BusyPollUS = -1 }, "busy_poll_us -1"},
 		{"busy poll budget", func(c *Config) { c.BusyPollBudget = 0 }, "busy_poll_budget 0"},
