@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"runtime"
 
 	"golang.org/x/sys/unix"
 
@@ -19,17 +18,7 @@ func (d *daemon) rehearse() error {
 	if d.cfg.Privilege.User != "" {
 		return privilege.As(d.cfg.Privilege, d.tryOutputs)
 	}
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends without its rights
-		var none [2]unix.CapUserData
-		err := unix.Capset(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &none[0])
-		if err == nil {
-			err = d.tryOutputs()
-		}
-		done <- err
-	}()
-	return <-done
+	return privilege.Bare(d.tryOutputs)
 }
 
 func (d *daemon) tryOutputs() error {

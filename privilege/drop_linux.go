@@ -116,32 +116,51 @@ func dropCapabilities(r *Report, keepBPF bool) error {
 // asksForBPF tells whether looking something up in a map takes CAP_BPF, by doing
 // it on a thread that has no effective capability for a moment.
 func asksForBPF(lookUp func() error) (bool, error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var had [2]unix.CapUserData
-	if err := unix.Capget(&header, &had[0]); err != nil {
-		return false, fmt.Errorf("read capabilities: %w", err)
+	var asked error
+	had, err := bare(func() error { asked = lookUp(); return nil })
+	if err != nil {
+		return false, err
 	}
-	none := had
-	none[0].Effective, none[1].Effective = 0, 0
-	if err := unix.Capset(&header, &none[0]); err != nil {
-		return false, fmt.Errorf("lower capabilities: %w", err)
-	}
-	err := lookUp()
-	if err := unix.Capset(&header, &had[0]); err != nil {
-		return false, fmt.Errorf("raise capabilities again: %w", err)
-	}
-	if errors.Is(err, syscall.EPERM) {
+	if err := asked; errors.Is(err, syscall.EPERM) {
 		if had[1].Permitted&(1<<(unix.CAP_BPF-32)) == 0 {
 			return false, fmt.Errorf("this kernel asks for CAP_BPF at each look-up in a BPF map, and the process does not have it: %w", err)
 		}
 		return true, nil
 	}
-	if err != nil {
-		return false, fmt.Errorf("look up in a BPF map: %w", err)
+	if asked != nil {
+		return false, fmt.Errorf("look up in a BPF map: %w", asked)
 	}
 	return false, nil
+}
+
+// Bare runs f, and nothing else of the process, without any capability, as all
+// of it will be after Drop.
+//
+// The thread gets them back and goes on. One that ended without them might still
+// be there when Drop asks all threads for something that it could not do.
+func Bare(f func() error) error {
+	_, err := bare(f)
+	return err
+}
+
+// bare also gives the capabilities that the thread had, and has again.
+func bare(f func() error) (had [2]unix.CapUserData, err error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	if err := unix.Capget(&header, &had[0]); err != nil {
+		return had, fmt.Errorf("read capabilities: %w", err)
+	}
+	none := had
+	none[0].Effective, none[1].Effective = 0, 0
+	if err := unix.Capset(&header, &none[0]); err != nil {
+		return had, fmt.Errorf("lower capabilities: %w", err)
+	}
+	err = f()
+	if back := unix.Capset(&header, &had[0]); back != nil {
+		return had, errors.Join(err, fmt.Errorf("raise capabilities again: %w", back))
+	}
+	return had, err
 }
 
 // noDumps keeps memory, which holds packets, from core files and from other

@@ -487,3 +487,43 @@ func TestKeepsBPF(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// What runs without capabilities has none, and leaves no thread behind that
+// lacks them.
+func TestBare(t *testing.T) {
+	needs.Root(t)
+	had := capsOf(t)
+	for range 50 {
+		if err := Bare(func() error {
+			if now := capsOf(t); now != "0000000000000000" {
+				t.Errorf("effective capabilities %s", now)
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	threads, err := filepath.Glob("/proc/self/task/*/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range threads {
+		if text, err := os.ReadFile(path); err == nil && !strings.Contains(string(text), "CapEff:\t"+had) {
+			t.Errorf("%s lacks capabilities", path)
+		}
+	}
+}
+
+// capsOf gives the effective capabilities of the calling thread.
+func capsOf(t *testing.T) string {
+	t.Helper()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	text, err := os.ReadFile("/proc/thread-self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "CapEff:\t")
+	caps, _, _ := strings.Cut(rest, "\n")
+	return caps
+}

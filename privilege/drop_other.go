@@ -23,5 +23,10 @@ func As(Config, func() error) error {
 	return fmt.Errorf("take a user's rights on %s: %w", runtime.GOOS, errors.ErrUnsupported)
 }
 
+// Bare fails: there are no capabilities here.
+func Bare(func() error) error {
+	return fmt.Errorf("give up capabilities on %s: %w", runtime.GOOS, errors.ErrUnsupported)
+}
+
 // Supported gives nothing.
 func Supported() Support { return Support{} }
