@@ -56,3 +56,18 @@ type Loss struct {
 	Place  string
 	Frames uint64
 }
+
+// AddLosses adds counts to those of the same places, in order of appearance.
+func AddLosses(sum []Loss, more ...Loss) []Loss {
+next:
+	for _, l := range more {
+		for i := range sum {
+			if sum[i].Place == l.Place {
+				sum[i].Frames += l.Frames
+				continue next
+			}
+		}
+		sum = append(sum, l)
+	}
+	return sum
+}

@@ -25,17 +25,16 @@ func (s *source) account(c *flow.Capture) {
 		for _, v := range counts.Verdicts {
 			switch {
 			case lost[v.Name]:
-				losses = addPlace(losses, "xdp_"+v.Name, v.Packets)
+				losses = capture.AddLosses(losses, capture.Loss{Place: "xdp_" + v.Name, Frames: v.Packets})
 			case !taken[v.Name]:
-				prefiltered = addPlace(prefiltered, v.Name, v.Packets)
+				prefiltered = capture.AddLosses(prefiltered, capture.Loss{Place: v.Name, Frames: v.Packets})
 			}
 		}
 		for _, r := range counts.Rules {
-			rules = addPlace(rules, r.Name, r.Packets)
+			rules = capture.AddLosses(rules, capture.Loss{Place: r.Name, Frames: r.Packets})
 		}
-		for _, l := range []capture.Loss{{Place: "frames_trimmed", Frames: counts.Trimmed.Packets}, {Place: "frames_not_trimmed", Frames: counts.NotTrimmed.Packets}} {
-			events = addPlace(events, l.Place, l.Frames)
-		}
+		events = capture.AddLosses(events,
+			capture.Loss{Place: "frames_trimmed", Frames: counts.Trimmed.Packets}, capture.Loss{Place: "frames_not_trimmed", Frames: counts.NotTrimmed.Packets})
 	}
 	for _, card := range s.cards {
 		counts := card.read()
@@ -45,10 +44,10 @@ func (s *source) account(c *flow.Capture) {
 				card.dropped = max(card.dropped, l.Frames-min(l.Frames, card.sockets()))
 				l.Frames = card.dropped
 			}
-			losses = addPlace(losses, l.Place, l.Frames)
+			losses = capture.AddLosses(losses, capture.Loss(l))
 		}
 		for _, l := range counts.Signs {
-			events = addPlace(events, l.Place, l.Frames)
+			events = capture.AddLosses(events, capture.Loss(l))
 		}
 	}
 	c.Losses, c.Prefiltered, c.Rules, c.Events = places(losses), places(prefiltered), places(rules), places(events)
@@ -74,14 +73,4 @@ func places(list []capture.Loss) []flow.Loss {
 		out[i] = flow.Loss(l)
 	}
 	return out
-}
-
-func addPlace(sum []capture.Loss, place string, n uint64) []capture.Loss {
-	for i := range sum {
-		if sum[i].Place == place {
-			sum[i].Frames += n
-			return sum
-		}
-	}
-	return append(sum, capture.Loss{Place: place, Frames: n})
 }

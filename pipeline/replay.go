@@ -1,14 +1,15 @@
 // Package pipeline wires the stages together: source, decoder, flow tables,
-// records. All goroutines start here.
+// records. The goroutines of these stages start here.
 //
 //	reader ──batches──► shard ×N ──records of a second──► collector ──► out
 //
 // The reader decodes and hands batches to the shards by the innermost 5-tuple.
 // A shard owns several of the flow.Partitions. At each whole second of packet
-// time that has packets the reader waits until the shards have drained, lets
-// the tables learn from each other, and asks them for the records that are
-// due; so the result depends on the packets alone, and not on the number of
-// shards. A stage ends when its input closes.
+// time that has packets, or in which something is due, the reader waits until
+// the shards have drained, lets the tables learn from each other, and asks them
+// for the records that are due; so the result depends on the packets alone, and
+// not on the number of shards, nor on whether they come from a file or live. A
+// stage ends when its input closes.
 package pipeline
 
 import (

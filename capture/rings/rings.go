@@ -342,11 +342,11 @@ func (s *Source) Beat() int64 { return s.beat.Load() }
 func (s *Source) Losses() []capture.Loss {
 	var sum []capture.Loss
 	for i := range s.rings {
-		sum = add(sum, s.rings[i].Stats().Losses)
+		sum = capture.AddLosses(sum, s.rings[i].Stats().Losses...)
 	}
 	for i := range s.faces {
 		if f := s.faces[i].Losses; f != nil {
-			sum = add(sum, f())
+			sum = capture.AddLosses(sum, f()...)
 		}
 	}
 	return sum
@@ -356,7 +356,7 @@ func (s *Source) Losses() []capture.Loss {
 func (s *Source) Events() []capture.Loss {
 	var sum []capture.Loss
 	for i := range s.rings {
-		sum = add(sum, s.rings[i].Stats().Events)
+		sum = capture.AddLosses(sum, s.rings[i].Stats().Events...)
 	}
 	return sum
 }
@@ -385,20 +385,6 @@ func (s *Source) Received() (frames, octets uint64) {
 		octets += st.Bytes
 	}
 	return frames, octets
-}
-
-func add(sum, more []capture.Loss) []capture.Loss {
-next:
-	for _, l := range more {
-		for i := range sum {
-			if sum[i].Place == l.Place {
-				sum[i].Frames += l.Frames
-				continue next
-			}
-		}
-		sum = append(sum, l)
-	}
-	return sum
 }
 
 // Close frees the interfaces.
