@@ -117,8 +117,10 @@ func (c *clocked) think(t ThinkTruth) {
 	c.end.Thoughts = append(c.end.Thoughts, t)
 }
 
-// busy is the time that a program did not wait in a read, from its first octet or from
-// having read so much to the write of an octet. ok is false where it wrote no such octet.
+// busy is the time that a program did not wait for the other side, from its first octet
+// or from having read so much to the write of an octet. It waits in a read, and from the
+// beginning of the write before that: what it does then, or does not do because another
+// process has the processor, delays nothing. ok is false where it wrote no such octet.
 func (e *EndTruth) busy(read, written int64) (ns int64, ok bool) {
 	var first, last int64
 	for _, c := range e.Calls {
@@ -136,10 +138,20 @@ func (e *EndTruth) busy(read, written int64) (ns int64, ok bool) {
 		return 0, false
 	}
 	ns = last - first
+	answered := int64(0) // begin of the write that was the call before; 0: that was a read
 	for _, c := range e.Calls {
-		if !c.Write && c.Begin >= first && c.End <= last {
-			ns -= c.End - c.Begin
+		if c.Write {
+			answered = c.Begin
+			continue
 		}
+		if c.Begin >= first && c.End <= last {
+			waits := c.Begin
+			if answered >= first {
+				waits = answered
+			}
+			ns -= c.End - waits
+		}
+		answered = 0
 	}
 	return ns, true
 }
