@@ -91,12 +91,12 @@ func NewTable(cfg Config, learned *Learned, names *packet.Names) *Table {
 // maxRare bounds each map of rare per-flow state.
 const maxRare = 4096
 
-// Add takes one packet, in record order. It keeps nothing that aliases it.
-func (t *Table) Add(p *packet.Packet) {
+// AddLooked takes one packet, in record order, that Look has seen. It keeps
+// nothing that aliases it.
+func (t *Table) AddLooked(p *packet.Packet, a *Ahead) {
 	t.now = max(t.now, p.Now)
-	key, dir := keyOf(p)
-	h := t.secret.hash(&key)
-	n, found := t.index.find(h, &key, &t.flows)
+	key, h, dir := &a.key, a.hash, int(a.dir)
+	n, found := t.index.find(h, key, &t.flows)
 
 	point := t.report.point(p.Point)
 	point.Packets++
@@ -140,7 +140,7 @@ func (t *Table) Add(p *packet.Packet) {
 		}
 	}
 	if !found {
-		n = t.open(&key, h, p, dir)
+		n = t.open(key, h, p, dir)
 	}
 	t.update(n, t.flows.at(n), p, dir, like)
 	if t.packets++; t.packets%checkEvery == 0 {

@@ -1,0 +1,31 @@
+package flow
+
+import "mirrorscope/packet"
+
+// Ahead is what looking ahead at a packet leaves for AddLooked. It is used
+// again for the next batch, holds no pointers, and promises nothing: between
+// Look and AddLooked flows begin, end and move, so AddLooked asks again.
+type Ahead struct {
+	key  Key
+	hash uint64 // of the index, keyed
+	dir  uint8
+}
+
+// Look prepares the adding of a packet: its key, the hash of that, and a load
+// of the place in the index where its flow is found. Whoever has a batch calls
+// Look for all of it, then Fetch for all, then AddLooked.
+func (t *Table) Look(p *packet.Packet, a *Ahead) {
+	key, dir := keyOf(p)
+	a.key, a.dir = key, uint8(dir)
+	a.hash = t.secret.hash(&a.key)
+}
+
+// Fetch loads what of the flow the packet will need.
+func (t *Table) Fetch(a *Ahead) {}
+
+// Add takes one packet, in record order. It keeps nothing that aliases it.
+func (t *Table) Add(p *packet.Packet) {
+	var a Ahead
+	t.Look(p, &a)
+	t.AddLooked(p, &a)
+}
