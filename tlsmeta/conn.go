@@ -175,7 +175,7 @@ func (c *Conn) message(dir int, typ byte, b []byte, cut bool, end stamp) {
 			}
 			return
 		}
-		list, more := ParseCertificates(b)
+		list, more := certificates(b)
 		if fromClient {
 			c.Info.ClientCertificates = list
 			c.Info.ClientCertificate, c.Info.ClientCertificateKnown = len(b) > 7, true

@@ -37,20 +37,13 @@ func (i *Info) ClientHello(h *ClientHello, transport byte) {
 		return
 	}
 	i.SSLv2Hello = h.SSLv2
-	i.Offered = h.highest()
-	i.SNI = text(h.ServerName)
-	for name := range h.ALPN.All() {
-		if len(i.ALPNOffered) == maxALPN {
-			break
-		}
-		i.ALPNOffered = append(i.ALPNOffered, text(name))
-	}
+	f := h.facts(transport)
+	i.Offered, i.ALPNOffered, i.JA3, i.JA4 = f.offered, f.alpn, f.ja3, f.ja4
+	i.SNI = sharedText(h.ServerName)
 	i.ECH, i.ESNI = h.ECH, h.ESNI
 	if h.EarlyData {
 		i.EarlyData = EarlyOffered
 	}
-	i.JA3 = h.JA3()
-	i.JA4 = h.JA4(transport)
 }
 
 // ServerHello takes what i keeps of a ServerHello or HelloRetryRequest.
@@ -72,8 +65,8 @@ func (i *Info) ServerHello(h *ServerHello) {
 	i.Version = h.Version
 	i.Cipher = h.Cipher
 	i.Group = h.Group
-	i.ALPN = text(h.ALPN)
-	i.JA3S = h.JA3S()
+	i.ALPN = sharedText(h.ALPN)
+	i.JA3S = h.ja3s()
 	if !hasKeySchedule13(h.Version) {
 		i.rejectEarly()
 		i.offer.echoed = i.offer.idLen > 0 && bytes.Equal(h.SessionID, i.offer.sessionID[:i.offer.idLen])

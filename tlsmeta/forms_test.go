@@ -208,7 +208,7 @@ func TestSSLv2Hello(t *testing.T) {
 	ParseSSLv2Hello(sslv2Hello(2, kinds, 0, 16), &h)
 	i.ClientHello(&h, TransportTCP)
 	// "0005,002f,010080" has this hash.
-	if got, want := i.JA4, "ts2i030000_"+ja4Hash([]byte("0005,002f,010080"))+"_000000000000"; got != want {
+	if got, want := i.JA4, "ts2i030000_"+string(appendJA4Hash(nil, []byte("0005,002f,010080")))+"_000000000000"; got != want {
 		t.Errorf("JA4 %s, want %s", got, want)
 	}
 	if got, want := string(h.appendJA3(nil)), "2,47-5-65664,,,"; got != want {

@@ -12,8 +12,8 @@
 package tlsmeta
 
 // Info is what the clear-text part of one TLS connection told. Numbers are
-// those of the IANA registries; 0 and "" are unknown unless said otherwise. It
-// owns its memory.
+// those of the IANA registries; 0 and "" are unknown unless said otherwise. What
+// its strings and lists refer to may be shared by many, and never changes.
 type Info struct {
 	Version     uint16 // negotiated: of the ServerHello, with supported_versions (0x0304 is TLS 1.3); 0xfeff, 0xfefd and 0xfefc are DTLS
 	Offered     uint16 // the highest version that the ClientHello offers

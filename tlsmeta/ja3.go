@@ -3,7 +3,6 @@ package tlsmeta
 import (
 	"crypto/md5" // JA3 is defined with it, as an identifier
 	"encoding/hex"
-	"iter"
 	"strconv"
 )
 
@@ -11,7 +10,10 @@ import (
 // of legacy version, cipher suites, extensions, groups and point formats in the
 // order of the message, GREASE left out. For an SSLv2 hello, which has no more,
 // these are its version and cipher kinds, as Zeek gives them.
-func (h *ClientHello) JA3() string { return md5hex(h.appendJA3(make([]byte, 0, 512))) }
+func (h *ClientHello) JA3() string {
+	var room [512]byte
+	return md5hex(h.appendJA3(room[:0]))
+}
 
 // appendJA3 writes what JA3 hashes.
 func (h *ClientHello) appendJA3(b []byte) []byte {
@@ -24,11 +26,11 @@ func (h *ClientHello) appendJA3(b []byte) []byte {
 			b = strconv.AppendUint(b, uint64(kinds[0])<<16|uint64(kinds[1])<<8|uint64(kinds[2]), 10)
 		}
 	} else {
-		b = appendDecimals(b, h.Ciphers.All())
+		b = appendDecimals(b, h.Ciphers)
 	}
 	b = append(b, ',')
-	b = append(appendDecimals(b, h.Extensions.Types()), ',')
-	b = append(appendDecimals(b, h.Groups.All()), ',')
+	b = append(appendTypes(b, h.Extensions), ',')
+	b = append(appendDecimals(b, h.Groups), ',')
 	for i, f := range h.PointFormats {
 		if i > 0 {
 			b = append(b, '-')
@@ -40,32 +42,49 @@ func (h *ClientHello) appendJA3(b []byte) []byte {
 
 // JA3S is the fingerprint of a ServerHello: the MD5, in hex, of legacy version,
 // cipher suite and extensions.
-func (h *ServerHello) JA3S() string { return md5hex(h.appendJA3S(make([]byte, 0, 128))) }
+func (h *ServerHello) JA3S() string {
+	var room [128]byte
+	return md5hex(h.appendJA3S(room[:0]))
+}
 
 // appendJA3S writes what JA3S hashes.
 func (h *ServerHello) appendJA3S(b []byte) []byte {
 	b = append(strconv.AppendUint(b, uint64(h.LegacyVersion), 10), ',')
 	b = append(strconv.AppendUint(b, uint64(h.Cipher), 10), ',')
-	return appendDecimals(b, h.Extensions.Types())
+	return appendTypes(b, h.Extensions)
 }
 
 // appendDecimals joins numbers with hyphens, GREASE left out.
-func appendDecimals(b []byte, numbers iter.Seq[uint16]) []byte {
-	first := true
-	for n := range numbers {
-		if IsGREASE(n) {
-			continue
-		}
-		if !first {
-			b = append(b, '-')
-		}
-		first = false
-		b = strconv.AppendUint(b, uint64(n), 10)
+func appendDecimals(b []byte, numbers Numbers) []byte {
+	start := len(b)
+	for i := range numbers.Len() {
+		b = appendDecimal(b, start, numbers.At(i))
 	}
 	return b
 }
 
+// appendTypes does so with the types of a list.
+func appendTypes(b []byte, list Typed) []byte {
+	start := len(b)
+	for typ, _, rest, ok := list.next(); ok; typ, _, rest, ok = rest.next() {
+		b = appendDecimal(b, start, typ)
+	}
+	return b
+}
+
+// appendDecimal adds to the list that begins at start.
+func appendDecimal(b []byte, start int, n uint16) []byte {
+	if IsGREASE(n) {
+		return b
+	}
+	if len(b) > start {
+		b = append(b, '-')
+	}
+	return strconv.AppendUint(b, uint64(n), 10)
+}
+
 func md5hex(b []byte) string {
 	sum := md5.Sum(b)
-	return hex.EncodeToString(sum[:])
+	var text [2 * len(sum)]byte
+	return string(hex.AppendEncode(text[:0], sum[:]))
 }

@@ -3,7 +3,6 @@ package tlsmeta
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"slices"
 )
 
@@ -27,10 +26,12 @@ const (
 // hellos: their cipher kinds are counted and hashed as suites are, with six hex
 // digits where they are no TLS suite.
 func (h *ClientHello) JA4(transport byte) string {
-	ciphers := h.ja4Ciphers()
+	var ciphersRoom, extensionsRoom [64]uint32
+	var hexRoom [512]byte
+	ciphers := h.ja4Ciphers(ciphersRoom[:0])
 	count := 0
-	extensions := make([]uint32, 0, 32)
-	for e := range h.Extensions.Types() {
+	extensions := extensionsRoom[:0]
+	for e, _, rest, ok := h.Extensions.next(); ok; e, _, rest, ok = rest.next() {
 		if IsGREASE(e) {
 			continue
 		}
@@ -40,27 +41,35 @@ func (h *ClientHello) JA4(transport byte) string {
 		}
 	}
 	slices.Sort(extensions)
-	tail := appendHex(make([]byte, 0, 256), extensions)
-	separator := byte('_')
-	for s := range h.SignatureAlgorithms.All() {
-		if !IsGREASE(s) && len(tail) > 0 {
-			tail = appendHex(append(tail, separator), []uint32{uint32(s)})
-			separator = ','
-		}
-	}
-	name := 'i'
+	name := byte('i')
 	if h.HasServerName {
 		name = 'd'
 	}
-	return fmt.Sprintf("%c%s%c%02d%02d%s_%s_%s", transport, ja4Version(h, transport), name, min(len(ciphers), 99), min(count, 99),
-		ja4ALPN(h.ALPN.First()), ja4Hash(appendHex(make([]byte, 0, 256), ciphers)), ja4Hash(tail))
+	var room [40]byte
+	id := append(append(room[:0], transport), ja4Version(h, transport)...)
+	id = append(append2(append2(append(id, name), len(ciphers)), count), ja4ALPN(h.ALPN.First())...)
+	id = appendJA4Hash(append(id, '_'), appendHex(hexRoom[:0], ciphers))
+	tail := appendHex(hexRoom[:0], extensions)
+	separator := byte('_')
+	for i := range h.SignatureAlgorithms.Len() {
+		if s := h.SignatureAlgorithms.At(i); !IsGREASE(s) && len(tail) > 0 {
+			tail = appendHex1(append(tail, separator), uint32(s))
+			separator = ','
+		}
+	}
+	return string(appendJA4Hash(append(id, '_'), tail))
 }
 
-// ja4Ciphers gives the cipher suites, sorted.
-func (h *ClientHello) ja4Ciphers() []uint32 {
-	list := make([]uint32, 0, 64)
-	for c := range h.Ciphers.All() {
-		if !IsGREASE(c) {
+// append2 writes a count with two digits, 99 for more.
+func append2(b []byte, n int) []byte {
+	n = min(n, 99)
+	return append(b, '0'+byte(n/10), '0'+byte(n%10))
+}
+
+// ja4Ciphers gives the cipher suites, sorted, in an empty list.
+func (h *ClientHello) ja4Ciphers(list []uint32) []uint32 {
+	for i := range h.Ciphers.Len() {
+		if c := h.Ciphers.At(i); !IsGREASE(c) {
 			list = append(list, uint32(c))
 		}
 	}
@@ -124,28 +133,33 @@ func alphanumeric(c byte) bool {
 	return '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
 }
 
-// ja4Hash is the beginning of the SHA-256 of a list, zeros for an empty one.
-func ja4Hash(list []byte) string {
+// appendJA4Hash writes the beginning of the SHA-256 of a list, zeros for an
+// empty one.
+func appendJA4Hash(b, list []byte) []byte {
 	if len(list) == 0 {
-		return "000000000000"
+		return append(b, "000000000000"...)
 	}
 	sum := sha256.Sum256(list)
-	return hex.EncodeToString(sum[:6])
+	return hex.AppendEncode(b, sum[:6])
 }
 
-// appendHex joins numbers with commas, in hex of at least four digits; those
-// beyond 16 bits have six.
+// appendHex joins numbers with commas.
 func appendHex(b []byte, list []uint32) []byte {
 	for i, n := range list {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		if n > 0xffff {
-			b = append(b, hexDigits[n>>20&15], hexDigits[n>>16&15])
-		}
-		b = append(b, hexDigits[n>>12&15], hexDigits[n>>8&15], hexDigits[n>>4&15], hexDigits[n&15])
+		b = appendHex1(b, n)
 	}
 	return b
+}
+
+// appendHex1 writes a number in hex of four digits; one beyond 16 bits has six.
+func appendHex1(b []byte, n uint32) []byte {
+	if n > 0xffff {
+		b = append(b, hexDigits[n>>20&15], hexDigits[n>>16&15])
+	}
+	return append(b, hexDigits[n>>12&15], hexDigits[n>>8&15], hexDigits[n>>4&15], hexDigits[n&15])
 }
 
 const hexDigits = "0123456789abcdef"
