@@ -13,6 +13,16 @@ func pseudoSum(p *Packet, n int) uint16 {
 			s += uint64(be32(p.Src[i:])) + uint64(be32(p.Dst[i:]))
 		}
 	}
+	return fold(s)
+}
+
+// pseudoSum4 is pseudoSum of two IPv4 addresses, source and destination, as they
+// stand in the header.
+func pseudoSum4(ends uint64, proto uint8, n int) uint16 {
+	return fold(uint64(proto) + uint64(n) + ends>>32 + ends&0xffffffff)
+}
+
+func fold(s uint64) uint16 {
 	s = s>>32 + s&0xffffffff
 	s = s>>16 + s&0xffff
 	s = s>>16 + s&0xffff

@@ -43,6 +43,8 @@ type Decoder struct {
 	frags fragmentTable
 	walk  walk
 
+	straight fastIDs
+
 	sequences sequences
 }
 
@@ -70,6 +72,14 @@ func (d *Decoder) Decode(data []byte, link uint16, iface uint32, wireLen int, ti
 	if wireLen < len(data) || wireLen > maxFrame {
 		wireLen = len(data)
 	}
+	if link == linkEthernet && !d.cfg.VLANInKey && d.fast(data, wireLen, iface, time, p) {
+		return OK
+	}
+	return d.general(data, link, iface, wireLen, time, p)
+}
+
+// general is Decode for every frame there can be.
+func (d *Decoder) general(data []byte, link uint16, iface uint32, wireLen int, time int64, p *Packet) Skip {
 	w := &d.walk
 	// Cleared, then set: a literal with values would be built elsewhere and
 	// copied.

@@ -33,12 +33,22 @@ func (w *walk) ethernet(p *Packet) step {
 	if len(b) < etherHeader {
 		return w.fail(SkipTruncated)
 	}
-	h := (binary.LittleEndian.Uint64(b) ^ positionPrime) * 0xd6e8feb86659fd93
-	w.position = (h ^ h>>32 ^ uint64(binary.LittleEndian.Uint32(b[8:]))) * positionPrime
+	w.position = ethernetPosition(b)
 	p.Flags |= HasMAC
 	etherType := be16(b[12:])
 	w.advance(etherHeader)
 	return w.ether(etherType)
+}
+
+// ethernetPosition hashes the addresses of an Ethernet header.
+func ethernetPosition(b []byte) uint64 {
+	h := (binary.LittleEndian.Uint64(b) ^ positionPrime) * 0xd6e8feb86659fd93
+	return (h ^ h>>32 ^ uint64(binary.LittleEndian.Uint32(b[8:]))) * positionPrime
+}
+
+// tagPosition puts a tag behind the addresses.
+func tagPosition(position uint64, vid uint16) uint64 {
+	return (position ^ uint64(vid)<<1 ^ 1) * positionPrime
 }
 
 // ether goes on by EtherType, or by length field where it is one.

@@ -90,11 +90,7 @@ func (k *NetworkKey) setVLANs(path *Path) {
 func (d *Decoder) identify(w *walk, p *Packet) {
 	var vni uint32
 	if w.kind == NoTunnel {
-		slot := &d.ids.ifaces[w.iface&63]
-		if slot.id == 0 || slot.iface != w.iface {
-			*slot = ifaceSlot{w.iface, d.pointID(PointKey{Interface: w.iface})}
-		}
-		p.Point = slot.id
+		p.Point = d.ifaceID(w.iface)
 	} else {
 		slot := &d.ids.points[w.point.hash()&255]
 		if slot.id == 0 || slot.key != w.point {
@@ -104,6 +100,33 @@ func (d *Decoder) identify(w *walk, p *Packet) {
 	}
 	p.Network = d.networkID(w, vni)
 	p.Path = d.pathID(w)
+}
+
+// ifaceID is the point that an interface makes without a tunnel.
+func (d *Decoder) ifaceID(iface uint32) PointID {
+	slot := &d.ids.ifaces[iface&63]
+	if slot.id == 0 || slot.iface != iface {
+		*slot = ifaceSlot{iface, d.pointID(PointKey{Interface: iface})}
+	}
+	return slot.id
+}
+
+// bareID is the network of packets that name none.
+func (d *Decoder) bareID() NetworkID {
+	c := &d.ids
+	if c.bare == 0 {
+		c.bare = d.names.networkID(&NetworkKey{})
+	}
+	return c.bare
+}
+
+// directID is the path of frames without tunnels and tags.
+func (d *Decoder) directID() PathID {
+	c := &d.ids
+	if c.direct == 0 {
+		c.direct = d.names.pathID(&Path{})
+	}
+	return c.direct
 }
 
 // pointID asks for the id of a point that is not cached.
@@ -117,10 +140,7 @@ func (d *Decoder) pointID(k PointKey) PointID {
 func (d *Decoder) networkID(w *walk, vni uint32) NetworkID {
 	c := &d.ids
 	if vni == 0 && w.nInner == 0 && !d.cfg.VLANInKey {
-		if c.bare == 0 {
-			c.bare = d.names.networkID(&NetworkKey{})
-		}
-		return c.bare
+		return d.bareID()
 	}
 	k := NetworkKey{VNI: vni, Inner: w.inner}
 	if d.cfg.VLANInKey {
@@ -136,10 +156,7 @@ func (d *Decoder) networkID(w *walk, vni uint32) NetworkID {
 func (d *Decoder) pathID(w *walk) PathID {
 	c := &d.ids
 	if w.path.NTunnels|w.path.NVLANs == 0 {
-		if c.direct == 0 {
-			c.direct = d.names.pathID(&Path{})
-		}
-		return c.direct
+		return d.directID()
 	}
 	slot := &c.paths[w.path.hash()&63]
 	if slot.id == 0 || slot.key != w.path {

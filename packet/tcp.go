@@ -16,6 +16,10 @@ const (
 	fastOpenMagic    = 0xf989 // experiment id of Fast Open before kind 34 (RFC 7413 section 4.1.1)
 )
 
+// timestampsAlone are the first 4 of 12 octets of options that hold nothing but
+// time stamps.
+const timestampsAlone = optNOP<<24 | optNOP<<16 | optTimestamps<<8 | 10
+
 // tcp reads a TCP header (RFC 9293 section 3.1).
 func (w *walk) tcp(p *Packet) step {
 	p.Proto = ProtoTCP
@@ -88,7 +92,7 @@ func (w *walk) tcpCut(p *Packet) {
 // options reads a list of TCP options, and tells whether it was well-formed.
 // Unknown kinds are skipped (RFC 9293 section 3.1).
 func (t *TCP) options(b []byte) bool {
-	if len(b) == 12 && be32(b) == optNOP<<24|optNOP<<16|optTimestamps<<8|10 {
+	if len(b) == 12 && be32(b) == timestampsAlone {
 		// The layout that nearly every segment has (RFC 7323 appendix A).
 		t.Has |= HasTimestamps
 		t.TSval, t.TSecr = be32(b[4:]), be32(b[8:])

@@ -107,7 +107,7 @@ func (w *walk) tag(vid uint16) {
 		w.path.VLANs[w.path.NVLANs] = vid
 		w.path.NVLANs++
 	}
-	w.position = (w.position ^ uint64(vid)<<1 ^ 1) * positionPrime
+	w.position = tagPosition(w.position, vid)
 }
 
 // identify lists a tunnel of a kind that can name the observation point. The
@@ -151,6 +151,8 @@ func less(a, b *Addr) bool {
 
 func be16(b []byte) uint16 { return binary.BigEndian.Uint16(b) }
 func be32(b []byte) uint32 { return binary.BigEndian.Uint32(b) }
+
+func be64(b []byte) uint64 { return binary.BigEndian.Uint64(b) }
 
 // be24 reads a VNI or another field of 24 bits.
 func be24(b []byte) uint32 { return uint32(b[0])<<16 | uint32(b[1])<<8 | uint32(b[2]) }

@@ -1,0 +1,297 @@
+package packet
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// The straight way through the headers that nearly all frames have: Ethernet
+// with one VLAN tag at most, IPv4 without options that is no fragment, TCP or
+// UDP; and all of it once more inside VXLAN. It gives exactly what the loop of
+// run gives, and leaves to that whatever is in any way unusual.
+
+// Little-endian forms of EtherTypes, as they are loaded.
+const (
+	fastIPv4 = etherIPv4>>8 | etherIPv4&0xff<<8
+	fastVLAN = etherVLAN>>8 | etherVLAN&0xff<<8
+	fastQinQ = etherQinQ>>8 | etherQinQ&0xff<<8
+)
+
+// leastFast is the least number of octets that fast looks at: Ethernet, IPv4 and
+// the header of UDP.
+const leastFast = etherHeader + ipv4Header + udpHeader
+
+// Where things stand in a frame without tags.
+const (
+	fastProto     = etherHeader + 9
+	fastSrc       = etherHeader + 12 // both addresses
+	fastTransport = etherHeader + ipv4Header
+	fastInside    = fastTransport + udpHeader + vxlanHeader
+)
+
+// The first 8 octets of an IPv4 header, as they are loaded: version and length
+// of the header, and neither more fragments nor an offset.
+const (
+	fastIPMask = 0xff | 0xff3f<<48
+	fastIPWant = 0x45
+)
+
+// fastIDs are the ids of what fast met of late, found by a few words.
+type fastIDs struct {
+	direct fastDirect
+	points [256]fastPoint
+	paths  [64]fastPath
+}
+
+// fastDirect are the ids of what comes from an interface without tunnels and
+// tags; point is 0 where they are not known, or there are none.
+type fastDirect struct {
+	iface   uint32
+	point   PointID
+	network NetworkID
+	path    PathID
+}
+
+// fastPoint is the observation point that a VXLAN header in IPv4 makes.
+type fastPoint struct {
+	where uint64 // interface and VNI
+	ends  uint64 // outer addresses, the lower one first
+	id    PointID
+}
+
+type fastPath struct {
+	key fastPathKey
+	id  PathID
+}
+
+// fastPathKey is a Path of VXLAN, or of nothing, with two tags at most:
+// 0 without any; bit 31 VXLAN, bits 30 and 29 the number of tags, 24 bits VLAN
+// ids, the outer one below.
+type fastPathKey uint32
+
+const (
+	fastPathVXLAN fastPathKey = 1 << 31
+	fastPathTag   fastPathKey = 1 << 29
+)
+
+func (k fastPathKey) tags() int { return int(k >> 29 & 3) }
+
+// tag adds a VLAN id.
+func (k fastPathKey) tag(vid uint16) fastPathKey {
+	return (k | fastPathKey(vid)<<(12*k.tags())) + fastPathTag
+}
+
+func (k fastPathKey) path() (path Path) {
+	if k&fastPathVXLAN != 0 {
+		path.Tunnels[0], path.NTunnels = VXLAN, 1
+	}
+	for i := range k.tags() {
+		path.VLANs[i] = uint16(k >> (12 * i) & 0xfff)
+	}
+	path.NVLANs = uint8(k.tags())
+	return path
+}
+
+// outside is what fast has entered: a VXLAN header and the tags.
+type outside struct {
+	path  fastPathKey
+	vni   uint32
+	ends  uint64 // the outer addresses, the lower one first
+	flags Flags  // OuterSwapped, if so
+}
+
+// fast reads a frame, of wire octets, into p, as Decode does. Where it gives
+// false, what p holds is not valid, and the Decoder is as it was.
+func (d *Decoder) fast(b []byte, wire int, iface uint32, time int64, p *Packet) bool {
+	var out outside
+	for {
+		if len(b) < leastFast {
+			return false
+		}
+		position := ethernetPosition(b)
+		if tag := binary.LittleEndian.Uint16(b[12:]); tag == fastVLAN || tag == fastQinQ {
+			vid := be16(b[14:]) & 0xfff
+			out.path = out.path.tag(vid)
+			position = tagPosition(position, vid)
+			// What follows stands where it would without the tag.
+			b, wire = b[4:], wire-4
+			if len(b) < leastFast {
+				return false
+			}
+		}
+		h := (*[leastFast]byte)(b)
+		x := binary.LittleEndian.Uint64(h[etherHeader:]) // the first 8 octets of the IP header
+		total := int(bits.ReverseBytes16(uint16(x >> 16)))
+		if binary.LittleEndian.Uint16(h[12:]) != fastIPv4 || x&fastIPMask != fastIPWant ||
+			total < ipv4Header+udpHeader || wire > etherHeader+maxIPv4 {
+			return false
+		}
+		flags := HasMAC | out.flags
+		if end := etherHeader + total; len(b) >= end {
+			b = b[:end]
+		} else {
+			flags |= Truncated
+		}
+		wire = total - ipv4Header
+		if h[fastProto] == ProtoTCP {
+			return d.fastTCP(b, wire, flags, position, &out, iface, time, p)
+		}
+		if h[fastProto] != ProtoUDP {
+			return false
+		}
+		length := int(be16(h[fastTransport+4:]))
+		if length < udpHeader || length > wire {
+			return false
+		}
+		if length < wire {
+			wire = length
+			b = b[:min(len(b), fastTransport+length)]
+		}
+		port := be16(h[fastTransport+2:])
+		if d.ports.bits[port>>6]&(1<<(port&63)) == 0 && be16(h[fastTransport:]) != gtpuPort {
+			d.fastUDP(b, wire, flags, position, &out, iface, time, p)
+			return true
+		}
+		if out.path&fastPathVXLAN != 0 || d.ports.kind(port) != VXLAN || !d.fastVXLAN(b, wire, &out) {
+			return false
+		}
+		b, wire = b[fastInside:], wire-udpHeader-vxlanHeader
+	}
+}
+
+// fastVXLAN notes the VXLAN header behind UDP, if it proves itself and its VNI
+// is no network of its own.
+func (d *Decoder) fastVXLAN(b []byte, wire int, out *outside) bool {
+	if wire < udpHeader+vxlanHeader+etherHeader || len(b) < fastInside {
+		return false
+	}
+	h := (*[fastInside]byte)(b)
+	x := be64(h[fastInside-vxlanHeader:])
+	out.vni = uint32(x) >> 8
+	if x>>32 != vxlanFlagI<<24 || x&0xff != 0 || len(d.ids.vnis) > 0 && d.ids.vnis[out.vni] != 0 {
+		return false
+	}
+	out.path |= fastPathVXLAN
+	ends := be64(h[fastSrc:])
+	if swapped := bits.RotateLeft64(ends, 32); swapped < ends {
+		ends = swapped
+		out.flags = OuterSwapped
+	}
+	out.ends = ends
+	return true
+}
+
+// fastTCP reads the TCP header in the frame b into p, if all of it is there; of
+// TCP header and payload there are wire octets.
+func (d *Decoder) fastTCP(b []byte, wire int, flags Flags, position uint64, out *outside, iface uint32, time int64, p *Packet) bool {
+	if len(b) < fastTransport+tcpHeader {
+		return false
+	}
+	h := (*[fastTransport + tcpHeader]byte)(b)
+	head := int(h[fastTransport+12]>>4) << 2
+	if head < tcpHeader || head > wire || fastTransport+head > len(b) {
+		return false
+	}
+	t := &p.TCP
+	*t = TCP{
+		Seq: be32(h[fastTransport+4:]), Ack: be32(h[fastTransport+8:]),
+		Flags:  be16(h[fastTransport+12:]) & 0x1ff,
+		Window: be16(h[fastTransport+14:]), Checksum: be16(h[fastTransport+16:]),
+		HeaderLen: uint8(head),
+	}
+	if head > tcpHeader {
+		o := b[fastTransport+tcpHeader : fastTransport+head]
+		if len(o) == 12 && be32(o) == timestampsAlone {
+			t.Has = HasTimestamps
+			t.TSval, t.TSecr = be32(o[4:]), be32(o[8:])
+		} else if !t.options(o) {
+			flags |= OptionsUnknown
+		}
+	}
+	if t.Checksum == 0 || t.Checksum == pseudoSum4(be64(h[fastSrc:]), ProtoTCP, wire) {
+		flags |= ChecksumPartial
+	}
+	p.Checksum = 0
+	p.PayloadLen = uint32(wire - head)
+	p.Payload = b[fastTransport+head:]
+	d.fastIP((*[leastFast]byte)(b), flags, position, out, iface, time, p)
+	return true
+}
+
+// fastUDP reads the UDP header in the frame b into p.
+func (d *Decoder) fastUDP(b []byte, wire int, flags Flags, position uint64, out *outside, iface uint32, time int64, p *Packet) {
+	h := (*[leastFast]byte)(b)
+	p.TCP = TCP{}
+	p.Checksum = be16(h[fastTransport+6:])
+	if p.Checksum != 0 && p.Checksum == pseudoSum4(be64(h[fastSrc:]), ProtoUDP, wire) {
+		flags |= ChecksumPartial
+	}
+	p.PayloadLen = uint32(wire - udpHeader)
+	p.Payload = b[leastFast:]
+	d.fastIP(h, flags, position, out, iface, time, p)
+}
+
+// fastIP fills in all but what fastTCP and fastUDP do, of a frame that is sure
+// to give a packet: asking for ids counts where there are no more.
+func (d *Decoder) fastIP(h *[leastFast]byte, flags Flags, position uint64, out *outside, iface uint32, time int64, p *Packet) {
+	if len(p.Payload) == 0 {
+		p.Payload = nil
+	}
+	p.Flags = flags
+	p.Time, p.Now = time, 0
+	src, dst := binary.LittleEndian.Uint32(h[fastSrc:]), binary.LittleEndian.Uint32(h[fastSrc+4:])
+	setMapped(&p.Src, src)
+	setMapped(&p.Dst, dst)
+	p.SrcPort, p.DstPort = be16(h[fastTransport:]), be16(h[fastTransport+2:])
+	p.Proto, p.Version, p.TTL, p.TOS = h[fastProto], 4, h[etherHeader+8], h[etherHeader+1]
+	p.Hash = symmetricHash4(src, dst, p.SrcPort, p.DstPort, h[fastProto])
+	p.Position = uint32(position>>32) | 1
+	p.IPLen = uint32(be16(h[etherHeader+2:]))
+	p.IPID, p.DF = be16(h[etherHeader+4:]), h[etherHeader+6]&0x40 != 0
+	p.Kind, p.ICMPType, p.ICMPCode, p.Weight = 0, 0, 0, 0
+	c := &d.straight
+	if out.path == 0 && c.direct.iface == iface && c.direct.point != 0 {
+		p.Point, p.Network, p.Path = c.direct.point, c.direct.network, c.direct.path
+		return
+	}
+	if out.path&fastPathVXLAN == 0 {
+		p.Point = d.ifaceID(iface)
+	} else {
+		p.Point = c.pointID(d, iface, out.vni, out.ends)
+	}
+	p.Network, p.Path = d.bareID(), c.pathID(d, out.path)
+	if out.path == 0 && p.Network != 0 && p.Path != 0 {
+		c.direct = fastDirect{iface, p.Point, p.Network, p.Path}
+	}
+}
+
+// setMapped writes an IPv4 address, loaded as little-endian, in its mapped form.
+func setMapped(a *Addr, ip uint32) {
+	binary.LittleEndian.PutUint64(a[:8], 0)
+	binary.LittleEndian.PutUint64(a[8:], 0xffff_0000|uint64(ip)<<32)
+}
+
+// pointID gives the id of the point that the VXLAN header of some VNI makes.
+func (c *fastIDs) pointID(d *Decoder, iface, vni uint32, ends uint64) PointID {
+	where := uint64(iface)<<32 | uint64(vni)
+	slot := &c.points[(where*positionPrime^ends)*positionPrime>>56]
+	if slot.id == 0 || slot.where != where || slot.ends != ends {
+		k := PointKey{Interface: iface, Kind: VXLAN, ID: vni}
+		setMapped(&k.A, bits.ReverseBytes32(uint32(ends>>32)))
+		setMapped(&k.B, bits.ReverseBytes32(uint32(ends)))
+		*slot = fastPoint{where, ends, d.pointID(k)}
+	}
+	return slot.id
+}
+
+func (c *fastIDs) pathID(d *Decoder, k fastPathKey) PathID {
+	if k == 0 {
+		return d.directID()
+	}
+	slot := &c.paths[uint32(k)*0x9e3779b1>>26]
+	if slot.id == 0 || slot.key != k {
+		path := k.path()
+		*slot = fastPath{k, d.names.pathID(&path)}
+	}
+	return slot.id
+}
