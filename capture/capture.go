@@ -57,7 +57,7 @@ func (l LinkType) String() string {
 }
 
 // Frame is one recorded frame. Data is borrowed: it is valid until the next
-// call of the Source's Next.
+// call of the Source's Next, or NextBatch.
 type Frame struct {
 	Data      []byte   // the captured octets, from the link-layer header on
 	Time      int64    // record time, ns since the Unix epoch
@@ -79,4 +79,15 @@ type Source interface {
 	// opened or that end in damage, each with its name and offset.
 	Errors() []error
 	Close() error
+}
+
+// Batcher is a Source that gives several frames at a time.
+type Batcher interface {
+	Source
+	// NextBatch overwrites fs from the front with the next frames, those that are
+	// at hand, and tells how many: at least one, unless there is an error, which
+	// is that of Next. All of them are lent until the next call of NextBatch or
+	// Next. What the Source tells of itself, as by Interfaces, does not change
+	// within a batch. fs must not be empty.
+	NextBatch(fs []Frame) (int, error)
 }

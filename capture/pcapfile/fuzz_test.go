@@ -80,12 +80,16 @@ func FuzzReader(f *testing.F) {
 			f.Add(zstandard(f, b), uint(30))
 		}
 	}
-	readBlocks := func(t *testing.T, b []byte, block int) ([]record, *Reader) {
+	open := func(t *testing.T, b []byte, block int) *Reader {
 		r, err := Open(Config{Paths: []string{"-"}, Stdin: bytes.NewReader(b)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		r.block = block
+		return r
+	}
+	readBlocks := func(t *testing.T, b []byte, block int) ([]record, *Reader) {
+		r := open(t, b, block)
 		return drain(t, r), r
 	}
 	f.Fuzz(func(t *testing.T, b []byte, cut uint) {
@@ -113,6 +117,8 @@ func FuzzReader(f *testing.F) {
 		if got, want := errorText(r), errorText(large); got != want {
 			t.Fatalf("error with a small block\n%s\nwith a large one\n%s", got, want)
 		}
+		sameInBatches(t, open(t, b, 4096), large, all)
+		sameInBatches(t, open(t, b, 100), large, all)
 
 		part, _ := readBlocks(t, b[:min(cut, uint(len(b)))], 4096)
 		if len(part) > len(all) || !slices.Equal(part, all[:len(part)]) {

@@ -12,6 +12,9 @@ import (
 // *FileError without a file name.
 type decoder interface {
 	next(f *capture.Frame) error
+	// batch gives the next frames, as far as they are read already, lie one
+	// behind the other and have nothing wrong: what it stops at is for next.
+	batch(fs []capture.Frame) int
 }
 
 // input is one file, or standard input. It is opened when the merge reaches it

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -66,30 +67,68 @@ func readAll(tb testing.TB, c Config) ([]record, *Reader) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return drain(tb, r), r
+	recs := drain(tb, r)
+	if c.Stdin == nil { // which can be read once
+		again, err := Open(c)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		sameInBatches(tb, again, r, recs)
+	}
+	return recs, r
 }
 
-func drain(tb testing.TB, r *Reader) []record {
+// drain reads to the end, a frame at a time.
+func drain(tb testing.TB, r *Reader) []record { return drainBy(tb, r, 1) }
+
+// sameInBatches reads to the end in batches, and fails unless that gives recs
+// and tells what one has told.
+func sameInBatches(tb testing.TB, r, one *Reader, recs []record) {
+	tb.Helper()
+	got := drainBy(tb, r, 7)
+	if !slices.Equal(got, recs) {
+		tb.Fatalf("%d frames in batches, %d one by one, or others", len(got), len(recs))
+	}
+	if errorText(r) != errorText(one) || r.Untimed() != one.Untimed() || !slices.Equal(r.Interfaces(), one.Interfaces()) {
+		tb.Fatalf("in batches %v, %d, %v; one by one %v, %d, %v", r.Errors(), r.Untimed(), r.Interfaces(), one.Errors(), one.Untimed(), one.Interfaces())
+	}
+}
+
+// drainBy reads to the end, up to n frames at a time.
+func drainBy(tb testing.TB, r *Reader, n int) []record {
 	tb.Helper()
 	defer r.Close()
 	var recs []record
-	var f capture.Frame
+	batch := make([]capture.Frame, n)
 	for {
-		err := r.Next(&f)
+		got, err := 1, error(nil)
+		if n == 1 {
+			err = r.Next(&batch[0])
+		} else {
+			got, err = r.NextBatch(batch)
+		}
 		if err == io.EOF {
 			return recs
 		}
-		if err != nil {
-			tb.Fatalf("Next: %v, want nil or io.EOF", err)
+		if err != nil || got < 1 {
+			tb.Fatalf("%d frames, error %v, want nil or io.EOF", got, err)
 		}
-		if f.WireLen < len(f.Data) {
-			tb.Fatalf("frame %d: wire length %d < %d captured", len(recs), f.WireLen, len(f.Data))
+		for _, f := range batch[:got] {
+			recs = append(recs, checked(tb, r, &f, len(recs)))
 		}
-		if f.Time < 0 || f.Time > maxTime {
-			tb.Fatalf("frame %d: time %d is out of bounds", len(recs), f.Time)
-		}
-		recs = append(recs, record{string(f.Data), f.Time, f.WireLen, f.Link, r.Interfaces()[f.Interface]})
 	}
+}
+
+// checked is the record of frame n, if that can be one.
+func checked(tb testing.TB, r *Reader, f *capture.Frame, n int) record {
+	tb.Helper()
+	if f.WireLen < len(f.Data) {
+		tb.Fatalf("frame %d: wire length %d < %d captured", n, f.WireLen, len(f.Data))
+	}
+	if f.Time < 0 || f.Time > maxTime {
+		tb.Fatalf("frame %d: time %d is out of bounds", n, f.Time)
+	}
+	return record{string(f.Data), f.Time, f.WireLen, f.Link, r.Interfaces()[f.Interface]}
 }
 
 // pcapgoReads are the records that gopacket's reader gives until its error.

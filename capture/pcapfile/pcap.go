@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/bits"
 
 	"mirrorscope/capture"
 )
@@ -123,6 +124,35 @@ func (d *pcapDecoder) next(f *capture.Frame) error {
 	f.Link = d.link
 	f.Interface = d.iface
 	return nil
+}
+
+func (d *pcapDecoder) batch(fs []capture.Frame) (given int) {
+	scale, most := int64(1000), uint32(999_999)
+	if d.nano {
+		scale, most = 1, 999_999_999
+	}
+	b := d.w.buf[d.w.lo:d.w.hi]
+	for given < len(fs) && len(b) >= d.recordLen && len(b) >= pcapRecordLen {
+		h := (*[pcapRecordLen]byte)(b)
+		sec, frac := binary.LittleEndian.Uint32(h[0:]), binary.LittleEndian.Uint32(h[4:])
+		n, orig := binary.LittleEndian.Uint32(h[8:]), binary.LittleEndian.Uint32(h[12:])
+		if d.bigEndian {
+			sec, frac, n, orig = bits.ReverseBytes32(sec), bits.ReverseBytes32(frac), bits.ReverseBytes32(n), bits.ReverseBytes32(orig)
+		}
+		end := d.recordLen + int(n)
+		if n > d.limit || end > len(b) || n|orig|sec|frac == 0 {
+			break
+		}
+		f := &fs[given]
+		f.Data = b[d.recordLen:end:end]
+		f.Time = int64(sec)*1e9 + int64(min(frac, most))*scale
+		f.WireLen = wireLen(n, orig)
+		f.Link, f.Interface = d.link, d.iface
+		b = b[end:]
+		given++
+	}
+	d.w.consume(d.w.hi - d.w.lo - len(b))
+	return given
 }
 
 // end tells the end of the file from a record header that is cut.

@@ -102,6 +102,22 @@ func (d *pcapngDecoder) next(f *capture.Frame) error {
 	}
 }
 
+func (d *pcapngDecoder) batch(fs []capture.Frame) (given int) {
+	for given < len(fs) && d.w.buffered() >= blockHeadLen {
+		h := d.w.buf[d.w.lo:]
+		typ, n := u32(h, d.bigEndian), u32(h[4:], d.bigEndian)
+		if typ != blockEnhanced && typ != blockPacket && typ != blockSimple ||
+			n < minBlockLen || n%4 != 0 || uint64(n) > uint64(d.w.buffered()) {
+			break
+		}
+		if d.packet(&fs[given], typ, n) != nil {
+			break // it is looked at once more, and said then
+		}
+		given++
+	}
+	return given
+}
+
 // block shows the whole block of n octets at the window's position. least is
 // the shortest block of its type.
 func (d *pcapngDecoder) block(n, least uint32) ([]byte, error) {
@@ -244,7 +260,6 @@ func (d *pcapngDecoder) packet(f *capture.Frame, typ, n uint32) error {
 		if i.snap != 0 {
 			captured = min(captured, i.snap)
 		}
-		*d.untimed++
 	} else {
 		data = b[packetDataAt : n-blockTailLen]
 		captured, original = u32(b[20:], d.bigEndian), u32(b[24:], d.bigEndian)
@@ -255,6 +270,9 @@ func (d *pcapngDecoder) packet(f *capture.Frame, typ, n uint32) error {
 	}
 	if limit := frameLimit(i.snap); captured > limit {
 		return corrupt(d.w, "a packet of %d captured octets, at most %d are possible", captured, limit)
+	}
+	if typ == blockSimple {
+		*d.untimed++
 	}
 	f.Data = data[:captured:captured]
 	f.Time = d.last

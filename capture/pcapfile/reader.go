@@ -65,8 +65,8 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Reader delivers the frames of all inputs. It implements capture.Source and
-// is used by one goroutine; only Progress may be called from others.
+// Reader delivers the frames of all inputs. It implements capture.Batcher
+// and is used by one goroutine; only Progress may be called from others.
 type Reader struct {
 	queue  queue // inputs that have, or may have, a next frame
 	ifaces interfaces
@@ -143,6 +143,37 @@ func (r *Reader) Next(f *capture.Frame) error {
 	return io.EOF
 }
 
+// NextBatch is that of capture.Batcher: the frames of a batch lie in the blocks
+// that are read already.
+func (r *Reader) NextBatch(fs []capture.Frame) (int, error) {
+	if err := r.Next(&fs[0]); err != nil {
+		return 0, err
+	}
+	if len(r.queue) == 1 {
+		return 1 + r.queue[0].dec.batch(fs[1:]), nil
+	}
+	n := 1
+	for ; n < len(fs); n++ {
+		in := r.queue[0]
+		if in.dec == nil {
+			break
+		}
+		if !in.lent {
+			fs[n] = in.frame
+			in.lent = true
+			continue
+		}
+		if in.dec.batch(fs[n:n+1]) == 0 {
+			break
+		}
+		in.frame, in.lent = fs[n], false
+		in.time = in.frame.Time
+		r.queue.fix()
+		n--
+	}
+	return n, nil
+}
+
 // advance opens in where needed and reads its next frame.
 func (r *Reader) advance(in *input) error {
 	if in.dec == nil {
@@ -212,7 +243,7 @@ func total(inputs []*input) (n int64) {
 
 // Sizes of the block of one input.
 const (
-	maxBlock    = 1 << 20
+	maxBlock    = 256 << 10 // small enough to be in the cache still when its frames are read
 	minBlock    = 64 << 10
 	blockBudget = 64 << 20 // octets for all inputs together
 )

@@ -428,6 +428,14 @@ func TestNextAllocs(t *testing.T) {
 		}); n != 0 {
 			t.Errorf("%s: %v allocations per frame, want 0", name, n)
 		}
+		batch := make([]capture.Frame, 32)
+		if n := testing.AllocsPerRun(frames/100, func() {
+			if _, err := r.NextBatch(batch); err != nil {
+				t.Fatal(err)
+			}
+		}); n != 0 {
+			t.Errorf("%s: %v allocations per batch, want 0", name, n)
+		}
 		r.Close()
 	}
 }
@@ -457,21 +465,35 @@ func TestMemoryIsFlat(t *testing.T) {
 	}
 }
 
-func BenchmarkNext(b *testing.B) {
+func BenchmarkNext(b *testing.B) { benchmarkReader(b, 1) }
+
+func BenchmarkNextBatch(b *testing.B) { benchmarkReader(b, 64) }
+
+// benchmarkReader reads up to n frames at a time; what is told is for one.
+func benchmarkReader(b *testing.B, n int) {
+	const frames = 100_000
 	for _, size := range []int{60, 1500} {
 		for _, form := range []string{"pcap", "pcapng"} {
 			b.Run(fmt.Sprintf("%s/%d", form, size), func(b *testing.B) {
-				file, err := io.ReadAll(endless(form == "pcapng", 100_000, size))
+				file, err := io.ReadAll(endless(form == "pcapng", frames, size))
 				if err != nil {
 					b.Fatal(err)
 				}
 				path := write(b, b.TempDir(), "capture", file)
 				b.ReportAllocs()
-				b.SetBytes(int64(len(file)) / 100_000)
-				var f capture.Frame
+				b.SetBytes(int64(len(file)) / frames)
+				batch := make([]capture.Frame, n)
 				r := &Reader{}
-				for b.Loop() {
-					if r.Next(&f) == io.EOF {
+				b.ResetTimer()
+				for done := 0; done < b.N; {
+					got, err := 1, error(nil)
+					if n == 1 {
+						err = r.Next(&batch[0])
+					} else {
+						got, err = r.NextBatch(batch)
+					}
+					done += got
+					if err == io.EOF {
 						if r, err = Open(Config{Paths: []string{path}}); err != nil {
 							b.Fatal(err)
 						}
