@@ -18,10 +18,15 @@ func (t *Table) Look(p *packet.Packet, a *Ahead) {
 	key, dir := keyOf(p)
 	a.key, a.dir = key, uint8(dir)
 	a.hash = t.secret.hash(&a.key)
+	t.index.prefetch(a.hash)
 }
 
 // Fetch loads what of the flow the packet will need.
-func (t *Table) Fetch(a *Ahead) {}
+func (t *Table) Fetch(a *Ahead) {
+	if n, ok := t.index.probable(a.hash); ok {
+		t.flows.prefetch(n)
+	}
+}
 
 // Add takes one packet, in record order. It keeps nothing that aliases it.
 func (t *Table) Add(p *packet.Packet) {

@@ -10,17 +10,15 @@ import (
 // (0 from Key.A to Key.B); which of them is the client's is a role that better
 // proof can change.
 type Flow struct {
-	key  Key
-	hash uint64
+	key Key
 
 	start, last int64 // record times of the first packet and of the latest
 	seen        int64 // highest record time of the input when the latest packet came
 	sent        [2]volume
 
-	next, prev uint32 // ring of the wheel's slot, or the free list
-	slot       uint16
-	class      class
-	role       role
+	slot  uint16 // of the wheel of its class
+	class class
+	role  role
 
 	path     packet.PathID
 	opening  uint32 // index + 1 into Table.openings while the handshake is undecided

@@ -74,9 +74,9 @@ func (t *Table) generation(n uint32, p *packet.Packet, dir int) (m uint32, v con
 // opens that.
 func (t *Table) supersede(n uint32, p *packet.Packet, dir int) uint32 {
 	f := t.flows.at(n)
-	key, h, space := f.key, f.hash, f.tcp.Space()
+	key, space := f.key, f.tcp.Space()
 	t.end(n, t.now, EndOfFlow)
-	m := t.open(&key, h, p, dir)
+	m := t.open(&key, t.secret.hash(&key), p, dir)
 	if len(t.earlier) < maxRare {
 		t.earlier[m] = earlier{space: space, ended: t.now}
 	}

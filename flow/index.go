@@ -4,16 +4,19 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"math/rand/v2"
+	"unsafe"
 
 	"mirrorscope/packet"
+	"mirrorscope/pool"
 )
 
 // index maps keys to flow numbers: open addressing, linear probing, deletion
-// by shifting back. A slot holds the upper half of the hash and the number of
-// the flow + 1; 0 is free. The keys themselves are in the flows.
+// by shifting back. A slot holds bits of the hash and the number of the flow + 1;
+// 0 is free. The keys themselves are in the flows.
 type index struct {
-	slots []uint64
-	used  int
+	slots  []uint64
+	used   int
+	memory pool.Memory
 }
 
 // secret keys the index. Whoever could tell where keys come to lie could make
@@ -44,56 +47,93 @@ func fold(a, b uint64) uint64 {
 	return hi ^ lo
 }
 
+// A slot's upper bits are those of the hash, its lower ones the number of the
+// flow + 1.
+const (
+	numberBits = 24
+	numberMask = 1<<numberBits - 1
+	maxNumbers = numberMask // flows of a table
+)
+
+// home is where a hash, or a slot, would like to lie. The bits that tell it are
+// within those that a slot keeps, so that slots move without their flows.
+func (x *index) home(h uint64) uint64 { return h >> numberBits & uint64(len(x.slots)-1) }
+
+// find gives the flow of a key. It looks at no flow whose hash differs in the
+// 40 bits that slots keep.
 func (x *index) find(h uint64, k *Key, flows *slab) (uint32, bool) {
 	if len(x.slots) == 0 {
 		return 0, false
 	}
 	mask := uint64(len(x.slots) - 1)
-	for i := h & mask; ; i = (i + 1) & mask {
+	for i := x.home(h); ; i = (i + 1) & mask {
 		s := x.slots[i]
 		if s == 0 {
 			return 0, false
 		}
-		if s>>32 == h>>32 {
-			if n := uint32(s) - 1; flows.at(n).key == *k {
+		if (s^h)>>numberBits == 0 {
+			if n := uint32(s&numberMask) - 1; flows.at(n).key.equal(k) {
 				return n, true
 			}
 		}
 	}
 }
 
-func (x *index) insert(h uint64, n uint32, flows *slab) {
-	if 4*(x.used+1) > 3*len(x.slots) {
-		x.grow(flows)
+// probable gives the flow that find is likely to find, without looking at it.
+func (x *index) probable(h uint64) (uint32, bool) {
+	if len(x.slots) == 0 {
+		return 0, false
 	}
-	x.place(h, n)
+	mask := uint64(len(x.slots) - 1)
+	for i := x.home(h); x.slots[i] != 0; i = (i + 1) & mask {
+		if s := x.slots[i]; (s^h)>>numberBits == 0 {
+			return uint32(s&numberMask) - 1, true
+		}
+	}
+	return 0, false
+}
+
+// prefetch begins to load the place of a hash.
+func (x *index) prefetch(h uint64) {
+	if len(x.slots) > 0 {
+		pool.Prefetch(unsafe.Pointer(&x.slots[x.home(h)]), 1)
+	}
+}
+
+func (x *index) insert(h uint64, n uint32) {
+	if 4*(x.used+1) > 3*len(x.slots) {
+		x.grow()
+	}
+	x.place(h&^numberMask | uint64(n+1))
 	x.used++
 }
 
-func (x *index) place(h uint64, n uint32) {
+func (x *index) place(slot uint64) {
 	mask := uint64(len(x.slots) - 1)
-	i := h & mask
+	i := x.home(slot)
 	for x.slots[i] != 0 {
 		i = (i + 1) & mask
 	}
-	x.slots[i] = h&^(1<<32-1) | uint64(n+1)
+	x.slots[i] = slot
 }
 
-func (x *index) grow(flows *slab) {
+// grow doubles the slots. What lies at i goes to i or to as far behind the old
+// end, so that both tables are walked in order.
+func (x *index) grow() {
 	old := x.slots
-	x.slots = make([]uint64, max(256, 2*len(old)))
+	x.slots = pool.MakeSlice[uint64](&x.memory, max(256, 2*len(old)))
 	for _, s := range old {
 		if s != 0 {
-			n := uint32(s) - 1
-			x.place(flows.at(n).hash, n)
+			x.place(s)
 		}
 	}
+	pool.FreeSlice(&x.memory, old)
 }
 
-func (x *index) remove(h uint64, n uint32, flows *slab) {
+func (x *index) remove(h uint64, n uint32) {
 	mask := uint64(len(x.slots) - 1)
-	i := h & mask
-	for uint32(x.slots[i]) != n+1 {
+	i := x.home(h)
+	for want := h&^numberMask | uint64(n+1); x.slots[i] != want; {
 		i = (i + 1) & mask
 	}
 	x.used--
@@ -103,9 +143,8 @@ func (x *index) remove(h uint64, n uint32, flows *slab) {
 		if s == 0 {
 			break
 		}
-		home := flows.at(uint32(s)-1).hash & mask
 		// Move s back unless its home lies cyclically in (i, j].
-		if (j-home)&mask >= (j-i)&mask {
+		if (j-x.home(s))&mask >= (j-i)&mask {
 			x.slots[i] = s
 			i = j
 		}

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"bytes"
+	"unsafe"
 
 	"mirrorscope/packet"
 )
@@ -26,6 +27,12 @@ func keyOf(p *packet.Packet) (Key, int) {
 		A: p.Src, B: p.Dst, PortA: p.SrcPort, PortB: p.DstPort, Proto: p.Proto, Kind: p.Kind, Point: p.Point, Network: p.Network,
 	}
 	return k, k.order()
+}
+
+// equal compares word by word.
+func (k *Key) equal(l *Key) bool {
+	a, b := (*[6]uint64)(unsafe.Pointer(k)), (*[6]uint64)(unsafe.Pointer(l))
+	return (a[0]^b[0])|(a[1]^b[1])|(a[2]^b[2])|(a[3]^b[3])|(a[4]^b[4])|(a[5]^b[5]) == 0
 }
 
 // order puts the ends in order and tells whether they were swapped.

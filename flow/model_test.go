@@ -24,13 +24,13 @@ func TestIndexModel(t *testing.T) {
 		}
 		switch {
 		case ok && rng.IntN(2) == 0:
-			x.remove(h, n, flows)
+			x.remove(h, n)
 			flows.put(n)
 			delete(model, k)
 		case !ok:
 			n := flows.get()
-			*flows.at(n) = Flow{key: k, hash: h}
-			x.insert(h, n, flows)
+			*flows.at(n) = Flow{key: k}
+			x.insert(h, n)
 			model[k] = n
 		}
 		if x.used != len(model) {

@@ -70,11 +70,11 @@ func NewTable(cfg Config, learned *Learned, names *packet.Names) *Table {
 	}
 	share := cfg.Memory / Partitions
 	t.copies.init(share/8, &cfg)
-	perFlow := int64(unsafe.Sizeof(Flow{})) + 24 // and its slot in the index while that grows
+	perFlow := int64(unsafe.Sizeof(Flow{})) + int64(unsafe.Sizeof(link{})) + 24 // and its slot in the index while that grows
 	if cfg.Interval > 0 {
 		perFlow += int64(unsafe.Sizeof(snapshot{}))
 	}
-	t.maxFlows = int(max(share*3/8/perFlow, 16)) // an eighth is left to a Watcher
+	t.maxFlows = int(min(max(share*3/8/perFlow, 16), maxNumbers)) // an eighth is left to a Watcher
 	t.maxStore = share * 3 / 8
 	t.maxIntervals = int(max(share/8/int64(unsafe.Sizeof(Record{})), 16)) // beside the budget, see Beside
 	t.sessions = session.NewStore(t.maxStore / 2)
@@ -167,7 +167,7 @@ func (t *Table) open(key *Key, h uint64, p *packet.Packet, dir int) uint32 {
 	n := t.flows.get()
 	f := t.flows.at(n)
 	*f = Flow{
-		key: *key, hash: h, start: p.Time, last: p.Time, seen: t.now, path: p.Path, version: p.Version,
+		key: *key, start: p.Time, last: p.Time, seen: t.now, path: p.Path, version: p.Version,
 		icmpType: p.ICMPType, icmpCode: p.ICMPCode, weight: p.Weight,
 	}
 	f.tcp.Init()
@@ -184,7 +184,7 @@ func (t *Table) open(key *Key, h uint64, p *packet.Packet, dir int) uint32 {
 	if t.cfg.Interval > 0 {
 		f.snapshot = t.snapshots.GetZero()
 	}
-	t.index.insert(h, n, &t.flows)
+	t.index.insert(h, n)
 	return n
 }
 
@@ -418,7 +418,7 @@ func (t *Table) finish(n uint32, release int64, reason EndReason) {
 	if t.watcher != nil {
 		t.watcher.End(n, r)
 	}
-	t.index.remove(f.hash, n, &t.flows)
+	t.index.remove(t.secret.hash(&f.key), n)
 	if len(t.candidates)+len(t.earlier) > 0 {
 		delete(t.candidates, n)
 		delete(t.earlier, n)

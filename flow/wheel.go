@@ -13,14 +13,17 @@ import (
 // It covers wheelSlots seconds from the one that was turned to last; what is
 // due later waits in the farthest slot.
 type wheel struct {
-	head [wheelSlots]uint32 // first flow of the slot + 1, 0 none; a slot's flows are a ring through next and prev
-	used [wheelSlots / 64]uint64
-	held [wheelSlots]uint32 // flows in each slot
-	base int64              // every flow is due at or after this second
-	n    int
+	slots [wheelSlots]wheelSlot
+	used  [wheelSlots / 64]uint64 // slots that hold any
+	base  int64                   // every flow is due at or after this second
+	n     int
 
 	timeout int64 // of the class, ns: a flow is due when it was silent for so long
 }
+
+// wheelSlot is a ring of flows, through their links, in the order in which they
+// were entered.
+type wheelSlot struct{ first, held uint32 }
 
 // due is the packet time at which a flow of this wheel is released unless a
 // packet comes before: it follows from the packets alone.
@@ -38,40 +41,38 @@ func (w *wheel) slot(second int64) int {
 
 // add enters flow n.
 func (w *wheel) add(n uint32, flows *slab) {
-	f := flows.at(n)
+	f, l := flows.at(n), flows.link(n)
 	if w.n == 0 {
 		w.base = max(w.base, w.dueSecond(f))
 	}
 	i := w.slot(w.dueSecond(f))
 	f.slot = uint16(i)
 	w.n++
-	w.held[i]++
-	if w.head[i] == 0 {
-		f.next, f.prev = n, n
-		w.head[i] = n + 1
+	s := &w.slots[i]
+	if s.held++; s.held == 1 {
+		*l = link{n, n}
+		s.first = n
 		w.used[i/64] |= 1 << (i % 64)
 		return
 	}
-	first := flows.at(w.head[i] - 1)
-	last := flows.at(first.prev)
-	f.next, f.prev = w.head[i]-1, first.prev
-	last.next, first.prev = n, n
+	first := flows.link(s.first)
+	*l = link{s.first, first.prev}
+	flows.link(first.prev).next, first.prev = n, n
 }
 
 // remove takes flow n out.
 func (w *wheel) remove(n uint32, flows *slab) {
-	f := flows.at(n)
-	i := int(f.slot)
+	i := int(flows.at(n).slot)
 	w.n--
-	w.held[i]--
-	if f.next == n {
-		w.head[i] = 0
+	s := &w.slots[i]
+	if s.held--; s.held == 0 {
 		w.used[i/64] &^= 1 << (i % 64)
 		return
 	}
-	flows.at(f.prev).next, flows.at(f.next).prev = f.next, f.prev
-	if w.head[i] == n+1 {
-		w.head[i] = f.next + 1
+	l := flows.link(n)
+	flows.link(l.prev).next, flows.link(l.next).prev = l.next, l.prev
+	if s.first == n {
+		s.first = l.next
 	}
 }
 
@@ -88,7 +89,7 @@ func (w *wheel) earliest(limit int64, flows *slab) uint32 {
 		}
 		w.base = second
 		i := int(uint64(second) % wheelSlots)
-		n := w.head[i] - 1
+		n := w.slots[i].first
 		f := flows.at(n)
 		if w.dueSecond(f) <= second {
 			return n
@@ -111,7 +112,7 @@ func (w *wheel) heldIn(second int64) int {
 	if w.n == 0 || second < w.base || second >= w.base+wheelSlots {
 		return 0
 	}
-	return int(w.held[uint64(second)%wheelSlots])
+	return int(w.slots[uint64(second)%wheelSlots].held)
 }
 
 // dueIn adds to dst the flows in the slot of a second that are due by now (ns).
@@ -119,19 +120,13 @@ func (w *wheel) dueIn(second, now int64, flows *slab, dst []uint32) []uint32 {
 	if w.n == 0 || second < w.base || second >= w.base+wheelSlots {
 		return dst
 	}
-	first := w.head[uint64(second)%wheelSlots]
-	if first == 0 {
-		return dst
-	}
-	for n := first - 1; ; {
-		f := flows.at(n)
-		if w.due(f) <= now {
+	s := &w.slots[uint64(second)%wheelSlots]
+	for n, left := s.first, s.held; left > 0; n, left = flows.link(n).next, left-1 {
+		if w.due(flows.at(n)) <= now {
 			dst = append(dst, n)
 		}
-		if n = f.next; n == first-1 {
-			return dst
-		}
 	}
+	return dst
 }
 
 // nextUsed is the distance in slots from base to the next slot in use.

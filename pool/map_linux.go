@@ -1,0 +1,28 @@
+package pool
+
+import (
+	"fmt"
+	"syscall"
+	"unsafe"
+)
+
+const (
+	offHeap  = true
+	hugePage = 2 << 20 // octets
+)
+
+// mapMemory gives n octets of zeroes, aligned to a huge page, and asks for huge
+// pages; and the whole mapping that they lie in, for unmapMemory.
+func mapMemory(n int) (mapping, b []byte) {
+	// The kernel counts what is touched, not what is mapped for the alignment.
+	mapping, err := syscall.Mmap(-1, 0, n+hugePage, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE|syscall.MAP_ANON|syscall.MAP_NORESERVE)
+	if err != nil {
+		panic(fmt.Sprintf("pool: no memory: mmap of %d octets: %v", n, err)) // as the runtime does when it is out of memory
+	}
+	skip := -int(uintptr(unsafe.Pointer(unsafe.SliceData(mapping)))) & (hugePage - 1)
+	b = mapping[skip : skip+n]
+	_ = syscall.Madvise(b, syscall.MADV_HUGEPAGE) // without them it is slower
+	return mapping, b
+}
+
+func unmapMemory(mapping []byte) { _ = syscall.Munmap(mapping) }

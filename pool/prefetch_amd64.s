@@ -1,0 +1,12 @@
+#include "textflag.h"
+
+// func Prefetch(p unsafe.Pointer, lines int)
+TEXT ·Prefetch(SB), NOSPLIT, $0-16
+	MOVQ p+0(FP), AX
+	MOVQ lines+8(FP), CX
+next:
+	PREFETCHT0 (AX)
+	ADDQ $64, AX
+	DECQ CX
+	JGT  next
+	RET
