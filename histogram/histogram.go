@@ -68,8 +68,15 @@ func (h *Histogram) Add(ns int64) {
 
 // put adds n to bucket i (at the histogram's own scale) and keeps the limit.
 func (h *Histogram) put(i int32, n uint64) {
-	at, found := slices.BinarySearchFunc(h.buckets, i, func(b Bucket, i int32) int { return int(b.Index) - int(i) })
-	if found {
+	at, end := 0, len(h.buckets)
+	for at < end {
+		if m := (at + end) / 2; h.buckets[m].Index < i {
+			at = m + 1
+		} else {
+			end = m
+		}
+	}
+	if at < len(h.buckets) && h.buckets[at].Index == i {
 		h.buckets[at].Count += n
 		return
 	}
@@ -200,11 +207,24 @@ func (h *Histogram) Quantile(q float64) (ns float64, ok bool) {
 // middle is the value in ns that is in the same relative distance of both
 // boundaries of bucket i: at most (b-1)/(b+1), 1.08 % at the scale of 5, where b
 // is the ratio of the boundaries.
-func (h *Histogram) middle(i int32) float64 {
-	lower := zeroLimit * math.Exp2(math.Ldexp(float64(i), -h.Scale()))
-	upper := zeroLimit * math.Exp2(math.Ldexp(float64(i)+1, -h.Scale()))
-	return 2 * lower * upper / (lower + upper)
+func (h *Histogram) middle(i int32) float64 { return middle(i, h.Scale()) }
+
+func middle(i int32, scale int) float64 {
+	return math.Ldexp(middles[scale][i&(1<<scale-1)], int(i>>scale))
 }
+
+// middles are those of the first octave, by scale. Those of the others are
+// twice as far, each.
+var middles = func() (m [MaxScale + 1][1 << MaxScale]float64) {
+	for scale := range m {
+		for i := range 1 << scale {
+			lower := zeroLimit * math.Exp2(math.Ldexp(float64(i), -scale))
+			upper := zeroLimit * math.Exp2(math.Ldexp(float64(i)+1, -scale))
+			m[scale][i] = 2 * lower * upper / (lower + upper)
+		}
+	}
+	return m
+}()
 
 func saturatingAdd(a, b int64) int64 {
 	if s := a + b; s >= a {

@@ -1,6 +1,9 @@
 package histogram
 
-import "math/bits"
+import (
+	"math"
+	"math/bits"
+)
 
 // root[j] is ⌊2^(j/32) · 2^63⌋.
 var root = [1 << MaxScale]uint64{
@@ -16,21 +19,34 @@ var root = [1 << MaxScale]uint64{
 
 // index gives the bucket, at MaxScale, of ns ≥ 1000. Logarithms in floating
 // point would put values next to a boundary on the wrong side; whole numbers do
-// not.
+// not. Floating point serves for a first guess, at most one bucket off, and
+// boundaries decide.
 func index(ns uint64) int32 {
-	octave := int32(bits.Len64(ns/zeroLimit)) - 1 // 2^octave ≤ ns/1000 < 2^(octave+1)
+	const mantissa = 52
+	x := math.Float64bits(float64(ns) * (1.0 / zeroLimit))
+	octave := int32(x>>mantissa) - 1023
+	k := max(octave<<MaxScale+int32(guess[x>>(mantissa-guessBits)&(1<<guessBits-1)]), 0)
 	// The smallest k with ns ≤ boundary(k) is the upper boundary of the bucket.
-	lo, hi := octave<<MaxScale, (octave+1)<<MaxScale
-	for lo < hi {
-		k := (lo + hi) / 2
-		if ns <= boundary(k) {
-			hi = k
-		} else {
-			lo = k + 1
-		}
+	for ns > boundary(k) {
+		k++
 	}
-	return lo - 1
+	for k > 0 && ns <= boundary(k-1) {
+		k--
+	}
+	return k - 1
 }
+
+// guess[i] is the upper boundary of the bucket that the values begin in whose
+// ratio to a power of two begins with the bits i behind the point. Such a range
+// is narrower than a bucket.
+var guess = func() (g [1 << guessBits]uint8) {
+	for i := range g {
+		g[i] = uint8(math.Ceil(math.Log2(1+(float64(i)+0.5)/(1<<guessBits)) * (1 << MaxScale)))
+	}
+	return g
+}()
+
+const guessBits = 7
 
 // boundary is ⌊1000 · 2^(k/32)⌋: the largest value in ns that is not beyond the
 // boundary at 2^(k/32) µs. It is exact below 2^50 µs (36 years); from there on the

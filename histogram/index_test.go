@@ -68,3 +68,28 @@ func TestIndexOfPowersOfTwo(t *testing.T) {
 		}
 	}
 }
+
+// The middles are computed for one octave and scaled; that is the same, to the
+// last bit, as computing each from its boundaries.
+func TestMiddles(t *testing.T) {
+	for scale := range MaxScale + 1 {
+		for i := int32(-1); i < 54<<scale; i++ {
+			lower := zeroLimit * math.Exp2(math.Ldexp(float64(i), -scale))
+			upper := zeroLimit * math.Exp2(math.Ldexp(float64(i)+1, -scale))
+			if got, want := middle(i, scale), 2*lower*upper/(lower+upper); got != want {
+				t.Fatalf("scale %d, bucket %d: %v, want %v", scale, i, got, want)
+			}
+		}
+	}
+}
+
+func BenchmarkIndex(b *testing.B) {
+	n := uint64(1000)
+	for b.Loop() {
+		index(n)
+		n += n>>3 + 1
+		if n > 1e12 {
+			n = 1000
+		}
+	}
+}
