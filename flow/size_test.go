@@ -14,8 +14,8 @@ func TestSizes(t *testing.T) {
 		name      string
 		got, most uintptr
 	}{
-		{"Flow", unsafe.Sizeof(Flow{}), 960},
-		{"tcp.Conn", unsafe.Sizeof(tcp.Conn{}), 664},
+		{"Flow", unsafe.Sizeof(Flow{}), 616},
+		{"tcp.Conn", unsafe.Sizeof(tcp.Conn{}), 320},
 		{"tcp.Opening", unsafe.Sizeof(tcp.Opening{}), 512},
 		{"seenCopy", unsafe.Sizeof(seenCopy{}), 24},
 		{"packet.Packet", unsafe.Sizeof(packet.Packet{}), 256},

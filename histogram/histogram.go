@@ -204,6 +204,18 @@ func (h *Histogram) Quantile(q float64) (ns float64, ok bool) {
 	return float64(h.max), true
 }
 
+// QuantileOf is what Quantile would give for a histogram of the given values, at
+// the scale of 5. They are ≥ 0, at least one, and in rising order.
+func QuantileOf(rising []int64, q float64) float64 {
+	n := len(rising)
+	rank := min(max(1, int(math.Ceil(min(q, 1)*float64(n)))), n)
+	v, least, most := rising[rank-1], float64(rising[0]), float64(rising[n-1])
+	if v < zeroLimit {
+		return least
+	}
+	return min(max(middle(index(uint64(v)), MaxScale), least), most)
+}
+
 // middle is the value in ns that is in the same relative distance of both
 // boundaries of bucket i: at most (b-1)/(b+1), 1.08 % at the scale of 5, where b
 // is the ratio of the boundaries.

@@ -218,3 +218,22 @@ func requireEqual(t *testing.T, name string, got, want *Histogram) {
 		t.Fatalf("%s:\ngot  %+v\nwant %+v", name, got, want)
 	}
 }
+
+// A few values give the quantiles of their histogram.
+func TestQuantileOf(t *testing.T) {
+	r := rand.New(rand.NewPCG(13, 14))
+	for range 20000 {
+		values := make([]int64, 1+r.IntN(20))
+		var h Histogram
+		for i := range values {
+			values[i] = r.Int64N(1 << (1 + r.IntN(50)))
+			h.Add(values[i])
+		}
+		slices.Sort(values)
+		for _, q := range []float64{0, 0.01, 0.5, 0.9, 0.99, 1, 2} {
+			if want, _ := h.Quantile(q); QuantileOf(values, q) != want {
+				t.Fatalf("%v of %d: %v, want %v", q, values, QuantileOf(values, q), want)
+			}
+		}
+	}
+}

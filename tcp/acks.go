@@ -11,8 +11,7 @@ func (c *Conn) acked(st *Store, p *packet.Packet, dir int) {
 	if d.has&(hasSeq|hasUna) == 0 {
 		// Nothing of this direction was recorded: its numbers begin here.
 		d.hi, d.lo, d.una = firstPos|int64(t.Ack), firstPos|int64(t.Ack), firstPos|int64(t.Ack)
-		d.has |= hasUna
-		d.ack0 = d.una
+		d.heardFirst(d.una)
 		return
 	}
 	ack := unwrap(d.hi, t.Ack)
@@ -24,25 +23,25 @@ func (c *Conn) acked(st *Store, p *packet.Packet, dir int) {
 			return
 		}
 		d.una = min(d.lo, ack)
-		d.has |= hasUna
-		d.ack0 = ack
+		d.heardFirst(ack)
 	}
-	if t.Flags&packet.SYN != 0 && d.has&sentSYN != 0 && t.Ack == d.isn+1 && ack < d.hi && d.packets == 1 {
+	if t.Flags&packet.SYN != 0 && d.has&sentSYN != 0 && t.Ack == d.begin+1 && ack < d.hi && d.packets == 1 {
 		// Fast Open data was not taken (RFC 7413 section 4.2): what comes again is its first sending.
-		d.hi = ack
+		d.moveHi(st, ack)
 		st.freeFlight(d)
 	}
 	if ack <= d.hi+c.reach(d, r) {
 		d.has &^= suspect
-	} else if d.has&suspectSeq != 0 && ack >= d.suspectEnd && ack <= d.suspectEnd+c.reach(d, r) {
+	} else if x := st.rareIf(d); d.has&suspectSeq != 0 && ack >= x.suspectEnd && ack <= x.suspectEnd+c.reach(d, r) {
 		// The packet that lay so far ahead was the sender's: much was missed before it.
 		d.has &^= suspectSeq
-		c.missing(st, d, t, d.suspectFrom, p.Time)
-		d.hi, d.recorded = d.suspectEnd, d.suspectEnd
-	} else if d.has&suspect == 0 || ack < d.suspectAt {
+		c.missing(st, d, t, x.suspectFrom, p.Time)
+		d.hi = x.suspectEnd
+		d.has |= recordedAll
+	} else if d.has&suspect == 0 || ack < x.suspectAt {
 		// Further than its sender can be, unless much was missed: then the next ACK says so, too.
 		d.has |= suspect
-		d.suspectAt = ack
+		st.rareOf(d).suspectAt = ack
 		return
 	}
 	if ack > d.hi {
@@ -56,7 +55,7 @@ func (c *Conn) acked(st *Store, p *packet.Packet, dir int) {
 		c.advance(st, d, t, ack, p.Time, hasTS, p.PayloadLen)
 	case ack == d.una && p.PayloadLen == 0 && t.Flags&(packet.SYN|packet.FIN|packet.RST) == 0 && d.hi > d.una && t.NumSACK == 0 &&
 		t.Window == r.window && r.has&heard != 0 && c.Dirs[0].has&c.Dirs[1].has&hasSACK == 0:
-		if r.zwSince == 0 && d.has&probing == 0 { // the answer to a probe says nothing of loss
+		if (r.has&shut | d.has&probing) == 0 { // the answer to a probe says nothing of loss
 			st.troubleOf(d).heard(p.Time)
 		}
 	}
@@ -79,20 +78,18 @@ func (c *Conn) reach(d, r *Dir) int64 {
 // missing: the receiver has acknowledged what was not recorded. Either the
 // capture missed it, or it is recorded late.
 func (c *Conn) missing(st *Store, d *Dir, t *packet.TCP, ack, now int64) {
-	if d.has&hasSeq == 0 {
-		d.hi = ack
+	x := st.rareIf(d)
+	if d.has&hasSeq == 0 || x != nil && ack <= x.probeEnd { // … or the window's probe was taken
+		d.moveHi(st, ack)
 		return
 	}
-	if ack <= d.probeEnd {
-		d.hi = ack // the window's probe was taken
-		return
-	}
-	if tr := st.troubleIf(d); (tr == nil || len(tr.holes) == 0) && ack == d.hi+1 && d.packets == 0 && d.has&hasISN == 0 && !(t.Has&packet.HasTimestamps != 0 && d.has&hasTSval != 0 && !After(d.firstTS, t.TSecr)) {
-		d.lo, d.hi = ack, ack // a keep-alive was the first packet recorded: its octet went before
+	if tr := st.troubleIf(d); (tr == nil || len(tr.holes) == 0) && ack == d.hi+1 && d.packets == 0 && d.has&hasISN == 0 && !(t.Has&packet.HasTimestamps != 0 && d.has&hasTSval != 0 && !After(x.firstTS, t.TSecr)) {
+		d.lo = ack // a keep-alive was the first packet recorded: its octet went before
+		d.moveHi(st, ack)
 		return
 	}
 	st.troubleOf(d).open(hole{span: span{d.hi, ack}, at: now, ackedAt: now, packets: d.packets, byACK: true})
-	d.hi = ack
+	d.moveHi(st, ack)
 }
 
 // advance moves the left edge of what is unacknowledged.
@@ -114,8 +111,8 @@ func (c *Conn) advance(st *Store, d *Dir, t *packet.TCP, ack, now int64, hasTS b
 		}
 		tr.arrived(d.una, ack, now)
 	}
-	d.movedFrom, d.una = d.una, ack
-	if d.repRun > 0 && After(uint32(ack), d.repSeq) {
+	d.movedFrom, d.una = uint32(d.una), ack
+	if d.repRun > 0 && After(uint32(ack), st.rares.At(d.rare).repSeq) {
 		d.repRun = 0
 	}
 	if tr != nil {
@@ -180,7 +177,7 @@ func (c *Conn) sacks(st *Store, d, r *Dir, t *packet.TCP, ack, now int64) {
 			if lo > d.hi && d.has&hasSeq != 0 {
 				// What lies before the block may still be on its way.
 				st.troubleOf(d).open(hole{span: span{d.hi, lo}, at: now, packets: d.packets, byACK: true})
-				d.hi = lo
+				d.moveHi(st, lo)
 			}
 			c.missing(st, d, t, hi, now)
 		}

@@ -171,7 +171,7 @@ func TestStoreAllocs(t *testing.T) {
 	if n := testing.AllocsPerRun(100, life); n != 0 {
 		t.Errorf("%v allocations a connection, want 0", n)
 	}
-	if n := b.st.flights.InUse() + b.st.troubles.InUse() + b.st.tallies.InUse() + b.st.hists.InUse(); n != 0 {
+	if n := b.st.inUse(); n != 0 {
 		t.Errorf("%d values in use after Release", n)
 	}
 }

@@ -2,84 +2,14 @@ package tcp
 
 import "mirrorscope/packet"
 
-// Dir is the state of one direction: what its sender sent, and what the other
-// side said about it. Positions are 64-bit (see unwrap).
-type Dir struct {
-	lo, hi      int64 // first position recorded, and the end of the highest: recorded, or acknowledged
-	first       int64 // position of the first packet recorded
-	recorded    int64 // end of the highest position recorded
-	una         int64 // highest cumulative ACK recorded from the receiver
-	ack0        int64 // the first one
-	gapsBefore  int64 // octets of space passed before a gap that began a new count
-	seenAt      int64 // record time of the latest packet
-	firstAt     int64 // … of the first
-	lastAt      int64 // … of the latest that occupied sequence space
-	zwSince     int64 // this side offers no window since; 0: it does
-	wfSince     int64 // this side has filled the other's window since
-	movedFrom   int64 // una before that
-	fin         int64 // position behind the FIN
-	probeEnd    int64 // where the latest zero-window probe with data ended
-	suspectEnd  int64
-	suspectFrom int64 // a packet that lay further ahead than the window allows
-	suspectAt   int64 // an ACK that lay further ahead than the sender can have come
-	repAt       int64 // record time of the latest repeat
-
-	rtt half // timed from this direction's data to its ACK: the receiver's half of the path
-
-	flight, trouble, tally uint32 // in the Store; 0 none
-
-	isn      uint32 // of the SYN or SYN-ACK
-	tsval    uint32 // highest TSval sent
-	firstTS  uint32 // TSval of the first packet
-	movedEcr uint32 // TSecr of the ACK that moved una last
-	repSeq   uint32 // first octet of the latest repeat
-	packets  uint32 // that occupied sequence space, network duplicates left out
-	has      dirHas
-	window   uint16 // as last advertised by this sender, not scaled
-	mss      uint16
-	maxLen   uint16 // longest payload that is no super-packet
-	firstID  uint16 // IPv4 identification of that packet
-	idHigh   uint16 // highest IPv4 identification
-	idSteps  int8   // steps of exactly 1 that the identifications made, less what speaks against a counter of its own
-	idUp     int8   // small steps up in a row
-	tail     uint8  // packets of a tail that was lost before the point and are still to come again
-	wscale   uint8
-	ttl      uint8 // of the latest packet that is not an RST
-	repRun   uint8 // timer repeats of repSeq in a row, without progress
-}
-
-type dirHas uint32
-
-const (
-	hasSeq dirHas = 1 << iota
-	hasUna
-	hasISN
-	hasTSval
-	hasFIN
-	hasTTL
-	hasID
-	hasOptions // all options of the SYN were recorded
-	hasMSS
-	hasWScale
-	hasSACK
-	hasTimestamps
-	sentSYN
-	sentSYNACK
-	heard      // window holds that of a packet without SYN
-	movedEcho  // movedEcr is known
-	suspect    // suspectAt is known
-	suspectSeq // suspectFrom is known
-	probing    // the receiver has closed its window, and nothing new was sent since
-)
-
 // Conn is one connection at one observation point. Directions are numbered by
 // the caller (0 and 1) and keep their number whoever turns out to be the
 // client.
 type Conn struct {
-	Dirs   [2]Dir
-	turn   turn
-	second int64 // of the input's clock, at the latest packet
+	now  int64 // of the input's clock, at the latest packet
+	turn turn
 
+	samples   uint32    // in the Store, of all quantities; 0 none
 	syns      [2]uint16 // SYN packets without ACK, by sender
 	synacks   [2]uint16
 	flags     connFlags
@@ -87,6 +17,8 @@ type Conn struct {
 	resetBy   uint8
 	peerHeard bool // all that the other side sent was acknowledged before the present packet
 	unacked   bool // the reset came while data was unacknowledged
+
+	Dirs [2]Dir
 }
 
 type connFlags uint16
@@ -182,7 +114,7 @@ func (c *Conn) SimultaneousOpen() bool { return c.flags&simultaneous != 0 }
 
 // ISN of a direction, where its SYN or SYN-ACK was recorded.
 func (c *Conn) ISN(dir int) (uint32, bool) {
-	return c.Dirs[dir].isn, c.Dirs[dir].has&hasISN != 0
+	return c.Dirs[dir].isn(), c.Dirs[dir].has&hasISN != 0
 }
 
 // TimerRun is the longest running series of timer repeats of one octet that
@@ -230,8 +162,8 @@ func (c *Conn) Add(st *Store, p *packet.Packet, dir int, o *Opening, alike bool)
 	if p.Flags&(packet.HeaderCut|packet.BadHeader) != 0 {
 		return g
 	}
-	if c.second = p.Now / 1e9; c.turn.numWaits > 0 && c.second != c.turn.second {
-		c.settleTurns(st, int(c.turn.client))
+	if c.now = p.Now; c.turn.waits != 0 {
+		c.settleOld(st)
 	}
 	t := &p.TCP
 	d, r := &c.Dirs[dir], &c.Dirs[1-dir]
@@ -269,11 +201,14 @@ func (c *Conn) Add(st *Store, p *packet.Packet, dir int, o *Opening, alike bool)
 		// Simultaneous open: it repeats the number of its own SYN, which is no loss.
 	case d.has&hasSeq == 0:
 		d.has |= hasSeq
-		d.firstAt, d.firstTS, d.firstID = p.Time, t.TSval, p.IPID
 		if d.has&hasUna == 0 || r.has&sentSYNACK == 0 || s < d.una || s-d.una > maxEarlyData {
-			d.lo, d.hi = s, s
+			d.lo = s
+			d.moveHi(st, s)
 		}
-		d.first = d.lo
+		if d.has&hasISN == 0 {
+			x := st.rareOf(d)
+			x.first, x.firstAt, x.firstTS, x.firstID = d.lo, p.Time, t.TSval, p.IPID
+		}
 		if n > 0 {
 			c.occupy(st, p, dir, s, s+n, false)
 		}
@@ -292,7 +227,7 @@ func (c *Conn) Add(st *Store, p *packet.Packet, dir int, o *Opening, alike bool)
 	c.zeroWindow(st, d, r, t, p.Time)
 	c.calm(st, d, p.Time)
 	c.note(d, p, s <= before)
-	if r.wfSince != 0 && c.window(r, d) > r.hi-r.una {
+	if r.has&full != 0 && c.window(r, d) > r.hi-r.una {
 		r.wfEnd(st, p.Time)
 	}
 	if c.flags&established == 0 && d.has&r.has&hasSeq != 0 && d.data() && r.data() {
@@ -329,7 +264,7 @@ func (c *Conn) note(d *Dir, p *packet.Packet, inOrder bool) {
 // data tells whether the direction carried any payload octet.
 func (d *Dir) data() bool {
 	start := d.lo
-	if d.has&hasISN != 0 && uint32(start) == d.isn {
+	if d.has&hasISN != 0 && uint32(start) == d.begin {
 		start++
 	}
 	end := d.hi
@@ -361,13 +296,13 @@ func (c *Conn) acknowledged(p *packet.Packet, dir int, o *Opening) {
 // that was sent behind it: recorded, or missed, up to what an initial window
 // can hold.
 func (d *Dir) plausible(ack uint32) bool {
-	return After(ack, d.isn) && ack-d.isn <= max(uint32(d.hi)-d.isn, 1<<16)
+	return After(ack, d.begin) && ack-d.begin <= max(uint32(d.hi)-d.begin, 1<<16)
 }
 
 func (c *Conn) syn(p *packet.Packet, dir int, o *Opening) {
 	t := &p.TCP
 	d := &c.Dirs[dir]
-	d.isn = t.Seq
+	d.begin = t.Seq
 	d.has |= hasISN
 	if d.has&hasOptions == 0 && p.Flags&packet.OptionsUnknown == 0 {
 		d.has |= hasOptions
@@ -436,7 +371,7 @@ func (c *Conn) rst(p *packet.Packet, dir int) {
 		return
 	case int8(1-dir) == c.client && d.has&(sentSYN|sentSYNACK) == 0 && c.flags&established == 0 && r.has&sentSYN != 0:
 		// The only answer to a SYN: RST, ACK = ISN+1, or as far as Fast Open data reached.
-		if t.Flags&packet.ACK == 0 || !After(t.Ack, r.isn) || After(t.Ack, uint32(r.hi)) {
+		if t.Flags&packet.ACK == 0 || !After(t.Ack, r.begin) || After(t.Ack, uint32(r.hi)) {
 			return
 		}
 		c.flags |= refused

@@ -13,12 +13,13 @@ func (c *Conn) occupy(st *Store, p *packet.Packet, dir int, s, e int64, alike bo
 	}
 	switch {
 	case c.faraway(d, r, s):
-		said := d.has&suspect != 0 && s >= d.hi && s <= d.suspectAt+c.reach(d, r)
-		again := d.has&suspectSeq != 0 && s >= d.suspectFrom && s-d.suspectFrom <= maxEarlyData
+		x := st.rareOf(d)
+		said := d.has&suspect != 0 && s >= d.hi && s <= x.suspectAt+c.reach(d, r)
+		again := d.has&suspectSeq != 0 && s >= x.suspectFrom && s-x.suspectFrom <= maxEarlyData
 		if !said && !again {
 			// Foreign, unless the next one, or its ACK, lies there, too: then much was missed.
 			d.has |= suspectSeq
-			d.suspectFrom, d.suspectEnd = s, e
+			x.suspectFrom, x.suspectEnd = s, e
 			st.tallyOf(d).strays++
 			return
 		}
@@ -37,17 +38,18 @@ func (c *Conn) occupy(st *Store, p *packet.Packet, dir int, s, e int64, alike bo
 	d.packets++
 	if p.TCP.Flags&packet.FIN != 0 {
 		d.has |= hasFIN
-		d.fin = e
+		d.fin = uint32(e)
 	}
 	if tr := st.troubleIf(d); tr != nil {
 		tr.behind(d, p, s)
 	}
-	if s == d.hi && r.zwSince != 0 && n == 1 && d.has&hasUna != 0 && d.una == d.hi {
+	if s == d.hi && r.has&shut != 0 && n == 1 && d.has&hasUna != 0 && d.una == d.hi {
 		// A probe with data beyond the closed window: sent again if it is not taken.
 		st.tallyOf(d).zwProbes++
-		d.probeEnd = e
+		st.rareOf(d).probeEnd = e
 		return
 	}
+	recorded := max(d.recorded(st), e)
 	if s >= d.hi {
 		c.fresh(st, p, dir, s, e)
 	} else {
@@ -62,7 +64,8 @@ func (c *Conn) occupy(st *Store, p *packet.Packet, dir int, s, e int64, alike bo
 			c.fresh(st, p, dir, d.hi, e)
 		}
 	}
-	d.lastAt, d.recorded = p.Time, max(d.recorded, e)
+	d.lastAt = p.Time
+	d.setRecorded(st, recorded)
 	c.windowFull(st, d, r, p.Time)
 }
 
@@ -87,8 +90,9 @@ const maxPlainSegment = 8960
 func (c *Conn) resync(st *Store, d *Dir, s, e int64) {
 	st.freeFlight(d)
 	st.freeTrouble(d)
-	d.gapsBefore += d.hi - d.lo
-	d.hi, d.lo = e, s
+	st.rareOf(d).gapsBefore += d.hi - d.lo
+	d.moveHi(st, e)
+	d.lo = s
 	d.has &^= hasUna
 }
 
@@ -113,14 +117,15 @@ func (c *Conn) fresh(st *Store, p *packet.Packet, dir int, s, e int64) {
 		c.passOver(st, d, p, s)
 	} else if missing := c.inferred(st, d, r, p); missing > 0 {
 		// Of many, one may be the probe for the others.
-		d.tail = 1
+		tail := uint8(1)
 		if missing >= 4 {
-			d.tail = uint8(missing - 1)
+			tail = uint8(missing - 1)
 		}
+		d.setTail(st, tail)
 	}
-	if d.tail > 0 && p.PayloadLen > 0 {
+	if d.has&tailLost != 0 && p.PayloadLen > 0 {
 		// All of a lost tail comes again before anything new.
-		d.tail--
+		d.setTail(st, st.rareOf(d).tail-1)
 		st.tallyOf(d).inferred++
 	}
 	d.hi = e
@@ -131,9 +136,9 @@ func (c *Conn) fresh(st *Store, p *packet.Packet, dir int, s, e int64) {
 		return // the handshake has its own times
 	}
 	f := st.flightOf(d)
-	f.sent(e, p.Time)
+	f.sent(st, e, p.Time)
 	if t.Has&packet.HasTimestamps != 0 {
-		f.stamp(t.TSval, e, p.Time)
+		f.stamp(st, t.TSval, e, p.Time)
 	}
 	d.has &^= probing
 }
@@ -148,7 +153,7 @@ func (c *Conn) passOver(st *Store, d *Dir, p *packet.Packet, s int64) {
 		h.ackedAt = p.Time
 	}
 	st.troubleOf(d).open(h)
-	d.hi = s
+	d.moveHi(st, s)
 }
 
 // inferred: the packet is new by its number, but IPv4 identifications are
@@ -223,10 +228,10 @@ func (c *Conn) again(st *Store, p *packet.Packet, dir int, s, m int64) {
 	older := hasTS && d.has&hasTSval != 0 && After(d.tsval, t.TSval)
 
 	tr := st.troubleIf(d)
-	early := s < d.first && d.has&hasISN == 0
+	early := d.has&hasISN == 0 && s < st.rareOf(d).first
 	if early {
 		tr = st.troubleOf(d)
-		tr.precede(d, s, m, hasTS)
+		tr.precede(d, st.rareOf(d), s, m, hasTS)
 	}
 	inHole := int64(0)
 	if tr != nil {
@@ -242,7 +247,7 @@ func (c *Conn) again(st *Store, p *packet.Packet, dir int, s, m int64) {
 		}
 		r.verdict = lostAfter
 		switch {
-		case d.has&hasUna != 0 && m <= d.una && hasTS && d.has&movedEcho != 0 && t.TSval == d.movedEcr && s == d.movedFrom:
+		case d.has&hasUna != 0 && m <= d.una && hasTS && d.has&movedEcho != 0 && t.TSval == d.movedEcr && uint32(s) == d.movedFrom:
 			// Recorded behind its own ACK, which echoes it and moved the edge from where it begins.
 		case d.has&hasUna != 0 && m <= d.una, tr != nil && tr.isSacked(s, m):
 			r.verdict = spurious
@@ -288,7 +293,7 @@ func (c *Conn) again(st *Store, p *packet.Packet, dir int, s, m int64) {
 			r.verdict = lostBefore
 		}
 		switch {
-		case h.ackedAt != 0 && hasTS && d.has&movedEcho != 0 && t.TSval == d.movedEcr && s == d.movedFrom:
+		case h.ackedAt != 0 && hasTS && d.has&movedEcho != 0 && t.TSval == d.movedEcr && uint32(s) == d.movedFrom:
 			// Recorded behind its own ACK: that waited for it.
 		case h.ackedAt != 0:
 			r.verdict = spurious // the capture missed the original, the receiver did not
@@ -312,9 +317,9 @@ func (c *Conn) again(st *Store, p *packet.Packet, dir int, s, m int64) {
 	f := st.flightOf(d)
 	f.collapse = d.hi
 	if hasTS && t.Flags&packet.SYN == 0 {
-		f.stamp(t.TSval, m, p.Time)
+		f.stamp(st, t.TSval, m, p.Time)
 	}
-	d.timerRun(uint32(s), p.Time)
+	d.timerRun(st.rareOf(d), uint32(s), p.Time)
 }
 
 // flagsBelow is how many of the n positions are SYN and FIN and not payload.
@@ -384,7 +389,7 @@ func filledBy(h *hole, d *Dir, p *packet.Packet) (by filler, proven bool) {
 // fills decides whether what fills a hole is a retransmission or a packet that
 // others have overtaken, by time: the first rule that can tell does.
 func (c *Conn) fills(st *Store, d *Dir, tr *trouble, h *hole, p *packet.Packet) filler {
-	if h.byACK && h.lo >= d.recorded && p.Time-h.at <= int64(st.cfg.Grace) {
+	if h.byACK && h.lo >= d.recorded(st) && p.Time-h.at <= int64(st.cfg.Grace) {
 		return reordered // its own ACK, or a later packet's, was recorded first: the directions are skewed
 	}
 	if h.ackedAt != 0 {
@@ -431,13 +436,13 @@ func (c *Conn) senderHalf(d *Dir) int64 {
 const minTimerGap = 180e6
 
 // timerRun counts repeats of one octet in a row that only a timer explains.
-func (d *Dir) timerRun(seq uint32, at int64) {
-	if d.repRun > 0 && seq == d.repSeq {
-		if at-d.repAt >= minTimerGap && d.repRun < 255 {
+func (d *Dir) timerRun(x *rare, seq uint32, at int64) {
+	if d.repRun > 0 && seq == x.repSeq {
+		if at-x.repAt >= minTimerGap && d.repRun < 255 {
 			d.repRun++
-			d.repAt = at
+			x.repAt = at
 		}
 		return
 	}
-	d.repSeq, d.repAt, d.repRun = seq, at, 1
+	x.repSeq, x.repAt, d.repRun = seq, at, 1
 }

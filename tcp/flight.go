@@ -3,14 +3,23 @@ package tcp
 // flight remembers when a direction's data was sent, from its first octet in
 // flight on: the end of each segment with its time, and the first use of the
 // latest timestamps. It serves round-trip samples and the age of what is
-// repeated. Where more is in flight than it holds, every second boundary is
+// repeated. A few segments are in the flight itself, more in a crowd of the
+// Store. Where more is in flight than that holds, every second boundary is
 // forgotten; those that are left stay exact.
 type flight struct {
-	segs     [maxSegs]segment
-	n        int
-	marks    [maxMarks]mark // ring
-	mark     int            // next to overwrite
-	collapse int64          // no data→ACK sample reaches below: something there was repeated or filled a hole
+	collapse int64  // no data→ACK sample reaches below: something there was repeated or filled a hole
+	crowd    uint32 // in the Store: where segments and marks are; 0: in segs and marks
+	n        uint8  // segments
+	first    uint8  // place of the first of them, in a ring
+	mark     uint8  // next mark to overwrite, in a ring
+	segs     [fewSegs]segment
+	marks    [fewMarks]mark
+}
+
+// crowd is the place of many segments in flight.
+type crowd struct {
+	segs  [maxSegs]segment
+	marks [maxMarks]mark
 }
 
 type segment struct{ end, at int64 }
@@ -25,46 +34,84 @@ type mark struct {
 const (
 	maxSegs  = 64
 	maxMarks = 8
+	fewSegs  = 4
+	fewMarks = 2
 )
 
-func (f *flight) reset() {
-	f.n, f.mark, f.collapse = 0, 0, 0
-	f.marks = [maxMarks]mark{}
+// ring gives the segments' places; their number is a power of two.
+func (f *flight) ring(st *Store) []segment {
+	if f.crowd != 0 {
+		return st.crowds.At(f.crowd).segs[:]
+	}
+	return f.segs[:]
+}
+
+func (f *flight) ringOfMarks(st *Store) []mark {
+	if f.crowd != 0 {
+		return st.crowds.At(f.crowd).marks[:]
+	}
+	return f.marks[:]
+}
+
+// grow moves segments and marks into a crowd.
+func (f *flight) grow(st *Store) {
+	n := st.crowds.Get()
+	c := st.crowds.At(n)
+	for i := range f.n {
+		c.segs[i] = f.segs[(f.first+i)%fewSegs]
+	}
+	c.marks = [maxMarks]mark{}
+	copy(c.marks[:], f.marks[:])
+	f.crowd, f.first = n, 0
 }
 
 // sent notes new data that ends at end.
-func (f *flight) sent(end, at int64) {
+func (f *flight) sent(st *Store, end, at int64) {
+	if f.n == fewSegs && f.crowd == 0 {
+		f.grow(st)
+	}
+	segs := f.ring(st)
+	mask := uint8(len(segs) - 1)
 	if f.n == maxSegs {
 		// Keep the newer quarter whole: ACKs and tail repeats name those.
 		const whole = maxSegs / 4
-		k := 0
-		for i := 1; i < maxSegs-whole; i += 2 {
-			f.segs[k] = f.segs[i]
-			k++
+		k := uint8(0)
+		for i := uint8(1); i < maxSegs; i++ {
+			if i%2 == 1 || i >= maxSegs-whole {
+				segs[(f.first+k)&mask] = segs[(f.first+i)&mask]
+				k++
+			}
 		}
-		k += copy(f.segs[k:], f.segs[maxSegs-whole:])
 		f.n = k
 	}
-	f.segs[f.n] = segment{end, at}
+	segs[(f.first+f.n)&mask] = segment{end, at}
 	f.n++
 }
 
 // stamp notes the first use of a TSval.
-func (f *flight) stamp(tsval uint32, end, at int64) {
-	last := &f.marks[(f.mark+maxMarks-1)%maxMarks]
+func (f *flight) stamp(st *Store, tsval uint32, end, at int64) {
+	marks := f.ringOfMarks(st)
+	last := &marks[int(f.mark-1)&(len(marks)-1)]
 	if last.at != 0 && !After(tsval, last.tsval) {
 		return
 	}
-	f.marks[f.mark] = mark{end: end, at: at, tsval: tsval, open: true}
-	f.mark = (f.mark + 1) % maxMarks
+	if f.mark == fewMarks && f.crowd == 0 {
+		f.grow(st)
+		marks = f.ringOfMarks(st)
+	}
+	marks[f.mark] = mark{end: end, at: at, tsval: tsval, open: true}
+	if f.mark++; f.mark == maxMarks {
+		f.mark = 0
+	}
 }
 
 // echo takes the first echo of a TSval, in a packet that acknowledges ack, and
 // gives the time of its use.
-func (f *flight) echo(tsecr uint32, ack int64) (at int64, ok bool) {
-	for i := range f.marks {
-		m := &f.marks[i]
-		if m.open && m.tsval == tsecr {
+func (f *flight) echo(st *Store, tsecr uint32, ack int64) (at int64, ok bool) {
+	marks := f.ringOfMarks(st)
+	for i := range marks {
+		m := &marks[i]
+		if m.tsval == tsecr && m.open {
 			m.open = false
 			return m.at, ack >= m.end
 		}
@@ -74,25 +121,29 @@ func (f *flight) echo(tsecr uint32, ack int64) (at int64, ok bool) {
 
 // acked removes what lies below ack, and gives the last segment removed if it
 // ends exactly there.
-func (f *flight) acked(ack int64) (at int64, exact bool) {
-	i := 0
-	for i < f.n && f.segs[i].end <= ack {
-		i++
+func (f *flight) acked(st *Store, ack int64) (at int64, exact bool) {
+	segs := f.ring(st)
+	mask := uint8(len(segs) - 1)
+	var last segment
+	n := f.n
+	for f.n > 0 && segs[f.first&mask].end <= ack {
+		last = segs[f.first&mask]
+		f.first++
+		f.n--
 	}
-	if i == 0 {
+	if f.n == n {
 		return 0, false
 	}
-	last := f.segs[i-1]
-	f.n = copy(f.segs[:], f.segs[i:f.n])
 	return last.at, last.end == ack
 }
 
 // sentAt is when the octet at position s was first sent, as far as is known,
 // or 0.
-func (f *flight) sentAt(s int64) int64 {
+func (f *flight) sentAt(st *Store, s int64) int64 {
+	segs := f.ring(st)
 	for i := range f.n {
-		if f.segs[i].end > s {
-			return f.segs[i].at
+		if g := &segs[(f.first+i)&uint8(len(segs)-1)]; g.end > s {
+			return g.at
 		}
 	}
 	return 0

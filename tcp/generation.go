@@ -28,14 +28,14 @@ func (c *Conn) Continues(p *packet.Packet, dir int, idle bool, candidate *uint32
 	}
 	d, r := &c.Dirs[dir], &c.Dirs[1-dir]
 	answers := t.Ack - 1
-	if d.has&hasISN != 0 && t.Seq == d.isn {
+	if d.has&hasISN != 0 && t.Seq == d.begin {
 		return Same // repeated, or the second step of a simultaneous open
 	}
 	switch {
 	case candidate != nil && (answers == *candidate || int32(answers-*candidate) > 0 && answers-*candidate < maxEarlyData):
 		return Switch
 	case r.has&hasISN != 0:
-		if answers == r.isn || After(t.Ack, r.isn) && r.has&hasSeq != 0 && !After(t.Ack, uint32(r.hi)) {
+		if answers == r.begin || After(t.Ack, r.begin) && r.has&hasSeq != 0 && !After(t.Ack, uint32(r.hi)) {
 			return Same // the SYN's answer, or another ISN for the same SYN
 		}
 		if !idle && d.has&hasISN == 0 && c.flags&(established|reset|refused) == 0 {
@@ -64,7 +64,7 @@ func (c *Conn) Continues(p *packet.Packet, dir int, idle bool, candidate *uint32
 func (c *Conn) continuesSYN(t *packet.TCP, dir int, idle bool) Continuity {
 	d, r := &c.Dirs[dir], &c.Dirs[1-dir]
 	switch {
-	case d.has&hasISN != 0 && t.Seq == d.isn:
+	case d.has&hasISN != 0 && t.Seq == d.begin:
 		if c.Ended() && idle {
 			return New
 		}
@@ -93,7 +93,7 @@ func (c *Conn) continuesSYN(t *packet.TCP, dir int, idle bool) Continuity {
 func (c *Conn) foreign(t *packet.TCP, dir int) bool {
 	d, r := &c.Dirs[dir], &c.Dirs[1-dir]
 	return t.Flags&(packet.SYN|packet.ACK) == packet.SYN|packet.ACK && d.has&hasISN == 0 && r.has&hasISN != 0 &&
-		t.Ack-1 != r.isn && !(After(t.Ack, r.isn) && !After(t.Ack, uint32(r.hi)))
+		t.Ack-1 != r.begin && !(After(t.Ack, r.begin) && !After(t.Ack, uint32(r.hi)))
 }
 
 // near: a is b or lies up to maxEarlyData behind it.
@@ -111,7 +111,7 @@ func (c *Conn) Space() Space {
 	var s Space
 	for i := range c.Dirs {
 		d := &c.Dirs[i]
-		s.lo[i], s.hi[i], s.isn[i], s.known[i] = uint32(d.lo), uint32(d.hi), d.isn, d.has&hasSeq != 0
+		s.lo[i], s.hi[i], s.isn[i], s.known[i] = uint32(d.lo), uint32(d.hi), d.isn(), d.has&hasSeq != 0
 	}
 	return s
 }
@@ -125,7 +125,7 @@ func (c *Conn) Straggles(p *packet.Packet, dir int, old *Space) bool {
 	}
 	if t.Flags&packet.SYN != 0 {
 		return t.Flags&packet.ACK != 0 && old.known[1-dir] && t.Seq == old.isn[dir] && t.Ack-1 == old.isn[1-dir] &&
-			!(c.Dirs[1-dir].has&hasISN != 0 && c.Dirs[1-dir].isn == t.Ack-1)
+			!(c.Dirs[1-dir].has&hasISN != 0 && c.Dirs[1-dir].begin == t.Ack-1)
 	}
 	oldGap := gap(t.Seq, old.lo[dir], old.hi[dir])
 	d, r := &c.Dirs[dir], &c.Dirs[1-dir]

@@ -255,7 +255,7 @@ func playAll(t *testing.T, k kind, n uint64) *card {
 		ts := r.judge(m)
 		c.take(r, m, &ts)
 		m.st.Release(&m.Conn)
-		if n := m.st.flights.InUse() + m.st.troubles.InUse() + m.st.tallies.InUse() + m.st.hists.InUse(); n != 0 {
+		if n := m.st.inUse(); n != 0 {
 			t.Fatalf("%v, seed %d: %d values in use after Release", k, seed, n)
 		}
 	}

@@ -80,12 +80,12 @@ func (o *Opening) answered(c *Conn, p *packet.Packet, dir int) {
 		if !s.plausible(p.TCP.Ack) {
 			return
 		}
-	case cl.has&hasISN == 0 || p.TCP.Seq != cl.isn+1 || p.PayloadLen > 0:
+	case cl.has&hasISN == 0 || p.TCP.Seq != cl.begin+1 || p.PayloadLen > 0:
 		return // no SYN-ACK recorded: only the plain ACK behind the SYN is proof
 	}
 	o.ack = newStamp(p)
 	o.ackData = p.PayloadLen > 0 && p.TCP.Flags&packet.SYN == 0
-	o.ackPlain = p.PayloadLen == 0 && (cl.has&hasISN == 0 || p.TCP.Seq == cl.isn+1 || cl.packets == 1 && p.TCP.Seq == uint32(cl.hi)) && (s.has&hasISN == 0 || p.TCP.Ack == s.isn+1)
+	o.ackPlain = p.PayloadLen == 0 && (cl.has&hasISN == 0 || p.TCP.Seq == cl.begin+1 || cl.packets == 1 && p.TCP.Seq == uint32(cl.hi)) && (s.has&hasISN == 0 || p.TCP.Ack == s.begin+1)
 	if o.nsyn == 1 && o.nsynack == 1 && c.flags&simultaneous == 0 {
 		// Until data has shown better: what the halves are at most.
 		cl.rtt.handshake = max(o.synack[0].t-o.syn[0].t, 0)

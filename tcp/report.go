@@ -109,18 +109,21 @@ func (c *Conn) Undecided(st *Store) bool {
 func (c *Conn) side(st *Store, s *Side, dir int, now int64, final bool) {
 	*s = Side{}
 	d, o := &c.Dirs[dir], &c.Dirs[1-dir]
-	rtt(st, &s.RTT, &o.rtt) // the other's data is acknowledged by this side
+	c.rtt(st, &s.RTT, 1-dir) // the other's data is acknowledged by this side
 	if s.RTT.State == Unknown && (d.has&hasSeq == 0 || o.has&hasSeq == 0) {
 		s.RTT.Reasons = OneSided
 	}
 	if d.has&hasSeq != 0 {
-		s.Recorded = d.hi - d.lo + d.gapsBefore
+		s.Recorded = d.hi - d.lo
+		if x := st.rareIf(d); x != nil {
+			s.Recorded += x.gapsBefore
+		}
 	}
-	if d.wfSince != 0 {
-		s.WindowFull = max(d.seenAt-d.wfSince, o.seenAt-d.wfSince, 0)
+	if d.has&full != 0 {
+		s.WindowFull = max(max(d.seenAt, o.seenAt)-d.wfSince(st), 0)
 	}
-	if d.zwSince != 0 {
-		s.ZeroWindow.Time = max(d.seenAt-d.zwSince, o.seenAt-d.zwSince, 0)
+	if d.has&shut != 0 {
+		s.ZeroWindow.Time = max(max(d.seenAt, o.seenAt)-d.zwSince(st), 0)
 	}
 	if y := st.tallyIf(o); y != nil {
 		s.ZeroWindow.Probes = int64(y.zwProbes)
@@ -184,14 +187,17 @@ func (c *Conn) side(st *Store, s *Side, dir int, now int64, final bool) {
 	}
 }
 
-func rtt(st *Store, r *RTT, h *half) {
-	r.Clean, r.Maybe, r.Min = int64(h.samples), int64(h.maybe), h.min
-	r.Stamps = 2*h.byStamps > h.samples+h.maybe
+// rtt fills r with the round trip of the data sent in a direction.
+func (c *Conn) rtt(st *Store, r *RTT, dir int) {
+	d := &c.Dirs[dir]
+	r.Clean, r.Maybe, r.Min = int64(d.samples), int64(d.maybe), d.rtt.min
+	r.Stamps = 2*d.byStamps > d.samples+d.maybe
+	q := cleanRTT + 2*quantity(dir)
 	switch {
-	case h.samples > 0:
-		r.State, r.Quantiles = Measured, quantiles(st.whole(h.clean))
-	case h.maybe > 0:
-		r.State, r.Quantiles = Bounded, quantiles(st.whole(h.delayed))
+	case d.samples > 0:
+		r.State, r.Quantiles = Measured, st.summary(c.samples, q).Quantiles
+	case d.maybe > 0:
+		r.State, r.Quantiles = Bounded, st.summary(c.samples, q+delayedRTT).Quantiles
 	}
 }
 
@@ -207,30 +213,28 @@ type Distributions struct {
 // sampled.
 func (c *Conn) Distributions(st *Store, client int) *Distributions {
 	c.settleTurns(st, client)
-	return c.distributions(client, func(d *dist) *histogram.Histogram { return clone(st.whole(*d)) })
+	return c.distributions(client, func(q quantity) *histogram.Histogram { return clone(st.whole(c.samples, q)) })
 }
 
 // CloseInterval gives the distributions of the running interval, nil where
 // nothing was sampled, and begins the next.
 func (c *Conn) CloseInterval(st *Store, client int) *Distributions {
 	c.settleTurns(st, client)
-	return c.distributions(client, func(d *dist) *histogram.Histogram {
-		if d.running == 0 {
-			return nil
-		}
-		h := clone(st.hists.At(d.running))
-		st.closeInterval(d)
-		return h
-	})
+	x := c.distributions(client, func(q quantity) *histogram.Histogram { return clone(st.running(c.samples, q)) })
+	st.closeInterval(c.samples)
+	return x
 }
 
-func (c *Conn) distributions(client int, take func(*dist) *histogram.Histogram) *Distributions {
+func (c *Conn) distributions(client int, take func(quantity) *histogram.Histogram) *Distributions {
+	if c.samples == 0 {
+		return nil
+	}
 	var x Distributions
 	for i, dir := range [2]int{client, 1 - client} {
-		h := &c.Dirs[1-dir].rtt // the other's data is acknowledged by this side
-		x.RTT[i], x.Delayed[i] = take(&h.clean), take(&h.delayed)
+		q := 2 * quantity(1-dir) // the other's data is acknowledged by this side
+		x.RTT[i], x.Delayed[i] = take(q+cleanRTT), take(q+delayedRTT)
 	}
-	x.Think = take(&c.turn.times)
+	x.Think = take(thinkTime)
 	if x == (Distributions{}) {
 		return nil
 	}
@@ -247,7 +251,8 @@ func clone(h *histogram.Histogram) *histogram.Histogram {
 func (c *Conn) response(st *Store, r *Response, client int) {
 	c.settleTurns(st, client)
 	u := &c.turn
-	*r = Response{Turns: int64(u.turns), Measured: int64(u.measured), Min: Absent, Max: Absent}
+	think := st.summary(c.samples, thinkTime)
+	*r = Response{Turns: int64(u.turns), Measured: int64(think.n), Min: Absent, Max: Absent}
 	if u.flags&requestLost != 0 {
 		r.Reasons |= RequestLost
 	}
@@ -257,10 +262,10 @@ func (c *Conn) response(st *Store, r *Response, client int) {
 	if u.flags&responseLost != 0 {
 		r.Reasons |= ResponseLost
 	}
-	if u.measured == 0 {
+	if think.n == 0 {
 		return
 	}
-	r.Min, r.Max, r.Quantiles = u.min, u.max, quantiles(st.whole(u.times))
+	r.Min, r.Max, r.Quantiles = think.min, think.max, think.Quantiles
 	r.State = Measured
 	if u.flags&noBase != 0 {
 		r.State = Bounded

@@ -6,11 +6,6 @@ type half struct {
 	min       int64 // smallest sample; 0 none
 	handshake int64 // the half as the handshake showed it; 0 unknown
 	solid     int64 // smallest sample that cannot hold any think time or delay; 0 none
-
-	samples        uint32 // clean: the ACK had no reason to wait
-	maybe          uint32 // its delay may be the receiver's
-	byStamps       uint32 // of samples and maybe: taken by timestamps
-	clean, delayed dist
 }
 
 // base is the half without queues, as far as is known: the smallest sample, or
@@ -29,25 +24,29 @@ func (h *half) known() (ns int64, solid bool) {
 	return h.base(), h.solid != 0 || h.handshake != 0
 }
 
-// take adds a sample. How it was taken and whether the ACK may have been
+// timed adds a sample. How it was taken and whether the ACK may have been
 // delayed decides where it counts.
-func (h *half) take(st *Store, ns int64, clean, byStamp bool) {
+func (c *Conn) timed(st *Store, d *Dir, ns int64, clean, byStamp bool) {
 	if ns <= 0 {
 		return // recorded out of order
 	}
 	if byStamp {
-		h.byStamps++
+		d.byStamps++
 	}
-	if h.min == 0 || ns < h.min {
-		h.min = ns
+	if d.rtt.min == 0 || ns < d.rtt.min {
+		d.rtt.min = ns
 	}
+	q := cleanRTT
 	if clean {
-		h.samples++
-		st.add(&h.clean, ns)
+		d.samples++
 	} else {
-		h.maybe++
-		st.add(&h.delayed, ns)
+		d.maybe++
+		q = delayedRTT
 	}
+	if d == &c.Dirs[1] {
+		q += 2
+	}
+	st.add(&c.samples, q, ns)
 }
 
 // fits: a duration is within [0.5, 2] of the base of later samples, and may
@@ -66,15 +65,15 @@ func (c *Conn) sample(st *Store, d *Dir, ack int64, now int64, tsecr uint32, has
 	}
 	tr := st.troubleIf(d)
 	repairing := d.una < f.collapse || tr != nil && (len(tr.sacked) > 0 || tr.overlap(d.una, ack) > 0)
-	at, exact := f.acked(ack)
+	at, exact := f.acked(st, ack)
 	byStampAt, echoed := int64(0), false
 	if hasTS && tsecr != 0 {
-		byStampAt, echoed = f.echo(tsecr, ack)
+		byStampAt, echoed = f.echo(st, tsecr, ack)
 	}
 	mss := c.mss(d)
 	// An answer that carries the ACK may have taken its time: the ACK that had to
 	// come at once may not have been recorded.
-	clean := n == 0 && (ack-d.una >= 2*mss || d.has&hasFIN != 0 && ack == d.fin)
+	clean := n == 0 && (ack-d.una >= 2*mss || d.has&hasFIN != 0 && uint32(ack) == d.fin)
 	switch {
 	case exact && !repairing:
 		ns := now - at
@@ -84,9 +83,9 @@ func (c *Conn) sample(st *Store, d *Dir, ack int64, now int64, tsecr uint32, has
 		if base, solid := d.rtt.known(); n > 0 && solid && ns <= base*5/4 {
 			clean = true // carried by an answer that came at once
 		}
-		d.rtt.take(st, ns, clean, false)
+		c.timed(st, d, ns, clean, false)
 	case echoed && repairing:
-		d.rtt.take(st, now-byStampAt, false, true)
+		c.timed(st, d, now-byStampAt, false, true)
 	}
 	if ack >= d.hi && f.n == 0 && ack >= f.collapse {
 		st.freeFlight(d)

@@ -31,8 +31,13 @@ func DefaultConfig() Config {
 type Store struct {
 	cfg      Config
 	flights  pool.Pool[flight]
+	crowds   pool.Pool[crowd]
+	rares    pool.Pool[rare]
 	troubles pool.Pool[trouble]
 	tallies  pool.Pool[tally]
+	waits    pool.Pool[waits]
+	fews     pool.Pool[few]
+	dists    pool.Pool[dists]
 	hists    pool.Pool[histogram.Histogram]
 	scratch  histogram.Histogram
 }
@@ -42,8 +47,19 @@ func NewStore(cfg Config) *Store { return &Store{cfg: cfg} }
 
 // Octets is what the connections hold in the store.
 func (st *Store) Octets() int64 {
-	return int64(st.flights.InUse())*int64(unsafe.Sizeof(flight{})) + int64(st.troubles.InUse())*troubleOctets +
-		int64(st.tallies.InUse())*int64(unsafe.Sizeof(tally{})) + int64(st.hists.InUse())*histOctets
+	return octets(&st.flights) + octets(&st.crowds) + octets(&st.rares) + int64(st.troubles.InUse())*troubleOctets + octets(&st.tallies) +
+		octets(&st.waits) + octets(&st.fews) + octets(&st.dists) + int64(st.hists.InUse())*histOctets
+}
+
+func octets[T any](p *pool.Pool[T]) int64 {
+	var v T
+	return int64(p.InUse()) * int64(unsafe.Sizeof(v))
+}
+
+// inUse is how many values the connections hold.
+func (st *Store) inUse() int {
+	return st.flights.InUse() + st.crowds.InUse() + st.rares.InUse() + st.troubles.InUse() + st.tallies.InUse() + st.waits.InUse() +
+		st.fews.InUse() + st.dists.InUse() + st.hists.InUse()
 }
 
 // What a trouble and a histogram take with lists of a usual length.
@@ -61,123 +77,84 @@ func (st *Store) Release(c *Conn) {
 	for i := range c.Dirs {
 		d := &c.Dirs[i]
 		st.freeFlight(d)
-		st.freeTrouble(d)
-		if d.tally != 0 {
-			st.tallies.Put(d.tally)
-			d.tally = 0
+		if d.rare != 0 {
+			st.freeTrouble(d)
+			if x := st.rares.At(d.rare); x.tally != 0 {
+				st.tallies.Put(x.tally)
+			}
+			st.rares.Put(d.rare)
+			d.rare = 0
 		}
-		st.freeDist(&d.rtt.clean)
-		st.freeDist(&d.rtt.delayed)
 	}
-	st.freeDist(&c.turn.times)
+	st.freeSamples(&c.samples)
+	st.freeWaits(c)
 }
 
-// dist is the distribution of one quantity of a connection: of the running
-// interval, and of the intervals before. The numbers are those of histograms
-// in the Store; 0 is none.
-type dist struct{ running, before uint32 }
-
-func (st *Store) freeDist(d *dist) {
-	st.freeHist(&d.running)
-	st.freeHist(&d.before)
-}
-
-func (st *Store) freeHist(n *uint32) {
-	if *n != 0 {
-		st.hists.At(*n).Reset()
-		st.hists.Put(*n)
-		*n = 0
+func (st *Store) freeWaits(c *Conn) {
+	if c.turn.waits != 0 {
+		st.waits.Put(c.turn.waits)
+		c.turn.waits = 0
 	}
-}
-
-// maxBuckets bounds a distribution of one connection: a factor of 8 in
-// duration at full resolution; beyond that it becomes coarser.
-const maxBuckets = 96
-
-// add adds a duration to a distribution, which is made when it is first needed.
-func (st *Store) add(d *dist, ns int64) {
-	if d.running == 0 {
-		d.running = st.hists.Get()
-	}
-	h := st.hists.At(d.running)
-	h.Add(ns)
-	for len(h.Buckets()) > maxBuckets {
-		h.Downscale(h.Scale() - 1)
-	}
-}
-
-// whole gives the distribution over all intervals: it is lent until the next
-// call of whole or until the connection is released. It is nil when empty.
-func (st *Store) whole(d dist) *histogram.Histogram {
-	switch {
-	case d.before == 0 && d.running == 0:
-		return nil
-	case d.before == 0:
-		return st.hists.At(d.running)
-	case d.running == 0:
-		return st.hists.At(d.before)
-	}
-	st.scratch.Reset()
-	st.scratch.Merge(st.hists.At(d.before))
-	st.scratch.Merge(st.hists.At(d.running))
-	return &st.scratch
-}
-
-// closeInterval moves what the running interval holds to those before.
-func (st *Store) closeInterval(d *dist) {
-	if d.running == 0 {
-		return
-	}
-	if d.before == 0 {
-		d.before, d.running = d.running, 0
-		return
-	}
-	st.hists.At(d.before).Merge(st.hists.At(d.running))
-	st.freeHist(&d.running)
 }
 
 func (st *Store) freeFlight(d *Dir) {
-	if d.flight != 0 {
-		st.flights.Put(d.flight)
-		d.flight = 0
+	if d.flight == 0 {
+		return
 	}
+	if f := st.flights.At(d.flight); f.crowd != 0 {
+		st.crowds.Put(f.crowd)
+	}
+	st.flights.Put(d.flight)
+	d.flight = 0
 }
 
 func (st *Store) freeTrouble(d *Dir) {
-	if d.trouble != 0 {
-		if t := st.troubles.At(d.trouble); cap(t.holes)+cap(t.sacked)+cap(t.repeats) > keptLists {
-			*t = trouble{} // one bad connection does not keep its lists for ever
-		}
-		st.troubles.Put(d.trouble)
-		d.trouble = 0
+	if d.has&troubled == 0 {
+		return
 	}
+	x := st.rares.At(d.rare)
+	if t := st.troubles.At(x.trouble); cap(t.holes)+cap(t.sacked)+cap(t.repeats) > keptLists {
+		*t = trouble{} // one bad connection does not keep its lists for ever
+	}
+	st.troubles.Put(x.trouble)
+	x.trouble = 0
+	d.has &^= troubled
 }
 
 // flightOf gives the flight of a direction, making it if needed.
 func (st *Store) flightOf(d *Dir) *flight {
 	if d.flight == 0 {
-		d.flight = st.flights.Get()
-		st.flights.At(d.flight).reset()
+		d.flight = st.flights.GetZero()
 	}
 	return st.flights.At(d.flight)
 }
 
-func (st *Store) troubleOf(d *Dir) *trouble {
-	if d.trouble == 0 {
-		d.trouble = st.troubles.Get()
-		st.troubles.At(d.trouble).reset()
+func (st *Store) rareOf(d *Dir) *rare {
+	if d.rare == 0 {
+		d.rare = st.rares.GetZero()
 	}
-	return st.troubles.At(d.trouble)
+	return st.rares.At(d.rare)
+}
+
+func (st *Store) troubleOf(d *Dir) *trouble {
+	x := st.rareOf(d)
+	if d.has&troubled == 0 {
+		d.has |= troubled
+		x.trouble = st.troubles.Get()
+		st.troubles.At(x.trouble).reset()
+	}
+	return st.troubles.At(x.trouble)
 }
 
 func (st *Store) tallyOf(d *Dir) *tally {
-	if d.tally == 0 {
-		d.tally = st.tallies.GetZero()
+	x := st.rareOf(d)
+	if x.tally == 0 {
+		x.tally = st.tallies.GetZero()
 	}
-	return st.tallies.At(d.tally)
+	return st.tallies.At(x.tally)
 }
 
-// flightIf, troubleIf and tallyIf give what is there, or nil.
+// flightIf, rareIf, troubleIf and tallyIf give what is there, or nil.
 func (st *Store) flightIf(d *Dir) *flight {
 	if d.flight == 0 {
 		return nil
@@ -185,24 +162,31 @@ func (st *Store) flightIf(d *Dir) *flight {
 	return st.flights.At(d.flight)
 }
 
-func (st *Store) troubleIf(d *Dir) *trouble {
-	if d.trouble == 0 {
+func (st *Store) rareIf(d *Dir) *rare {
+	if d.rare == 0 {
 		return nil
 	}
-	return st.troubles.At(d.trouble)
+	return st.rares.At(d.rare)
+}
+
+func (st *Store) troubleIf(d *Dir) *trouble {
+	if d.has&troubled == 0 {
+		return nil
+	}
+	return st.troubles.At(st.rares.At(d.rare).trouble)
 }
 
 func (st *Store) tallyIf(d *Dir) *tally {
-	if d.tally == 0 {
+	if d.rare == 0 || st.rares.At(d.rare).tally == 0 {
 		return nil
 	}
-	return st.tallies.At(d.tally)
+	return st.tallies.At(st.rares.At(d.rare).tally)
 }
 
 // inferred is how many repeats of a direction were inferred so far.
 func (st *Store) inferred(d *Dir) uint32 {
-	if d.tally == 0 {
-		return 0
+	if y := st.tallyIf(d); y != nil {
+		return y.inferred
 	}
-	return st.tallies.At(d.tally).inferred
+	return 0
 }

@@ -106,16 +106,16 @@ func (t *trouble) open(h hole) {
 // precede makes [s, m), or what of it lies below the first packet recorded of a
 // direction whose beginning was not, a hole before that packet, and lets the
 // direction begin at s.
-func (t *trouble) precede(d *Dir, s, m int64, hasTS bool) {
+func (t *trouble) precede(d *Dir, x *rare, s, m int64, hasTS bool) {
 	h := hole{
-		span: span{s, min(m, d.first)}, at: d.firstAt, tsval: d.firstTS, hasTS: hasTS && d.has&hasTSval != 0, behindID: d.firstID, idsOK: d.idUp >= 4,
+		span: span{s, min(m, x.first)}, at: x.firstAt, tsval: x.firstTS, hasTS: hasTS && d.has&hasTSval != 0, behindID: x.firstID, idsOK: d.idUp >= 4,
 		packets: d.packets, signalAt: t.sackedAt,
 	}
 	if h.signalAt == 0 && t.dupACKs > 0 {
 		h.signalAt = t.latestAt
 	}
 	if d.has&hasUna != 0 && d.una >= h.hi {
-		h.ackedAt = d.firstAt
+		h.ackedAt = x.firstAt
 	}
 	d.lo = min(d.lo, s)
 	if len(t.holes) < maxHoles {

@@ -38,20 +38,23 @@ func (c *Conn) Exchange(st *Store, g *Segment, dir, client int) {
 // turn follows requests and responses: client payload, then server payload
 // that acknowledges it. Without a parser a turn is a request.
 type turn struct {
-	state    turnState
-	flags    turnFlags
-	again    bool // part of the present request was repeated
-	turns    uint32
-	measured uint32
-	reqEnd   int64    // position behind the last octet of the request
-	reqAt    int64    // record time of the packet that carried it
-	min, max int64    // of think time, ns
-	waits    [4]int64 // from request to response, ns: of the latest, from which the base is still to be taken
-	numWaits uint8
-	client   uint8 // direction, when they were added
-	second   int64 // of the input's clock, when the latest was added
-	doubt    Reasons
-	times    dist // of think time
+	reqEnd int64  // position behind the last octet of the request
+	reqAt  int64  // record time of the packet that carried it
+	turns  uint32 // requests with a response
+	waits  uint32 // in the Store; 0 none
+	doubt  Reasons
+	state  turnState
+	flags  turnFlags
+	again  bool // part of the present request was repeated
+}
+
+// waits are the latest times from request to response, from which the base is
+// still to be taken.
+type waits struct {
+	ns     [4]int64
+	second int64 // of the input's clock, when the latest was added
+	n      uint8
+	client uint8 // direction, when they were added
 }
 
 type turnState uint8
@@ -137,12 +140,16 @@ func (c *Conn) think(st *Store, raw int64, client int) int64 {
 		return Absent // recorded out of order
 	}
 	u := &c.turn
-	if int(u.numWaits) == len(u.waits) {
+	if u.waits != 0 && int(st.waits.At(u.waits).n) == len(waits{}.ns) {
 		c.settleTurns(st, client)
 	}
-	u.waits[u.numWaits] = raw
-	u.numWaits++
-	u.client, u.second = uint8(client), c.second
+	if u.waits == 0 {
+		u.waits = st.waits.GetZero()
+	}
+	w := st.waits.At(u.waits)
+	w.ns[w.n] = raw
+	w.n++
+	w.client, w.second = uint8(client), c.now/1e9
 	base, solid := c.Half(1 - client)
 	if !solid {
 		base = 0
@@ -150,25 +157,30 @@ func (c *Conn) think(st *Store, raw int64, client int) int64 {
 	return max(raw-base, 0)
 }
 
+// settleOld settles turns of an earlier second.
+func (c *Conn) settleOld(st *Store) {
+	if w := st.waits.At(c.turn.waits); c.now/1e9 != w.second {
+		c.settleTurns(st, int(w.client))
+	}
+}
+
 // settleTurns takes the base off the latest waits. It is put off to the end of
 // the second of the input's clock, for the base becomes better known with time.
 func (c *Conn) settleTurns(st *Store, client int) {
 	u := &c.turn
+	if u.waits == 0 {
+		return
+	}
 	base, solid := c.Half(1 - client)
-	if !solid && u.numWaits > 0 {
+	if !solid {
 		u.flags |= noBase
 		base = 0 // it may hold think time itself: nothing is taken off, and the value is an upper bound
 	}
-	for _, raw := range u.waits[:u.numWaits] {
-		think := max(raw-base, 0)
-		if u.measured == 0 {
-			u.min, u.max = think, think
-		}
-		u.min, u.max = min(u.min, think), max(u.max, think)
-		u.measured++
-		st.add(&u.times, think)
+	w := st.waits.At(u.waits)
+	for _, raw := range w.ns[:w.n] {
+		st.add(&c.samples, thinkTime, max(raw-base, 0))
 	}
-	u.numWaits = 0
+	st.freeWaits(c)
 }
 
 // Unask tells that what was taken for a request is none.
@@ -187,20 +199,17 @@ func (c *Conn) AskedAgain() { c.turn.again = true }
 func (c *Conn) Start(dir int) (pos int64, ok bool) {
 	d := &c.Dirs[dir]
 	if d.has&hasISN != 0 {
-		return unwrap(d.hi, d.isn) + 1, true
+		return unwrap(d.hi, d.begin) + 1, true
 	}
 	// The other side's SYN was recorded, so its first ACK was, too, or the first
 	// packet of this direction: neither can be behind the beginning.
 	if c.Dirs[1-dir].has&hasISN == 0 || d.has&(hasSeq|hasUna) == 0 {
 		return 0, false
 	}
-	switch {
-	case d.has&hasUna == 0:
-		return d.lo, true
-	case d.has&hasSeq == 0:
-		return d.ack0, true
+	if d.has&(hasUna|hasSeq) == hasUna|hasSeq {
+		return min(d.lo, unwrap(d.lo, d.begin)), true
 	}
-	return min(d.lo, d.ack0), true
+	return d.lo, true
 }
 
 // Una is how far the other side has acknowledged a direction.

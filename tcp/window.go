@@ -22,34 +22,36 @@ func (c *Conn) zeroWindow(st *Store, d, r *Dir, t *packet.TCP, now int64) {
 		return
 	}
 	switch {
-	case t.Window == 0 && d.zwSince == 0:
-		d.zwSince = now
+	case t.Window == 0 && d.has&shut == 0:
+		st.rareOf(d).zwSince = now
+		d.has |= shut
 		st.tallyOf(d).zwEpisodes++
 		r.has |= probing
-	case t.Window != 0 && d.zwSince != 0:
-		st.tallyOf(d).zwTime += max(now-d.zwSince, 0)
-		d.zwSince = 0
+	case t.Window != 0 && d.has&shut != 0:
+		st.tallyOf(d).zwTime += max(now-d.zwSince(st), 0)
+		d.has &^= shut
 	}
 }
 
 // windowFull: all that the receiver r offered is in flight.
 func (c *Conn) windowFull(st *Store, d, r *Dir, now int64) {
-	if d.wfSince != 0 || r.zwSince != 0 || d.has&hasUna == 0 {
+	if d.has&full != 0 || r.has&shut != 0 || d.has&hasUna == 0 {
 		return
 	}
 	if tr := st.troubleIf(d); tr != nil && len(tr.holes) > 0 {
 		return // what is in flight is not known
 	}
 	if w := c.window(d, r); w > 0 && r.has&heard != 0 && d.hi-d.una >= w {
-		d.wfSince = now
+		st.rareOf(d).wfSince = now
+		d.has |= full
 	}
 }
 
 // wfEnd ends a time of full window: there is room again.
 func (d *Dir) wfEnd(st *Store, now int64) {
-	if d.wfSince != 0 {
-		st.tallyOf(d).wfTime += max(now-d.wfSince, 0)
-		d.wfSince = 0
+	if d.has&full != 0 {
+		st.tallyOf(d).wfTime += max(now-d.wfSince(st), 0)
+		d.has &^= full
 	}
 }
 
@@ -61,12 +63,12 @@ func (c *Conn) probe(st *Store, d, r *Dir, p *packet.Packet, s, n int64) bool {
 	if t.Flags&(packet.SYN|packet.FIN|packet.RST) != 0 || t.Flags&packet.ACK == 0 || d.has&hasUna == 0 {
 		return false
 	}
-	shut := r.zwSince != 0 || d.has&probing != 0
+	closed := r.has&shut != 0 || d.has&probing != 0
 	switch {
-	case shut && n <= 1 && (s == d.hi-1 || s == d.una-1), shut && r.zwSince != 0 && n > 0 && s == d.una:
+	case closed && n <= 1 && (s == d.hi-1 || s == d.una-1), r.has&shut != 0 && n > 0 && s == d.una:
 		st.tallyOf(d).zwProbes++
 		return true
-	case n <= 1 && s == d.hi-1 && d.una == d.hi && r.zwSince == 0 && d.has&hasFIN == 0 && (d.recorded == 0 || d.recorded >= d.hi):
+	case n <= 1 && s == d.hi-1 && d.una == d.hi && (r.has&shut|d.has&hasFIN) == 0 && (d.recorded(st) == 0 || d.recorded(st) >= d.hi):
 		st.tallyOf(d).keepAlives++
 		return true
 	}
