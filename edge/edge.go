@@ -10,7 +10,6 @@
 package edge
 
 import (
-	"cmp"
 	"slices"
 
 	"mirrorscope/flow"
@@ -28,7 +27,8 @@ type Config struct {
 	Rows          int  // the most servers, names or endpoints of the view told apart, and the most certificates
 }
 
-// DefaultConfig allows about 200 MB, and of what a View needs beside the
+// DefaultConfig allows about 200 MB, a tenth of that where conversations have one
+// connection or two and nothing is read of them, and of what a View needs beside the
 // conversations what is the same for all.
 func DefaultConfig() Config { return Config{Conversations: 100_000, Rows: 20_000} }
 
@@ -211,10 +211,12 @@ func (c *Conversation) Name() string {
 
 // Summary is what a Table gives in the end.
 type Summary struct {
-	Conversations []Conversation // in the order in which they became known
-	Other         Conversation   // the connections of conversations that found no place; Key is empty
-	Missing       int64          // octets that each of Conversations may lack at most, because they went into Other before
-	Joined        int64          // records that were a further sight of a counted connection
+	conversations store
+	until         int64 // end of the capture: Unanswered.Until
+
+	Other   Conversation // the connections of conversations that found no place; Key is empty
+	Missing int64        // octets that each of the conversations may lack at most, because they went into Other before
+	Joined  int64        // records that were a further sight of a counted connection
 
 	TLS       *TLSServers // with ViewTLS
 	DNS       *Names      // with ViewDNS
@@ -224,17 +226,17 @@ type Summary struct {
 // Table takes records and gives a Summary.
 type Table struct {
 	config  Config
-	index   map[Key]int // into summary.Conversations
 	summary Summary
 	waiting map[uint64]*waiter // by flow.Record.ID: records whose path has not come
 	buckets int                // memory of what they hold
-	last    int64              // end of the latest connection, ns since the Unix epoch
+	one     connection         // scratch
 }
 
 // New gives an empty Table.
 func New(c Config) *Table {
 	c.Conversations, c.Rows = max(c.Conversations, 1), max(c.Rows, 1)
-	t := &Table{config: c, index: map[Key]int{}, waiting: map[uint64]*waiter{}}
+	t := &Table{config: c, waiting: map[uint64]*waiter{}}
+	t.summary.conversations.index = newIndex()
 	switch c.View {
 	case ViewTLS:
 		t.summary.TLS = newTLSServers(c.Rows)
@@ -252,8 +254,9 @@ func (t *Table) Add(r *flow.Record) {
 	if r.Kind != flow.Connection {
 		return
 	}
-	c := single(r)
-	t.last = max(t.last, r.End)
+	c := &t.one
+	c.single(r)
+	t.summary.until = max(t.summary.until, r.End)
 	if r.Joined {
 		w := &waiter{client: r.Ends[flow.Client], outcome: r.Outcome, repeats: c.repeats, missed: c.missed, recorded: c.recorded, ends: c.ends, names: c.names}
 		if weight := c.times.weight + c.talk.weight; t.buckets+weight <= maxBucketsWaiting {
@@ -263,7 +266,7 @@ func (t *Table) Add(r *flow.Record) {
 		t.waiting[r.ID] = w
 		return
 	}
-	t.fold(&c)
+	t.fold(c)
 }
 
 // AddPath takes a connection whose records were added before, and lets go of
@@ -282,36 +285,26 @@ func (t *Table) AddPath(p *path.Connection) {
 
 // Summary gives the result, which shares memory with the Table: Add must not be
 // called any more.
-func (t *Table) Summary() *Summary {
-	for i := range t.summary.Conversations {
-		if u := t.summary.Conversations[i].Unanswered; u != nil {
-			u.Until = t.last
-		}
-	}
-	return &t.summary
-}
+func (t *Table) Summary() *Summary { return &t.summary }
 
 // fold adds a connection to its conversation.
 func (t *Table) fold(c *connection) {
-	var into *Conversation
-	if i, ok := t.index[c.key]; ok {
-		into = &t.summary.Conversations[i]
-	} else {
-		if len(t.summary.Conversations) >= t.config.Conversations {
+	s := &t.summary
+	into, hash := s.conversations.find(&c.key)
+	if into == nil {
+		if s.conversations.n >= t.config.Conversations {
 			t.halve()
 		}
-		t.index[c.key] = len(t.summary.Conversations)
-		t.summary.Conversations = append(t.summary.Conversations, Conversation{Key: c.key})
-		into = &t.summary.Conversations[len(t.summary.Conversations)-1]
+		into = s.conversations.add(&c.key, hash)
 	}
-	into.add(c)
+	s.conversations.fold(into, c)
 	switch t.config.View {
 	case ViewTLS:
-		t.summary.TLS.add(c)
+		s.TLS.add(c)
 	case ViewDNS:
-		t.summary.DNS.add(c)
+		s.DNS.add(c)
 	case ViewHTTP:
-		t.summary.Endpoints.add(c)
+		s.Endpoints.add(c)
 	}
 }
 
@@ -321,28 +314,7 @@ func (t *Table) fold(c *connection) {
 // largest that went with it.
 func (t *Table) halve() {
 	s := &t.summary
-	order := make([]int, len(s.Conversations))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(s.Conversations[a].Bytes(), s.Conversations[b].Bytes()) })
-	leaving := order[:len(order)-t.config.Conversations/2]
-	s.Missing += s.Conversations[leaving[len(leaving)-1]].Bytes()
-	slices.Sort(leaving)
-	kept := s.Conversations[:0]
-	for i := range s.Conversations {
-		c := s.Conversations[i]
-		if len(leaving) > 0 && leaving[0] == i {
-			leaving = leaving[1:]
-			s.Other.merge(&c)
-			delete(t.index, c.Key)
-			continue
-		}
-		t.index[c.Key] = len(kept)
-		kept = append(kept, c)
-	}
-	clear(s.Conversations[len(kept):]) // their buckets are free now
-	s.Conversations = kept
+	s.Missing += s.conversations.shed(t.config.Conversations/2, &s.Other)
 }
 
 func (v *Conversation) add(c *connection) {

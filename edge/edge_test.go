@@ -99,13 +99,21 @@ func pathOf(g []flow.Record) path.Connection {
 	return p
 }
 
+// conversations gives all of them, in the order in which they became known.
+func conversations(s *Summary) (all []Conversation) {
+	for i := range s.Len() {
+		all = append(all, *s.Conversation(i))
+	}
+	return all
+}
+
 // one demands that there is one conversation.
 func one(t *testing.T, s *Summary) *Conversation {
 	t.Helper()
-	if len(s.Conversations) != 1 {
-		t.Fatalf("%d conversations, want 1: %+v", len(s.Conversations), s.Conversations)
+	if s.Len() != 1 {
+		t.Fatalf("%d conversations, want 1: %+v", s.Len(), conversations(s))
 	}
-	return &s.Conversations[0]
+	return s.Conversation(0)
 }
 
 func TestSums(t *testing.T) {
@@ -145,16 +153,16 @@ func TestConversationsAreToldApart(t *testing.T) {
 	server.Ends[1] = end4("10.0.0.3", 443)
 	port.Ends[1].Port = 444
 	proto.Proto = packet.ProtoUDP
-	if s := fold(DefaultConfig(), base, network, server, port, proto); len(s.Conversations) != 5 {
-		t.Errorf("%d conversations, want 5", len(s.Conversations))
+	if s := fold(DefaultConfig(), base, network, server, port, proto); s.Len() != 5 {
+		t.Errorf("%d conversations, want 5", s.Len())
 	}
 }
 
 func TestIntervalsDoNotCount(t *testing.T) {
 	r := record(1, 0, second)
 	r.Kind = flow.Interval
-	if s := fold(DefaultConfig(), r); len(s.Conversations) != 0 {
-		t.Errorf("an interval made a conversation: %+v", s.Conversations)
+	if s := fold(DefaultConfig(), r); s.Len() != 0 {
+		t.Errorf("an interval made a conversation: %+v", conversations(s))
 	}
 }
 
@@ -198,8 +206,8 @@ func TestPathDecides(t *testing.T) {
 	tab := New(DefaultConfig())
 	tab.Add(&b)
 	tab.Add(&a)
-	if s := tab.Summary(); len(s.Conversations) != 0 {
-		t.Errorf("joined records count before their path came: %+v", s.Conversations)
+	if s := tab.Summary(); s.Len() != 0 {
+		t.Errorf("joined records count before their path came: %+v", conversations(s))
 	}
 	tab.AddPath(&p)
 	s := tab.Summary()
@@ -247,14 +255,14 @@ func TestConversationsAreBounded(t *testing.T) {
 	s := fold(config, records...)
 	connections, bytes := s.Other.Connections, s.Other.Bytes()
 	found := map[uint16]int64{}
-	for i := range s.Conversations {
-		c := &s.Conversations[i]
+	for i := range s.Len() {
+		c := s.Conversation(i)
 		connections += c.Connections
 		bytes += c.Bytes()
 		found[c.Port] = c.Bytes()
 	}
-	if len(s.Conversations) > 10 || connections != 401 || bytes != 1_000_000+200*110 || s.Other.Key != (Key{}) {
-		t.Errorf("%d conversations, %d connections, %d bytes", len(s.Conversations), connections, bytes)
+	if s.Len() > 10 || connections != 401 || bytes != 1_000_000+200*110 || s.Other.Key != (Key{}) {
+		t.Errorf("%d conversations, %d connections, %d bytes", s.Len(), connections, bytes)
 	}
 	if found[8888] != 1_000_000 {
 		t.Errorf("the largest conversation came late and has %d bytes", found[8888])
@@ -273,8 +281,8 @@ func TestOneConversation(t *testing.T) {
 	other := record(1, 0, second)
 	other.Ends[1].Port = 1
 	s := fold(config, record(1, 0, second), other, record(2, 0, second))
-	if len(s.Conversations) != 1 || s.Other.Connections != 2 {
-		t.Errorf("%d conversations, other %+v", len(s.Conversations), s.Other)
+	if s.Len() != 1 || s.Other.Connections != 2 {
+		t.Errorf("%d conversations, other %+v", s.Len(), s.Other)
 	}
 }
 

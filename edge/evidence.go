@@ -1,10 +1,5 @@
 package edge
 
-import (
-	"cmp"
-	"slices"
-)
-
 // evidence gives the figures that are known.
 func (j *judge) evidence() (all []Figure) {
 	c, w := j.c, &j.c.Waiting
@@ -54,35 +49,4 @@ func (j *judge) evidence() (all []Figure) {
 	loss, ok := c.lossRatio()
 	put("capture_loss_ratio", loss, ok)
 	return all
-}
-
-// Worst gives the verdicts of conversations that point at somebody. Those with
-// the most that failed or was slow come first, and last those of which the
-// capture holds too little.
-func Worst(conversations []*Conversation) (all []Judged) {
-	for _, c := range conversations {
-		if v := c.Verdict(); v.Who != Nobody || v.Weight > 0 || len(v.Also) > 0 {
-			all = append(all, Judged{c, v})
-		}
-	}
-	last := func(is bool) int {
-		if is {
-			return 1
-		}
-		return 0
-	}
-	slices.SortStableFunc(all, func(a, b Judged) int {
-		x, y := &a.Verdict, &b.Verdict
-		return cmp.Or(
-			cmp.Compare(last(x.Who == Capture), last(y.Who == Capture)), cmp.Compare(y.Weight, x.Weight), cmp.Compare(last(!x.Failures), last(!y.Failures)),
-			cmp.Compare(b.Bytes(), a.Bytes()), compareKeys(&a.Key, &b.Key),
-		)
-	})
-	return all
-}
-
-// Judged is a conversation with its verdict.
-type Judged struct {
-	*Conversation
-	Verdict Verdict
 }

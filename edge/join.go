@@ -31,12 +31,13 @@ func keyOf(network packet.NetworkID, proto uint8, ends *[2]flow.Endpoint) Key {
 	return Key{Network: network, Client: ends[flow.Client].Addr, Server: server.Addr, Port: server.Port, HasPort: server.HasPort, Proto: proto}
 }
 
-// single is a connection that one point recorded.
-func single(r *flow.Record) connection {
-	c := connection{
+// single makes c a connection that one point recorded. What it had before is
+// overwritten, and its memory used again.
+func (c *connection) single(r *flow.Record) {
+	*c = connection{
 		key: keyOf(r.Network, r.Proto, &r.Ends), start: r.Start, end: r.End, sent: r.Sent, outcome: r.Outcome, rtt: tcp.Absent,
 		repeats: [2]Repeats{repeatsOf(r, flow.Client), repeatsOf(r, flow.Server)}, times: sampleOf(r), talk: talkOf(r), ends: endsOf(r),
-		points: []packet.PointID{r.Point},
+		points: append(c.points[:0], r.Point),
 	}
 	for side := range r.Ends {
 		c.names[side] = r.Ends[side].Name
@@ -45,7 +46,6 @@ func single(r *flow.Record) connection {
 	if r.HasHandshake && r.Handshake.State == tcp.Measured {
 		c.rtt = r.Handshake.RTT
 	}
-	return c
 }
 
 // endsOf tells who ended a connection.

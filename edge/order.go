@@ -91,42 +91,40 @@ func ParseOrder(s string) (Order, error) {
 	return Order(i), nil
 }
 
-// Sorted gives conversations in an order. What is equal is in order of the key,
-// so that the same input gives the same rows.
-func Sorted(conversations []Conversation, order Order) []*Conversation {
-	all := make([]*Conversation, len(conversations))
-	for i := range conversations {
-		all[i] = &conversations[i]
+// value is what conversations are sorted by: the larger comes first. Either
+// number may be 0 for all.
+type value struct {
+	n int64
+	x float64
+}
+
+// of gives the value of a conversation.
+func (o Order) of(c *Conversation) (v value) {
+	switch o {
+	case ByPackets:
+		v.n = c.Packets()
+	case ByConnections:
+		v.n = c.Connections
+	case ByRequests:
+		v.n = c.Requests()
+	case ByHandshake:
+		v.x = p95(&c.Handshake)
+	case ByTLS:
+		v.x = c.tlsP95()
+	case ByRetransmits:
+		v.n = c.retransmits()
+	case ByRTT:
+		v.x = c.rtt()
+	case ByResponse:
+		v.x = c.responseP95()
+	case ByErrors:
+		v.n = c.Errors()
+	case ByErrorRate:
+		v.x = c.errorRate()
+	case ByStart:
+		v.n = ^c.First // the earliest first; there is no negative of the smallest
 	}
-	slices.SortFunc(all, func(a, b *Conversation) int {
-		first := 0
-		switch order {
-		case ByPackets:
-			first = cmp.Compare(b.Packets(), a.Packets())
-		case ByConnections:
-			first = cmp.Compare(b.Connections, a.Connections)
-		case ByRequests:
-			first = cmp.Compare(b.Requests(), a.Requests())
-		case ByHandshake:
-			first = cmp.Compare(p95(&b.Handshake), p95(&a.Handshake))
-		case ByTLS:
-			first = cmp.Compare(b.tlsP95(), a.tlsP95())
-		case ByRetransmits:
-			first = cmp.Compare(b.retransmits(), a.retransmits())
-		case ByRTT:
-			first = cmp.Compare(b.rtt(), a.rtt())
-		case ByResponse:
-			first = cmp.Compare(b.responseP95(), a.responseP95())
-		case ByErrors:
-			first = cmp.Compare(b.Errors(), a.Errors())
-		case ByErrorRate:
-			first = cmp.Compare(b.errorRate(), a.errorRate())
-		case ByStart:
-			first = cmp.Compare(a.First, b.First)
-		}
-		return cmp.Or(first, cmp.Compare(b.Bytes(), a.Bytes()), compareKeys(&a.Key, &b.Key))
-	})
-	return all
+	return v
 }
 
 func compareKeys(a, b *Key) int {

@@ -391,8 +391,9 @@ func TestOrders(t *testing.T) {
 		ByErrorRate: "[1 2 0]", ByStart: "[0 1 2]", ByRetransmits: "[1 2 0]", ByRTT: "[1 2 0]", ByResponse: "[2 1 0]",
 	} {
 		var got []uint16
-		for _, c := range Sorted(conversations, order) {
-			got = append(got, c.Port)
+		s := summaryOf(conversations)
+		for _, i := range s.Sorted(order) {
+			got = append(got, s.Conversation(i).Port)
 		}
 		if fmt.Sprint(got) != want {
 			t.Errorf("by %v: %v, want %s", order, got, want)

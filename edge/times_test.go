@@ -156,7 +156,7 @@ func TestOtherHasTimes(t *testing.T) {
 	}
 	s := fold(Config{Conversations: 4}, records...)
 	samples, packets := s.Other.Times.Response.Count(), s.Other.Repeats[flow.Server].Packets
-	for _, c := range s.Conversations {
+	for _, c := range conversations(s) {
 		samples += c.Times.Response.Count()
 		packets += c.Repeats[flow.Server].Packets
 	}

@@ -63,7 +63,7 @@ func TestUnanswered(t *testing.T) {
 				test.change(&r)
 				records = append(records, r)
 			}
-			c := fold(DefaultConfig(), records...).Conversations[1]
+			c := fold(DefaultConfig(), records...).Conversation(1)
 			v := c.Verdict()
 			if v.Who != test.who || !strings.Contains(v.Text, test.want) {
 				t.Errorf("%v: %q, want %v: %q", v.Who, v.Text, test.who, test.want)

@@ -79,24 +79,31 @@ func (v *Verdict) Sentence() string {
 // missed, then where the time went; what else stands out goes with it.
 func (c *Conversation) Verdict() Verdict {
 	j := judge{c: c}
-	all := j.failures(true)
-	if v, lossy := j.lossy(); lossy {
-		all = append(all, v)
-	} else {
-		all = append(all, j.failures(false)...)
-		if v, ok := j.time(); ok {
-			all = append(all, v)
-		}
-		if v, ok := j.rest(); ok && (len(all) == 0 || all[len(all)-1].Who != v.Who) {
-			all = append(all, v)
-		}
-	}
-	if len(all) == 0 {
-		all = append(all, j.nothing())
-	}
-	v := all[0]
-	v.Also = all[1:min(len(all), 1+maxAlso)]
+	v := j.verdict()
 	v.Evidence = j.evidence()
+	return v
+}
+
+// verdict is all of it but the evidence.
+func (j *judge) verdict() Verdict {
+	j.summed, j.gone, j.all = false, false, j.all[:0]
+	j.failures(true)
+	if v, lossy := j.lossy(); lossy {
+		j.all = append(j.all, v)
+	} else {
+		j.failures(false)
+		if v, ok := j.time(); ok {
+			j.all = append(j.all, v)
+		}
+		if v, ok := j.rest(); ok && (len(j.all) == 0 || j.all[len(j.all)-1].Who != v.Who) {
+			j.all = append(j.all, v)
+		}
+	}
+	if len(j.all) == 0 {
+		return j.nothing()
+	}
+	v := j.all[0]
+	v.Also = j.all[1:min(len(j.all), 1+maxAlso)]
 	return v
 }
 
@@ -105,8 +112,11 @@ const maxAlso = 2
 
 type judge struct {
 	c      *Conversation
+	brief  bool // whom and what a verdict points at is asked for, and not in which words
 	summed bool // a verdict has told how many connections failed in all …
 	gone   bool // … and of those that ended too early
+	list   []cause
+	all    []Verdict
 }
 
 // lossRatio is the share of the octets that the capture missed.
@@ -123,9 +133,11 @@ func (j *judge) lossy() (Verdict, bool) {
 	if !ok || ratio <= maxCaptureLoss {
 		return Verdict{}, false
 	}
-	return Verdict{
-		Who: Capture, Short: "lossy", Text: fmt.Sprintf("the capture missed %s of the data (acknowledged, and not recorded)", share(ratio)),
-	}, true
+	v := Verdict{Who: Capture, Short: "lossy"}
+	if !j.brief {
+		v.Text = fmt.Sprintf("the capture missed %s of the data (acknowledged, and not recorded)", share(ratio))
+	}
+	return v, true
 }
 
 // repeatRatio is the share of the payload that was sent again.
@@ -144,6 +156,9 @@ func (j *judge) lossyNetwork() (text string, ok bool) {
 	ratio, packets, atLeast, known := j.c.repeatRatio()
 	if !known || ratio < heavyRepeats || packets < fewRepeats {
 		return "", false
+	}
+	if j.brief {
+		return "", true
 	}
 	sign := ""
 	if atLeast {
@@ -169,12 +184,17 @@ func (j *judge) time() (Verdict, bool) {
 	if known == 0 || float64(known) < dominant*float64(all) {
 		return j.undivided(all == 0)
 	}
-	parts := []part{
+	parts := [...]part{
 		{Server, w.Server, "the server's"}, {Network, w.Network, "the network's"}, {InTLS, w.TLS, "the server's part of TLS handshakes"}, {Client, w.Client, "the client's"},
 	}
-	slices.SortStableFunc(parts, func(a, b part) int { return cmp.Compare(b.ns, a.ns) })
+	slices.SortStableFunc(parts[:], func(a, b part) int { return cmp.Compare(b.ns, a.ns) })
 	of := func(i int) float64 { return float64(parts[i].ns) / float64(known) }
-	if of(0) < dominant {
+	switch {
+	case j.brief && of(0) < dominant:
+		return Verdict{}, true
+	case j.brief:
+		return Verdict{Who: parts[0].who, Weight: j.slow()}, true
+	case of(0) < dominant:
 		return Verdict{
 			Text:  fmt.Sprintf("no one has half of the waiting: %s is %s, %s %s%s", share(of(0)), parts[0].text, share(of(1)), parts[1].text, j.behind(Nobody)),
 			Short: "mixed",
@@ -187,6 +207,13 @@ func (j *judge) time() (Verdict, bool) {
 // transfer tells of responses that come slowly, where nothing shows whose it is.
 func (j *judge) transfer(part float64) Verdict {
 	w := &j.c.Waiting
+	if j.brief {
+		v := Verdict{Weight: j.slow()}
+		if _, ok := j.lossyNetwork(); ok {
+			v.Who = Network
+		}
+		return v
+	}
 	text := fmt.Sprintf("%s of the time goes into the transfer of responses, %s in %s", share(part), octets(w.Volume), duration(float64(w.Transfer)))
 	if loss, ok := j.lossyNetwork(); ok {
 		return Verdict{Who: Network, Short: "loss", Text: text + ": " + loss, Weight: j.slow()}
@@ -231,6 +258,9 @@ func (j *judge) undivided(untimed bool) (Verdict, bool) {
 // behind gives the figures that a reader wants to see with a verdict on time, in
 // parentheses.
 func (j *judge) behind(who Who) string {
+	if j.brief {
+		return ""
+	}
 	c := j.c
 	var words []string
 	if who == Network {
@@ -299,6 +329,9 @@ func (j *judge) rest() (Verdict, bool) {
 }
 
 func (j *judge) nothing() Verdict {
+	if j.brief {
+		return Verdict{}
+	}
 	c := j.c
 	if n := c.UnknownRequests(); n > 0 && n == c.Requests() {
 		why := ""

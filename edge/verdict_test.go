@@ -246,6 +246,20 @@ func TestEvidence(t *testing.T) {
 	}
 }
 
+// summaryOf makes conversations a Summary.
+func summaryOf(all []Conversation) *Summary {
+	s := &Summary{}
+	s.conversations.index = newIndex()
+	for i := range all {
+		_, hash := s.conversations.find(&all[i].Key)
+		e := s.conversations.add(&all[i].Key, hash)
+		e.bytes = all[i].Bytes()
+		s.conversations.whole = append(s.conversations.whole, &all[i])
+		e.whole = uint32(len(s.conversations.whole))
+	}
+	return s
+}
+
 func TestWorst(t *testing.T) {
 	all := []Conversation{talked(), talked(), talked(), talked(), talked()}
 	for i := range all {
@@ -256,8 +270,12 @@ func TestWorst(t *testing.T) {
 	all[3].Missed[0] = 50_000
 	fails(&all[4], flow.Refused, 39)
 	var got []uint16
-	for _, w := range Worst(Sorted(all, ByBytes)) {
+	worst, more := summaryOf(all).Worst(10)
+	for _, w := range worst {
 		got = append(got, w.Port)
+	}
+	if first, rest := summaryOf(all).Worst(1); more != 0 || len(first) != 1 || rest != 3 || first[0].Port != 2 || first[0].Verdict.Text != worst[0].Verdict.Text {
+		t.Errorf("the first of them is %+v, %d more and %d", first, rest, more)
 	}
 	if want := []uint16{2, 4, 1, 3}; len(got) != 4 || [4]uint16(got) != [4]uint16(want) {
 		t.Errorf("worst first: %v, want %v", got, want)

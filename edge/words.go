@@ -3,6 +3,7 @@ package edge
 import (
 	"math"
 	"strconv"
+	"strings"
 
 	"mirrorscope/tcp"
 )
@@ -10,6 +11,9 @@ import (
 func noun(n int64, word string) string {
 	if n == 1 {
 		return word
+	}
+	if stem, ok := strings.CutSuffix(word, "y"); ok {
+		return stem + "ies"
 	}
 	return word + "s"
 }

@@ -106,6 +106,16 @@ func (h *Histogram) Merge(o *Histogram) {
 	if o.count == 0 {
 		return
 	}
+	h.absorb(o)
+	down := h.shift - o.shift
+	for _, b := range o.buckets {
+		h.put(b.Index>>down, b.Count)
+	}
+}
+
+// absorb merges all but the buckets of o, which is not empty, and makes h coarse
+// enough for them.
+func (h *Histogram) absorb(o *Histogram) {
 	if h.shift < o.shift {
 		h.Downscale(o.Scale())
 	}
@@ -117,10 +127,6 @@ func (h *Histogram) Merge(o *Histogram) {
 	h.count += o.count
 	h.zero += o.zero
 	h.sum = saturatingAdd(h.sum, o.sum)
-	down := h.shift - o.shift
-	for _, b := range o.buckets {
-		h.put(b.Index>>down, b.Count)
-	}
 }
 
 // Downscale makes the histogram coarser, to 2^scale buckets per power of two,

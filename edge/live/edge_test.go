@@ -105,8 +105,10 @@ func runBoth(t testing.TB, in pcapfile.Config) *both {
 func (b *both) compare(t *testing.T) {
 	t.Helper()
 	rows := 0
-	for i := range b.edge.Conversations {
-		want := &b.edge.Conversations[i]
+	known := map[edge.Key]bool{}
+	for i := range b.edge.Len() {
+		want := b.edge.Conversation(i)
+		known[want.Key] = true
 		if b.turned[want.Key] {
 			continue
 		}
@@ -125,7 +127,7 @@ func (b *both) compare(t *testing.T) {
 		rows++
 	}
 	for k := range b.live.conversations {
-		if !b.turned[k] && !slices.ContainsFunc(b.edge.Conversations, func(c edge.Conversation) bool { return c.Key == k }) {
+		if !b.turned[k] && !known[k] {
 			t.Errorf("%v: too many", k)
 		}
 	}
@@ -210,7 +212,7 @@ func TestEqualsEdge(t *testing.T) {
 			b := runBoth(t, pcapfile.Config{Paths: []string{f}})
 			b.compare(t)
 			kept += b.kept
-			all += len(b.edge.Conversations)
+			all += b.edge.Len()
 		})
 	}
 	if kept < 500 || kept < all*9/10 {
@@ -233,10 +235,10 @@ func TestSeveralPoints(t *testing.T) {
 		}
 	}
 	b := runBoth(t, pcapfile.Config{Points: taps})
-	if len(b.edge.Conversations) != 1 || len(b.live.conversations) != 1 || b.edge.Joined != 20 {
-		t.Fatalf("%d conversations, %d here, %d records joined", len(b.edge.Conversations), len(b.live.conversations), b.edge.Joined)
+	if b.edge.Len() != 1 || len(b.live.conversations) != 1 || b.edge.Joined != 20 {
+		t.Fatalf("%d conversations, %d here, %d records joined", b.edge.Len(), len(b.live.conversations), b.edge.Joined)
 	}
-	want := &b.edge.Conversations[0]
+	want := b.edge.Conversation(0)
 	got, more := b.live.total(b.live.conversations[want.Key])
 	if got.Connections != 20 || more.opened != 20 || got.Outcomes != want.Outcomes || got.Handshake.Count() != want.Handshake.Count() {
 		t.Errorf("%d connections, %d opened, outcomes %v, %d handshakes; want 20, 20, %v, %d",

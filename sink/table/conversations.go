@@ -21,15 +21,16 @@ import (
 const fewSamples = 20
 
 func (t *Writer) conversations(b *strings.Builder, s *edge.Summary) {
-	if len(s.Conversations) == 0 {
+	if s.Len() == 0 {
 		b.WriteString("No conversations.\n")
 		return
 	}
-	all := edge.Sorted(s.Conversations, t.config.Sort)
+	all := s.Sorted(t.config.Sort)
 	shown := limited(all, t.config.Limit)
-	g, cells := t.layout(all)
+	g, cells := t.layout(s.Common())
 	few, about, unknown := false, false, false
-	for _, c := range shown {
+	for _, i := range shown {
+		c := s.Conversation(i)
 		few = few || fewIn(c)
 		_, state := c.Response()
 		about = about || state == tcp.Ambiguous
@@ -40,8 +41,8 @@ func (t *Writer) conversations(b *strings.Builder, s *edge.Summary) {
 
 	if hidden := all[len(shown):]; len(hidden) > 0 {
 		total := int64(0)
-		for _, c := range hidden {
-			total += c.Bytes()
+		for _, i := range hidden {
+			total += s.Bytes(i)
 		}
 		t.note(b, "… %s, %s: --limit 0 shows all", plural(len(hidden), "more conversation"), octets(total))
 	}
@@ -58,19 +59,12 @@ func (t *Writer) conversations(b *strings.Builder, s *edge.Summary) {
 	if about {
 		t.note(b, "~: some may not be of a request: what TLS hides may be HTTP/2, or the capture begins in the middle")
 	}
-	t.verdicts(b, all)
+	t.verdicts(b, s)
 }
 
 // layout gives the columns that some conversations need, and what makes the
 // cells of one.
-func (t *Writer) layout(all []*edge.Conversation) (*grid, func(*edge.Conversation) []string) {
-	points, names, tls, requests := false, false, false, false
-	for _, c := range all {
-		points = points || !slices.Equal(c.Points, all[0].Points) || len(c.Points) > 1
-		names = names || c.Name() != ""
-		tls = tls || c.TLS != nil
-		requests = requests || c.Tried()
-	}
+func (t *Writer) layout(common edge.Common) (*grid, func(*edge.Conversation) []string) {
 	g := new(grid)
 	var makers []func(*edge.Conversation) []string
 	put := func(is bool, cells func(*edge.Conversation) []string, columns ...column) {
@@ -89,7 +83,7 @@ func (t *Writer) layout(all []*edge.Conversation) (*grid, func(*edge.Conversatio
 		return func(c *edge.Conversation) []string { return []string{cell(c)} }
 	}
 	put(true, one(func(c *edge.Conversation) string { return ends(&c.Key) }), column{title: "CLIENT → SERVER", least: max(27, t.config.Width/3), tail: true})
-	put(names, one(serverName), column{title: "NAME", least: 16, drop: 18})
+	put(common.Names, one(serverName), column{title: "NAME", least: 16, drop: 18})
 	put(t.networks, one(func(c *edge.Conversation) string { return clean(t.names.NetworkName(c.Network)) }), column{title: "NETWORK", least: 8, drop: 2})
 	put(true, one(func(c *edge.Conversation) string { return count(c.Connections) }), column{title: "CONNS", right: true, drop: 10, stays: []edge.Order{edge.ByConnections}})
 	put(true, func(c *edge.Conversation) []string {
@@ -100,20 +94,20 @@ func (t *Writer) layout(all []*edge.Conversation) (*grid, func(*edge.Conversatio
 	put(true, func(c *edge.Conversation) []string { return quantiles(&c.Handshake, tcp.Measured) },
 		column{title: "HANDSHAKE P50", right: true, drop: 4, alone: "HANDSHAKE P95", stays: []edge.Order{edge.ByHandshake}},
 		column{title: "P95", right: true, drop: 6, stays: []edge.Order{edge.ByHandshake}})
-	put(tls, one(version), column{title: "TLS", least: 4, drop: 7})
-	put(tls, func(c *edge.Conversation) []string {
+	put(common.TLS, one(version), column{title: "TLS", least: 4, drop: 7})
+	put(common.TLS, func(c *edge.Conversation) []string {
 		if c.TLS == nil {
 			return []string{"-", "-"}
 		}
 		return quantiles(&c.TLS.Total, tcp.Measured)
 	}, column{title: "TLS P50", right: true, drop: 3, alone: "TLS P95", stays: []edge.Order{edge.ByTLS}}, column{title: "P95", right: true, drop: 9, stays: []edge.Order{edge.ByTLS}})
-	put(requests, func(c *edge.Conversation) []string { return []string{requestCount(c), errorRate(c)} },
+	put(common.Tried, func(c *edge.Conversation) []string { return []string{requestCount(c), errorRate(c)} },
 		column{title: "REQUESTS", right: true, drop: 13, stays: []edge.Order{edge.ByRequests}},
 		column{title: "ERRORS", right: true, drop: 17, stays: []edge.Order{edge.ByErrorRate}})
 	put(true, func(c *edge.Conversation) []string { return quantiles(c.Response()) },
 		column{title: "RESPONSE P50", right: true, drop: 5, alone: "RESPONSE P95", stays: []edge.Order{edge.ByResponse}},
 		column{title: "P95", right: true, drop: 16, stays: []edge.Order{edge.ByResponse}})
-	put(points, one(func(c *edge.Conversation) string { return strconv.Itoa(len(c.Points)) }), column{title: "POINTS", right: true, drop: 1})
+	put(common.Points, one(func(c *edge.Conversation) string { return strconv.Itoa(len(c.Points)) }), column{title: "POINTS", right: true, drop: 1})
 	put(true, one(outcomes), column{title: "OUTCOMES", least: 9, drop: 15})
 	put(true, one(func(c *edge.Conversation) string { v := c.Verdict(); return short(&v) }), column{title: "VERDICT", least: 16})
 	return g, func(c *edge.Conversation) (cells []string) {
@@ -126,13 +120,13 @@ func (t *Writer) layout(all []*edge.Conversation) (*grid, func(*edge.Conversatio
 
 // verdicts tells in a sentence each what is wrong with the worst conversations,
 // shown or not.
-func (t *Writer) verdicts(b *strings.Builder, all []*edge.Conversation) {
-	worst := edge.Worst(all)
+func (t *Writer) verdicts(b *strings.Builder, s *edge.Summary) {
+	worst, more := s.Worst(maxVerdictLines)
 	if len(worst) == 0 {
 		return
 	}
 	t.heading(b, "WHAT STANDS OUT")
-	for i := range worst[:min(len(worst), maxVerdictLines)] {
+	for i := range worst {
 		w := &worst[i]
 		t.note(b, "  %s%s", ends(&w.Key), named(w.Conversation))
 		t.sentence(b, &w.Verdict)
@@ -140,7 +134,7 @@ func (t *Writer) verdicts(b *strings.Builder, all []*edge.Conversation) {
 			t.sentence(b, &w.Verdict.Also[k])
 		}
 	}
-	if more := len(worst) - maxVerdictLines; more > 0 {
+	if more > 0 {
 		t.note(b, "  … and in %s: --view conversations --format json has all", plural(more, "more conversation"))
 	}
 }

@@ -56,7 +56,7 @@ func (t *Writer) health(b *strings.Builder, s *edge.Summary, c *flow.Capture) {
 	if s.Other.Connections > 0 {
 		more = "more than "
 	}
-	fact("connections", "%s in %s%s", count(c.Connections), more, plural(len(s.Conversations), "conversation"))
+	fact("connections", "%s in %s%s", count(c.Connections), more, plural(s.Len(), "conversation"))
 	if s.Joined > 0 {
 		fact("", "%s seen at a further observation point, counted once", count(s.Joined))
 	}

@@ -62,9 +62,7 @@ func (t *Writer) WritePath(c *path.Connection) error {
 // close the writer below.
 func (t *Writer) Close(c *flow.Capture) error {
 	s := t.edges.Summary()
-	for i := range s.Conversations {
-		t.networks = t.networks || s.Conversations[i].Network != s.Conversations[0].Network
-	}
+	t.networks = s.Common().Networks
 	var b strings.Builder
 	switch t.config.Edge.View {
 	case edge.ViewTLS:

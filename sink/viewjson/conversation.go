@@ -146,8 +146,8 @@ func verdictOf(c *edge.Conversation) verdict {
 }
 
 func (w *Writer) conversations(s *edge.Summary) {
-	for _, c := range limited(edge.Sorted(s.Conversations, w.config.Sort), w.config.Limit) {
-		w.line(w.conversation(c))
+	for _, i := range limited(s.Sorted(w.config.Sort), w.config.Limit) {
+		w.line(w.conversation(s.Conversation(i)))
 	}
 }
 

@@ -1,0 +1,289 @@
+package edge
+
+import (
+	"encoding/binary"
+	"math/bits"
+
+	"mirrorscope/flow"
+	"mirrorscope/histogram"
+	"mirrorscope/packet"
+	"mirrorscope/session"
+)
+
+// Most conversations have one connection or two, on which nothing is heard that
+// has a reader, and most numbers of those are small or 0. A plain connection is
+// kept as it was, packed into some 100 octets: what would be sums over one is
+// made when somebody asks. words are its numbers, of which each that is not 0
+// takes 2, 4 or 8 octets.
+type words [numWords]uint64
+
+const (
+	wordMarks       = iota // see below
+	wordPoint              // the first
+	wordStart              // ns since the Unix epoch
+	wordSpan               // ns from start to end; may be negative
+	wordRTT                // ns, and 1
+	wordSent               // packets, bytes, payload: by client, by server
+	wordRecorded    = wordSent + 6
+	wordMissed      = wordRecorded + 2
+	wordRepeats     = wordMissed + 2 // packets, bytes, and how much more payload than was sent: by client, by server
+	wordTurns       = wordRepeats + 6
+	wordUnmeasured  = wordTurns + 1
+	wordClosed      = wordUnmeasured + 1 // of pace
+	wordFull        = wordClosed + 2
+	wordVolume      = wordFull + 2 // how much more than the payload that the server sent
+	wordPhases      = wordVolume + 1
+	numWords        = wordPhases + 11
+	packedHead      = 10       // octets: 2 bits for each word
+	maxPackedPoints = 1<<3 - 1 // beside the first
+)
+
+// Bits of wordMarks. What both sides have has the client's first, and below all
+// is the outcome.
+const (
+	markRepeats     = 1 << 4 // are known
+	markAtLeast     = 1 << 6
+	markResetBy     = 1 << 8
+	markForeign     = 1 << 10
+	markFromServer  = 1 << 11
+	markResetsKnown = 1 << 12
+	markBehind      = 1 << 13
+	markLeftover    = 1 << 14
+	markBare        = 1 << 15
+	markPaceRepeats = 1 << 16
+	markPhases      = 1 << 17
+	markOverlap     = 1 << 18
+	markTimes       = 1 << 19
+	markAtMost      = 1 << 20
+	markDoubtful    = 1 << 21
+	markHistogram   = 1 << 22 // there is the first of five
+	morePoints      = 1 << 27 // how many there are beside the first
+)
+
+// plain tells whether all of a connection goes into words.
+func (c *connection) plain() bool {
+	t := &c.talk
+	return t.TLS == nil && t.QUIC == nil && t.HTTP == nil && t.DNS == nil && !t.mute && len(c.points)-1 <= maxPackedPoints && len(c.points) > 0
+}
+
+// suspect tells whether a plain connection may lead to a verdict that points at
+// somebody. It may be wrong by saying so, and never by not.
+func (c *connection) suspect() bool {
+	if failed(c.outcome) || c.missed != [2]int64{} {
+		return true
+	}
+	for side := range c.repeats {
+		if r := &c.repeats[side]; r.Packets|r.Bytes != 0 {
+			return true
+		}
+	}
+	if h := c.times.Think; h != nil && h.Max() >= slowResponse {
+		return true
+	}
+	p := c.talk.Phases
+	return p != nil && p.TCP+p.Network+p.Server+p.TLS+p.Request+p.Transfer >= slowWait
+}
+
+func zigzag(n int64) uint64   { return uint64(n)<<1 ^ uint64(n>>63) }
+func unzigzag(u uint64) int64 { return int64(u>>1) ^ -int64(u&1) }
+
+func (w *words) mark(is bool, bit uint64) {
+	if is {
+		w[wordMarks] |= bit
+	}
+}
+
+// pack adds a plain connection, without its key and names. fill is scratch.
+func (c *connection) pack(dst []byte, fill *words) []byte {
+	c.words(fill)
+	dst = fill.pack(dst)
+	for _, p := range c.points[1:] {
+		dst = binary.LittleEndian.AppendUint32(dst, uint32(p))
+	}
+	if c.times.empty() {
+		return dst
+	}
+	for _, h := range c.times.all() {
+		if h != nil {
+			dst = h.AppendPacked(dst)
+		}
+	}
+	return dst
+}
+
+func (c *connection) words(w *words) {
+	*w = words{wordMarks: uint64(c.outcome), wordPoint: uint64(c.points[0]), wordStart: uint64(c.start), wordSpan: zigzag(c.end - c.start), wordRTT: uint64(c.rtt + 1)}
+	w[wordMarks] |= morePoints * uint64(len(c.points)-1)
+	for side := range uint64(2) {
+		s, r := &c.sent[side], &c.repeats[side]
+		w[wordSent+3*side], w[wordSent+3*side+1], w[wordSent+3*side+2] = uint64(s.Packets), uint64(s.Bytes), uint64(s.PayloadBytes)
+		w[wordRecorded+side], w[wordMissed+side] = uint64(c.recorded[side]), uint64(c.missed[side])
+		if r.Connections != 0 {
+			w[wordMarks] |= markRepeats << side
+			w[wordRepeats+3*side], w[wordRepeats+3*side+1], w[wordRepeats+3*side+2] = uint64(r.Packets), uint64(r.Bytes), zigzag(r.Payload-s.PayloadBytes)
+			w.mark(r.AtLeast, markAtLeast<<side)
+		}
+		w[wordMarks] |= markResetBy << side * uint64(c.ends.ResetBy[side])
+	}
+	e, t := &c.ends, &c.talk
+	w.mark(e.Foreign != 0, markForeign)
+	w.mark(e.FromServer != 0, markFromServer)
+	w.mark(e.ResetsKnown != 0, markResetsKnown)
+	w.mark(e.ResetsBehind != 0, markBehind)
+	w.mark(e.Leftover != 0, markLeftover)
+	w.mark(t.bare, markBare)
+	w[wordTurns], w[wordUnmeasured] = uint64(t.turns), uint64(t.turns-t.measured)
+	if p := t.Phases; p != nil {
+		x := &t.pace
+		w.mark(true, markPhases)
+		w.mark(p.Overlap, markOverlap)
+		w.mark(x.repeats, markPaceRepeats)
+		w[wordClosed], w[wordClosed+1], w[wordFull], w[wordFull+1] = uint64(x.closed[0]), uint64(x.closed[1]), uint64(x.full[0]), uint64(x.full[1])
+		w[wordVolume] = zigzag(x.volume - c.sent[flow.Server].PayloadBytes)
+		for i, ns := range [...]int64{p.TCP, p.Prelude, p.ClientIdle, p.TLS, p.Request, p.Server, p.Network, p.Transfer, p.Idle, p.Close, p.Unknown} {
+			w[wordPhases+i] = uint64(ns)
+		}
+	}
+	if c.times.empty() {
+		return
+	}
+	w.mark(true, markTimes)
+	w.mark(c.times.atMost, markAtMost)
+	w.mark(c.times.doubtful, markDoubtful)
+	for i, h := range c.times.all() {
+		w.mark(h != nil, markHistogram<<i)
+	}
+}
+
+// all lists the distributions in the order in which they are packed.
+func (s *sample) all() [5]*histogram.Histogram {
+	return [...]*histogram.Histogram{s.RTT[0], s.RTT[1], s.Delayed[0], s.Delayed[1], s.Think}
+}
+
+func (t *Times) all() [5]*histogram.Histogram {
+	return [...]*histogram.Histogram{&t.RTT[0], &t.RTT[1], &t.Delayed[0], &t.Delayed[1], &t.Response}
+}
+
+// pack adds the words: for each two bits that tell how many octets it takes, 0,
+// 2, 4 or 8; then those.
+func (w *words) pack(dst []byte) []byte {
+	var room [packedHead + numWords*8 + 8]byte
+	n := packedHead
+	var codes [2]uint64
+	for i, v := range w {
+		if v == 0 {
+			continue
+		}
+		code := uint64(1)
+		switch {
+		case v >= 1<<32:
+			code = 3
+		case v >= 1<<16:
+			code = 2
+		}
+		codes[i/32] |= code << (i % 32 * 2)
+		binary.LittleEndian.PutUint64(room[n:], v)
+		n += 1 << code
+	}
+	binary.LittleEndian.PutUint64(room[:], codes[0])
+	binary.LittleEndian.PutUint16(room[8:], uint16(codes[1]))
+	return append(dst, room[:n]...)
+}
+
+// unpack reads words, and gives what follows them. There must be 8 octets more
+// behind all of it.
+func (w *words) unpack(b []byte) []byte {
+	*w = words{}
+	n := packedHead
+	for half, codes := range [...]uint64{binary.LittleEndian.Uint64(b), uint64(binary.LittleEndian.Uint16(b[8:]))} {
+		for codes != 0 {
+			i := bits.TrailingZeros64(codes) &^ 1
+			code := codes >> i & 3
+			codes &^= 3 << i
+			w[32*half+i/2] = binary.LittleEndian.Uint64(b[n:]) & (1<<(8<<code) - 1)
+			n += 1 << code
+		}
+	}
+	return b[n:]
+}
+
+// replay makes a connection of its words again, for a moment: it and its memory
+// are used for the next.
+type replay struct {
+	c      connection
+	phases session.Phases
+	points [1 + maxPackedPoints]packet.PointID
+	w      words
+}
+
+// add adds the packed connection that b begins with to its conversation, and
+// gives what follows it.
+func (x *replay) add(v *Conversation, b []byte) []byte {
+	b = x.w.unpack(b)
+	n := int(x.w[wordMarks] / morePoints)
+	x.points[0] = packet.PointID(x.w[wordPoint])
+	for i := range n {
+		x.points[1+i] = packet.PointID(binary.LittleEndian.Uint32(b[4*i:]))
+	}
+	b = b[4*n:]
+	x.connection()
+	x.c.points = x.points[:1+n]
+	v.add(&x.c)
+	if marks := x.w[wordMarks]; marks&markTimes != 0 {
+		if v.Times == nil {
+			v.Times = new(Times)
+		}
+		for i, h := range v.Times.all() {
+			if marks&(markHistogram<<i) != 0 {
+				b = h.MergePacked(b)
+				shrink(h)
+			}
+		}
+		v.Times.AtMost = v.Times.AtMost || marks&markAtMost != 0
+		v.Times.Doubtful = v.Times.Doubtful || marks&markDoubtful != 0
+	}
+	return b
+}
+
+// connection makes all of it but the distributions.
+func (x *replay) connection() {
+	w, c := &x.w, &x.c
+	marks := w[wordMarks]
+	is := func(bit uint64) bool { return marks&bit != 0 }
+	one := func(bit uint64) int64 { return int64(marks & bit >> bits.TrailingZeros64(bit)) }
+	c.start, c.outcome, c.rtt = int64(w[wordStart]), flow.Outcome(marks&0xf), int64(w[wordRTT])-1
+	c.end = c.start + unzigzag(w[wordSpan])
+	for side := range uint64(2) {
+		s := &c.sent[side]
+		s.Packets, s.Bytes, s.PayloadBytes = int64(w[wordSent+3*side]), int64(w[wordSent+3*side+1]), int64(w[wordSent+3*side+2])
+		c.recorded[side], c.missed[side] = int64(w[wordRecorded+side]), int64(w[wordMissed+side])
+		c.repeats[side] = Repeats{}
+		if is(markRepeats << side) {
+			c.repeats[side] = Repeats{
+				Connections: 1, Packets: int64(w[wordRepeats+3*side]), Bytes: int64(w[wordRepeats+3*side+1]),
+				Payload: unzigzag(w[wordRepeats+3*side+2]) + s.PayloadBytes, AtLeast: is(markAtLeast << side),
+			}
+		}
+	}
+	c.ends = Ends{
+		ResetBy: [2]int64{one(markResetBy), one(markResetBy << 1)}, Foreign: one(markForeign), FromServer: one(markFromServer),
+		ResetsKnown: one(markResetsKnown), ResetsBehind: one(markBehind), Leftover: one(markLeftover),
+	}
+	t := &c.talk
+	t.bare, t.turns = is(markBare), int64(w[wordTurns])
+	t.measured = t.turns - int64(w[wordUnmeasured])
+	t.Phases = nil
+	if !is(markPhases) {
+		return
+	}
+	t.Phases = &x.phases
+	t.pace = pace{
+		closed: [2]int64{int64(w[wordClosed]), int64(w[wordClosed+1])}, full: [2]int64{int64(w[wordFull]), int64(w[wordFull+1])},
+		volume: unzigzag(w[wordVolume]) + c.sent[flow.Server].PayloadBytes, repeats: is(markPaceRepeats),
+	}
+	p := w[wordPhases:]
+	x.phases = session.Phases{
+		TCP: int64(p[0]), Prelude: int64(p[1]), ClientIdle: int64(p[2]), TLS: int64(p[3]), Request: int64(p[4]), Server: int64(p[5]),
+		Network: int64(p[6]), Transfer: int64(p[7]), Idle: int64(p[8]), Close: int64(p[9]), Unknown: int64(p[10]), Overlap: is(markOverlap),
+	}
+}

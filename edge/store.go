@@ -1,0 +1,343 @@
+package edge
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"math/rand/v2"
+
+	"mirrorscope/packet"
+	"mirrorscope/pool"
+)
+
+// store keeps conversations in the order in which they became known. Most have
+// few connections, and those plain: of these it keeps an entry and the packed
+// connections, some 200 octets without a pointer. Any other one is a
+// Conversation.
+type store struct {
+	pages []*page
+	n     int // entries
+	index index
+
+	cells  pool.Pool[cell]      // of packed connections
+	names  pool.Pool[[2]string] // of entries that are packed
+	whole  []*Conversation
+	spare  []uint32 // numbers in whole that are free
+	buf    []byte   // scratch: packed connections
+	words  words    // scratch
+	replay replay   // scratch
+	bytes  []int64  // scratch
+}
+
+// entry is one conversation.
+type entry struct {
+	Key
+	point packet.PointID // where it was seen, one of several
+	bytes int64          // Conversation.Bytes
+
+	first, last uint32 // cells with its packed connections
+	whole       uint32 // number of its Conversation in store.whole, and 1; 0: it is packed
+	names       uint32 // number in store.names, while it is packed; 0: not known
+
+	fill   uint8 // octets used in the last cell
+	packed uint8 // connections that are packed
+	traits traits
+}
+
+// traits tell what is worth a look at a conversation that is packed.
+type traits uint8
+
+const (
+	tried   traits = 1 << iota // Conversation.Tried
+	suspect                    // the verdict may point at somebody
+	located                    // entry.point is known
+	several                    // it was seen at several points
+)
+
+// cell is a part of packed connections.
+type cell struct {
+	next uint32 // 0: none
+	data [60]byte
+}
+
+// maxPacked is how many connections of a conversation are kept packed. A
+// Conversation with its distributions takes as much as a dozen.
+const maxPacked = 4
+
+const pageLen = 1 << 9
+
+type page [pageLen]entry
+
+func (s *store) at(i int) *entry { return &s.pages[i/pageLen][i%pageLen] }
+
+// find gives the entry of a key, nil if there is none, and its hash.
+func (s *store) find(k *Key) (*entry, uint64) {
+	h := s.index.hash(k)
+	if len(s.index.slots) == 0 {
+		return nil, h
+	}
+	for i := h & s.index.mask(); ; i = (i + 1) & s.index.mask() {
+		slot := s.index.slots[i]
+		if slot == 0 {
+			return nil, h
+		}
+		if slot>>32 == h>>32 {
+			if e := s.at(int(uint32(slot)) - 1); e.Key == *k {
+				return e, h
+			}
+		}
+	}
+}
+
+// add makes an entry for a key that has none.
+func (s *store) add(k *Key, hash uint64) *entry {
+	if s.n == len(s.pages)*pageLen {
+		s.pages = append(s.pages, new(page))
+	}
+	if 2*(s.n+1) > len(s.index.slots) {
+		s.rebuild(max(2*len(s.index.slots), 1<<10))
+	}
+	s.n++
+	e := s.at(s.n - 1)
+	*e = entry{Key: *k}
+	s.index.insert(hash, s.n)
+	return e
+}
+
+// fold adds a connection to its conversation.
+func (s *store) fold(e *entry, c *connection) {
+	e.bytes += c.sent[0].Bytes + c.sent[1].Bytes
+	for _, p := range c.points {
+		if e.traits&located != 0 && p != e.point {
+			e.traits |= several
+		}
+		e.point = p
+		e.traits |= located
+	}
+	if e.whole == 0 && e.packed < maxPacked && c.plain() {
+		s.pack(e, c)
+		return
+	}
+	s.unfold(e).add(c)
+}
+
+func (s *store) pack(e *entry, c *connection) {
+	s.buf = c.pack(s.buf[:0], &s.words)
+	for b := s.buf; ; {
+		if e.last != 0 {
+			n := copy(s.cells.At(e.last).data[e.fill:], b)
+			e.fill += uint8(n)
+			if b = b[n:]; len(b) == 0 {
+				break
+			}
+		}
+		n := s.cells.Get()
+		s.cells.At(n).next = 0
+		if e.last == 0 {
+			e.first = n
+		} else {
+			s.cells.At(e.last).next = n
+		}
+		e.last, e.fill = n, 0
+	}
+	if c.suspect() {
+		e.traits |= suspect
+	}
+	if c.talk.turns > 0 || c.talk.bare && failed(c.outcome) {
+		e.traits |= tried
+	}
+	e.packed++
+	if c.names == [2]string{} {
+		return
+	}
+	if e.names == 0 {
+		e.names = s.names.GetZero()
+	}
+	known := s.names.At(e.names)
+	for side := range known {
+		if known[side] == "" {
+			known[side] = c.names[side]
+		}
+	}
+}
+
+// unfold gives the Conversation of an entry, which is not packed any more.
+func (s *store) unfold(e *entry) *Conversation {
+	if e.whole != 0 {
+		return s.whole[e.whole-1]
+	}
+	v := &Conversation{Key: e.Key}
+	s.sum(e, v)
+	s.drop(e)
+	if n := len(s.spare); n > 0 {
+		e.whole = s.spare[n-1]
+		s.spare = s.spare[:n-1]
+		s.whole[e.whole-1] = v
+		return v
+	}
+	s.whole = append(s.whole, v)
+	e.whole = uint32(len(s.whole))
+	return v
+}
+
+// sum adds the connections that an entry has packed.
+func (s *store) sum(e *entry, v *Conversation) {
+	s.buf = s.buf[:0]
+	for n := e.first; n != 0; n = s.cells.At(n).next {
+		s.buf = append(s.buf, s.cells.At(n).data[:]...)
+	}
+	s.buf = append(s.buf, 0, 0, 0, 0, 0, 0, 0, 0) // words.unpack looks beyond
+	b := s.buf
+	for range e.packed {
+		b = s.replay.add(v, b)
+	}
+	if e.names != 0 {
+		v.name(s.names.At(e.names))
+	}
+}
+
+// drop gives back what an entry holds.
+func (s *store) drop(e *entry) {
+	for n := e.first; n != 0; {
+		next := s.cells.At(n).next
+		s.cells.Put(n)
+		n = next
+	}
+	if e.names != 0 {
+		*s.names.At(e.names) = [2]string{}
+		s.names.Put(e.names)
+	}
+	if e.whole != 0 {
+		s.whole[e.whole-1] = nil
+		s.spare = append(s.spare, e.whole)
+	}
+	e.first, e.last, e.packed, e.names, e.whole = 0, 0, 0, 0, 0
+}
+
+// shed puts the conversations with the fewest bytes into other, of equals those
+// that became known first, until so many are left. It gives the most bytes that
+// one of them had.
+func (s *store) shed(keep int, other *Conversation) (most int64) {
+	s.bytes = s.bytes[:0]
+	for i := range s.n {
+		s.bytes = append(s.bytes, s.at(i).bytes)
+	}
+	leave := s.n - keep
+	most = nth(s.bytes, leave-1)
+	for i := range s.n {
+		if s.at(i).bytes < most {
+			leave--
+		}
+	}
+	kept := 0
+	for i := range s.n {
+		e := s.at(i)
+		leaves := e.bytes < most
+		if e.bytes == most && leave > 0 {
+			leave--
+			leaves = true
+		}
+		if leaves {
+			s.pour(e, other)
+			continue
+		}
+		if kept != i {
+			*s.at(kept) = *e
+		}
+		kept++
+	}
+	s.n = kept
+	s.rebuild(len(s.index.slots))
+	return most
+}
+
+// rebuild puts all entries into an index of so many slots, a power of two.
+func (s *store) rebuild(slots int) {
+	if slots == len(s.index.slots) {
+		clear(s.index.slots)
+	} else {
+		s.index.slots = make([]uint64, slots)
+	}
+	for i := range s.n {
+		s.index.insert(s.index.hash(&s.at(i).Key), i+1)
+	}
+}
+
+// pour adds all of an entry to other, and lets go of it.
+func (s *store) pour(e *entry, other *Conversation) {
+	if e.whole != 0 {
+		other.merge(s.whole[e.whole-1])
+	} else {
+		s.sum(e, other)
+	}
+	s.drop(e)
+}
+
+// nth gives the value that would be at place k if the values were in order. It
+// changes their order.
+func nth(values []int64, k int) int64 {
+	for {
+		n := len(values)
+		a, b, c := values[0], values[n/2], values[n-1]
+		pivot := max(min(a, b), min(max(a, b), c))
+		// What is less comes first, then what is equal.
+		less, same := 0, 0
+		for i, v := range values {
+			switch {
+			case v < pivot:
+				values[i], values[less+same] = values[less+same], values[less]
+				values[less] = v
+				less++
+			case v == pivot:
+				values[i], values[less+same] = values[less+same], v
+				same++
+			}
+		}
+		switch {
+		case k < less:
+			values = values[:less]
+		case k < less+same:
+			return pivot
+		default:
+			values, k = values[less+same:], k-less-same
+		}
+	}
+}
+
+// index finds entries by key: open addressing, half full at most. A slot has the
+// upper half of the hash and the number of the entry, and 1; 0 is empty.
+type index struct {
+	slots []uint64
+	seed  [4]uint64 // nobody who sends packets knows where their keys go
+}
+
+func newIndex() index {
+	return index{seed: [4]uint64{rand.Uint64() | 1, rand.Uint64() | 1, rand.Uint64() | 1, rand.Uint64() | 1}}
+}
+
+func (x *index) mask() uint64 { return uint64(len(x.slots) - 1) }
+
+func (x *index) hash(k *Key) uint64 {
+	le := binary.LittleEndian
+	ports := uint64(k.Network)<<32 | uint64(k.Port)<<16 | uint64(k.Proto)
+	if k.HasPort {
+		ports |= 1 << 8
+	}
+	client := mix(le.Uint64(k.Client[:8])^x.seed[0], le.Uint64(k.Client[8:])^x.seed[1])
+	server := mix(le.Uint64(k.Server[:8])^x.seed[2], le.Uint64(k.Server[8:])^x.seed[3])
+	return mix(mix(client^x.seed[3], server^x.seed[0]), ports^x.seed[1])
+}
+
+// mix folds the product of two numbers.
+func mix(a, b uint64) uint64 {
+	hi, lo := bits.Mul64(a, b)
+	return hi ^ lo
+}
+
+// insert adds an entry that is not in the index; there is room.
+func (x *index) insert(hash uint64, number int) {
+	i := hash & x.mask()
+	for x.slots[i] != 0 {
+		i = (i + 1) & x.mask()
+	}
+	x.slots[i] = hash&^(1<<32-1) | uint64(number)
+}

@@ -1,0 +1,248 @@
+package edge
+
+import (
+	"cmp"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"testing"
+	"unsafe"
+
+	"mirrorscope/flow"
+	"mirrorscope/histogram"
+	"mirrorscope/packet"
+	"mirrorscope/session"
+	"mirrorscope/tcp"
+)
+
+// anyTCP is a record with numbers of all sizes, most of them 0.
+func anyTCP(r *rand.Rand) flow.Record {
+	n := func() int64 {
+		switch r.IntN(6) {
+		case 0:
+			return r.Int64N(1 << r.IntN(17))
+		case 1:
+			return r.Int64N(1 << r.IntN(62))
+		}
+		return 0
+	}
+	is := func() bool { return r.IntN(4) == 0 }
+	volume := func() flow.Volume { return flow.Volume{Packets: n(), Bytes: n(), PayloadBytes: n()} }
+	some := func() *histogram.Histogram {
+		if is() {
+			return nil
+		}
+		h := &histogram.Histogram{}
+		for range r.IntN(5) {
+			h.Add(r.Int64N(1 << r.IntN(40)))
+		}
+		return h
+	}
+	x := record(uint16(r.IntN(9)), n()-n(), n())
+	x.Point = packet.PointID(1 + n()%3)
+	x.Outcome, x.ResetBy, x.ResetAfterFIN, x.RSTForeign = flow.Outcome(r.IntN(int(flow.NumOutcomes))), flow.Side(r.IntN(2)), is(), is()
+	x.Unreachable.OK, x.Unreachable.By = is(), x.Ends[r.IntN(2)].Addr
+	x.EndReason, x.Direction = flow.EndReason(r.IntN(6)), flow.DirectionSource(r.IntN(8))
+	x.Sent = [2]flow.Volume{volume(), volume()}
+	x.FINs = [2]int64{n(), n()}
+	x.Handshake.State, x.Handshake.RTT = tcp.State(r.IntN(3)), n()-1
+	if x.HasTCP = !is(); x.HasTCP {
+		for i := range x.TCP.Sides {
+			s := &x.TCP.Sides[i]
+			s.Retransmits = tcp.Retransmits{State: tcp.State(r.IntN(4)), Packets: n(), Bytes: n()}
+			s.Missed, s.Recorded, s.WindowFull, s.ZeroWindow.Time = n(), n(), n(), n()
+		}
+		x.TCP.Response = tcp.Response{State: tcp.State(r.IntN(4)), Turns: n(), Measured: n()}
+	}
+	if !is() {
+		x.Phases = &session.Phases{
+			TCP: n(), Prelude: n(), ClientIdle: n(), TLS: n(), Request: n(), Server: n(), Network: n(), Transfer: n(), Idle: n(), Close: n(), Unknown: n(), Overlap: is(),
+		}
+	}
+	if !is() {
+		x.Distributions = &tcp.Distributions{RTT: [2]*histogram.Histogram{some(), some()}, Delayed: [2]*histogram.Histogram{some(), some()}, Think: some()}
+	}
+	if r.IntN(3) == 0 {
+		x.Ends[r.IntN(2)].Name = []string{"a", "b"}[r.IntN(2)]
+	}
+	return x
+}
+
+// equal compares what conversations say, and not how much memory they have.
+func equal(t *testing.T, what string, got, want *Conversation) {
+	t.Helper()
+	plain := func(v *Conversation) (c Conversation, times [6]histogram.Histogram) {
+		c = *v
+		times[5] = *v.Handshake.Clone()
+		if c.Times == nil {
+			c.Times = new(Times)
+		}
+		for i, h := range c.Times.all() {
+			times[i] = *h.Clone()
+		}
+		c.Times, c.Handshake = &Times{AtMost: c.Times.AtMost, Doubtful: c.Times.Doubtful}, histogram.Histogram{}
+		return c, times
+	}
+	a, x := plain(got)
+	b, y := plain(want)
+	if !reflect.DeepEqual(a, b) {
+		t.Errorf("%s:\ngot  %+v\nwant %+v", what, a, b)
+	}
+	if !reflect.DeepEqual(x, y) {
+		t.Errorf("%s: got times %+v, want %+v", what, x, y)
+	}
+}
+
+// modelTable keeps every conversation whole, in a slice.
+type modelTable struct {
+	limit   int
+	all     []*Conversation
+	other   Conversation
+	missing int64
+	until   int64
+}
+
+func (m *modelTable) add(r *flow.Record) {
+	var c connection
+	c.single(r)
+	m.until = max(m.until, r.End)
+	i := slices.IndexFunc(m.all, func(v *Conversation) bool { return v.Key == c.key })
+	if i < 0 {
+		if len(m.all) >= m.limit {
+			m.halve()
+		}
+		i = len(m.all)
+		m.all = append(m.all, &Conversation{Key: c.key})
+	}
+	m.all[i].add(&c)
+}
+
+func (m *modelTable) halve() {
+	order := slices.Clone(m.all)
+	slices.SortStableFunc(order, func(a, b *Conversation) int { return cmp.Compare(a.Bytes(), b.Bytes()) })
+	leaving := order[:len(order)-m.limit/2]
+	m.missing += leaving[len(leaving)-1].Bytes()
+	m.all = slices.DeleteFunc(m.all, func(v *Conversation) bool {
+		leaves := slices.Contains(leaving, v)
+		if leaves {
+			m.other.merge(v)
+		}
+		return leaves
+	})
+}
+
+// A table says the same as one that packs nothing.
+func TestTableModel(t *testing.T) {
+	for seed := range uint64(200) {
+		r := rand.New(rand.NewPCG(seed, 7))
+		limit := 1 + r.IntN(40)
+		tab, model := New(Config{Conversations: limit}), modelTable{limit: limit}
+		keys := 1 + r.IntN(3*limit)
+		for range 300 {
+			x := anyTCP(r)
+			x.Ends[flow.Server].Port = uint16(r.IntN(keys))
+			if r.IntN(30) == 0 {
+				x.TLS = secured(1).TLS
+			}
+			tab.Add(&x)
+			model.add(&x)
+		}
+		s := tab.Summary()
+		if s.Len() != len(model.all) || s.Missing != model.missing {
+			t.Fatalf("seed %d: %d conversations that lack %d octets, want %d and %d", seed, s.Len(), s.Missing, len(model.all), model.missing)
+		}
+		worst := map[Key]bool{}
+		for i, want := range model.all {
+			if want.Unanswered != nil {
+				want.Unanswered.Until = model.until
+			}
+			equal(t, "a conversation", s.Conversation(i), want)
+			if s.Bytes(i) != want.Bytes() {
+				t.Errorf("%d octets, want %d", s.Bytes(i), want.Bytes())
+			}
+			if v := want.Verdict(); v.Who != Nobody || v.Weight > 0 || len(v.Also) > 0 {
+				worst[want.Key] = true
+			}
+		}
+		equal(t, "other", &s.Other, &model.other)
+		w, more := s.Worst(1000)
+		for _, x := range w {
+			if !worst[x.Key] {
+				t.Errorf("%+v: nothing stands out", x.Key)
+			}
+		}
+		if more != 0 || len(w) != len(worst) {
+			t.Errorf("seed %d: %d and %d stand out, want %d", seed, len(w), more, len(worst))
+		}
+		common := Common{}
+		for _, v := range model.all {
+			common.Points = common.Points || !slices.Equal(v.Points, model.all[0].Points) || len(v.Points) > 1
+			common.Names = common.Names || v.Name() != ""
+			common.TLS = common.TLS || v.TLS != nil
+			common.Tried = common.Tried || v.Tried()
+		}
+		if got := s.Common(); got != common {
+			t.Errorf("seed %d: in common %+v, want %+v", seed, got, common)
+		}
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+func TestNth(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 9))
+	for range 2000 {
+		values := make([]int64, 1+r.IntN(50))
+		for i := range values {
+			values[i] = r.Int64N(1 << r.IntN(10))
+		}
+		sorted := slices.Sorted(slices.Values(values))
+		k := r.IntN(len(values))
+		if got := nth(slices.Clone(values), k); got != sorted[k] {
+			t.Fatalf("place %d of %v: %d", k, values, got)
+		}
+	}
+}
+
+// The words and points of a connection come back as they were, whatever follows.
+func FuzzWords(f *testing.F) {
+	f.Add(uint64(1), uint64(1<<16), uint64(1<<32), uint64(1<<63), uint64(0x5555))
+	f.Fuzz(func(t *testing.T, a, b, c, d, where uint64) {
+		var w, got words
+		for i := range w {
+			if where>>(i%61)&1 != 0 {
+				w[i] = [...]uint64{a, b, c, d}[i%4]
+			}
+		}
+		rest := got.unpack(append(w.pack(nil), "rest1234"...))
+		if got != w || string(rest) != "rest1234" {
+			t.Errorf("got %x, want %x; %q is left", got, w, rest)
+		}
+	})
+}
+
+// What a conversation of one or two plain connections takes, octets.
+func TestSizes(t *testing.T) {
+	if n := unsafe.Sizeof(entry{}); n > 80 {
+		t.Errorf("an entry takes %d octets", n)
+	}
+	if n := unsafe.Sizeof(cell{}); n != 64 {
+		t.Errorf("a cell takes %d octets", n)
+	}
+	tab, r := New(DefaultConfig()), plainTCP()
+	for i := range 10_000 {
+		for range 2 {
+			client(&r, i)
+			tab.Add(&r)
+		}
+	}
+	x := &tab.summary.conversations
+	each := int(unsafe.Sizeof(entry{})) + 64*x.cells.InUse()/x.n + 8*len(x.index.slots)/x.n
+	if t.Logf("%d octets", each); each > 400 || len(x.whole) > 0 {
+		t.Errorf("a conversation of two connections takes %d octets", each)
+	}
+	if n := testing.AllocsPerRun(1000, func() { tab.Add(&r) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

@@ -1,0 +1,165 @@
+package edge
+
+import (
+	"cmp"
+	"slices"
+
+	"mirrorscope/flow"
+)
+
+// Len is how many conversations there are. They have numbers from 0 on, in the
+// order in which they became known.
+func (s *Summary) Len() int { return s.conversations.n }
+
+// Bytes is what both sides of a conversation sent, in IP octets.
+func (s *Summary) Bytes(i int) int64 { return s.conversations.at(i).bytes }
+
+// Conversation gives all of one. It is made for the caller, or shared with the
+// Summary.
+func (s *Summary) Conversation(i int) *Conversation {
+	return s.expand(i, new(Conversation))
+}
+
+// expand gives a conversation, in v if it has to be made.
+func (s *Summary) expand(i int, v *Conversation) *Conversation {
+	e := s.conversations.at(i)
+	if e.whole != 0 {
+		v = s.conversations.whole[e.whole-1]
+		if v.Unanswered != nil {
+			v.Unanswered.Until = s.until
+		}
+		return v
+	}
+	v.reset()
+	v.Key = e.Key
+	s.conversations.sum(e, v)
+	return v
+}
+
+// reset empties a conversation that Summary.expand has filled. Its memory is used
+// again.
+func (v *Conversation) reset() {
+	handshake, times, points := v.Handshake, v.Times, v.Points[:0]
+	handshake.Reset()
+	*v = Conversation{Handshake: handshake, Points: points}
+	if times != nil {
+		for _, h := range times.all() {
+			h.Reset()
+		}
+		times.AtMost, times.Doubtful = false, false
+		v.Times = times
+	}
+}
+
+// Common tells what some conversations have, which decides how they are shown.
+type Common struct {
+	Networks bool // there are several
+	Points   bool // some were seen at several observation points, or not all at the same
+	Names    bool // a server has a name
+	TLS      bool
+	Tried    bool // something was asked, or failed before
+}
+
+// Common looks at all conversations.
+func (s *Summary) Common() (c Common) {
+	x := &s.conversations
+	for i := range x.n {
+		e, first := x.at(i), x.at(0)
+		c.Networks = c.Networks || e.Network != first.Network
+		c.Points = c.Points || e.traits&several != 0 || e.point != first.point
+		if e.whole == 0 {
+			c.Tried = c.Tried || e.traits&tried != 0
+			c.Names = c.Names || e.names != 0 && x.names.At(e.names)[flow.Server] != ""
+			continue
+		}
+		v := x.whole[e.whole-1]
+		c.Tried = c.Tried || v.Tried()
+		c.Names = c.Names || v.Name() != ""
+		c.TLS = c.TLS || v.TLS != nil
+	}
+	return c
+}
+
+// Sorted gives the numbers of the conversations in an order. What is equal is in
+// order of the key, so that the same input gives the same rows.
+func (s *Summary) Sorted(order Order) []int {
+	x := &s.conversations
+	type row struct {
+		value
+		bytes int64
+		i     int
+	}
+	rows := make([]row, x.n)
+	var scratch Conversation
+	for i := range rows {
+		rows[i] = row{bytes: x.at(i).bytes, i: i}
+		if order != ByBytes {
+			rows[i].value = order.of(s.expand(i, &scratch))
+		}
+	}
+	slices.SortFunc(rows, func(a, b row) int {
+		if c := cmp.Or(cmp.Compare(b.n, a.n), cmp.Compare(b.x, a.x), cmp.Compare(b.bytes, a.bytes)); c != 0 {
+			return c
+		}
+		return compareKeys(&x.at(a.i).Key, &x.at(b.i).Key)
+	})
+	all := make([]int, len(rows))
+	for k := range rows {
+		all[k] = rows[k].i
+	}
+	return all
+}
+
+// Worst gives the first n conversations whose verdict points at somebody, and how
+// many more there are. Those with the most that failed or was slow come first, and
+// last those of which the capture holds too little.
+func (s *Summary) Worst(n int) (worst []Judged, more int) {
+	x := &s.conversations
+	var rows []ranked
+	var scratch Conversation
+	j := judge{brief: true}
+	for i := range x.n {
+		if e := x.at(i); e.whole == 0 && e.traits&suspect == 0 {
+			continue
+		}
+		j.c = s.expand(i, &scratch)
+		if v := j.verdict(); v.Who != Nobody || v.Weight > 0 || len(v.Also) > 0 {
+			rows = append(rows, ranked{i, x.at(i).bytes, v.Weight, v.Who == Capture, v.Failures})
+		}
+	}
+	slices.SortFunc(rows, func(a, b ranked) int {
+		if c := a.compare(&b); c != 0 {
+			return c
+		}
+		return compareKeys(&x.at(a.i).Key, &x.at(b.i).Key)
+	})
+	n = min(n, len(rows))
+	for _, r := range rows[:n] {
+		c := s.Conversation(r.i)
+		worst = append(worst, Judged{c, c.Verdict()})
+	}
+	return worst, len(rows) - n
+}
+
+// Judged is a conversation with its verdict.
+type Judged struct {
+	*Conversation
+	Verdict Verdict
+}
+
+// ranked is what Worst sorts a verdict by.
+type ranked struct {
+	i             int
+	bytes, weight int64
+	lossy, fails  bool
+}
+
+func (a *ranked) compare(b *ranked) int {
+	last := func(is bool) int {
+		if is {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(cmp.Compare(last(a.lossy), last(b.lossy)), cmp.Compare(b.weight, a.weight), cmp.Compare(last(!a.fails), last(!b.fails)), cmp.Compare(b.bytes, a.bytes))
+}
