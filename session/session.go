@@ -194,10 +194,10 @@ func (st *Store) read(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, dir
 			break
 		}
 		x := st.streams.At(s.streams[d])
-		if x.Overdue(g.Time, c.TCP.Una(d), grace) {
+		if x.Overdue(&st.buffers, g.Time, c.TCP.Una(d), grace) {
 			x.GiveUp(g.Time)
 			st.drain(s, c, g, d)
-		} else if pos := x.Awaits(g.Time, st.gate(s, 1-d), grace); pos != 0 {
+		} else if pos := x.Awaits(&st.buffers, g.Time, st.gate(s, 1-d), grace); pos != 0 {
 			st.streams.At(s.streams[1-d]).Miss(pos, g.Time)
 			st.drain(s, c, g, 1-d)
 		}

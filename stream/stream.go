@@ -38,41 +38,50 @@ const (
 // partOctets is what a waiting part costs beside its octets.
 const partOctets = 64
 
-// Buffers lends Streams the room for what waits. It belongs to the goroutine that
-// owns them.
+// Buffers lends Streams the room for what waits, and holds the segment that one
+// of them was given last. It belongs to the goroutine that owns them.
 type Buffers struct {
 	Budget *pool.Budget // of octets that wait
-	free   []*waiting
+	rooms  pool.Pool[waiting]
+	kept   int // rooms that are free and have memory
+
+	owner *Stream // has cur and data still to give; nil none
+	cur   part
+	data  []byte // that was captured of cur
 }
 
 // waiting is what a Stream holds back.
 type waiting struct {
 	early []byte // octets of parts
 	parts []part // by position
+	held  int    // octets taken from the budget
 }
 
-// maxFree bounds the buffers that are kept for the next Stream, keptOctets how
-// much room each may have.
+// maxKept bounds the rooms that keep their memory for the next Stream, keptOctets
+// how much each may have.
 const (
-	maxFree    = 64
+	maxKept    = 64
 	keptOctets = 16 << 10
 )
 
-func (b *Buffers) get() *waiting {
-	if n := len(b.free); n > 0 {
-		w := b.free[n-1]
-		b.free = b.free[:n-1]
-		return w
+func (b *Buffers) get() uint32 {
+	n := b.rooms.Get()
+	if b.rooms.At(n).early != nil {
+		b.kept--
 	}
-	return new(waiting)
+	return n
 }
 
-func (b *Buffers) put(w *waiting) {
-	if cap(w.early) > keptOctets || len(b.free) >= maxFree {
-		return // lent octets stay valid: nothing is written to them any more
+func (b *Buffers) put(n uint32) {
+	w := b.rooms.At(n)
+	b.Budget.Give(w.held)
+	if cap(w.early) > keptOctets || cap(w.early) == 0 || b.kept >= maxKept {
+		*w = waiting{} // lent octets stay valid: nothing is written to them any more
+	} else {
+		*w = waiting{early: w.early[:0], parts: w.parts[:0]}
+		b.kept++
 	}
-	w.early, w.parts = w.early[:0], w.parts[:0]
-	b.free = append(b.free, w)
+	b.rooms.Put(n)
 }
 
 // part is a segment that came early.
@@ -85,24 +94,20 @@ type part struct {
 	acked int64
 }
 
-// Stream is one direction.
+// Stream is one direction. It holds no pointers, and is as large as a cache line.
 type Stream struct {
-	next    int64 // position that comes next
+	next    int64  // position that comes next
+	cut     int64  // up to here, the latest segment given was not captured
+	now     int64  // record time of the latest packet …
+	acked   int64  // … and what it acknowledged
+	filling int64  // record time of the packet that filled the latest hole …
+	opened  int64  // … and since when that was open
+	since   int64  // record time since when the present hole is open
+	w       uint32 // what waits, in Buffers; 0 nothing
 	started bool
 	force   bool // the present hole is not waited for any more
 	filled  bool // the latest packet filled a hole
-	has     bool // cur is there
 	lost    bool // what lies before cut was never recorded
-	w       *waiting
-	cut     int64 // up to here, the latest segment given was not captured
-	held    int   // octets taken from the budget
-	since   int64 // record time since when the present hole is open
-	opened  int64 // record time since when the latest hole was open
-	filling int64 // record time of the packet that filled the latest hole
-
-	cur        part // the latest segment, of which data was captured
-	data       []byte
-	now, acked int64 // of the latest packet
 }
 
 // Start tells where the direction begins. Without it, it begins with the first
@@ -120,10 +125,10 @@ func (s *Stream) Started() bool { return s.started }
 func (s *Stream) Position() int64 { return s.next }
 
 // Waiting tells whether something came early.
-func (s *Stream) Waiting() bool { return s.w != nil }
+func (s *Stream) Waiting() bool { return s.w != 0 }
 
 // hole tells whether something waits for octets that are missing.
-func (s *Stream) hole() bool { return s.w != nil && s.w.parts[0].pos > s.next }
+func (s *Stream) hole(b *Buffers) bool { return s.w != 0 && b.rooms.At(s.w).parts[0].pos > s.next }
 
 // Push takes a segment as recorded: wire octets from pos on, of which data was
 // captured, in a packet that acknowledged acked octets of the other direction.
@@ -141,16 +146,19 @@ func (s *Stream) Push(b *Buffers, pos int64, data []byte, wire int64, at, acked,
 		data = data[:wire]
 	}
 	p := part{pos: pos, n: len(data), wire: wire, at: at, acked: acked}
+	if b.owner == s {
+		b.owner = nil
+	}
 	if p.end() <= s.next {
 		return // again
 	}
-	hole := s.hole()
-	if (pos > s.next || acked > gate || s.w != nil && !hole) && s.wait(b, p, data) {
+	hole := s.hole(b)
+	if (pos > s.next || acked > gate || s.w != 0 && !hole) && s.wait(b, p, data) {
 		return
 	}
-	s.cur, s.data, s.has = p, data, true
+	b.owner, b.cur, b.data = s, p, data
 	switch {
-	case pos > s.next || s.w != nil && !hole:
+	case pos > s.next || s.w != 0 && !hole:
 		s.force = true
 	case hole:
 		s.filled, s.filling, s.opened = true, at, s.since
@@ -161,17 +169,22 @@ func (p *part) end() int64 { return p.pos + p.wire }
 
 // wait keeps a segment that came early, if there is room.
 func (s *Stream) wait(b *Buffers, p part, data []byte) bool {
-	if s.w != nil && (len(s.w.parts) >= maxParts || len(s.w.early)+len(data) > maxWaiting) || !b.Budget.Take(len(data)+partOctets) {
+	if s.w != 0 {
+		if w := b.rooms.At(s.w); len(w.parts) >= maxParts || len(w.early)+len(data) > maxWaiting {
+			return false
+		}
+	}
+	if !b.Budget.Take(len(data) + partOctets) {
 		return false
 	}
-	if !s.hole() {
+	if !s.hole(b) {
 		s.since = s.now
 	}
-	if s.w == nil {
+	if s.w == 0 {
 		s.w = b.get()
 	}
-	w := s.w
-	s.held += len(data) + partOctets
+	w := b.rooms.At(s.w)
+	w.held += len(data) + partOctets
 	p.off = len(w.early)
 	w.early = append(w.early, data...)
 	i := len(w.parts)
@@ -185,23 +198,23 @@ func (s *Stream) wait(b *Buffers, p part, data []byte) bool {
 // GiveUp stops to wait for what is missing: Next tells of it as of octets that
 // were not recorded.
 func (s *Stream) GiveUp(now int64) {
-	s.now, s.force, s.filled = now, s.w != nil, false
+	s.now, s.force, s.filled = now, s.w != 0, false
 }
 
 // Overdue tells whether the present hole is open since more than grace, ns,
 // although the receiver has acknowledged all before acked: it has what was not
 // recorded.
-func (s *Stream) Overdue(now, acked, grace int64) bool {
-	return s.hole() && acked >= s.w.parts[0].pos && now-s.since > grace
+func (s *Stream) Overdue(b *Buffers, now, acked, grace int64) bool {
+	return s.hole(b) && acked >= b.rooms.At(s.w).parts[0].pos && now-s.since > grace
 }
 
 // Awaits tells for what the stream has waited longer than grace, ns: octets of
 // the other direction up to a position. It is 0 where it waits for none.
-func (s *Stream) Awaits(now, gate, grace int64) int64 {
-	if s.w == nil || s.hole() {
+func (s *Stream) Awaits(b *Buffers, now, gate, grace int64) int64 {
+	if s.w == 0 || s.hole(b) {
 		return 0
 	}
-	if p := &s.w.parts[0]; p.acked > gate && now-p.at > grace {
+	if p := &b.rooms.At(s.w).parts[0]; p.acked > gate && now-p.at > grace {
 		return p.acked
 	}
 	return 0
@@ -220,9 +233,12 @@ func (s *Stream) Next(b *Buffers, c *Chunk, gate int64) bool {
 		s.next, s.lost = s.cut, false
 		return true
 	}
-	for s.w != nil && !s.hole() && (s.w.parts[0].acked <= gate || s.force) {
-		w := s.w
+	for s.w != 0 && !s.hole(b) {
+		w := b.rooms.At(s.w)
 		p := w.parts[0]
+		if p.acked > gate && !s.force {
+			break
+		}
 		w.parts = slices.Delete(w.parts, 0, 1)
 		taken := p.end() > s.next && s.take(c, &p, w.early[p.off:p.off+p.n])
 		if len(w.parts) == 0 {
@@ -234,9 +250,10 @@ func (s *Stream) Next(b *Buffers, c *Chunk, gate int64) bool {
 			return true
 		}
 	}
-	if s.has && s.cur.pos <= s.next {
-		s.has = false
-		if s.cur.end() > s.next && s.take(c, &s.cur, s.data) {
+	has := b.owner == s
+	if has && b.cur.pos <= s.next {
+		b.owner = nil
+		if b.cur.end() > s.next && s.take(c, &b.cur, b.data) {
 			return true
 		}
 		return s.Next(b, c, gate)
@@ -245,11 +262,11 @@ func (s *Stream) Next(b *Buffers, c *Chunk, gate int64) bool {
 		return false
 	}
 	to := int64(-1)
-	if s.w != nil {
-		to = s.w.parts[0].pos
+	if s.w != 0 {
+		to = b.rooms.At(s.w).parts[0].pos
 	}
-	if s.has && (to < 0 || s.cur.pos < to) {
-		to = s.cur.pos
+	if has && (to < 0 || b.cur.pos < to) {
+		to = b.cur.pos
 	}
 	if to < 0 {
 		return false
@@ -280,16 +297,17 @@ func (s *Stream) take(c *Chunk, p *part, data []byte) bool {
 // empty gives back the room of what waited. What was lent of it stays as it is
 // until the next Push of any Stream of the Buffers.
 func (s *Stream) empty(b *Buffers) {
-	b.Budget.Give(s.held)
-	s.held = 0
-	if s.w != nil {
+	if s.w != 0 {
 		b.put(s.w)
-		s.w = nil
+		s.w = 0
 	}
 }
 
 // Reset gives back all and makes s ready for another direction.
 func (s *Stream) Reset(b *Buffers) {
 	s.empty(b)
+	if b.owner == s {
+		b.owner, b.data = nil, nil
+	}
 	*s = Stream{}
 }

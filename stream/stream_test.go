@@ -98,7 +98,7 @@ func TestStreamGiveUp(t *testing.T) {
 	s.Start(0)
 	b := buffers(1 << 20)
 	play(&s, b, seg{0, 1, 0, 1}, seg{3, 1, 0, 2}, seg{6, 1, 0, 3})
-	if s.Overdue(600, 2, 500) || s.Overdue(400, 9, 500) || !s.Overdue(600, 3, 500) {
+	if s.Overdue(b, 600, 2, 500) || s.Overdue(b, 400, 9, 500) || !s.Overdue(b, 600, 3, 500) {
 		t.Error("when a hole is overdue")
 	}
 	s.GiveUp(700)
@@ -124,10 +124,10 @@ func TestStreamGate(t *testing.T) {
 	if s.Next(b, &c, 50) {
 		t.Fatalf("%+v was given before what it answers", c)
 	}
-	if p := s.Awaits(400, 50, 500); p != 0 {
+	if p := s.Awaits(b, 400, 50, 500); p != 0 {
 		t.Errorf("overdue after 395 ns: %d", p)
 	}
-	if p := s.Awaits(600, 50, 500); p != 100 {
+	if p := s.Awaits(b, 600, 50, 500); p != 100 {
 		t.Errorf("awaits %d, want 100", p)
 	}
 	if !s.Next(b, &c, 100) || c.Pos != 0 || c.Time != 5 || c.Filled || !s.Next(b, &c, 100) || c.Pos != 2 || c.Time != 6 || s.Next(b, &c, 100) || b.Budget.Used() != 0 {
