@@ -9,12 +9,14 @@ import (
 
 // talk follows what the two ends of a connection say to each other.
 func (t *Table) talk(f *Flow, p *packet.Packet, g *tcp.Segment, dir int) {
-	if f.session == 0 && g.End == g.Pos {
+	if g.End == g.Pos && session.Ignores(f.session, p.TCP.Flags) {
 		return
 	}
 	c := t.conn(f)
-	if client, _ := f.tcp.Client(); client >= 0 && p.TCP.Flags&packet.SYN != 0 {
-		c.Client = client // Fast Open
+	if p.TCP.Flags&packet.SYN != 0 {
+		if client, _ := f.tcp.Client(); client >= 0 {
+			c.Client = client // Fast Open
+		}
 	}
 	f.session = t.sessions.Segment(f.session, &c, p, g, dir)
 	if p.TCP.Flags&packet.RST != 0 {
@@ -53,7 +55,7 @@ func (t *Table) conn(f *Flow) session.Conn {
 		client = -1
 	}
 	return session.Conn{
-		TCP: &f.tcp, Store: t.tcp, Client: client, Both: f.bothDirections(), Ends: [2]packet.Addr{f.key.A, f.key.B}, Ports: [2]uint16{f.key.PortA, f.key.PortB},
+		TCP: &f.tcp, Store: t.tcp, Client: client, Both: f.bothDirections(), Ends: [2]*packet.Addr{&f.key.A, &f.key.B}, Ports: [2]uint16{f.key.PortA, f.key.PortB},
 	}
 }
 

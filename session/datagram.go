@@ -15,6 +15,12 @@ type dnsTalk struct {
 	before *dnsmeta.Info // of intervals that are over
 }
 
+// dtlsTalk is a flow that speaks DTLS.
+type dtlsTalk struct {
+	conn tlsmeta.DTLS
+	held int // octets taken from the budget
+}
+
 // Datagram takes a UDP packet. It gives the number of the session, which is
 // made when the payload is one that is read; no more is done for others.
 func (st *Store) Datagram(n uint32, c *Conn, p *packet.Packet, dir int) uint32 {
@@ -27,7 +33,7 @@ func (st *Store) Datagram(n uint32, c *Conn, p *packet.Packet, dir int) uint32 {
 			return 0
 		}
 		n = st.sessions.GetZero()
-		s := st.sessions.At(n)
+		s := st.at(n)
 		s.kind = kind
 		switch kind {
 		case dnsKind:
@@ -37,20 +43,20 @@ func (st *Store) Datagram(n uint32, c *Conn, p *packet.Packet, dir int) uint32 {
 			}
 			st.openDNS(s, c, client)
 		case quicKind:
-			s.quic = st.quic.Get()
-			st.quic.At(s.quic).Reset()
+			s.of, s.part = quicKind, st.quic.Get()
+			st.quic.At(s.part).Reset()
 		case dtlsKind:
-			s.dtls = st.dtls.GetZero()
+			s.of, s.part = dtlsKind, st.dtls.GetZero()
 		}
 	}
-	s := st.sessions.At(n)
+	s := st.at(n)
 	switch s.kind {
 	case dnsKind:
-		x := &st.dns.At(s.dns).conn
+		x := &st.dns.At(s.part).conn
 		x.Datagram(dir == int(s.client), p.Payload, int(p.PayloadLen) > len(p.Payload), p.Time)
 		st.answers = append(st.answers, x.Answers()...)
 	case quicKind:
-		st.quic.At(s.quic).Datagram(dir, p.Payload, int(p.PayloadLen), p.Time, &st.budget)
+		st.quic.At(s.part).Datagram(dir, p.Payload, int(p.PayloadLen), p.Time, &st.budget)
 	case dtlsKind:
 		st.dtlsDatagram(s, p, dir)
 	}
@@ -63,8 +69,8 @@ func (st *Store) Client(n uint32) int {
 	if n == 0 {
 		return -1
 	}
-	if s := st.sessions.At(n); s.quic != 0 {
-		if dir, ok := st.quic.At(s.quic).Client(); ok {
+	if s := st.at(n); s.of == quicKind {
+		if dir, ok := st.quic.At(s.part).Client(); ok {
 			return dir
 		}
 	}
@@ -74,16 +80,15 @@ func (st *Store) Client(n uint32) int {
 // dtlsDatagram takes a datagram of DTLS. Where there is no room for what it makes
 // incomplete, the flow is not read any more.
 func (st *Store) dtlsDatagram(s *Session, p *packet.Packet, dir int) {
-	x := st.dtls.At(s.dtls)
-	x.Datagram(dir, p.Payload, p.Time)
+	x := st.dtls.At(s.part)
+	x.conn.Datagram(dir, p.Payload, p.Time)
 	if int(p.PayloadLen) > len(p.Payload) {
 		s.flags |= cut
 	}
-	held := x.Held()
-	st.budget.Give(s.dtlsHeld)
-	if s.dtlsHeld = held; !st.budget.Take(held) {
-		*x = tlsmeta.DTLS{}
-		s.dtlsHeld = 0
+	held := x.conn.Held()
+	st.budget.Give(x.held)
+	if x.held = held; !st.budget.Take(held) {
+		*x = dtlsTalk{}
 		s.kind = plain
 	}
 }
@@ -91,7 +96,7 @@ func (st *Store) dtlsDatagram(s *Session, p *packet.Packet, dir int) {
 // dtlsReport tells of the handshake. Its shares are not known: datagrams have no
 // acknowledgments to time a round trip by.
 func (st *Store) dtlsReport(s *Session) *TLS {
-	x := st.dtls.At(s.dtls)
+	x := &st.dtls.At(s.part).conn
 	r := &TLS{Info: *x.Info(), Handshake: unknownHandshake}
 	if s.flags&cut != 0 && r.Outcome != tlsmeta.Completed && r.Outcome != tlsmeta.OutcomeNone {
 		r.Outcome = tlsmeta.Incomplete
@@ -119,13 +124,13 @@ func (st *Store) datagramKind(c *Conn, p *packet.Packet) kind {
 func (st *Store) openDNS(s *Session, c *Conn, client int) {
 	s.client = uint8(client)
 	proto, _ := dnsmeta.ProtocolOf(c.Ports[0], c.Ports[1])
-	s.dns = st.dns.GetZero()
-	st.dns.At(s.dns).conn.Init(st.dnsStore, proto, c.Ends[client], c.Ends[1-client])
+	s.of, s.part = dnsKind, st.dns.GetZero()
+	st.dns.At(s.part).conn.Init(st.dnsStore, proto, *c.Ends[client], *c.Ends[1-client])
 }
 
 // dnsChunk takes what comes next of a direction of DNS over TCP.
 func (st *Store) dnsChunk(s *Session, c *Conn, k *stream.Chunk, dir int) {
-	x := &st.dns.At(s.dns).conn
+	x := &st.dns.At(s.part).conn
 	fromClient := dir == int(s.client)
 	if k.Missing > 0 {
 		x.Gap(fromClient, k.Missing, k.Time)
@@ -146,7 +151,7 @@ func (st *Store) Answers() []dnsmeta.Answer {
 // dnsReport gives what the flow told: of its whole life, or since the last
 // interval, which it ends.
 func (st *Store) dnsReport(s *Session, interval bool) *dnsmeta.Info {
-	x := st.dns.At(s.dns)
+	x := st.dns.At(s.part)
 	i := new(dnsmeta.Info)
 	x.conn.TakeInfo(i)
 	if interval {

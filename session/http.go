@@ -12,16 +12,19 @@ type httpTalk struct {
 	info   httpmeta.Info // since the last interval
 	before httpmeta.Info // of intervals that are over
 	names  string        // of the preludes that came before
+	again  span          // octets of the client that came again
+	filled span          // octets of the server that filled a hole
 }
 
 func (st *Store) openHTTP(s *Session, c *Conn, k *stream.Chunk, dir int, names string) {
-	if s.http == 0 {
-		s.http = st.http.Get()
-		x := st.http.At(s.http)
+	if s.of != httpKind {
+		s.of, s.part = httpKind, st.http.Get()
+		x := st.http.At(s.part)
 		x.info.Reset()
 		x.before.Reset()
+		x.again, x.filled = st.readings.At(s.reading).again, span{}
 	}
-	x := st.http.At(s.http)
+	x := st.http.At(s.part)
 	x.names = names
 	whole := true
 	for d := range 2 {
@@ -41,7 +44,7 @@ func (st *Store) openHTTP(s *Session, c *Conn, k *stream.Chunk, dir int, names s
 
 // httpChunk takes what comes next of a direction of HTTP.
 func (st *Store) httpChunk(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, dir int) {
-	x := st.http.At(s.http)
+	x := st.http.At(s.part)
 	fromClient := dir == int(s.client)
 	if k.Missing > 0 {
 		x.conn.Gap(fromClient, k.Missing, k.Time)
@@ -55,19 +58,19 @@ func (st *Store) httpChunk(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk,
 		}
 	} else {
 		if k.Filled && !fromClient {
-			s.filled.add(k.Pos, k.End())
+			x.filled.add(k.Pos, k.End())
 		}
 		if k.Filled && fromClient {
-			s.again.add(k.Pos, k.End())
+			x.again.add(k.Pos, k.End())
 		}
 		x.conn.Feed(fromClient, k.Pos, k.Data, k.Time)
 	}
 	if x.conn.Swapped() {
 		s.client = 1 - s.client
-		s.again, s.filled = span{}, span{}
+		x.again, x.filled = span{}, span{}
 	}
 	st.exchanges(s, c, x)
-	if what, clientPos, serverPos, ok := x.conn.Upgraded(); ok && what == "connect" && s.hops < maxHops {
+	if what, clientPos, serverPos, ok := x.conn.Upgraded(); ok && what == "connect" && st.readings.At(s.reading).hops < maxHops {
 		from := serverPos
 		if fromClient {
 			from = clientPos
@@ -81,9 +84,9 @@ func (st *Store) httpChunk(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk,
 // tunnelled looks anew at what comes behind a CONNECT.
 func (st *Store) tunnelled(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, dir int, from int64, names string) {
 	s.kind = undecided
-	s.hops++
-	s.sniff = st.sniffs.GetZero()
-	st.sniffs.At(s.sniff).names = names
+	r := st.readings.At(s.reading)
+	r.hops++
+	st.sniffing(r).names = names
 	rest := *k
 	if skip := from - k.Pos; skip > 0 {
 		rest.Pos, rest.Data = from, k.Data[skip:]
@@ -101,17 +104,17 @@ func (st *Store) exchanges(s *Session, c *Conn, x *httpTalk) {
 			switch {
 			case e.Broken || e.RequestEnd == 0 || e.ResponseAt == 0:
 				why = tcp.CaptureLoss
-			case s.again.overlaps(e.RequestPos, e.RequestLast):
+			case x.again.overlaps(e.RequestPos, e.RequestLast):
 				why = tcp.RequestLost
-			case s.filled.overlaps(e.ResponsePos, e.ResponsePos+1):
+			case x.filled.overlaps(e.ResponsePos, e.ResponsePos+1):
 				why = tcp.ResponseLost
 			}
 			think = c.TCP.Responded(c.Store, e.ResponseAt-e.RequestEnd, why, int(s.client))
 			if _, solid := c.TCP.Half(1 - int(s.client)); !solid {
 				think = tcp.Absent // an upper bound, which the sums of endpoints have no place for
 			}
-			s.filled.from(e.ResponsePos)
-			s.again.from(e.RequestLast)
+			x.filled.from(e.ResponsePos)
+			x.again.from(e.RequestLast)
 		}
 		x.info.Add(&e, think)
 	}
@@ -119,7 +122,7 @@ func (st *Store) exchanges(s *Session, c *Conn, x *httpTalk) {
 
 // httpEnd ends the exchanges.
 func (st *Store) httpEnd(s *Session, c *Conn, at int64) {
-	x := st.http.At(s.http)
+	x := st.http.At(s.part)
 	if !c.Both {
 		x.conn.SidesKnown()       // there is nobody else to bear out what one side said
 		x.conn.Gap(false, -1, at) // there may have been answers
@@ -132,7 +135,7 @@ func (st *Store) httpEnd(s *Session, c *Conn, at int64) {
 // httpReport gives what the connection told: of its whole life, or since the
 // last interval, which it ends.
 func (st *Store) httpReport(s *Session, interval bool) *httpmeta.Info {
-	x := st.http.At(s.http)
+	x := st.http.At(s.part)
 	if interval {
 		if x.info.Empty() {
 			return nil

@@ -27,48 +27,46 @@ func (p *Phases) Sum() int64 {
 // line is the time line of a connection from its first payload on: the present
 // phase, and what those before took.
 type line struct {
-	phase  phase
 	since  int64 // when the present phase began
 	last   int64 // the latest payload of it
-	first  int64 // the first payload; 0 none
 	asked  int64 // the latest payload of the request
 	reqEnd int64 // position behind it
+	first  int64 // the first payload; 0 none
 
-	sums    Phases
+	phase   phase
 	broken  bool // part of the present request came again
 	banner  bool // the server spoke first
 	overlap bool
+
+	sums [numPhases - inPrelude]int64 // what phases took; that of inUnknown is all that is left of first to since
 }
 
 type phase uint8
 
 const (
 	inNothing phase = iota
+	inUnknown
 	inPrelude
 	inClientIdle
 	inTLS
 	inRequest
 	inTransfer
 	inIdle
-	inUnknown
+	atServer // of the wait for a response, which line counts with the request
+	atNetwork
+	numPhases
 )
 
-func (l *line) sum() *int64 {
-	switch l.phase {
-	case inPrelude:
-		return &l.sums.Prelude
-	case inClientIdle:
-		return &l.sums.ClientIdle
-	case inTLS:
-		return &l.sums.TLS
-	case inRequest:
-		return &l.sums.Request
-	case inTransfer:
-		return &l.sums.Transfer
-	case inIdle:
-		return &l.sums.Idle
+// sum is what a phase took, from inPrelude on.
+func (l *line) sum(p phase) *int64 { return &l.sums[p-inPrelude] }
+
+// unknown is what no other phase took.
+func (l *line) unknown() int64 {
+	left := l.since - l.first
+	for _, n := range l.sums {
+		left -= n
 	}
-	return &l.sums.Unknown
+	return left
 }
 
 // enter ends the present phase at a time and begins another.
@@ -77,7 +75,9 @@ func (l *line) enter(p phase, at int64) {
 		l.since, l.first = at, at
 	}
 	at = max(at, l.since)
-	*l.sum() += at - l.since
+	if l.phase >= inPrelude {
+		*l.sum(l.phase) += at - l.since
+	}
 	l.phase, l.since, l.last = p, at, at
 }
 
@@ -88,9 +88,9 @@ func (l *line) tls(at int64, prelude bool) {
 		l.enter(inTLS, at)
 		return
 	}
-	l.sums = Phases{}
+	clear(l.sums[:])
 	if at = max(at, l.last); prelude {
-		l.sums.Prelude = at - l.first
+		*l.sum(inPrelude) = at - l.first
 	} else {
 		at = l.first
 	}
@@ -173,13 +173,10 @@ func (l *line) response(g *tcp.Segment, half int64) {
 // and begins the response.
 func (l *line) waited(at, half int64, known bool) {
 	wait := max(at-l.since, 0)
-	switch {
-	case known && half > 0:
+	if known && half > 0 {
 		network := min(wait, half)
-		l.sums.Network += network
-		l.sums.Server += wait - network
-	default:
-		l.sums.Unknown += wait
+		*l.sum(atNetwork) += network
+		*l.sum(atServer) += wait - network
 	}
 	l.since += wait
 	l.phase, l.last = inTransfer, l.since
@@ -218,8 +215,10 @@ func (l *line) phases(f *Frame) Phases {
 		x.last = x.asked
 	}
 	x.enter(inUnknown, x.last)
-	p = x.sums
-	p.Overlap = l.overlap
+	p = Phases{
+		Prelude: *x.sum(inPrelude), ClientIdle: *x.sum(inClientIdle), TLS: *x.sum(inTLS), Request: *x.sum(inRequest), Server: *x.sum(atServer),
+		Network: *x.sum(atNetwork), Transfer: *x.sum(inTransfer), Idle: *x.sum(inIdle), Unknown: x.unknown(), Overlap: l.overlap,
+	}
 	switch gap := before - max(setup, 0); {
 	case setup < 0:
 		p.Unknown += before

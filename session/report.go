@@ -31,15 +31,16 @@ func (st *Store) End(n uint32, c *Conn, idle bool, at int64) (more bool) {
 	if n == 0 {
 		return false
 	}
-	s := st.sessions.At(n)
+	s := st.at(n)
 	s.flags |= over
 	st.giveUp(s, c, c.Last)
 	if s.tls != 0 {
-		x := st.tls.At(s.tls)
-		more = s.flags&tlsTold == 0 || s.ticket.Time != 0 || s.bye[0].Time != 0 || s.bye[1].Time != 0
+		y := st.tls.At(s.tls)
+		x := &y.conn
+		more = s.flags&tlsTold == 0 || y.ticket.Time != 0 || y.bye[0].Time != 0 || y.bye[1].Time != 0
 		x.End(idle && c.Both, c.Last)
-		if ok, by, _, _ := c.TCP.Reset(); !ok || s.fin[by] == 0 {
-			for dir := range s.bye {
+		if ok, by, _, _ := c.TCP.Reset(); !ok || s.flags&(fin0<<by) == 0 {
+			for dir := range y.bye {
 				if !ok || by != dir {
 					st.noBye(s, c, dir, x.Client())
 				}
@@ -47,15 +48,15 @@ func (st *Store) End(n uint32, c *Conn, idle bool, at int64) (more bool) {
 		}
 		st.noTicket(s, c, x.Client())
 	}
-	if s.dtls != 0 {
+	if s.of == dtlsKind {
 		more = s.flags&tlsTold == 0
 	}
-	if s.http != 0 {
+	if s.of == httpKind {
 		st.httpEnd(s, c, c.Last)
-		more = more || !st.http.At(s.http).info.Empty()
+		more = more || !st.http.At(s.part).info.Empty()
 	}
-	if s.dns != 0 {
-		x := &st.dns.At(s.dns).conn
+	if s.of == dnsKind {
+		x := &st.dns.At(s.part).conn
 		more = more || x.Pending()
 		x.OneSided(!c.RecordsBoth)
 		x.End(at)
@@ -69,19 +70,20 @@ const maxMissed = 1 << 30
 
 // giveUp hands on what has waited for octets that will not come any more.
 func (st *Store) giveUp(s *Session, c *Conn, at int64) {
-	for dir := range s.streams {
-		if s.streams[dir] == 0 {
-			continue
-		}
-		x := st.streams.At(s.streams[dir])
+	if s.reading == 0 {
+		return
+	}
+	r := st.readings.At(s.reading)
+	for dir := range r.streams {
+		x := &r.streams[dir]
 		x.GiveUp(at)
-		st.drain(s, c, &tcp.Segment{Time: at}, dir)
-		if s.acked != 0 {
-			x.Start(s.acked) // nothing of the direction was recorded
+		st.drain(s, r, c, &tcp.Segment{Time: at}, dir)
+		if r.acked != 0 {
+			x.Start(r.acked) // nothing of the direction was recorded
 		}
-		if una := c.TCP.Una(dir); s.streams[dir] != 0 && x.Started() && una > x.Position()+1 { // one more is a FIN
+		if una := c.TCP.Una(dir); x.Started() && una > x.Position()+1 { // one more is a FIN
 			x.Miss(min(una, x.Position()+maxMissed), at)
-			st.drain(s, c, &tcp.Segment{Time: at}, dir)
+			st.drain(s, r, c, &tcp.Segment{Time: at}, dir)
 		}
 	}
 }
@@ -91,7 +93,7 @@ func (st *Store) giveUp(s *Session, c *Conn, at int64) {
 func (st *Store) Whole(n uint32, c *Conn, idle bool, frame *Frame) (r Report) {
 	var l *line
 	if n != 0 {
-		s := st.sessions.At(n)
+		s := st.at(n)
 		l = &s.line
 		r = st.told(s, c, idle, false)
 		if s.tls != 0 {
@@ -111,10 +113,10 @@ func (st *Store) Interval(n uint32, c *Conn) (r Report) {
 	if n == 0 {
 		return r
 	}
-	s := st.sessions.At(n)
+	s := st.at(n)
 	r = st.told(s, c, false, true)
-	if s.tls != 0 && s.flags&tlsTold == 0 && st.tls.At(s.tls).Info.Outcome != tlsmeta.OutcomeNone &&
-		(s.flags&over != 0 || s.kind == tlsKind && st.tls.At(s.tls).Over()) { // not while the server may take it back
+	if s.tls != 0 && s.flags&tlsTold == 0 && st.tls.At(s.tls).conn.Info.Outcome != tlsmeta.OutcomeNone &&
+		(s.flags&over != 0 || s.kind == tlsKind && st.tls.At(s.tls).conn.Over()) { // not while the server may take it back
 		s.flags |= tlsTold
 		r.TLS = st.tlsReport(s, c)
 	}
@@ -122,17 +124,17 @@ func (st *Store) Interval(n uint32, c *Conn) (r Report) {
 }
 
 func (st *Store) told(s *Session, c *Conn, idle, interval bool) (r Report) {
-	if s.http != 0 {
+	if s.of == httpKind {
 		r.HTTP = st.httpReport(s, interval)
 	}
-	if s.dns != 0 {
+	if s.of == dnsKind {
 		r.DNS = st.dnsReport(s, interval)
 	}
-	if s.quic != 0 && !interval {
-		x := st.quic.At(s.quic)
+	if s.of == quicKind && !interval {
+		x := st.quic.At(s.part)
 		r.QUIC = &QUIC{Info: x.Report(idle && c.Both), Handshake: x.Handshake()}
 	}
-	if s.dtls != 0 && s.kind == dtlsKind && (!interval || s.flags&tlsTold == 0 && (s.flags&over != 0 || st.dtls.At(s.dtls).Over())) {
+	if s.of == dtlsKind && s.kind == dtlsKind && (!interval || s.flags&tlsTold == 0 && (s.flags&over != 0 || st.dtls.At(s.part).conn.Over())) {
 		r.TLS = st.dtlsReport(s)
 		s.flags |= tlsTold
 	}

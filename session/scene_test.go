@@ -97,7 +97,9 @@ func (s *scene) put(at int64, dir int, flags uint16, seq uint32, data []byte) *s
 	return s
 }
 
-var sceneEnds = [2]packet.Addr{packet.AddrFrom(netip.MustParseAddr("10.0.0.7")), packet.AddrFrom(netip.MustParseAddr("10.0.0.9"))}
+var sceneAddrs = [2]packet.Addr{packet.AddrFrom(netip.MustParseAddr("10.0.0.7")), packet.AddrFrom(netip.MustParseAddr("10.0.0.9"))}
+
+var sceneEnds = [2]*packet.Addr{&sceneAddrs[0], &sceneAddrs[1]}
 
 func (s *scene) conn() Conn {
 	client, _ := s.tcp.Client()

@@ -15,38 +15,44 @@ package session
 import (
 	"math"
 
+	"mirrorscope/dnsmeta"
+	"mirrorscope/httpmeta"
 	"mirrorscope/packet"
 	"mirrorscope/stream"
 	"mirrorscope/tcp"
 	"mirrorscope/tlsmeta"
 )
 
-// Session is what one flow said so far.
+// Session is what one flow said so far, in two cache lines. What only some need,
+// or need for a while, has a number in the Store; 0 is none.
 type Session struct {
 	kind    kind
-	hops    uint8 // preludes passed
+	of      kind // of part
 	flags   flags
-	streams [2]uint32
-	sniff   uint32
+	client  uint8  // direction, of HTTP and DNS
+	reading uint32 // while octets are put in order
 	tls     uint32
-	http    uint32
-	dns     uint32
-	quic    uint32
-	dtls    uint32
-
-	acked   int64          // what the first payload acknowledged of the other direction: it goes on there
-	fin     [2]int64       // position behind a direction's FIN; 0 none
-	again   span           // octets of the client that came again
-	filled  span           // octets of the server that filled a hole
-	ticket  tcp.Segment    // a segment of the server that may be a session ticket, and not the response
-	bye     [2]tcp.Segment // TLS 1.3: a segment that may be an alert that closes a direction
-	burst   int64          // TLS 1.3: record time of the latest segment of a ticket
-	early   int64          // record time of a first response that may have been a ticket; 0 none
-	unacked int64          // TLS: how far the client has acknowledged the server
+	part    uint32 // of HTTP, DNS, QUIC or DTLS: an httpTalk, dnsTalk, …
 	line    line
+}
 
-	client   uint8 // direction, of HTTP and DNS
-	dtlsHeld int   // octets taken from the budget
+// partOf is the number of what is kept for a protocol.
+func (s *Session) partOf(k kind) uint32 {
+	if s.of != k {
+		return 0
+	}
+	return s.part
+}
+
+// reading is what is needed while a connection is read, octet by octet.
+type reading struct {
+	streams [2]stream.Stream
+	acked   int64    // what the first payload acknowledged of the other direction: it goes on there
+	fin     [2]int64 // position behind a direction's FIN; 0 none
+	again   span     // octets of the client that came again, until HTTP keeps that
+	sniff   uint32
+	hops    uint8    // preludes passed
+	_       [16]byte // so that each stream is a cache line
 }
 
 type span struct{ lo, hi int64 }
@@ -88,6 +94,8 @@ const (
 	tlsTold                    // an interval has told of the handshake
 	over                       // the flow has ended
 	cut                        // DTLS: a datagram was not recorded whole
+	fin0                       // direction 0 has sent its FIN
+	fin1
 )
 
 // grace is how long an ACK may be recorded before what it acknowledges.
@@ -98,113 +106,187 @@ const grace = 500e6
 type Conn struct {
 	TCP         *tcp.Conn
 	Store       *tcp.Store
-	Client      int            // direction of the client; -1 not known
-	Both        bool           // both directions were recorded
-	RecordsBoth bool           // … or would have been; for End
-	Last        int64          // record time of the latest packet; for End
-	Ends        [2]packet.Addr // by direction, who sends
+	Client      int             // direction of the client; -1 not known
+	Both        bool            // both directions were recorded
+	RecordsBoth bool            // … or would have been; for End
+	Last        int64           // record time of the latest packet; for End
+	Ends        [2]*packet.Addr // by direction, who sends
 	Ports       [2]uint16
+}
+
+// Numbers of sessions carry what their packets still need: those of a session
+// that listens to payload alone, and those of one to which even an end says
+// nothing.
+const (
+	payloadOnly = 1 << 31
+	endless     = 1 << 30
+	numberMask  = endless - 1
+)
+
+// Ignores tells whether a segment without payload, with the given flags, says
+// nothing to the session with a number. It looks at no memory.
+func Ignores(n uint32, flags uint16) bool {
+	return n == 0 || n&endless != 0 || n&payloadOnly != 0 && flags&(packet.FIN|packet.RST) == 0
+}
+
+func (st *Store) at(n uint32) *Session { return st.sessions.At(n & numberMask) }
+
+// number adds to the number of a session what its packets still need.
+func (s *Session) number(n uint32) uint32 {
+	n &= numberMask
+	if s.reading == 0 {
+		n |= payloadOnly
+		if s.kind == plain && s.tls == 0 {
+			n |= endless
+		}
+	}
+	return n
 }
 
 // Segment takes what a packet of a TCP connection carries. It gives the number
 // of the session, which is made with the first payload.
 func (st *Store) Segment(n uint32, c *Conn, p *packet.Packet, g *tcp.Segment, dir int) uint32 {
-	first := n == 0
-	if first {
-		if g.End == g.Pos || p.TCP.Flags&packet.RST != 0 {
-			return 0
-		}
-		n = st.open(c)
+	if n == 0 {
+		return st.first(c, p, g, dir)
 	}
-	s := st.sessions.At(n)
-	if p.TCP.Flags&packet.FIN != 0 && s.fin[dir] == 0 {
-		s.fin[dir] = g.End + 1
+	s := st.at(n)
+	if s.reading == 0 {
+		st.afterwards(s, c, p, g, dir)
+		return n
 	}
-	switch {
-	case s.kind == plain:
+	st.read(s, c, p, g, dir)
+	return s.number(n)
+}
+
+// afterwards takes a segment of a session that puts nothing in order any more.
+func (st *Store) afterwards(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, dir int) {
+	if p.TCP.Flags&packet.FIN != 0 {
+		s.flags |= fin0 << dir
+	}
+	switch s.kind {
+	case plain:
 		st.turn(s, c, g, dir)
-	case s.kind == blindTLS:
+	case blindTLS:
 		st.blind(s, c, p, g, dir)
-	case s.streams[0] == 0:
-		st.behind(s, c, p, g, dir)
 	default:
-		st.read(s, c, p, g, dir)
+		st.behind(s, c, p, g, dir)
 	}
-	if first {
-		s.acked = g.Acked
-	}
-	return n
 }
 
-func (st *Store) open(c *Conn) uint32 {
+// first makes a session with the first payload.
+func (st *Store) first(c *Conn, p *packet.Packet, g *tcp.Segment, dir int) uint32 {
+	if g.End == g.Pos || p.TCP.Flags&packet.RST != 0 {
+		return 0
+	}
 	n := st.sessions.GetZero()
-	s := st.sessions.At(n)
-	st.openStreams(s, c)
-	s.sniff = st.sniffs.GetZero()
-	return n
+	s := st.at(n)
+	if st.foreign(c, p, g, dir) {
+		s.kind = plain
+		st.turn(s, c, g, dir)
+		return s.number(n)
+	}
+	st.open(s, c)
+	st.read(s, c, p, g, dir)
+	if s.reading != 0 {
+		st.readings.At(s.reading).acked = g.Acked
+	}
+	return s.number(n)
 }
 
-func (st *Store) openStreams(s *Session, c *Conn) {
-	for dir := range s.streams {
-		s.streams[dir] = st.streams.Get()
+// foreign tells at once, of the first payload of a connection, whether its
+// protocol is none that is read. It is false, too, where that takes more than a
+// look: unless the payload is whole, comes next, and answers nothing that was
+// not recorded.
+func (st *Store) foreign(c *Conn, p *packet.Packet, g *tcp.Segment, dir int) bool {
+	if g.Again() || int64(len(p.Payload)) < g.End-g.Pos {
+		return false
+	}
+	if start, ok := c.TCP.Start(dir); !ok || start != g.Pos {
+		return false
+	}
+	if start, ok := c.TCP.Start(1 - dir); !ok || g.Acked > start+1 {
+		return false
+	}
+	b := p.Payload
+	if _, ok := dnsmeta.ProtocolOf(c.Ports[0], c.Ports[1]); ok || looksLikeTLS(b) {
+		return false
+	}
+	return tlsmeta.MatchClientHello(b) == tlsmeta.MatchNo && tlsmeta.MatchSSLv2Hello(b) == tlsmeta.MatchNo &&
+		tlsmeta.MatchPrelude(b) == tlsmeta.MatchNo && httpmeta.Probe(b) == httpmeta.NotHTTP
+}
+
+func (st *Store) open(s *Session, c *Conn) {
+	s.reading = st.readings.GetZero()
+	r := st.readings.At(s.reading)
+	for dir := range r.streams {
 		if isn, ok := c.TCP.Start(dir); ok {
-			st.streams.At(s.streams[dir]).Start(isn)
+			r.streams[dir].Start(isn)
 		}
 	}
 }
 
-func (st *Store) closeStreams(s *Session) {
-	for dir, n := range s.streams {
-		if n != 0 {
-			st.streams.At(n).Reset(&st.buffers)
-			st.streams.Put(n)
-			s.streams[dir] = 0
-		}
+func (st *Store) closeReading(s *Session) {
+	if s.reading == 0 {
+		return
 	}
+	r := st.readings.At(s.reading)
+	for dir := range r.streams {
+		r.streams[dir].Reset(&st.buffers)
+	}
+	st.closeSniff(r)
+	st.readings.Put(s.reading)
+	s.reading = 0
 }
 
 // read puts a segment in order and hands on what that makes available.
 func (st *Store) read(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, dir int) {
+	r := st.readings.At(s.reading)
+	if p.TCP.Flags&packet.FIN != 0 && r.fin[dir] == 0 {
+		r.fin[dir] = g.End + 1
+		s.flags |= fin0 << dir
+	}
 	if g.Again() {
-		st.repeated(s, c, g, dir)
+		st.repeated(s, r, c, g, dir)
 	}
-	if s.kind == tlsKind && dir == st.tls.At(s.tls).Client() && g.Acked > s.unacked {
-		s.unacked = g.Acked
-		st.tls.At(s.tls).Acked(g.Time)
+	if s.kind == tlsKind {
+		if x := st.tls.At(s.tls); dir == x.conn.Client() && g.Acked > x.unacked {
+			x.unacked = g.Acked
+			x.conn.Acked(g.Time)
+		}
 	}
-	for d := range s.streams {
-		if y := st.streams.At(s.streams[d]); !y.Started() { // the SYN-ACK may be recorded late
+	for d := range r.streams {
+		if y := &r.streams[d]; !y.Started() { // the SYN-ACK may be recorded late
 			if pos, ok := c.TCP.Start(d); ok {
 				y.Start(pos)
 			}
 		}
 	}
-	x := st.streams.At(s.streams[dir])
+	x := &r.streams[dir]
 	if g.End > g.Pos {
-		if s.acked != 0 {
-			x.Start(min(g.Pos, s.acked)) // where that was not known: by no SYN, nor by octets before
+		if r.acked != 0 {
+			x.Start(min(g.Pos, r.acked)) // where that was not known: by no SYN, nor by octets before
 		}
-		x.Push(&st.buffers, g.Pos, p.Payload, g.End-g.Pos, g.Time, g.Acked, st.gate(s, 1-dir))
-		st.drain(s, c, g, dir)
+		x.Push(&st.buffers, g.Pos, p.Payload, g.End-g.Pos, g.Time, g.Acked, r.gate(1-dir))
+		st.drain(s, r, c, g, dir)
 	}
 	// What waits in the other direction may wait for something that was not
 	// recorded, but acknowledged by this packet.
 	for _, d := range [2]int{dir, 1 - dir} {
-		if s.streams[d] == 0 {
-			break
+		x := &r.streams[d]
+		if !x.Waiting() {
+			continue
 		}
-		x := st.streams.At(s.streams[d])
 		if x.Overdue(&st.buffers, g.Time, c.TCP.Una(d), grace) {
 			x.GiveUp(g.Time)
-			st.drain(s, c, g, d)
-		} else if pos := x.Awaits(&st.buffers, g.Time, st.gate(s, 1-d), grace); pos != 0 {
-			st.streams.At(s.streams[1-d]).Miss(pos, g.Time)
-			st.drain(s, c, g, 1-d)
+			st.drain(s, r, c, g, d)
+		} else if pos := x.Awaits(&st.buffers, g.Time, r.gate(1-d), grace); pos != 0 {
+			r.streams[1-d].Miss(pos, g.Time)
+			st.drain(s, r, c, g, 1-d)
 		}
 	}
 	switch s.kind {
 	case tlsKind:
-		switch x := st.tls.At(s.tls); {
+		switch x := &st.tls.At(s.tls).conn; {
 		case x.Lost():
 			st.openBlind(s, c, dir)
 		case x.Over() && !x.Done():
@@ -218,21 +300,21 @@ func (st *Store) read(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, dir
 	default:
 		st.turn(s, c, g, dir)
 	}
-	st.closing(s, dir, g.Time)
+	st.closing(s, r, dir, g.Time)
 	if s.kind == httpKind {
-		st.exchanges(s, c, st.http.At(s.http))
+		st.exchanges(s, c, st.http.At(s.part))
 	}
-	st.settle(s)
+	st.settle(s, r)
 }
 
 // drain hands on what a direction has ready, and what of the other direction
 // has waited for that.
-func (st *Store) drain(s *Session, c *Conn, g *tcp.Segment, dir int) {
+func (st *Store) drain(s *Session, r *reading, c *Conn, g *tcp.Segment, dir int) {
 	var k stream.Chunk
 	from := dir
 	for idle := 0; idle < 2; dir = 1 - dir {
 		idle++
-		for s.streams[dir] != 0 && st.streams.At(s.streams[dir]).Next(&st.buffers, &k, st.gate(s, 1-dir)) {
+		for r.streams[dir].Next(&st.buffers, &k, r.gate(1-dir)) {
 			if !k.Filled && dir == from && k.Pos >= g.Pos && k.Pos < g.End && g.Again() {
 				k.Filled, k.Since = true, k.Time // only a FIN, or an ACK, showed the hole: since when is not known
 			}
@@ -244,11 +326,11 @@ func (st *Store) drain(s *Session, c *Conn, g *tcp.Segment, dir int) {
 
 // gate is where a direction has got to, as far as is known: what acknowledges
 // more was recorded too early.
-func (st *Store) gate(s *Session, dir int) int64 {
-	if s.streams[dir] == 0 || !st.streams.At(s.streams[dir]).Started() {
+func (r *reading) gate(dir int) int64 {
+	if !r.streams[dir].Started() {
 		return math.MaxInt64
 	}
-	return st.streams.At(s.streams[dir]).Position() + 1 // a FIN
+	return r.streams[dir].Position() + 1 // a FIN
 }
 
 // chunk hands on what comes next of a direction.
@@ -266,12 +348,16 @@ func (st *Store) chunk(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, dir
 }
 
 // repeated takes note of octets that came again.
-func (st *Store) repeated(s *Session, c *Conn, g *tcp.Segment, dir int) {
+func (st *Store) repeated(s *Session, r *reading, c *Conn, g *tcp.Segment, dir int) {
 	if dir == c.Client {
-		s.again.add(g.Pos, g.End)
+		again := &r.again
+		if n := s.partOf(httpKind); n != 0 {
+			again = &st.http.At(n).again
+		}
+		again.add(g.Pos, g.End)
 	}
 	if s.kind == tlsKind && c.TCP.Una(dir) < g.End {
-		x := st.tls.At(s.tls)
+		x := &st.tls.At(s.tls).conn
 		x.Again(dir, g.Pos, g.End, g.Time)
 		st.unsettled(s, c, g, dir, x.Client())
 	}
@@ -279,8 +365,8 @@ func (st *Store) repeated(s *Session, c *Conn, g *tcp.Segment, dir int) {
 
 // closing tells the reader that a direction has ended, once all that came
 // before its FIN was read.
-func (st *Store) closing(s *Session, dir int, at int64) {
-	if s.fin[dir] == 0 || s.streams[dir] != 0 && st.streams.At(s.streams[dir]).Position() < s.fin[dir]-1 {
+func (st *Store) closing(s *Session, r *reading, dir int, at int64) {
+	if r.fin[dir] == 0 || r.streams[dir].Position() < r.fin[dir]-1 {
 		return
 	}
 	st.ended(s, dir, at)
@@ -290,9 +376,9 @@ func (st *Store) closing(s *Session, dir int, at int64) {
 func (st *Store) ended(s *Session, dir int, at int64) {
 	switch s.kind {
 	case tlsKind:
-		st.tls.At(s.tls).HalfClosed(dir, at)
+		st.tls.At(s.tls).conn.HalfClosed(dir, at)
 	case httpKind:
-		st.http.At(s.http).conn.Closed(dir == int(s.client), at)
+		st.http.At(s.part).conn.Closed(dir == int(s.client), at)
 	}
 }
 
@@ -301,33 +387,30 @@ func (st *Store) Reset(n uint32, c *Conn, dir int, at int64) {
 	if n == 0 {
 		return
 	}
-	st.giveUp(st.sessions.At(n), c, at)
-	if s := st.sessions.At(n); s.kind == tlsKind {
-		st.tls.At(s.tls).Close(dir, at)
+	s := st.at(n)
+	st.giveUp(s, c, at)
+	if s.kind == tlsKind {
+		st.tls.At(s.tls).conn.Close(dir, at)
 	} else {
 		st.ended(s, dir, at)
 	}
 }
 
 // settle lets go of what is not needed any more.
-func (st *Store) settle(s *Session) {
-	if s.streams[0] == 0 {
-		return
-	}
+func (st *Store) settle(s *Session, r *reading) {
 	over := s.kind == plain || s.kind == blindTLS
-	if s.kind == tlsKind && st.tls.At(s.tls).Over() {
-		over = !st.streams.At(s.streams[0]).Waiting() && !st.streams.At(s.streams[1]).Waiting()
+	if s.kind == tlsKind && st.tls.At(s.tls).conn.Over() {
+		over = !r.streams[0].Waiting() && !r.streams[1].Waiting()
 	}
 	if over {
-		st.closeStreams(s)
-		st.closeSniff(s)
+		st.closeReading(s)
 	}
 }
 
-func (st *Store) closeSniff(s *Session) {
-	if s.sniff != 0 {
-		st.sniffs.Put(s.sniff)
-		s.sniff = 0
+func (st *Store) closeSniff(r *reading) {
+	if r.sniff != 0 {
+		st.sniffs.Put(r.sniff)
+		r.sniff = 0
 	}
 }
 
@@ -336,33 +419,30 @@ func (st *Store) Release(n uint32) {
 	if n == 0 {
 		return
 	}
-	s := st.sessions.At(n)
-	st.closeStreams(s)
-	st.closeSniff(s)
+	s := st.at(n)
+	st.closeReading(s)
 	if s.tls != 0 {
-		x := st.tls.At(s.tls)
+		x := &st.tls.At(s.tls).conn
 		x.Release(&st.budget)
 		x.Info = tlsmeta.Info{} // its owner is the record now
 		st.tls.Put(s.tls)
 	}
-	if s.http != 0 {
-		x := st.http.At(s.http)
+	switch s.of {
+	case httpKind:
+		x := st.http.At(s.part)
 		x.conn.Reset(st.httpShared, false)
-		st.http.Put(s.http)
-	}
-	if s.dns != 0 {
-		x := st.dns.At(s.dns)
+		st.http.Put(s.part)
+	case dnsKind:
+		x := st.dns.At(s.part)
 		x.conn.Release()
 		x.before = nil
-		st.dns.Put(s.dns)
+		st.dns.Put(s.part)
+	case quicKind:
+		st.quic.At(s.part).Reset()
+		st.quic.Put(s.part)
+	case dtlsKind:
+		st.budget.Give(st.dtls.At(s.part).held)
+		st.dtls.Put(s.part)
 	}
-	if s.quic != 0 {
-		st.quic.At(s.quic).Reset()
-		st.quic.Put(s.quic)
-	}
-	if s.dtls != 0 {
-		st.budget.Give(s.dtlsHeld)
-		st.dtls.Put(s.dtls)
-	}
-	st.sessions.Put(n)
+	st.sessions.Put(n & numberMask)
 }

@@ -327,14 +327,14 @@ func TestStreamsAreClosed(t *testing.T) {
 	at := s.secure(30 * ms)
 	s.client(at, app(100))
 	s.server(at+50*ms, app(1000))
-	if s.st.streams.InUse() != 0 || s.st.sniffs.InUse() != 0 {
-		t.Errorf("%d streams, %d sniffs in use behind the handshake", s.st.streams.InUse(), s.st.sniffs.InUse())
+	if s.st.readings.InUse() != 0 || s.st.sniffs.InUse() != 0 {
+		t.Errorf("%d readings, %d sniffs in use behind the handshake", s.st.readings.InUse(), s.st.sniffs.InUse())
 	}
 	s.end()
 	s.begin(9999).shake()
 	s.client(30*ms, []byte("\xfe\xfe\xfe\xfe\xfe\xfe\xfe\xfe\xfe\xfe\xfe\xfe"))
-	if s.st.streams.InUse() != 0 || s.st.sniffs.InUse() != 0 {
-		t.Errorf("%d streams, %d sniffs in use for what nothing is known of", s.st.streams.InUse(), s.st.sniffs.InUse())
+	if s.st.readings.InUse() != 0 || s.st.sniffs.InUse() != 0 {
+		t.Errorf("%d readings, %d sniffs in use for what nothing is known of", s.st.readings.InUse(), s.st.sniffs.InUse())
 	}
 	s.end()
 }

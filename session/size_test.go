@@ -17,11 +17,12 @@ func TestSizes(t *testing.T) {
 		name      string
 		size, max uintptr
 	}{
-		{"Session", unsafe.Sizeof(Session{}), 432},
+		{"Session", unsafe.Sizeof(Session{}), 128},
+		{"reading", unsafe.Sizeof(reading{}), 192},
 		{"sniff", unsafe.Sizeof(sniff{}), 512},
-		{"stream.Stream", unsafe.Sizeof(stream.Stream{}), 192},
+		{"stream.Stream", unsafe.Sizeof(stream.Stream{}), 64},
 		{"tlsmeta.Conn", unsafe.Sizeof(tlsmeta.Conn{}), 1616},
-		{"httpTalk", unsafe.Sizeof(httpTalk{}), 1384},
+		{"httpTalk", unsafe.Sizeof(httpTalk{}), 1416},
 		{"httpmeta.Conn", unsafe.Sizeof(httpmeta.Conn{}), 536},
 		{"dnsTalk", unsafe.Sizeof(dnsTalk{}), 248},
 		{"dnsmeta.Conn", unsafe.Sizeof(dnsmeta.Conn{}), 240},

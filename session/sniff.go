@@ -28,10 +28,19 @@ const maxMisses = 4
 // STARTTLS can.
 const maxHops = 4
 
+// sniffing gives the sniff of a connection.
+func (st *Store) sniffing(r *reading) *sniff {
+	if r.sniff == 0 {
+		r.sniff = st.sniffs.GetZero()
+	}
+	return st.sniffs.At(r.sniff)
+}
+
 // sniffed looks at what comes next of a direction whose protocol is not known.
 func (st *Store) sniffed(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, dir int) {
-	x := st.sniffs.At(s.sniff)
+	r := st.readings.At(s.reading)
 	if k.Missing > 0 {
+		x := st.sniffing(r)
 		if x.missed++; k.Cut || s.kind == prelude || x.missed > maxMisses {
 			s.kind = plain
 		}
@@ -47,16 +56,18 @@ func (st *Store) sniffed(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, d
 		return
 	}
 	data := k.Data
-	if x.n[dir] > 0 {
-		n := copy(x.head[dir][x.n[dir]:], data)
-		x.n[dir] += uint8(n)
-		data = x.head[dir][:x.n[dir]]
+	if r.sniff != 0 {
+		if x := st.sniffs.At(r.sniff); x.n[dir] > 0 {
+			n := copy(x.head[dir][x.n[dir]:], data)
+			x.n[dir] += uint8(n)
+			data = x.head[dir][:x.n[dir]]
+		}
 	}
-	switch verdict, kind := st.match(s, c, data, dir); {
+	switch verdict, kind := st.match(s, r, c, data); {
 	case verdict == tlsmeta.MatchYes:
 		st.begin(s, c, g, k, dir, kind)
 	case verdict == tlsmeta.MatchMore && len(data) < headLen:
-		if x.n[dir] == 0 {
+		if x := st.sniffing(r); x.n[dir] == 0 {
 			x.first[dir] = *k
 			x.n[dir] = uint8(copy(x.head[dir][:], data))
 		}
@@ -88,7 +99,7 @@ func looksLikeTLS(b []byte) bool {
 }
 
 // match compares the first octets of a direction with what is known.
-func (st *Store) match(s *Session, c *Conn, b []byte, dir int) (tlsmeta.Match, kind) {
+func (st *Store) match(s *Session, r *reading, c *Conn, b []byte) (tlsmeta.Match, kind) {
 	if s.kind == prelude {
 		return tlsmeta.MatchNo, plain
 	}
@@ -96,7 +107,7 @@ func (st *Store) match(s *Session, c *Conn, b []byte, dir int) (tlsmeta.Match, k
 	if hello == tlsmeta.MatchYes {
 		return hello, tlsKind
 	}
-	if p, ok := dnsmeta.ProtocolOf(c.Ports[0], c.Ports[1]); ok && p == dnsmeta.DNS && s.hops == 0 {
+	if p, ok := dnsmeta.ProtocolOf(c.Ports[0], c.Ports[1]); ok && p == dnsmeta.DNS && r.hops == 0 {
 		return tlsmeta.MatchYes, dnsKind
 	}
 	switch v := st.probe(c, b); {
@@ -125,8 +136,11 @@ func (st *Store) probe(c *Conn, b []byte) httpmeta.Verdict {
 
 // begin hands the first octets on to the reader of a protocol.
 func (st *Store) begin(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, dir int, kind kind) {
-	x := *st.sniffs.At(s.sniff)
-	st.closeSniff(s)
+	var x sniff
+	if r := st.readings.At(s.reading); r.sniff != 0 {
+		x = *st.sniffs.At(r.sniff)
+		st.closeSniff(r)
+	}
 	s.kind = kind
 	switch kind {
 	case tlsKind:
@@ -165,7 +179,12 @@ func (st *Store) begin(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, dir
 // preludeChunk hands octets to the reader of preludes, and looks anew at what
 // follows them.
 func (st *Store) preludeChunk(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, dir int) {
-	x := st.sniffs.At(s.sniff)
+	r := st.readings.At(s.reading)
+	if r.sniff == 0 && tlsmeta.MatchPrelude(k.Data) == tlsmeta.MatchNo {
+		s.kind = plain
+		return
+	}
+	x := st.sniffing(r)
 	for d := range x.n {
 		if n := int(x.n[d]); n > 0 {
 			if d == dir {
@@ -182,10 +201,10 @@ func (st *Store) preludeChunk(s *Session, c *Conn, g *tcp.Segment, k *stream.Chu
 	switch {
 	case v == tlsmeta.PreludeMore:
 		s.kind = prelude
-	case v == tlsmeta.PreludeDone && s.hops < maxHops:
+	case v == tlsmeta.PreludeDone && r.hops < maxHops:
 		x.names = joinNames(x.names, x.prelude.Name())
 		x.prelude = tlsmeta.Prelude{}
-		s.hops++
+		r.hops++
 		s.kind = undecided
 		if rest := *k; n < len(k.Data) {
 			rest.Pos += int64(n)

@@ -7,7 +7,6 @@ import (
 	"mirrorscope/httpmeta"
 	"mirrorscope/pool"
 	"mirrorscope/stream"
-	"mirrorscope/tlsmeta"
 	"mirrorscope/tlsmeta/quic"
 )
 
@@ -19,13 +18,13 @@ type Store struct {
 	buffers stream.Buffers
 
 	sessions pool.Pool[Session]
-	streams  pool.Pool[stream.Stream]
+	readings pool.Pool[reading]
 	sniffs   pool.Pool[sniff]
-	tls      pool.Pool[tlsmeta.Conn]
+	tls      pool.Pool[tlsTalk]
 	http     pool.Pool[httpTalk]
 	dns      pool.Pool[dnsTalk]
 	quic     pool.Pool[quic.Conn]
-	dtls     pool.Pool[tlsmeta.DTLS]
+	dtls     pool.Pool[dtlsTalk]
 
 	httpShared *httpmeta.Shared
 	dnsStore   *dnsmeta.Store
@@ -46,13 +45,13 @@ func NewStore(memory int64) *Store {
 func (st *Store) Octets() int64 {
 	return st.budget.Used() +
 		int64(st.sessions.InUse())*int64(unsafe.Sizeof(Session{})) +
-		int64(st.streams.InUse())*int64(unsafe.Sizeof(stream.Stream{})) +
+		int64(st.readings.InUse())*int64(unsafe.Sizeof(reading{})) +
 		int64(st.sniffs.InUse())*int64(unsafe.Sizeof(sniff{})) +
-		int64(st.tls.InUse())*(int64(unsafe.Sizeof(tlsmeta.Conn{}))+tlsOctets) +
+		int64(st.tls.InUse())*(int64(unsafe.Sizeof(tlsTalk{}))+tlsOctets) +
 		int64(st.http.InUse())*(int64(unsafe.Sizeof(httpTalk{}))+httpOctets) +
 		int64(st.dns.InUse())*int64(unsafe.Sizeof(dnsTalk{})) +
 		int64(st.quic.InUse())*(int64(unsafe.Sizeof(quic.Conn{}))+tlsOctets) +
-		int64(st.dtls.InUse())*(int64(unsafe.Sizeof(tlsmeta.DTLS{}))+tlsOctets)
+		int64(st.dtls.InUse())*(int64(unsafe.Sizeof(dtlsTalk{}))+tlsOctets)
 }
 
 // What the results of a connection take beside, in octets: names,

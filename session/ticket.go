@@ -19,27 +19,28 @@ const (
 
 // tlsData takes application data of a direction.
 func (st *Store) tlsData(s *Session, c *Conn, data []byte, g *tcp.Segment, dir, client int) {
-	x := st.tls.At(s.tls)
+	y := st.tls.At(s.tls)
+	x := &y.conn
 	switch {
 	case dir == client:
 		st.noTicket(s, c, client)
-		s.early = 0
+		y.early = 0
 	case x.Info.Version < 0x0304 || !g.Fresh():
 	case s.flags&answered == 0 && c.TCP.Asked():
-		if st.mayBeTicket(s, c, x, data, g, dir) {
+		if st.mayBeTicket(s, c, y, data, g, dir) {
 			s.line.payload(g.Time)
 			return
 		}
-		if s.ticket.Time != 0 && s.flags&certain == 0 && g.Time-s.burst > ticketSlack {
+		if y.ticket.Time != 0 && s.flags&certain == 0 && g.Time-y.burst > ticketSlack {
 			c.TCP.DoubtTurns(tcp.Encrypted) // or it was the beginning of the response
 		}
-		s.ticket = tcp.Segment{}
+		y.ticket = tcp.Segment{}
 		s.flags |= answered
 		if st.took(c, x, g, dir) <= lateTicket && g.End-g.Pos <= maxTicket {
-			s.early = g.Time
+			y.early = g.Time
 		}
-	case s.early != 0 && g.Time-s.early > ticketSlack:
-		s.early = 0
+	case y.early != 0 && g.Time-y.early > ticketSlack:
+		y.early = 0
 		c.TCP.DoubtTurns(tcp.Encrypted) // what was taken for the response may have been a ticket that came late
 	}
 	st.exchange(s, c, g, dir, client)
@@ -54,10 +55,11 @@ func (st *Store) took(c *Conn, x *tlsmeta.Conn, g *tcp.Segment, dir int) int64 {
 // mayBeTicket tells whether a segment of the server may be a session ticket
 // instead of the first response: it does not acknowledge the request, or it left
 // when the Finished had arrived; or it is as long as the ticket before it.
-func (st *Store) mayBeTicket(s *Session, c *Conn, x *tlsmeta.Conn, data []byte, g *tcp.Segment, dir int) bool {
+func (st *Store) mayBeTicket(s *Session, c *Conn, y *tlsTalk, data []byte, g *tcp.Segment, dir int) bool {
 	n := g.End - g.Pos
+	x := &y.conn
 	large := x.Info.ClientCertificate
-	switch t := &s.ticket; {
+	switch t := &y.ticket; {
 	case s.line.phase == inRequest && g.Acked < s.line.reqEnd:
 		return true
 	case n > maxTicket && !large:
@@ -73,10 +75,10 @@ func (st *Store) mayBeTicket(s *Session, c *Conn, x *tlsmeta.Conn, data []byte, 
 		}
 	case n == t.End-t.Pos && g.Time-t.Time <= ticketSlack:
 		s.flags |= certain
-	case !large || g.Time-s.burst > ticketBurst:
+	case !large || g.Time-y.burst > ticketBurst:
 		return false
 	}
-	s.burst = g.Time
+	y.burst = g.Time
 	return true
 }
 
@@ -97,9 +99,10 @@ func twins(b []byte) bool {
 // noTicket: nothing has followed what might have been a ticket, so it was the
 // response.
 func (st *Store) noTicket(s *Session, c *Conn, client int) {
-	if s.ticket.Time != 0 {
-		g := s.ticket
-		s.ticket = tcp.Segment{}
+	y := st.tls.At(s.tls)
+	if y.ticket.Time != 0 {
+		g := y.ticket
+		y.ticket = tcp.Segment{}
 		s.flags |= answered
 		st.exchange(s, c, &g, 1-client, client)
 	}

@@ -9,14 +9,33 @@ import (
 	"mirrorscope/tlsmeta"
 )
 
-func (st *Store) openTLS(s *Session, c *Conn, client int, at int64, starttls string) {
-	if s.tls != 0 { // TLS inside a tunnel that HTTP or TLS has opened: the first is told
-		st.tls.At(s.tls).Release(&st.budget)
-	} else {
+// tlsTalk is a connection that speaks TLS.
+type tlsTalk struct {
+	ticket  tcp.Segment    // a segment of the server that may be a session ticket, and not the response
+	bye     [2]tcp.Segment // TLS 1.3: a segment that may be an alert that closes a direction
+	burst   int64          // TLS 1.3: record time of the latest segment of a ticket
+	early   int64          // record time of a first response that may have been a ticket; 0 none
+	unacked int64          // how far the client has acknowledged the server
+	conn    tlsmeta.Conn
+}
+
+// startTLS gives the state of a connection that begins TLS. TLS inside a tunnel
+// that HTTP or TLS has opened takes the place of what was there: the first is told.
+func (st *Store) startTLS(s *Session, client int) *tlsmeta.Conn {
+	if s.tls == 0 {
 		s.tls = st.tls.Get()
+		y := st.tls.At(s.tls)
+		*y = tlsTalk{conn: y.conn}
+	} else {
+		st.tls.At(s.tls).conn.Release(&st.budget)
 	}
-	x := st.tls.At(s.tls)
+	x := &st.tls.At(s.tls).conn
 	x.Init(client)
+	return x
+}
+
+func (st *Store) openTLS(s *Session, c *Conn, client int, at int64, starttls string) {
+	x := st.startTLS(s, client)
 	x.Info.STARTTLS = starttls
 	s.line.tls(at, starttls != "")
 	c.TCP.Unask() // part of the ClientHello may have looked like a request
@@ -24,13 +43,7 @@ func (st *Store) openTLS(s *Session, c *Conn, client int, at int64, starttls str
 
 // openHeadless begins TLS with the server's hello.
 func (st *Store) openHeadless(s *Session, client int, at int64, starttls string) {
-	if s.tls == 0 {
-		s.tls = st.tls.Get()
-	} else {
-		st.tls.At(s.tls).Release(&st.budget)
-	}
-	x := st.tls.At(s.tls)
-	x.Init(client)
+	x := st.startTLS(s, client)
 	x.Headless()
 	x.Info.STARTTLS = starttls
 	s.line.enter(inUnknown, at)
@@ -38,7 +51,7 @@ func (st *Store) openHeadless(s *Session, client int, at int64, starttls string)
 
 // tlsChunk takes what comes next of a direction of TLS.
 func (st *Store) tlsChunk(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, dir int) {
-	x := st.tls.At(s.tls)
+	x := &st.tls.At(s.tls).conn
 	half, _ := c.TCP.Half(x.Client())
 	own, _ := c.TCP.Half(dir)
 	done := x.Done()
@@ -74,12 +87,12 @@ func (st *Store) tlsChunk(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, 
 
 // quiet tells whether a direction has sent no application data yet.
 func (st *Store) quiet(s *Session, dir int, x *tlsmeta.Conn) bool {
-	return x.Data[dir] != 0 && st.streams.At(s.streams[dir]).Position() <= x.Data[dir]
+	return x.Data[dir] != 0 && st.readings.At(s.reading).streams[dir].Position() <= x.Data[dir]
 }
 
 // behind takes a segment of TLS once the handshake is over.
 func (st *Store) behind(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, dir int) {
-	x := st.tls.At(s.tls)
+	x := &st.tls.At(s.tls).conn
 	from := x.Data[dir]
 	if g.End == g.Pos {
 		return
@@ -112,10 +125,9 @@ func interleaves(i *tlsmeta.Info) bool {
 func (st *Store) openBlind(s *Session, c *Conn, dir int) {
 	s.kind = blindTLS
 	if s.tls == 0 {
-		s.tls = st.tls.Get()
-		st.tls.At(s.tls).Init(max(c.Client, 0))
+		st.startTLS(s, max(c.Client, 0))
 	}
-	st.tls.At(s.tls).End(false, 0)
+	st.tls.At(s.tls).conn.End(false, 0)
 	s.line.blind()
 	c.TCP.DoubtTurns(tcp.Encrypted)
 }
@@ -144,7 +156,8 @@ func (st *Store) unsettled(s *Session, c *Conn, g *tcp.Segment, dir, client int)
 // tlsTurn takes application data under TLS: the segment g, of which data was
 // captured.
 func (st *Store) tlsTurn(s *Session, c *Conn, data []byte, g *tcp.Segment, dir int) {
-	x := st.tls.At(s.tls)
+	y := st.tls.At(s.tls)
+	x := &y.conn
 	client := x.Client()
 	if dir != client && !x.Done() {
 		s.line.payload(g.Time)
@@ -159,7 +172,7 @@ func (st *Store) tlsTurn(s *Session, c *Conn, data []byte, g *tcp.Segment, dir i
 	if x.IsAlert(data) {
 		s.line.payload(g.Time)
 		if data[0] == recordData && g.Fresh() { // by its length: what follows decides
-			s.bye[dir] = *g
+			y.bye[dir] = *g
 		}
 		return
 	}
@@ -169,12 +182,13 @@ func (st *Store) tlsTurn(s *Session, c *Conn, data []byte, g *tcp.Segment, dir i
 // noBye: what is as long as an alert was none, for the other side has spoken, or
 // the same has, before it closed its direction.
 func (st *Store) noBye(s *Session, c *Conn, dir, client int) {
-	g := s.bye[dir]
-	if g.Time == 0 {
+	bye := &st.tls.At(s.tls).bye[dir]
+	if bye.Time == 0 {
 		return
 	}
-	s.bye[dir] = tcp.Segment{}
-	if s.fin[dir] == 0 {
+	g := *bye
+	*bye = tcp.Segment{}
+	if s.flags&(fin0<<dir) == 0 {
 		st.tlsData(s, c, nil, &g, dir, client)
 	}
 }
@@ -222,7 +236,7 @@ type Handshake struct {
 
 // tlsReport tells of the handshake. perceived: see measurement, TLS.
 func (st *Store) tlsReport(s *Session, c *Conn) *TLS {
-	x := st.tls.At(s.tls)
+	x := &st.tls.At(s.tls).conn
 	r := &TLS{Info: x.Info, Handshake: unknownHandshake}
 	if r.Outcome == tlsmeta.Abandoned && !c.Both {
 		r.Outcome = tlsmeta.Incomplete // the other side may have answered

@@ -150,6 +150,13 @@ func (p *Prelude) identify(dir int, b []byte) (int, Verdict) {
 	return p.read(dir, b)
 }
 
+// MatchPrelude tells whether the first octets of a connection, of either side,
+// can be those of a prelude.
+func MatchPrelude(b []byte) Match {
+	_, _, m := identify(b[:min(len(b), len(preludeSide{}.head))])
+	return m
+}
+
 // identify tells which protocol begins with these octets, and whether its
 // client says them.
 func identify(b []byte) (kind prelude, fromClient bool, m Match) {
