@@ -53,7 +53,7 @@ func (st *Store) Datagram(n uint32, c *Conn, p *packet.Packet, dir int) uint32 {
 	switch s.kind {
 	case dnsKind:
 		x := &st.dns.At(s.part).conn
-		x.Datagram(dir == int(s.client), p.Payload, int(p.PayloadLen) > len(p.Payload), p.Time)
+		x.Datagram(dir == s.client(), p.Payload, int(p.PayloadLen) > len(p.Payload), p.Time)
 		st.answers = append(st.answers, x.Answers()...)
 	case quicKind:
 		st.quic.At(s.part).Datagram(dir, p.Payload, int(p.PayloadLen), p.Time, &st.budget)
@@ -122,7 +122,7 @@ func (st *Store) datagramKind(c *Conn, p *packet.Packet) kind {
 }
 
 func (st *Store) openDNS(s *Session, c *Conn, client int) {
-	s.client = uint8(client)
+	s.setClient(client)
 	proto, _ := dnsmeta.ProtocolOf(c.Ports[0], c.Ports[1])
 	s.of, s.part = dnsKind, st.dns.GetZero()
 	st.dns.At(s.part).conn.Init(st.dnsStore, proto, *c.Ends[client], *c.Ends[1-client])
@@ -131,7 +131,7 @@ func (st *Store) openDNS(s *Session, c *Conn, client int) {
 // dnsChunk takes what comes next of a direction of DNS over TCP.
 func (st *Store) dnsChunk(s *Session, c *Conn, k *stream.Chunk, dir int) {
 	x := &st.dns.At(s.part).conn
-	fromClient := dir == int(s.client)
+	fromClient := dir == s.client()
 	if k.Missing > 0 {
 		x.Gap(fromClient, k.Missing, k.Time)
 	} else {

@@ -36,16 +36,16 @@ func (st *Store) openHTTP(s *Session, c *Conn, k *stream.Chunk, dir int, names s
 	if client, _ := c.TCP.Client(); client >= 0 {
 		x.conn.SidesKnown()
 	}
-	s.client = uint8(dir)
+	s.setClient(dir)
 	if v := httpmeta.Probe(k.Data); v == httpmeta.ServerHTTP1 {
-		s.client = uint8(1 - dir)
+		s.setClient(1 - dir)
 	}
 }
 
 // httpChunk takes what comes next of a direction of HTTP.
 func (st *Store) httpChunk(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, dir int) {
 	x := st.http.At(s.part)
-	fromClient := dir == int(s.client)
+	fromClient := dir == s.client()
 	if k.Missing > 0 {
 		x.conn.Gap(fromClient, k.Missing, k.Time)
 		if l := x.conn.Losses(); l != (httpmeta.Losses{}) {
@@ -66,7 +66,7 @@ func (st *Store) httpChunk(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk,
 		x.conn.Feed(fromClient, k.Pos, k.Data, k.Time)
 	}
 	if x.conn.Swapped() {
-		s.client = 1 - s.client
+		s.setClient(1 - s.client())
 		x.again, x.filled = span{}, span{}
 	}
 	st.exchanges(s, c, x)
@@ -109,8 +109,8 @@ func (st *Store) exchanges(s *Session, c *Conn, x *httpTalk) {
 			case x.filled.overlaps(e.ResponsePos, e.ResponsePos+1):
 				why = tcp.ResponseLost
 			}
-			think = c.TCP.Responded(c.Store, e.ResponseAt-e.RequestEnd, why, int(s.client))
-			if _, solid := c.TCP.Half(1 - int(s.client)); !solid {
+			think = c.TCP.Responded(c.Store, e.ResponseAt-e.RequestEnd, why, s.client())
+			if _, solid := c.TCP.Half(1 - s.client()); !solid {
 				think = tcp.Absent // an upper bound, which the sums of endpoints have no place for
 			}
 			x.filled.from(e.ResponsePos)

@@ -35,12 +35,11 @@ func (st *Store) End(n uint32, c *Conn, idle bool, at int64) (more bool) {
 	s.flags |= over
 	st.giveUp(s, c, c.Last)
 	if s.tls != 0 {
-		y := st.tls.At(s.tls)
-		x := &y.conn
-		more = s.flags&tlsTold == 0 || y.ticket.Time != 0 || y.bye[0].Time != 0 || y.bye[1].Time != 0
+		x := &st.tls.At(s.tls).conn
+		more = s.flags&tlsTold == 0 || s.flags&(hasTicket|bye0|bye1) != 0
 		x.End(idle && c.Both, c.Last)
 		if ok, by, _, _ := c.TCP.Reset(); !ok || s.flags&(fin0<<by) == 0 {
-			for dir := range y.bye {
+			for dir := range 2 {
 				if !ok || by != dir {
 					st.noBye(s, c, dir, x.Client())
 				}
@@ -101,8 +100,8 @@ func (st *Store) Whole(n uint32, c *Conn, idle bool, frame *Frame) (r Report) {
 		}
 	}
 	if frame != nil {
-		p := l.phases(frame)
-		r.Phases = &p
+		r.Phases = st.newPhases()
+		*r.Phases = l.phases(frame)
 	}
 	return r
 }
@@ -121,6 +120,29 @@ func (st *Store) Interval(n uint32, c *Conn) (r Report) {
 		r.TLS = st.tlsReport(s, c)
 	}
 	return r
+}
+
+// Reports are made a few at a time: each is its owner's, and they share an
+// allocation.
+const (
+	tlsAtATime    = 8
+	phasesAtATime = 16
+)
+
+func (st *Store) newTLS() (r *TLS) {
+	if len(st.tlsReports) == 0 {
+		st.tlsReports = make([]TLS, tlsAtATime)
+	}
+	r, st.tlsReports = &st.tlsReports[0], st.tlsReports[1:]
+	return r
+}
+
+func (st *Store) newPhases() (p *Phases) {
+	if len(st.phaseReports) == 0 {
+		st.phaseReports = make([]Phases, phasesAtATime)
+	}
+	p, st.phaseReports = &st.phaseReports[0], st.phaseReports[1:]
+	return p
 }
 
 func (st *Store) told(s *Session, c *Conn, idle, interval bool) (r Report) {

@@ -29,12 +29,16 @@ type Session struct {
 	kind    kind
 	of      kind // of part
 	flags   flags
-	client  uint8  // direction, of HTTP and DNS
 	reading uint32 // while octets are put in order
 	tls     uint32
 	part    uint32 // of HTTP, DNS, QUIC or DTLS: an httpTalk, dnsTalk, …
 	line    line
 }
+
+// client is the direction of the client, of HTTP and DNS.
+func (s *Session) client() int { return int(s.flags / asksFor1 & 1) }
+
+func (s *Session) setClient(dir int) { s.flags = s.flags&^asksFor1 | flags(dir)*asksFor1 }
 
 // partOf is the number of what is kept for a protocol.
 func (s *Session) partOf(k kind) uint32 {
@@ -86,16 +90,21 @@ const (
 	dtlsKind
 )
 
-type flags uint8
+type flags uint16
 
 const (
 	answered flags = 1 << iota // TLS 1.3: the first response, or what may be a ticket, has come
-	certain                    // Session.ticket is one
+	certain                    // tlsTalk.ticket is one
 	tlsTold                    // an interval has told of the handshake
 	over                       // the flow has ended
 	cut                        // DTLS: a datagram was not recorded whole
 	fin0                       // direction 0 has sent its FIN
 	fin1
+	bye0 // tlsTalk.bye of direction 0 is there
+	bye1
+	asksFor1  // direction 1 is the client's, of HTTP and DNS
+	hasTicket // tlsTalk.ticket is there
+	hasEarly  // tlsTalk.early is there
 )
 
 // grace is how long an ACK may be recorded before what it acknowledges.
@@ -378,7 +387,7 @@ func (st *Store) ended(s *Session, dir int, at int64) {
 	case tlsKind:
 		st.tls.At(s.tls).conn.HalfClosed(dir, at)
 	case httpKind:
-		st.http.At(s.part).conn.Closed(dir == int(s.client), at)
+		st.http.At(s.part).conn.Closed(dir == s.client(), at)
 	}
 }
 
@@ -423,7 +432,7 @@ func (st *Store) Release(n uint32) {
 	st.closeReading(s)
 	if s.tls != 0 {
 		x := &st.tls.At(s.tls).conn
-		x.Release(&st.budget)
+		x.Release(&st.room)
 		x.Info = tlsmeta.Info{} // its owner is the record now
 		st.tls.Put(s.tls)
 	}

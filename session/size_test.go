@@ -21,7 +21,9 @@ func TestSizes(t *testing.T) {
 		{"reading", unsafe.Sizeof(reading{}), 192},
 		{"sniff", unsafe.Sizeof(sniff{}), 512},
 		{"stream.Stream", unsafe.Sizeof(stream.Stream{}), 64},
-		{"tlsmeta.Conn", unsafe.Sizeof(tlsmeta.Conn{}), 1616},
+		{"tlsmeta.Conn", unsafe.Sizeof(tlsmeta.Conn{}), 448},
+		{"tlsTalk", unsafe.Sizeof(tlsTalk{}), 624},
+		{"work of tlsmeta.Conn", uintptr(tlsmeta.WorkOctets), 960},
 		{"httpTalk", unsafe.Sizeof(httpTalk{}), 1416},
 		{"httpmeta.Conn", unsafe.Sizeof(httpmeta.Conn{}), 536},
 		{"dnsTalk", unsafe.Sizeof(dnsTalk{}), 248},
@@ -29,7 +31,7 @@ func TestSizes(t *testing.T) {
 		{"quic.Conn", unsafe.Sizeof(quic.Conn{}), 672},
 		{"tlsmeta.DTLS", unsafe.Sizeof(tlsmeta.DTLS{}), 1016},
 	} {
-		t.Logf("%-14s %4d octets", s.name, s.size)
+		t.Logf("%-20s %4d octets", s.name, s.size)
 		if s.size > s.max {
 			t.Errorf("%s takes %d octets, want at most %d", s.name, s.size, s.max)
 		}

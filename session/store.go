@@ -7,13 +7,15 @@ import (
 	"mirrorscope/httpmeta"
 	"mirrorscope/pool"
 	"mirrorscope/stream"
+	"mirrorscope/tlsmeta"
 	"mirrorscope/tlsmeta/quic"
 )
 
 // Store holds what the sessions of one goroutine need. Sessions are numbered;
 // 0 is none.
 type Store struct {
-	budget pool.Budget // of octets that wait: segments that came early, messages that are incomplete
+	budget pool.Budget  // of octets that wait: segments that came early, messages that are incomplete
+	room   tlsmeta.Room // of handshakes, with the budget
 
 	buffers stream.Buffers
 
@@ -29,6 +31,9 @@ type Store struct {
 	httpShared *httpmeta.Shared
 	dnsStore   *dnsmeta.Store
 	answers    []dnsmeta.Answer
+
+	tlsReports   []TLS // that are still to be told in
+	phaseReports []Phases
 }
 
 // NewStore makes a Store whose readers keep at most so many octets of what is
@@ -36,6 +41,7 @@ type Store struct {
 func NewStore(memory int64) *Store {
 	st := &Store{budget: pool.Budget{Max: memory}}
 	st.buffers.Budget = &st.budget
+	st.room.Budget = &st.budget
 	st.httpShared = &httpmeta.Shared{Budget: &st.budget}
 	st.dnsStore = dnsmeta.NewStore(&st.budget)
 	return st
@@ -48,6 +54,7 @@ func (st *Store) Octets() int64 {
 		int64(st.readings.InUse())*int64(unsafe.Sizeof(reading{})) +
 		int64(st.sniffs.InUse())*int64(unsafe.Sizeof(sniff{})) +
 		int64(st.tls.InUse())*(int64(unsafe.Sizeof(tlsTalk{}))+tlsOctets) +
+		int64(st.room.Lent())*tlsmeta.WorkOctets +
 		int64(st.http.InUse())*(int64(unsafe.Sizeof(httpTalk{}))+httpOctets) +
 		int64(st.dns.InUse())*int64(unsafe.Sizeof(dnsTalk{})) +
 		int64(st.quic.InUse())*(int64(unsafe.Sizeof(quic.Conn{}))+tlsOctets) +

@@ -24,23 +24,24 @@ func (st *Store) tlsData(s *Session, c *Conn, data []byte, g *tcp.Segment, dir, 
 	switch {
 	case dir == client:
 		st.noTicket(s, c, client)
-		y.early = 0
-	case x.Info.Version < 0x0304 || !g.Fresh():
+		s.flags &^= hasEarly
+	case x.Version() < 0x0304 || !g.Fresh():
 	case s.flags&answered == 0 && c.TCP.Asked():
 		if st.mayBeTicket(s, c, y, data, g, dir) {
 			s.line.payload(g.Time)
 			return
 		}
-		if y.ticket.Time != 0 && s.flags&certain == 0 && g.Time-y.burst > ticketSlack {
+		if s.flags&(hasTicket|certain) == hasTicket && g.Time-y.burst > ticketSlack {
 			c.TCP.DoubtTurns(tcp.Encrypted) // or it was the beginning of the response
 		}
-		y.ticket = tcp.Segment{}
+		s.flags &^= hasTicket
 		s.flags |= answered
 		if st.took(c, x, g, dir) <= lateTicket && g.End-g.Pos <= maxTicket {
 			y.early = g.Time
+			s.flags |= hasEarly
 		}
-	case y.early != 0 && g.Time-y.early > ticketSlack:
-		y.early = 0
+	case s.flags&hasEarly != 0 && g.Time-y.early > ticketSlack:
+		s.flags &^= hasEarly
 		c.TCP.DoubtTurns(tcp.Encrypted) // what was taken for the response may have been a ticket that came late
 	}
 	st.exchange(s, c, g, dir, client)
@@ -64,12 +65,13 @@ func (st *Store) mayBeTicket(s *Session, c *Conn, y *tlsTalk, data []byte, g *tc
 		return true
 	case n > maxTicket && !large:
 		return false
-	case t.Time == 0:
+	case s.flags&hasTicket == 0:
 		took := st.took(c, x, g, dir)
 		if took > ticketSlack && !(large && took <= certificateTime) {
 			return false
 		}
 		*t = *g
+		s.flags |= hasTicket
 		if twins(data) {
 			s.flags |= certain
 		}
@@ -99,10 +101,9 @@ func twins(b []byte) bool {
 // noTicket: nothing has followed what might have been a ticket, so it was the
 // response.
 func (st *Store) noTicket(s *Session, c *Conn, client int) {
-	y := st.tls.At(s.tls)
-	if y.ticket.Time != 0 {
-		g := y.ticket
-		y.ticket = tcp.Segment{}
+	if s.flags&hasTicket != 0 {
+		g := st.tls.At(s.tls).ticket
+		s.flags &^= hasTicket
 		s.flags |= answered
 		st.exchange(s, c, &g, 1-client, client)
 	}

@@ -11,12 +11,12 @@ import (
 
 // tlsTalk is a connection that speaks TLS.
 type tlsTalk struct {
-	ticket  tcp.Segment    // a segment of the server that may be a session ticket, and not the response
-	bye     [2]tcp.Segment // TLS 1.3: a segment that may be an alert that closes a direction
-	burst   int64          // TLS 1.3: record time of the latest segment of a ticket
-	early   int64          // record time of a first response that may have been a ticket; 0 none
-	unacked int64          // how far the client has acknowledged the server
 	conn    tlsmeta.Conn
+	unacked int64          // how far the client has acknowledged the server
+	burst   int64          // TLS 1.3: record time of the latest segment of a ticket
+	early   int64          // with hasEarly: record time of a first response that may have been a ticket
+	ticket  tcp.Segment    // with hasTicket: a segment of the server that may be a session ticket, and not the response
+	bye     [2]tcp.Segment // with bye0 or bye1: TLS 1.3, a segment that may be an alert that closes a direction
 }
 
 // startTLS gives the state of a connection that begins TLS. TLS inside a tunnel
@@ -24,10 +24,9 @@ type tlsTalk struct {
 func (st *Store) startTLS(s *Session, client int) *tlsmeta.Conn {
 	if s.tls == 0 {
 		s.tls = st.tls.Get()
-		y := st.tls.At(s.tls)
-		*y = tlsTalk{conn: y.conn}
+		st.tls.At(s.tls).unacked = 0
 	} else {
-		st.tls.At(s.tls).conn.Release(&st.budget)
+		st.tls.At(s.tls).conn.Release(&st.room)
 	}
 	x := &st.tls.At(s.tls).conn
 	x.Init(client)
@@ -55,7 +54,7 @@ func (st *Store) tlsChunk(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, 
 	half, _ := c.TCP.Half(x.Client())
 	own, _ := c.TCP.Half(dir)
 	done := x.Done()
-	x.Feed(&st.budget, dir, &tlsmeta.Segment{
+	x.Feed(&st.room, dir, &tlsmeta.Segment{
 		Pos: k.Pos, Data: k.Data, Missing: k.Missing, Time: k.Time, Acked: k.Acked, RTT: own, Una: c.TCP.Una(dir), MSS: c.TCP.MSS(dir),
 		Filled: k.Filled, Since: k.Since, Inferred: g.Inferred,
 	}, half)
@@ -173,6 +172,7 @@ func (st *Store) tlsTurn(s *Session, c *Conn, data []byte, g *tcp.Segment, dir i
 		s.line.payload(g.Time)
 		if data[0] == recordData && g.Fresh() { // by its length: what follows decides
 			y.bye[dir] = *g
+			s.flags |= bye0 << dir
 		}
 		return
 	}
@@ -182,12 +182,11 @@ func (st *Store) tlsTurn(s *Session, c *Conn, data []byte, g *tcp.Segment, dir i
 // noBye: what is as long as an alert was none, for the other side has spoken, or
 // the same has, before it closed its direction.
 func (st *Store) noBye(s *Session, c *Conn, dir, client int) {
-	bye := &st.tls.At(s.tls).bye[dir]
-	if bye.Time == 0 {
+	if s.flags&(bye0<<dir) == 0 {
 		return
 	}
-	g := *bye
-	*bye = tcp.Segment{}
+	s.flags &^= bye0 << dir
+	g := st.tls.At(s.tls).bye[dir]
 	if s.flags&(fin0<<dir) == 0 {
 		st.tlsData(s, c, nil, &g, dir, client)
 	}
@@ -237,7 +236,8 @@ type Handshake struct {
 // tlsReport tells of the handshake. perceived: see measurement, TLS.
 func (st *Store) tlsReport(s *Session, c *Conn) *TLS {
 	x := &st.tls.At(s.tls).conn
-	r := &TLS{Info: x.Info, Handshake: unknownHandshake}
+	r := st.newTLS()
+	r.Info, r.Handshake = x.Info, unknownHandshake
 	if r.Outcome == tlsmeta.Abandoned && !c.Both {
 		r.Outcome = tlsmeta.Incomplete // the other side may have answered
 	}

@@ -1,6 +1,8 @@
 package tlsmeta
 
 import (
+	"unsafe"
+
 	"mirrorscope/pool"
 )
 
@@ -24,41 +26,94 @@ type Segment struct {
 // Conn follows the handshake of one TLS connection over TCP.
 //
 // It reads both directions until the handshake is over, and a little longer to
-// see whether the server takes it back; it keeps no octet of what comes then.
-// It belongs to one goroutine.
+// see whether the server takes it back; it keeps no octet of what comes then. What
+// it needs for that is lent by a Room. It belongs to one goroutine.
 type Conn struct {
-	Info   Info
-	Timing Timing
+	// Application data begins at these positions of the directions; 0 not known
+	// (yet). In TLS 1.3 what the server sends there before the client's Finished
+	// arrives answers nothing but early data.
+	Data [2]int64
+
+	w *work // while the handshake is read; nil before its first octet, and afterwards
+
+	stage       stage
+	client      uint8
+	tag         uint8  // TLS 1.3: octets of the authentication tag
+	version     uint16 // Info.Version
+	headless    bool   // the ClientHello was not recorded
+	gone        bool   // the client has sent its FIN
+	abbreviated bool
+	fatal       bool // Info.Alert is
+	encAlert    bool // an encrypted alert came before the handshake was complete
 
 	// Missing tells that octets of the handshake were not recorded, or found no
 	// room: what follows from them is not known.
 	Missing bool
 
-	// Application data begins at these positions of the directions; 0 not known
-	// (yet). In TLS 1.3 what the server sends there before the client's Finished
-	// arrives answers nothing but early data.
-	Data [2]int64
+	Timing Timing
+	Info   Info
+
 	// Early is where the first record of early data begins; EarlyEnd and EarlyAt
 	// are end and time of the last one.
 	Early, EarlyEnd, EarlyAt int64
+}
 
-	client        uint8
+// work is what a Conn needs while it reads.
+type work struct {
 	active        uint8 // direction of the present flight
 	inferred      bool  // see Segment; of the latest
 	filled, since int64 // record time of the latest segment if it filled a hole, and since when that was open
-	acks          ring  // when the client acknowledged more of the server
-	headless      bool  // the ClientHello was not recorded
-	gone          bool  // the client has sent its FIN
-	stage         stage
+	half          int64 // least round trip between observation point and client, ns; 0 unknown
 	dirs          [2]direction
 
-	srv         server13
-	cf          client13
-	half        int64 // least round trip between observation point and client, ns; 0 unknown
-	abbreviated bool
-	fatal       bool // Info.Alert is
-	encAlert    bool // an encrypted alert came before the handshake was complete
-	after       after
+	srv   server13
+	cf    client13
+	after after
+	acks  ring // when the client acknowledged more of the server
+}
+
+// Room lends the Conns of one goroutine what they need while they read.
+type Room struct {
+	*pool.Budget         // of messages in parts
+	works        []*work // that are not lent
+	lent         int
+}
+
+// WorkOctets is what a Conn is lent while it reads, beside its messages.
+const WorkOctets = int64(unsafe.Sizeof(work{}))
+
+// Lent is to how many Conns.
+func (b *Room) Lent() int { return b.lent }
+
+// Bounds of what a Room keeps to be lent again: states, and those of them that
+// keep their room for messages.
+const (
+	keptWorks    = 1024
+	keptMessages = 64
+)
+
+func (b *Room) get() *work {
+	b.lent++
+	n := len(b.works)
+	if n == 0 {
+		return new(work)
+	}
+	w := b.works[n-1]
+	b.works = b.works[:n-1]
+	return w
+}
+
+func (b *Room) put(w *work) {
+	b.lent--
+	if len(b.works) >= keptWorks {
+		return
+	}
+	first, second := w.dirs[0].msg.buf, w.dirs[1].msg.buf
+	*w = work{}
+	if len(b.works) < keptMessages {
+		w.dirs[0].msg.buf, w.dirs[1].msg.buf = first, second
+	}
+	b.works = append(b.works, w)
 }
 
 type stage uint8
@@ -85,20 +140,22 @@ type after struct {
 }
 
 // Init makes c ready for a connection whose client sends in direction client.
-func (c *Conn) Init(client int) {
-	a, b := c.dirs[0].msg.buf[:0], c.dirs[1].msg.buf[:0]
-	*c = Conn{client: uint8(client), active: uint8(client)}
-	c.dirs[0].msg.buf, c.dirs[1].msg.buf = a, b
-}
+// What it was lent must have been released.
+func (c *Conn) Init(client int) { *c = Conn{client: uint8(client)} }
 
 // Client is the direction that the client sends in.
 func (c *Conn) Client() int { return int(c.client) }
+
+// Version is the negotiated one, 0 until it is known.
+func (c *Conn) Version() uint16 { return c.version }
 
 // Done tells whether the handshake was recorded to its end.
 func (c *Conn) Done() bool { return c.stage == stageDone || c.stage == stageOver && c.Timing.End != 0 }
 
 // Lost tells that the handshake cannot be followed any more.
-func (c *Conn) Lost() bool { return c.stage < stageDone && (c.dirs[0].lost || c.dirs[1].lost) }
+func (c *Conn) Lost() bool {
+	return c.stage < stageDone && c.w != nil && (c.w.dirs[0].lost || c.w.dirs[1].lost)
+}
 
 // Over tells that nothing more is read.
 func (c *Conn) Over() bool { return c.stage == stageOver }
@@ -106,8 +163,15 @@ func (c *Conn) Over() bool { return c.stage == stageOver }
 // Feed takes what comes next of a direction. half is the least round trip
 // between the observation point and the client, ns, as far as is known; 0 is
 // unknown. Room for messages is taken from the budget.
-func (c *Conn) Feed(b *pool.Budget, dir int, s *Segment, half int64) {
-	c.half = half
+func (c *Conn) Feed(b *Room, dir int, s *Segment, half int64) {
+	if c.stage == stageOver {
+		return
+	}
+	if c.w == nil {
+		c.w = b.get()
+		c.w.active = c.client
+	}
+	c.w.half = half
 	if s.Missing > 0 {
 		c.miss(b, dir, s.Missing, s.Time)
 	} else {
@@ -119,11 +183,17 @@ func (c *Conn) Feed(b *pool.Budget, dir int, s *Segment, half int64) {
 	}
 }
 
-// Release gives back the room that messages have taken.
-func (c *Conn) Release(b *pool.Budget) {
-	for i := range c.dirs {
-		c.dirs[i].msg.drop(b)
+// Release gives back what was lent. Nothing can be read behind it.
+func (c *Conn) Release(b *Room) {
+	if c.w == nil {
+		return
 	}
+	for i := range c.w.dirs {
+		c.w.dirs[i].msg.drop(b)
+	}
+	b.put(c.w)
+	c.w = nil
+	c.stage = stageOver
 }
 
 // over ends the reading.
@@ -131,7 +201,7 @@ func (c *Conn) over() { c.stage = stageOver }
 
 // strange takes octets that are no record.
 func (c *Conn) strange(dir int) {
-	d := &c.dirs[dir]
+	d := &c.w.dirs[dir]
 	d.lost = true
 	switch {
 	case c.stage >= stageDone:
@@ -196,17 +266,17 @@ func (c *Conn) message(dir int, typ byte, b []byte, cut bool, end stamp) {
 			c.stage = stageClientFlight
 		}
 	case msgClientKeyExchange:
-		if fromClient && !c.Info.ClientCertificateKnown && !c.dirs[dir].missed {
+		if fromClient && !c.Info.ClientCertificateKnown && !c.w.dirs[dir].missed {
 			c.Info.ClientCertificateKnown = true
 		}
 	}
 }
 
 func (c *Conn) clientHello(b []byte, cut bool, end stamp) {
-	d := &c.dirs[c.client]
+	d := &c.w.dirs[c.client]
 	t := &c.Timing
 	if c.stage == stageClientHello {
-		t.Start, t.StartInferred = d.helloAt, c.inferred || c.late()
+		t.Start, t.StartInferred = d.helloAt, c.w.inferred || c.late()
 	}
 	var h ClientHello
 	if !cut {
@@ -232,14 +302,15 @@ func (c *Conn) serverHello(b []byte, cut bool, end stamp) {
 		return
 	}
 	c.Info.ServerHello(&h)
+	c.version = c.Info.Version
 	switch {
 	case h.HelloRetry:
 		c.endFlight(1-int(c.client), end)
 	case is13(h.Version):
 		c.stage = stage13
-		c.srv.hello = end
-		c.srv.tag = CipherTag(h.Cipher)
-		c.srv.fin = c.srv.encrypted(4 + CipherHash(h.Cipher))
+		c.w.srv.hello = end
+		c.tag = uint8(CipherTag(h.Cipher))
+		c.w.srv.fin = c.encrypted(4 + CipherHash(h.Cipher))
 	default:
 		c.stage = stageServerFlight
 	}
@@ -252,7 +323,7 @@ func is13(v uint16) bool { return v == 0x0304 || v>>8 == 0x7f }
 // record takes a record that is complete.
 func (c *Conn) record(dir int, r *record) {
 	fromClient := dir == int(c.client)
-	d := &c.dirs[dir]
+	d := &c.w.dirs[dir]
 	if c.stage == stageDone {
 		c.behind(fromClient, r)
 		return
@@ -280,7 +351,7 @@ func (c *Conn) record(dir int, r *record) {
 
 // changeCipher takes a ChangeCipherSpec of TLS ≤ 1.2.
 func (c *Conn) changeCipher(dir int) {
-	c.dirs[dir].ccs = true
+	c.w.dirs[dir].ccs = true
 	if dir != int(c.client) && c.stage == stageServerFlight && !c.Missing {
 		// Before a ServerHelloDone: the server resumes a session (RFC 5246 section 7.3).
 		c.stage = stageServerResumed
@@ -292,7 +363,7 @@ func (c *Conn) changeCipher(dir int) {
 
 // finished takes the first encrypted handshake record of a direction, TLS ≤ 1.2.
 func (c *Conn) finished(fromClient bool, r *record) {
-	server := &c.dirs[1-c.client]
+	server := &c.w.dirs[1-c.client]
 	switch {
 	case c.Info.Version == 0:
 		return // the ServerHello was not recorded: this may be TLS 1.3
@@ -325,7 +396,7 @@ func (c *Conn) finished(fromClient bool, r *record) {
 // completed ends the handshake.
 func (c *Conn) completed(end stamp, byServer bool) {
 	c.Timing.End, c.Timing.EndByServer = end.at, byServer
-	c.Timing.EndInferred = c.inferred || c.late()
+	c.Timing.EndInferred = c.w.inferred || c.late()
 	c.Timing.EndAgain = end.at
 	c.Info.Outcome = Completed
 	c.stage = stageDone
@@ -333,7 +404,7 @@ func (c *Conn) completed(end stamp, byServer bool) {
 
 // alert takes an alert record.
 func (c *Conn) alert(dir int, r *record) {
-	d := &c.dirs[dir]
+	d := &c.w.dirs[dir]
 	if r.n != 2 || d.ccs || d.nal < 2 {
 		c.encAlert = c.encAlert || d.ccs // TLS ≤ 1.2
 		return
@@ -352,18 +423,18 @@ func (c *Conn) alert(dir int, r *record) {
 // behind takes a record that comes after the handshake, until it is clear that
 // the server has taken it: what is encrypted tells an alert by its length alone.
 func (c *Conn) behind(fromClient bool, r *record) {
-	c.after.records++
-	alert := r.typ == typeData && r.n == c.srv.encrypted(alertOctets)
+	c.w.after.records++
+	alert := r.typ == typeData && r.n == c.encrypted(alertOctets)
 	switch {
 	case fromClient:
-		c.after.bye = c.after.bye || alert
-		c.after.asked = c.after.asked || !alert
-	case alert && !c.after.bye && c.takesBack(r.end.at):
-		c.after.alert = true
+		c.w.after.bye = c.w.after.bye || alert
+		c.w.after.asked = c.w.after.asked || !alert
+	case alert && !c.w.after.bye && c.takesBack(r.end.at):
+		c.w.after.alert = true
 	case r.typ == typeData:
-		c.after.data = true
+		c.w.after.data = true
 	}
-	if c.after.records > maxAfter || c.after.data || !is13(c.Info.Version) {
+	if c.w.after.records > maxAfter || c.w.after.data || !is13(c.version) {
 		c.stage = stageOver
 	}
 }
@@ -373,7 +444,7 @@ func (c *Conn) behind(fromClient bool, r *record) {
 // Finished, or finds fault with the Finished at once. Else it is the good-bye of
 // an idle connection, or a very short response.
 func (c *Conn) takesBack(at int64) bool {
-	return c.cf.records > 1 || !c.after.asked && at-c.Timing.End <= maxVerify
+	return c.w.cf.records > 1 || !c.w.after.asked && at-c.Timing.End <= maxVerify
 }
 
 // maxVerify is how long after the Finished, ns, a server may find fault with it.
@@ -403,11 +474,11 @@ func (c *Conn) Close(dir int, at int64) {
 	case c.stage == stageOver:
 	case c.stage == stageDone:
 		switch {
-		case c.after.alert && !c.after.data:
+		case c.w.after.alert && !c.w.after.data:
 			c.Info.Outcome = FailedAfterFinished
 			c.stage = stageOver
 		case dir == int(c.client):
-			c.after.bye = true
+			c.w.after.bye = true
 		default:
 			c.stage = stageOver
 		}

@@ -20,7 +20,6 @@ const leastCertificate = 400
 // server13 is what the server sent behind its ServerHello.
 type server13 struct {
 	hello    stamp    // the ServerHello's end
-	tag      int      // octets of the authentication tag
 	fin      int      // length of a record with a Finished and nothing else
 	records  int      // encrypted ones
 	goesOn   bool     // the latest was as long as can be: the next goes on with its message
@@ -46,19 +45,20 @@ func (c *Conn) IsAlert(b []byte) bool {
 	if len(b) < 5 || len(b) != 5+int(b[3])<<8+int(b[4]) {
 		return false
 	}
-	return b[0] == typeAlert || b[0] == typeData && is13(c.Info.Version) && len(b)-5 == c.srv.encrypted(alertOctets)
+	return b[0] == typeAlert || b[0] == typeData && is13(c.version) && len(b)-5 == c.encrypted(alertOctets)
 }
 
-func (s *server13) encrypted(inner int) int { return inner + innerType + s.tag }
+// encrypted is how long a record of TLS 1.3 is that hides so many octets.
+func (c *Conn) encrypted(inner int) int { return inner + innerType + int(c.tag) }
 
 // server13 takes a record of the server between its hello and the client's
 // Finished.
 func (c *Conn) server13(r *record) {
-	s := &c.srv
+	s := &c.w.srv
 	if r.typ != typeData {
 		return
 	}
-	if c.cf.started && c.cf.records > 0 && r.first.acked > c.dirs[c.client].flight.lo {
+	if c.w.cf.started && c.w.cf.records > 0 && r.first.acked > c.w.dirs[c.client].flight.lo {
 		// It answers the client's second flight, in which no Finished was told.
 		if c.guessFinished() {
 			c.behind(false, r)
@@ -67,11 +67,11 @@ func (c *Conn) server13(r *record) {
 	}
 	s.recent[s.records%len(s.recent)] = r.end
 	s.records++
-	if r.n == s.encrypted(alertOctets) && s.finished.at == 0 {
+	if r.n == c.encrypted(alertOctets) && s.finished.at == 0 {
 		c.encAlert = true
 	}
 	goesOn := s.goesOn
-	s.goesOn = r.n == s.encrypted(maxPlaintext)
+	s.goesOn = r.n == c.encrypted(maxPlaintext)
 	if s.finished.at == 0 && s.records > 1 && r.n == s.fin && !goesOn && (c.Info.Resumed || r.first.pos-s.hello.pos >= leastCertificate) {
 		s.finished = r.end
 		c.Data[1-c.client] = r.end.pos
@@ -96,7 +96,7 @@ func (s *server13) flightEnd(acked int64) stamp {
 // client13 takes a record of the client between the server's hello and its own
 // Finished.
 func (c *Conn) client13(r *record) {
-	f := &c.cf
+	f := &c.w.cf
 	switch r.typ {
 	case typeCCS:
 		f.ccs = *r
@@ -108,25 +108,25 @@ func (c *Conn) client13(r *record) {
 	if !f.started && !c.secondFlight(r) {
 		return
 	}
-	s := &c.srv
+	s := &c.w.srv
 	if f.records > 0 && f.last.at != 0 && r.first.at-f.last.at > maxBurst && c.guessFinished() {
 		c.behind(true, r) // it came so much later that it is no part of the flight
 		return
 	}
 	f.records++
 	goesOn := f.goesOn
-	f.goesOn = r.n == s.encrypted(maxPlaintext)
+	f.goesOn = r.n == c.encrypted(maxPlaintext)
 	switch {
 	case r.n == s.fin && !goesOn:
 		c.Info.ClientCertificate, c.Info.ClientCertificateKnown = f.larger > 0, true
 		c.clientFinished(r.end, false)
-	case r.n == s.encrypted(endOfEarlyOctets) && f.records == 1 && c.Info.EarlyData == EarlyOffered:
+	case r.n == c.encrypted(endOfEarlyOctets) && f.records == 1 && c.Info.EarlyData == EarlyOffered:
 		c.Info.EarlyData = EarlyAccepted
 	default:
-		if r.n == s.encrypted(alertOctets) && f.larger == 0 {
+		if r.n == c.encrypted(alertOctets) && f.larger == 0 {
 			f.alert, c.encAlert = true, true
 		}
-		if r.n != s.encrypted(emptyCertificate) {
+		if r.n != c.encrypted(emptyCertificate) {
 			f.larger++
 		}
 		f.last = r.end
@@ -147,19 +147,19 @@ const maxSecondFlight = 6
 // ends the server's then: the client has the server's Finished, as far as that
 // can be told. What comes before is early data.
 func (c *Conn) secondFlight(r *record) bool {
-	s, f := &c.srv, &c.cf
+	s, f := &c.w.srv, &c.w.cf
 	offered := c.Info.EarlyData == EarlyOffered
 	before := r.first.acked < s.finished.pos
 	if s.finished.at == 0 {
-		before = r.first.acked <= s.hello.pos && !(s.records == 0 && r.first.acked == s.hello.pos) || r.first.at < s.hello.at+c.half*9/10
+		before = r.first.acked <= s.hello.pos && !(s.records == 0 && r.first.acked == s.hello.pos) || r.first.at < s.hello.at+c.w.half*9/10
 	}
 	switch {
 	case c.Info.EarlyData == EarlyNone: // a client that refuses the certificate does not wait for the Finished
-	case before, offered && r.n != s.fin && r.n != s.encrypted(endOfEarlyOctets): // an acknowledgment may run ahead of what the client has read
+	case before, offered && r.n != s.fin && r.n != c.encrypted(endOfEarlyOctets): // an acknowledgment may run ahead of what the client has read
 		c.early(r)
 		return false
 	}
-	if offered && r.n != s.encrypted(endOfEarlyOctets) {
+	if offered && r.n != c.encrypted(endOfEarlyOctets) {
 		c.Info.EarlyData = EarlyRejected
 	}
 	first := r.first
@@ -173,7 +173,7 @@ func (c *Conn) secondFlight(r *record) bool {
 		c.Data[server] = end.pos
 	}
 	c.beginFlight(int(c.client), first)
-	c.Timing.Hidden = c.Timing.Hidden || c.inferred
+	c.Timing.Hidden = c.Timing.Hidden || c.w.inferred
 	f.started = true
 	return true
 }
@@ -201,7 +201,7 @@ func (c *Conn) clientFinished(end stamp, ambiguous bool) {
 // guessFinished ends the handshake with the last record of the first burst of
 // the client's second flight, in which no record has the length of a Finished.
 func (c *Conn) guessFinished() bool {
-	f := &c.cf
+	f := &c.w.cf
 	if !f.started || f.last.at == 0 || f.alert && f.records == 1 {
 		return false
 	}

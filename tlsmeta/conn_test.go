@@ -178,7 +178,7 @@ func (l *live) once(t *testing.T, tickets tls.ClientSessionCache) (p played) {
 }
 
 // observed is what Conn makes of packets.
-func observed(b *pool.Budget, events []event, mss int64) *Conn {
+func observed(b *Room, events []event, mss int64) *Conn {
 	x := new(Conn)
 	x.Init(0)
 	feedEvents(x, b, events, mss)
@@ -187,7 +187,7 @@ func observed(b *pool.Budget, events []event, mss int64) *Conn {
 }
 
 // feedEvents gives packets to x as a session does.
-func feedEvents(x *Conn, b *pool.Budget, events []event, mss int64) {
+func feedEvents(x *Conn, b *Room, events []event, mss int64) {
 	una := [2]int64{baseClient, baseServer}
 	for i := range events {
 		v := &events[i]
@@ -341,7 +341,7 @@ func TestConnLive(t *testing.T) {
 			if (p.clientErr != nil || p.servErr != nil) != l.fails {
 				t.Fatalf("client %v, server %v", p.clientErr, p.servErr)
 			}
-			b := pool.Budget{Max: 1 << 20}
+			b := Room{Budget: &pool.Budget{Max: 1 << 20}}
 			mss := int64(l.mss)
 			if mss == 0 {
 				mss = 1448
@@ -431,6 +431,6 @@ func (p *played) compare(t *testing.T, l *live, x *Conn) {
 	}
 	network, atClient, atServer := y.Shares(2*toClient, 2*toServer)
 	if atClient != want[0] || atServer != want[1] || network+atClient+atServer != y.End-y.Start {
-		t.Errorf("client %d, server %d of %d, want %d and %d: %+v", atClient, atServer, y.End-y.Start, want[0], want[1], y.Legs[:y.NumLegs])
+		t.Errorf("client %d, server %d of %d, want %d and %d: %+v", atClient, atServer, y.End-y.Start, want[0], want[1], y.legs[:y.numLegs])
 	}
 }

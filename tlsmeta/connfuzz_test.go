@@ -34,7 +34,7 @@ func FuzzConn(f *testing.F) {
 	f.Add([]byte{0, 13, 0x80, 25, 1, 3, 3, 0, 6, 0, 0, 0, 16, 0, 0xc0}, uint32(1000))
 	f.Add([]byte{0, 2, 0x80, 3, 0, 4, 1, 3, 3, 3}, uint32(1000))
 	f.Fuzz(func(t *testing.T, in []byte, room uint32) {
-		b := pool.Budget{Max: int64(room)}
+		b := Room{Budget: &pool.Budget{Max: int64(room)}}
 		var x Conn
 		x.Init(0)
 		if room&1 != 0 {
@@ -99,8 +99,8 @@ func FuzzConn(f *testing.F) {
 			t.Fatalf("from %d to %d", y.Start, y.End)
 		case (y.End != 0) != (x.Info.Outcome == Completed || x.Info.Outcome == FailedAfterFinished):
 			t.Fatalf("%v, ended at %d", x.Info.Outcome, y.End)
-		case y.NumLegs > maxLegs:
-			t.Fatalf("%d legs", y.NumLegs)
+		case int(y.numLegs) > maxLegs:
+			t.Fatalf("%d legs", int(y.numLegs))
 		case x.Early > x.EarlyEnd:
 			t.Fatalf("early data in [%d, %d)", x.Early, x.EarlyEnd)
 		}
@@ -122,7 +122,7 @@ func FuzzConn(f *testing.F) {
 // Behind the handshake, a packet allocates nothing; nor does one of another
 // handshake in the same Conn that holds no message.
 func TestConnAllocs(t *testing.T) {
-	b := pool.Budget{Max: 1 << 20}
+	b := Room{Budget: &pool.Budget{Max: 1 << 20}}
 	record := rec(typeData, 16384)
 	for _, tt := range []struct {
 		name string
@@ -161,7 +161,7 @@ func BenchmarkConn(b *testing.B) {
 	} {
 		b.Run(bb.name, func(b *testing.B) {
 			b.ReportAllocs()
-			budget := pool.Budget{Max: 1 << 20}
+			budget := Room{Budget: &pool.Budget{Max: 1 << 20}}
 			var x Conn
 			for b.Loop() {
 				x.Init(0)

@@ -204,7 +204,7 @@ const no = -1
 
 func (s *script) run(t *testing.T, x *Conn) {
 	t.Helper()
-	b := pool.Budget{Max: 1 << 20}
+	b := Room{Budget: &pool.Budget{Max: 1 << 20}}
 	x.Init(0)
 	una := [2]int64{baseClient, baseServer}
 	for i := range s.events {
@@ -256,7 +256,7 @@ func (w *handWant) compare(t *testing.T, x *Conn) {
 	if w.end > 0 {
 		network, atClient, atServer := y.Shares(handClient, handServer)
 		if atClient != w.client || atServer != w.server || network+atClient+atServer != y.End-y.Start {
-			t.Errorf("client %d, server %d; want %d, %d: %+v", atClient, atServer, w.client, w.server, y.Legs[:y.NumLegs])
+			t.Errorf("client %d, server %d; want %d, %d: %+v", atClient, atServer, w.client, w.server, y.legs[:y.numLegs])
 		}
 	}
 }

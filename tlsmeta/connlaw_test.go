@@ -70,7 +70,7 @@ func TestConnSegmentation(t *testing.T) {
 		}
 		t.Run(l.name, func(t *testing.T) {
 			p := l.play(t)
-			b := pool.Budget{Max: 1 << 20}
+			b := Room{Budget: &pool.Budget{Max: 1 << 20}}
 			want := observed(&b, p.events, 1448).told()
 			rng := rand.New(rand.NewPCG(uint64(i), 3))
 			for name, cutting := range map[string]func(int) int{
@@ -106,7 +106,7 @@ func TestConnPrefix(t *testing.T) {
 		}
 		t.Run(l.name, func(t *testing.T) {
 			p := l.play(t)
-			b := pool.Budget{Max: 1 << 20}
+			b := Room{Budget: &pool.Budget{Max: 1 << 20}}
 			whole := observed(&b, p.events, 1448).told()
 			fine := cut(p.events, func(n int) int { return min(1+n/40, 64) })
 			x := new(Conn)
@@ -148,7 +148,7 @@ func TestConnMissing(t *testing.T) {
 		}
 		t.Run(l.name, func(t *testing.T) {
 			p := l.play(t)
-			b := pool.Budget{Max: 1 << 20}
+			b := Room{Budget: &pool.Budget{Max: 1 << 20}}
 			whole := observed(&b, p.events, 1448).told()
 			rng := rand.New(rand.NewPCG(uint64(i), 7))
 			var octets int

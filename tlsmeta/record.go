@@ -3,8 +3,6 @@ package tlsmeta
 import (
 	"encoding/binary"
 	"errors"
-
-	"mirrorscope/pool"
 )
 
 // Content types of records (RFC 8446 section 5.1).
@@ -39,24 +37,22 @@ const keptMessage = 4 << 10
 
 // direction is the record layer of one direction.
 type direction struct {
-	hdr  [5]byte
-	nhdr uint8
-	left int // octets of the present record that are still to come
-
-	first  stamp // of the first octet of the present record
-	fields record
+	hdr   [5]byte // of the present record, of which nhdr octets are there
+	nhdr  uint8
+	nal   uint8
+	alert [2]byte
 
 	ccs    bool // a ChangeCipherSpec was recorded
 	lost   bool // where records begin is not known any more
 	old    bool // the present record is a hello in the form of SSLv2, kept in msg
 	missed bool // octets of it were not recorded
 	cut    bool // handshake messages can not be followed any more
-	alert  [2]byte
-	nal    uint8
 
+	n, left int32 // octets of the present record, and of them still to come
+	first   stamp // of the first octet of the present record
 	msg     msgReader
-	helloAt int64 // record time of the ClientHello's first octet
 	flight  flight
+	helloAt int64 // record time of the ClientHello's first octet
 }
 
 // stamp is when an octet was recorded, and what its packet acknowledged.
@@ -74,15 +70,15 @@ type record struct {
 type msgReader struct {
 	hdr  [4]byte
 	nhdr uint8
-	left int
 	skip bool // of no interest, or too long, or not all recorded
+	left int32
+	held int32 // octets taken from the budget
 	buf  []byte
-	held int // octets taken from the budget
 }
 
 // read takes the octets of one direction that come next.
-func (c *Conn) read(b *pool.Budget, dir int, s *Segment) {
-	d := &c.dirs[dir]
+func (c *Conn) read(b *Room, dir int, s *Segment) {
+	d := &c.w.dirs[dir]
 	data, pos := s.Data, s.Pos
 	for len(data) > 0 && !d.lost && c.stage != stageOver {
 		if d.left == 0 {
@@ -102,21 +98,20 @@ func (c *Conn) read(b *pool.Budget, dir int, s *Segment) {
 				return
 			}
 			d.nhdr = 0
-			d.left = int(binary.BigEndian.Uint16(d.hdr[3:]))
+			d.n = int32(binary.BigEndian.Uint16(d.hdr[3:]))
+			d.left = d.n
 			if d.hdr[0] < typeCCS || d.hdr[0] > typeHeartbeat || d.hdr[1] > 3 || d.left > maxRecord {
 				c.strange(dir)
 				return
 			}
-			d.fields = record{typ: d.hdr[0], n: d.left, first: d.first}
 			d.nal = 0
 		}
-		n := min(d.left, len(data))
-		d.left -= n
+		n := min(int(d.left), len(data))
+		d.left -= int32(n)
 		c.fragment(b, dir, data[:n], stamp{pos + int64(n), s.Time, s.Acked})
 		data, pos = data[n:], pos+int64(n)
 		if d.left == 0 && c.stage != stageOver {
-			d.fields.end = stamp{pos, s.Time, s.Acked}
-			c.record(dir, &d.fields)
+			c.record(dir, &record{d.hdr[0], int(d.n), d.first, stamp{pos, s.Time, s.Acked}})
 		}
 	}
 }
@@ -132,8 +127,8 @@ func (c *Conn) mayBeSSLv2(dir int) bool {
 
 // sslv2 puts a hello in the form of SSLv2 together, and gives how many octets
 // of data belong to it.
-func (c *Conn) sslv2(b *pool.Budget, dir int, data []byte, at stamp) (n int) {
-	d := &c.dirs[dir]
+func (c *Conn) sslv2(b *Room, dir int, data []byte, at stamp) (n int) {
+	d := &c.w.dirs[dir]
 	m := &d.msg
 	whole := func() int {
 		if len(m.buf) < 2 {
@@ -173,8 +168,8 @@ func (c *Conn) sslv2Hello(b []byte, end stamp) error {
 	if _, err := ParseSSLv2Hello(b, &h); err != nil {
 		return err
 	}
-	d := &c.dirs[c.client]
-	c.Timing.Start, c.Timing.StartInferred = d.first.at, c.inferred
+	d := &c.w.dirs[c.client]
+	c.Timing.Start, c.Timing.StartInferred = d.first.at, c.w.inferred
 	d.flight.lo = d.first.pos
 	c.Info.ClientHello(&h, TransportTCP)
 	c.endFlight(int(c.client), end)
@@ -190,6 +185,7 @@ func (c *Conn) sslv2Answer(b []byte) error {
 		return err
 	}
 	c.Info.ServerHello(&h)
+	c.version = c.Info.Version
 	c.Info.Outcome = Incomplete
 	c.over()
 	return nil
@@ -197,8 +193,8 @@ func (c *Conn) sslv2Answer(b []byte) error {
 
 // miss steps over octets that were not recorded. Within a record that is known
 // to go on behind them, only what they held is lost.
-func (c *Conn) miss(b *pool.Budget, dir int, n, at int64) {
-	d := &c.dirs[dir]
+func (c *Conn) miss(b *Room, dir int, n, at int64) {
+	d := &c.w.dirs[dir]
 	if d.lost || c.stage == stageOver {
 		return
 	}
@@ -212,40 +208,39 @@ func (c *Conn) miss(b *pool.Budget, dir int, n, at int64) {
 		}
 		return
 	}
-	d.left -= int(n)
-	if d.fields.typ == typeHandshake && !d.ccs && !d.cut {
+	d.left -= int32(n)
+	if d.hdr[0] == typeHandshake && !d.ccs && !d.cut {
 		c.missMessage(b, dir, int(n), at)
 	}
 	if d.left == 0 {
 		// The record's end was not recorded: that it ended is known, not when.
-		d.fields.end = stamp{d.fields.first.pos + 5 + int64(d.fields.n), at, d.fields.first.acked}
-		c.record(dir, &d.fields)
+		c.record(dir, &record{d.hdr[0], int(d.n), d.first, stamp{d.first.pos + 5 + int64(d.n), at, d.first.acked}})
 	}
 }
 
 // missMessage steps over octets of handshake messages.
-func (c *Conn) missMessage(b *pool.Budget, dir, n int, at int64) {
-	d := &c.dirs[dir]
+func (c *Conn) missMessage(b *Room, dir, n int, at int64) {
+	d := &c.w.dirs[dir]
 	m := &d.msg
-	if m.nhdr < 4 || n > m.left {
+	if m.nhdr < 4 || int32(n) > m.left {
 		d.cut = true
 		m.drop(b)
 		return
 	}
-	m.left -= n
+	m.left -= int32(n)
 	m.skip = true
 	m.release(b)
 	if m.left == 0 {
 		m.nhdr = 0
-		end := d.fields.first.pos + 5 + int64(d.fields.n-d.left)
-		c.message(dir, m.hdr[0], nil, wanted(m.hdr[0]), stamp{end, at, d.fields.first.acked})
+		end := d.first.pos + 5 + int64(d.n-d.left)
+		c.message(dir, m.hdr[0], nil, wanted(m.hdr[0]), stamp{end, at, d.first.acked})
 	}
 }
 
 // fragment takes octets of the present record; end is where they end.
-func (c *Conn) fragment(b *pool.Budget, dir int, data []byte, end stamp) {
-	d := &c.dirs[dir]
-	switch d.fields.typ {
+func (c *Conn) fragment(b *Room, dir int, data []byte, end stamp) {
+	d := &c.w.dirs[dir]
+	switch d.hdr[0] {
 	case typeHandshake:
 		if !d.ccs && !d.cut {
 			c.messages(b, dir, data, end)
@@ -258,12 +253,29 @@ func (c *Conn) fragment(b *pool.Budget, dir int, data []byte, end stamp) {
 }
 
 // messages puts handshake messages together.
-func (c *Conn) messages(b *pool.Budget, dir int, data []byte, end stamp) {
-	d := &c.dirs[dir]
+func (c *Conn) messages(b *Room, dir int, data []byte, end stamp) {
+	d := &c.w.dirs[dir]
 	m := &d.msg
 	for len(data) > 0 {
+		if m.nhdr == 0 && len(data) >= 4 {
+			if n := 4 + int(binary.BigEndian.Uint32(data)&0xffffff); n <= len(data) { // it lies here whole
+				d.begins(c, data[0])
+				whole := data[:n]
+				data = data[n:]
+				at := end
+				at.pos -= int64(len(data))
+				if !wanted(whole[0]) {
+					whole = whole[:4]
+				}
+				c.message(dir, whole[0], whole, false, at)
+				if d.cut || c.stage == stageOver {
+					return
+				}
+				continue
+			}
+		}
 		if m.nhdr < 4 {
-			if m.nhdr == 0 && m.left == 0 {
+			if m.nhdr == 0 {
 				m.buf = m.buf[:0]
 			}
 			n := copy(m.hdr[m.nhdr:], data)
@@ -272,7 +284,7 @@ func (c *Conn) messages(b *pool.Budget, dir int, data []byte, end stamp) {
 			if m.nhdr < 4 {
 				return
 			}
-			m.left = int(binary.BigEndian.Uint32(m.hdr[:]) & 0xffffff)
+			m.left = int32(binary.BigEndian.Uint32(m.hdr[:]) & 0xffffff)
 			m.skip = !wanted(m.hdr[0]) || m.left > maxMessage
 			if m.left > maxMessage && m.hdr[0] == msgCertificate {
 				c.Info.CertificatesCut = true
@@ -280,15 +292,13 @@ func (c *Conn) messages(b *pool.Budget, dir int, data []byte, end stamp) {
 			if !m.skip {
 				m.add(b, m.hdr[:])
 			}
-			if m.hdr[0] == msgClientHello && c.stage == stageClientHello {
-				d.helloAt, d.flight.lo = d.fields.first.at, d.fields.first.pos
-			}
+			d.begins(c, m.hdr[0])
 		}
-		n := min(m.left, len(data))
+		n := min(int(m.left), len(data))
 		if !m.skip && n > 0 {
 			m.add(b, data[:n])
 		}
-		m.left -= n
+		m.left -= int32(n)
 		data = data[n:]
 		if m.left > 0 {
 			return
@@ -304,24 +314,31 @@ func (c *Conn) messages(b *pool.Budget, dir int, data []byte, end stamp) {
 	}
 }
 
+// begins takes note of where the ClientHello begins.
+func (d *direction) begins(c *Conn, typ byte) {
+	if typ == msgClientHello && c.stage == stageClientHello {
+		d.helloAt, d.flight.lo = d.first.at, d.first.pos
+	}
+}
+
 // wanted tells which messages are read; of the others it counts that they came.
 func wanted(typ byte) bool {
 	return typ == msgClientHello || typ == msgServerHello || typ == msgCertificate || typ == msgServerKeyExchange
 }
 
 // add keeps octets of a message. Where there is no room, it is stepped over.
-func (m *msgReader) add(b *pool.Budget, data []byte) {
+func (m *msgReader) add(b *Room, data []byte) {
 	if !b.Take(len(data)) {
 		m.skip = true
 		m.release(b)
 		return
 	}
-	m.held += len(data)
+	m.held += int32(len(data))
 	m.buf = append(m.buf, data...)
 }
 
-func (m *msgReader) release(b *pool.Budget) {
-	b.Give(m.held)
+func (m *msgReader) release(b *Room) {
+	b.Give(int(m.held))
 	m.held = 0
 	m.buf = m.buf[:0]
 	if cap(m.buf) > keptMessage {
@@ -329,7 +346,7 @@ func (m *msgReader) release(b *pool.Budget) {
 	}
 }
 
-func (m *msgReader) drop(b *pool.Budget) {
+func (m *msgReader) drop(b *Room) {
 	m.release(b)
 	m.nhdr, m.left = 0, 0
 }

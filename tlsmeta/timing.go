@@ -8,9 +8,10 @@ type Timing struct {
 	Start       int64 // record time of the ClientHello's first octet, ns; 0 not known
 	End         int64 // of the last octet of the Finished that completes the handshake; 0 not known
 	EndByServer bool
-	EndAgain    int64 // of the latest copy of it that the other side needed: what it perceives begins there
-	Legs        [maxLegs]Leg
-	NumLegs     int
+	EndAgain    int64          // of the latest copy of it that the other side needed: what it perceives begins there
+	legs        [maxLegs]int64 // ns that one side needed to answer, the round trip to it included
+	numLegs     uint8
+	byServer    uint8 // bits of legs: the server's
 
 	// Ambiguous says that the end was found by elimination, as where records are
 	// padded. StartInferred and EndInferred say that the hello or the Finished
@@ -22,33 +23,33 @@ type Timing struct {
 	FalseStart bool // the client sent data before the server's Finished (RFC 7918)
 }
 
-// Leg is what one side needed to answer.
-type Leg struct {
-	Server   bool  // the side that answers
-	From, To int64 // record times: last octet of what it answers, as it arrived; the server's last octet, or the client's first
-	Gap      int64 // of that, ns that retransmission, or the wait for the other side's ACK, took inside the flight
-}
-
 // maxLegs: two round trips of TLS 1.2, or of TLS 1.3 with a HelloRetryRequest.
 const maxLegs = 6
 
-func (t *Timing) leg(l Leg) {
-	if t.NumLegs < maxLegs {
-		t.Legs[t.NumLegs] = l
-		t.NumLegs++
+// leg adds what one side needed to answer: between the record times of the last
+// octet of what it answers, as it arrived, and of the server's last octet, or the
+// client's first. Of that, retransmission, or the wait for the other side's ACK,
+// took gap ns inside the flight.
+func (t *Timing) leg(server bool, from, to, gap int64) {
+	if t.numLegs == maxLegs {
+		return
 	}
+	t.legs[t.numLegs] = to - from - gap
+	if server {
+		t.byServer |= 1 << t.numLegs
+	}
+	t.numLegs++
 }
 
 // Shares divides the handshake's time: what the server and the client needed
 // to answer, and the network's share, which is all the rest. client and server
 // are the least round trips between the observation point and either side.
 func (t *Timing) Shares(client, server int64) (network, atClient, atServer int64) {
-	for i := range t.Legs[:t.NumLegs] {
-		l := &t.Legs[i]
-		if l.Server {
-			atServer += max(l.To-l.From-l.Gap-server, 0)
+	for i, took := range t.legs[:t.numLegs] {
+		if t.byServer>>i&1 != 0 {
+			atServer += max(took-server, 0)
 		} else {
-			atClient += max(l.To-l.From-l.Gap-client, 0)
+			atClient += max(took-client, 0)
 		}
 	}
 	return t.End - t.Start - atClient - atServer, atClient, atServer
@@ -62,7 +63,7 @@ type flight struct {
 	again  int64 // record time of the latest such repeat
 	last   int64 // record time of the latest octets
 	una    int64 // what the other side had acknowledged then
-	gap    int64 // see Leg
+	gap    int64 // ns of it that retransmission, or the wait for the other side's ACK, took
 }
 
 const ccsOctets = 6 // of a record with a ChangeCipherSpec
@@ -76,13 +77,13 @@ const initialWindow = 9
 // something was lost, or because the window was full until the other side's
 // ACK came, is the network's.
 func (c *Conn) pace(dir int, s *Segment) {
-	f := &c.dirs[dir].flight
-	c.inferred, c.filled = s.Inferred, 0
+	f := &c.w.dirs[dir].flight
+	c.w.inferred, c.w.filled = s.Inferred, 0
 	if s.Filled {
-		c.filled, c.since = s.Time, s.Since
+		c.w.filled, c.w.since = s.Time, s.Since
 	}
-	if int(c.active) != dir {
-		if c.dirs[1-dir].flight.eff == 0 || c.stage >= stageDone {
+	if int(c.w.active) != dir {
+		if c.w.dirs[1-dir].flight.eff == 0 || c.stage >= stageDone {
 			return
 		}
 		if dir == int(c.client) && hasKeySchedule13(c.Info.Version) && len(s.Data) > 0 && len(s.Data) <= ccsOctets && s.Data[0] == typeCCS {
@@ -91,15 +92,15 @@ func (c *Conn) pace(dir int, s *Segment) {
 		c.beginFlight(dir, stamp{s.Pos, s.Time, s.Acked})
 		c.Timing.Hidden = c.Timing.Hidden || s.Inferred
 		if s.Filled && dir != int(c.client) {
-			c.dirs[dir].flight.gap = max(s.Time-s.Since, 0)
+			c.w.dirs[dir].flight.gap = max(s.Time-s.Since, 0)
 		}
-	} else if f.last != 0 && f.eff == 0 && c.srv.finished.at == 0 {
+	} else if f.last != 0 && f.eff == 0 && c.w.srv.finished.at == 0 {
 		switch {
 		case s.Inferred:
 			f.gap += max(s.Time-f.last, 0)
-		case f.hi-f.lo >= initialWindow*max(s.MSS, 1) && c.acks.n > 0 && c.acks.opened(f.last, s) > 0:
-			f.gap += c.acks.opened(f.last, s)
-		case f.hi-f.una >= initialWindow*max(s.MSS, 1) && c.acks.n == 0 && s.Una > f.una: // it was not told when
+		case f.hi-f.lo >= initialWindow*max(s.MSS, 1) && c.w.acks.n > 0 && c.w.acks.opened(f.last, s) > 0:
+			f.gap += c.w.acks.opened(f.last, s)
+		case f.hi-f.una >= initialWindow*max(s.MSS, 1) && c.w.acks.n == 0 && s.Una > f.una: // it was not told when
 			f.gap += max(s.Time-f.last, 0)
 		case s.Filled:
 			f.gap += max(s.Time-max(s.Since, f.last), 0)
@@ -111,16 +112,16 @@ func (c *Conn) pace(dir int, s *Segment) {
 
 // beginFlight begins the flight that answers the other side's latest.
 func (c *Conn) beginFlight(dir int, first stamp) {
-	from := c.dirs[1-dir].flight.eff
-	c.dirs[dir].flight = flight{lo: first.pos, from: from}
-	c.active = uint8(dir)
+	from := c.w.dirs[1-dir].flight.eff
+	c.w.dirs[dir].flight = flight{lo: first.pos, from: from}
+	c.w.active = uint8(dir)
 	if dir == int(c.client) && from != 0 {
 		to := first.at
-		if to == c.filled {
-			to = c.since // it came that late because it was lost
+		if to == c.w.filled {
+			to = c.w.since // it came that late because it was lost
 		}
 		c.between(from, to)
-		c.Timing.leg(Leg{From: from, To: to})
+		c.Timing.leg(false, from, to, 0)
 	}
 }
 
@@ -137,7 +138,7 @@ const maxSkew = 10e6
 
 // late tells whether the latest segment filled a hole that was open for longer
 // than reordering takes: the original was lost before the observation point.
-func (c *Conn) late() bool { return c.filled != 0 && c.filled-c.since > reorderLag }
+func (c *Conn) late() bool { return c.w.filled != 0 && c.w.filled-c.w.since > reorderLag }
 
 const reorderLag = 3e6 // ns
 
@@ -150,9 +151,9 @@ type ring struct {
 // Acked tells that the client has acknowledged more of the server, at a record
 // time: without it, only Segment.Una tells of that.
 func (c *Conn) Acked(at int64) {
-	if c.stage < stageDone {
-		c.acks.at[c.acks.n%len(c.acks.at)] = at
-		c.acks.n++
+	if c.stage < stageDone && c.w != nil {
+		c.w.acks.at[c.w.acks.n%len(c.w.acks.at)] = at
+		c.w.acks.n++
 	}
 }
 
@@ -174,25 +175,28 @@ func (r *ring) opened(last int64, s *Segment) int64 {
 
 // endFlight ends the flight of a direction.
 func (c *Conn) endFlight(dir int, end stamp) {
-	if int(c.active) != dir {
+	if int(c.w.active) != dir {
 		c.beginFlight(dir, end) // recorded before what it answers
 	}
-	f := &c.dirs[dir].flight
+	f := &c.w.dirs[dir].flight
 	f.hi, f.eff = end.pos, max(end.at, f.again)
 	if dir != int(c.client) && f.from != 0 {
 		c.between(f.from, end.at)
-		c.Timing.leg(Leg{Server: true, From: f.from, To: end.at, Gap: f.gap})
+		c.Timing.leg(true, f.from, end.at, f.gap)
 	}
 }
 
 // Again tells that octets [lo, hi) of a direction, which the other side had not
 // acknowledged, came once more: what answers them is timed from here.
 func (c *Conn) Again(dir int, lo, hi, at int64) {
-	f := &c.dirs[dir].flight
+	if c.w == nil {
+		return
+	}
+	f := &c.w.dirs[dir].flight
 	if c.stage == stageDone && c.Timing.EndByServer == (dir != int(c.client)) && lo < f.hi && hi >= f.hi {
 		c.Timing.EndAgain = max(c.Timing.EndAgain, at)
 	}
-	if c.stage >= stageDone || int(c.active) != dir || hi <= f.lo || f.eff != 0 && lo >= f.hi {
+	if c.stage >= stageDone || int(c.w.active) != dir || hi <= f.lo || f.eff != 0 && lo >= f.hi {
 		return
 	}
 	f.again = at

@@ -20,7 +20,7 @@ type step struct {
 // walk plays steps, and gives what was told.
 func walk(t *testing.T, x *Conn, steps []step) {
 	t.Helper()
-	b := pool.Budget{Max: 1 << 20}
+	b := Room{Budget: &pool.Budget{Max: 1 << 20}}
 	x.Init(0)
 	var sent [2]int64
 	for _, s := range steps {
@@ -126,7 +126,7 @@ func TestTimingShares(t *testing.T) {
 			}
 			network, client, server := y.Shares(handClient, handServer)
 			if client != tt.client || server != tt.server || network != y.End-y.Start-client-server {
-				t.Errorf("client %d, server %d, network %d, want %d and %d: %+v", client, server, network, tt.client, tt.server, y.Legs[:y.NumLegs])
+				t.Errorf("client %d, server %d, network %d, want %d and %d: %+v", client, server, network, tt.client, tt.server, y.legs[:y.numLegs])
 			}
 			if y.StartInferred != tt.startInferred || y.EndInferred != tt.endInf {
 				t.Errorf("inferred %v, %v", y.StartInferred, y.EndInferred)
