@@ -79,7 +79,7 @@ type Decode struct {
 type Measure struct {
 	Memory   unit.Size     `toml:"memory" comment:"Memory for connections, as \"512MiB\". When it is full the least useful one ends early, counted.\n\"0\": what rings, queues and all else leave of what the process may use, 60 % of that at most; the log\nsays how it is divided when the sensor starts."`
 	Interval unit.Duration `toml:"interval" comment:"Length of interval records, whole seconds."`
-	Shards   int           `toml:"shards" comment:"Threads that measure, beside the one that reads. 0: one a core."`
+	Shards   int           `toml:"shards" comment:"Threads that measure, beside the one that reads; 1: that one itself. 0: one a core."`
 	Match    string        `toml:"match" comment:"Count only packets that match, in the words of tcpdump; looks at the innermost packet.\n[filter] does the like before a packet costs anything."`
 }
 

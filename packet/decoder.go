@@ -97,6 +97,9 @@ func (d *Decoder) general(data []byte, link uint16, iface uint32, wireLen int, t
 	return s
 }
 
+// Holds tells whether there is anything of which the next Decode may call Lost.
+func (d *Decoder) Holds() bool { return d.frags.oldest != nil }
+
 // Flush ends the reassembly of all that is held: the input is at its end.
 func (d *Decoder) Flush() {
 	for d.frags.oldest != nil {

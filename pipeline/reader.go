@@ -11,17 +11,24 @@ import (
 	"mirrorscope/packet"
 )
 
-// reader is the goroutine that reads, decodes and distributes.
+// reader reads, decodes and distributes. It is a goroutine, and where there is one
+// shard, that works in it.
 type reader struct {
 	src     capture.Source
+	many    capture.Batcher // src, if it gives several frames at a time
+	frames  []capture.Frame
 	cfg     Config
 	decoder *packet.Decoder
 	tables  []*flow.Table
 	learned *flow.Learned
 	shards  []*shard
-	seconds chan *second // to the collector, in order
-	free    chan *second // and back
-	made    int          // seconds there are
+	batch   *batch        // being filled
+	batches chan *batch   // empty ones
+	keep    bool          // payloads are copied: their frames are gone before the batch is
+	spare   packet.Packet // one that does not stand in the batch yet
+	seconds chan *second  // to the collector, in order
+	free    chan *second  // and back
+	made    int           // seconds there are
 	room    room
 	dueSoon int // connections that may end in the running second
 	cancel  context.CancelFunc
@@ -30,6 +37,7 @@ type reader struct {
 	begun    bool  // a packet came
 	clocked  bool  // second is valid
 	second   int64 // the running second, ns
+	next     int64 // ns; no packet before it begins a second
 	seen     flow.Capture
 	faces    int                     // interfaces named so far
 	sent     int                     // packets since records were last collected
@@ -43,12 +51,22 @@ type reader struct {
 func newReader(src capture.Source, cfg Config, tables []*flow.Table, learned *flow.Learned) *reader {
 	r := &reader{
 		src: src, cfg: cfg, decoder: packet.NewDecoder(cfg.Decode, cfg.Names), tables: tables, learned: learned,
-		load: newLoad(src, &cfg), room: newRoom(cfg.Flow.Memory, cfg.piece),
+		load: newLoad(src, &cfg), room: newRoom(cfg.Flow.Memory, cfg.piece), next: math.MinInt64,
 	}
 	r.seconds, r.free = make(chan *second, r.room.pieces), make(chan *second, r.room.pieces)
 	r.decoder.Lost = r.lost
 	for i := range cfg.Shards {
-		r.shards = append(r.shards, newShard(i, cfg.Shards))
+		r.shards = append(r.shards, newShard(i, cfg.Shards, tables))
+	}
+	r.many, _ = src.(capture.Batcher)
+	r.keep = r.many == nil || cfg.Shards > 1
+	r.frames = make([]capture.Frame, aheadLen)
+	r.batch = newBatch(cfg.Shards)
+	if cfg.Shards > 1 {
+		r.batches = make(chan *batch, depth+1)
+		for range depth + 1 {
+			r.batches <- newBatch(cfg.Shards)
+		}
 	}
 	return r
 }
@@ -56,7 +74,9 @@ func newReader(src capture.Source, cfg Config, tables []*flow.Table, learned *fl
 // close ends the stages behind the reader.
 func (r *reader) close() {
 	for _, s := range r.shards {
-		close(s.in)
+		if s.in != nil {
+			close(s.in)
+		}
 	}
 	close(r.seconds)
 }
@@ -67,26 +87,26 @@ func (r *reader) run(ctx context.Context) error {
 	parent := ctx
 	ctx, r.cancel = context.WithCancel(ctx)
 	defer r.cancel()
-	var f capture.Frame
-	var p packet.Packet
 	var err error
-	for n := 0; ; n++ {
-		if n%lookEvery == 0 {
+	for left := 0; ; {
+		if left <= 0 {
+			left = lookEvery
 			if ctx.Err() != nil {
 				err = context.Cause(ctx)
 				break
 			}
 			r.load.look(r.now)
 		}
-		if err = r.src.Next(&f); err == nil {
-			r.frame(&f, &p)
+		var n int
+		if n, err = r.read(); err == nil {
+			left -= n
 			continue
 		}
 		if !errors.Is(err, capture.ErrIdle) {
 			break
 		}
-		r.idle(f.Time)
-		n = -1 // look at once
+		r.idle(r.frames[0].Time)
+		left = 0 // look at once
 	}
 	if errors.Is(err, io.EOF) || ctx.Err() != nil && parent.Err() == nil {
 		err = nil // in the second case the output has failed, and its error tells
@@ -96,8 +116,28 @@ func (r *reader) run(ctx context.Context) error {
 	return err
 }
 
+// read takes frames from the source, and tells how many.
+func (r *reader) read() (n int, err error) {
+	if r.many == nil {
+		if err = r.src.Next(&r.frames[0]); err == nil {
+			r.frame(&r.frames[0])
+		}
+		return 1, err
+	}
+	if n, err = r.many.NextBatch(r.frames); err != nil {
+		return 0, err
+	}
+	for i := range n {
+		r.frame(&r.frames[i])
+	}
+	if !r.keep {
+		r.hand() // the frames go
+	}
+	return n, nil
+}
+
 // frame takes one frame from the source.
-func (r *reader) frame(f *capture.Frame, p *packet.Packet) {
+func (r *reader) frame(f *capture.Frame) {
 	if int(f.Interface) >= r.faces {
 		r.nameInterfaces()
 	}
@@ -107,39 +147,30 @@ func (r *reader) frame(f *capture.Frame, p *packet.Packet) {
 		if !r.clocked {
 			r.now = f.Time
 		}
+	} else if f.Time < r.last-int64(r.cfg.Flow.ClockStep) {
+		c.ClockSteps++
 	}
 	c.Packets++
 	c.Bytes += uint64(f.WireLen)
 	c.First, c.Last = min(c.First, f.Time), max(c.Last, f.Time)
-	if c.Packets > 1 && f.Time < r.last-int64(r.cfg.Flow.ClockStep) {
-		c.ClockSteps++
-	}
 	r.last = f.Time
 	r.now = max(r.now, f.Time)
 
+	p := r.batch.next()
+	if r.decoder.Holds() {
+		p = &r.spare // others may be lost meanwhile, and come before it
+	}
 	settled := r.decoder.Settled[packet.OK]
-	skip := r.decoder.Decode(f.Data, uint16(f.Link), f.Interface, f.WireLen, f.Time, p)
-	switch skip {
-	case packet.OK:
-	case packet.Held:
-		if r.cfg.Tap != nil {
-			r.cfg.Tap.Held(f)
-		}
-		return
-	default:
-		c.Skipped[skip]++
-		if skip == packet.UnknownLink {
-			if c.UnknownLinks == nil {
-				c.UnknownLinks = make(map[string]uint64)
-			}
-			c.UnknownLinks[f.Link.String()]++
-		}
+	if skip := r.decoder.Decode(f.Data, uint16(f.Link), f.Interface, f.WireLen, f.Time, p); skip != packet.OK {
+		r.skipped(f, skip)
 		return
 	}
-	if why := r.leaveOut(p); why != packet.OK {
-		c.Skipped[why]++
-		r.held[why] += r.decoder.Settled[packet.OK] - settled
-		return
+	if r.cfg.Match != nil || r.load.keep > 1 {
+		if why := r.leaveOut(p); why != packet.OK {
+			c.Skipped[why]++
+			r.held[why] += r.decoder.Settled[packet.OK] - settled
+			return
+		}
 	}
 	c.Decoded++
 	if r.cfg.Tap != nil {
@@ -151,15 +182,12 @@ func (r *reader) frame(f *capture.Frame, p *packet.Packet) {
 		c.PayloadShed++
 	}
 	p.Now = r.now
-	if !r.begun {
-		r.begun = true
-		r.watch.begin(r.cfg.Names.Point(p.Point), r.now)
-		if !r.clocked {
-			r.barrier(r.now - r.now%1e9)
-		}
+	if r.now >= r.next {
+		p = r.aside(p)
+		r.turn(p)
 	}
-	r.advance(r.now)
 	if r.watch.due(p, r.faces) {
+		p = r.aside(p)
 		r.drain()
 		r.watch.turn()
 	}
@@ -174,6 +202,45 @@ func (r *reader) frame(f *capture.Frame, p *packet.Packet) {
 			r.send(p, flow.Partition(q.Hash), isQuote)
 		}
 	}
+}
+
+// skipped counts a frame that gave no packet.
+func (r *reader) skipped(f *capture.Frame, skip packet.Skip) {
+	if skip == packet.Held {
+		if r.cfg.Tap != nil {
+			r.cfg.Tap.Held(f)
+		}
+		return
+	}
+	c := &r.seen
+	c.Skipped[skip]++
+	if skip == packet.UnknownLink {
+		if c.UnknownLinks == nil {
+			c.UnknownLinks = make(map[string]uint64)
+		}
+		c.UnknownLinks[f.Link.String()]++
+	}
+}
+
+// aside takes p out of the batch, which goes before it.
+func (r *reader) aside(p *packet.Packet) *packet.Packet {
+	if p != &r.spare {
+		r.spare = *p
+	}
+	return &r.spare
+}
+
+// turn begins the second of p, which is not in the batch, or the capture.
+func (r *reader) turn(p *packet.Packet) {
+	if !r.begun {
+		r.begun = true
+		r.watch.begin(r.cfg.Names.Point(p.Point), r.now)
+		if !r.clocked {
+			r.barrier(r.now - r.now%1e9)
+		}
+	}
+	r.advance(r.now)
+	r.next = r.second + 1e9
 }
 
 // leaveOut tells whether a packet does not count, and why: OK if it does.
@@ -196,6 +263,7 @@ func (r *reader) idle(clock int64) {
 	if r.cfg.Tap != nil {
 		r.cfg.Tap.Clock(clock)
 	}
+	r.hand()
 	switch s := clock - clock%1e9; {
 	case !r.clocked:
 		r.barrier(s)
@@ -236,8 +304,42 @@ func (r *reader) lost(p *packet.Packet) {
 	r.send(p, flow.Partition(p.Hash), isLost)
 }
 
+// send puts a packet into the batch. What the decoder has put together is gone
+// before the batch is.
 func (r *reader) send(p *packet.Packet, partition int, kind itemKind) {
-	r.shards[partition%len(r.shards)].add(p, partition, kind)
+	if r.batch.put(p, partition, kind, r.keep || p.Flags&packet.Reassembled != 0) {
+		r.hand()
+	}
+}
+
+// hand has the shards take the batch.
+func (r *reader) hand() {
+	b := r.batch
+	if b.n == 0 {
+		return
+	}
+	if len(r.shards) == 1 {
+		r.shards[0].send(work{batch: b})
+		b.clear()
+		return
+	}
+	users := int32(0)
+	for _, list := range b.lists {
+		if len(list) > 0 {
+			users++
+		}
+	}
+	b.users.Store(users)
+	for i, s := range r.shards {
+		if users == 0 {
+			break // whoever had the rest may be done, and the batch is used anew
+		}
+		if len(b.lists[i]) > 0 {
+			users--
+			s.send(work{batch: b})
+		}
+	}
+	r.batch = <-r.batches
 }
 
 func (r *reader) nameInterfaces() {
@@ -285,9 +387,7 @@ func (r *reader) collect() {
 		r.pieces(nil)
 		return
 	}
-	for _, s := range r.shards {
-		s.flush()
-	}
+	r.hand()
 	r.ask(nil, func(t *flow.Table) {
 		t.PlanCollect(now)
 		t.Step(flow.Last())
@@ -312,7 +412,7 @@ func (r *reader) flush() {
 // after.
 func (r *reader) plan(do func(*flow.Table)) {
 	for _, s := range r.shards {
-		s.ask(nil, do)
+		s.send(work{do: do})
 	}
 	r.drain()
 }
@@ -348,9 +448,7 @@ func (r *reader) pieces(health *flow.Capture) {
 
 // drain waits until every shard has done what it was sent.
 func (r *reader) drain() {
-	for _, s := range r.shards {
-		s.flush()
-	}
+	r.hand()
 	for _, s := range r.shards {
 		s.pending.Wait()
 	}
@@ -364,7 +462,7 @@ func (r *reader) ask(health *flow.Capture, do func(*flow.Table)) {
 	sec.wait.Add(len(r.shards))
 	sec.failed = r.cancel
 	for _, s := range r.shards {
-		s.ask(sec, do)
+		s.send(work{do: do, sec: sec})
 	}
 	r.seconds <- sec
 }

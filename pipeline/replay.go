@@ -3,8 +3,9 @@
 //
 //	reader ──batches──► shard ×N ──records of a second──► collector ──► out
 //
-// The reader decodes and hands batches to the shards by the innermost 5-tuple.
-// A shard owns several of the flow.Partitions. At each whole second of packet
+// The reader decodes into batches, of which each shard takes its packets, by the
+// innermost 5-tuple. A shard owns several of the flow.Partitions; one alone works
+// where the reader does. At each whole second of packet
 // time that has packets, or in which something is due, the reader waits until
 // the shards have drained, lets the tables learn from each other, and asks them
 // for the records that are due; so the result depends on the packets alone, and
@@ -27,7 +28,7 @@ import (
 
 // Config of a run.
 type Config struct {
-	Shards int // goroutines for the flow tables; 0: one a core
+	Shards int // goroutines for the flow tables; 1: that of the reader; 0: one a core
 	Decode packet.Config
 	Flow   flow.Config
 	Match  func(*packet.Packet) bool // nil: every packet
@@ -92,7 +93,10 @@ func Run(ctx context.Context, src capture.Source, cfg Config, out func([]flow.Re
 		r.watch.start(cfg.Flow.Memory, tables)
 	}
 	for _, s := range r.shards {
-		g.Go(func() error { s.run(tables, r.watch.matchers); return nil })
+		s.matchers = r.watch.matchers
+		if s.in != nil {
+			g.Go(func() error { s.run(r.batches); return nil })
+		}
 	}
 	g.Go(func() error { defer r.close(); return r.run(ctx) })
 	var told told

@@ -38,14 +38,15 @@ func newRoom(memory int64, piece int) room {
 // collectEvery bounds room.packets in tests.
 var collectEvery = mostWait
 
-// batchMemory is about what a batch of full payloads takes, octets.
-const batchMemory = batchLen * (256 + 1500)
+// packetMemory is about what a packet with a full payload takes in a batch, octets.
+const packetMemory = 256 + 1500
 
 // Beside is what a run may hold beside Flow.Memory, octets: records on their way
 // to the output, what a table knows beside its flows, batches and fragments.
 func Beside(c *Config) int64 {
 	r := newRoom(c.Flow.Memory, 0)
 	records := (r.pieces+1)*r.piece + 2*r.packets // on the way, and what the tables have ready
+	n := min(c.Shards, flow.Partitions)
 	return int64(records)*int64(unsafe.Sizeof(flow.Record{})) + flow.Beside(c.Flow.Memory, c.Decode.MaxPoints) +
-		int64(min(c.Shards, flow.Partitions))*(depth+3)*batchMemory + int64(c.Decode.Fragments.Octets)
+		int64(batchLen(n)*(depth+2))*packetMemory + int64(c.Decode.Fragments.Octets)
 }

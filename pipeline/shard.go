@@ -2,14 +2,31 @@ package pipeline
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"mirrorscope/flow"
 	"mirrorscope/packet"
 	"mirrorscope/path"
 )
 
-// batchLen is how many packets are handed over at a time.
-const batchLen = 256
+const (
+	// aheadLen is for how many packets the tables look ahead at a time: enough to
+	// hide that memory is slow, and few enough to stay in the first cache.
+	aheadLen = 64
+	// handLen is how many packets a batch has for each shard that shares it, and
+	// mostHandLen how many at most.
+	handLen     = 128
+	mostHandLen = 1 << 11
+)
+
+// batchLen is how many packets are handed over at a time. One shard works where
+// the reader does: nothing is handed over.
+func batchLen(shards int) int {
+	if shards == 1 {
+		return aheadLen
+	}
+	return min(handLen*shards, mostHandLen)
+}
 
 // itemKind says what a table is to do with a packet.
 type itemKind uint8
@@ -20,87 +37,151 @@ const (
 	isLost            // a packet whose fragments did not all come
 )
 
-// batch carries packets from the reader to a shard, with the memory that their
-// payloads alias. It goes back to the reader when the shard has done it.
+// batch carries packets from the reader to the shards, in order. The reader
+// decodes into it; shards only read it, and the last one gives it back.
 type batch struct {
-	packets [batchLen]packet.Packet
-	kind    [batchLen]itemKind
-	part    [batchLen]uint8
+	packets []packet.Packet
+	kind    []itemKind
+	part    []uint8 // of the tables
 	n       int
-	payload []byte
-
-	do  func(*flow.Table) // not nil: no packets, but something for each table to do
-	sec *second           // takes the records that they have then; nil: nobody does
+	payload []byte     // what payloads alias that the source does not keep
+	lists   [][]uint16 // by shard: its packets
+	users   atomic.Int32
 }
 
-// shard is the goroutine that owns the tables i, i+n, i+2n …
-type shard struct {
-	i, n    int
-	in      chan *batch
-	free    chan *batch
-	filling *batch
-	pending sync.WaitGroup // batches sent and not done
-}
-
-// depth of a shard's queue, in batches.
-const depth = 4
-
-func newShard(i, n int) *shard {
-	s := &shard{i: i, n: n, in: make(chan *batch, depth), free: make(chan *batch, depth+2)}
-	for range depth + 2 {
-		s.free <- &batch{payload: make([]byte, 0, batchLen*256)}
+func newBatch(shards int) *batch {
+	n := batchLen(shards)
+	b := &batch{packets: make([]packet.Packet, n), kind: make([]itemKind, n), part: make([]uint8, n), lists: make([][]uint16, shards)}
+	for i := range b.lists {
+		b.lists[i] = make([]uint16, 0, n)
 	}
-	s.filling = <-s.free
-	return s
+	return b
 }
 
-// add copies a packet and its payload into the batch being filled.
-func (s *shard) add(p *packet.Packet, partition int, kind itemKind) {
-	b := s.filling
-	q := &b.packets[b.n]
-	*q = *p
-	if len(p.Payload) > 0 {
+// next is where the next packet is decoded to; it counts once it is put.
+func (b *batch) next() *packet.Packet { return &b.packets[b.n] }
+
+// put adds a packet, which is copied unless it is at next already, with its
+// payload if keep is set. It tells whether the batch is full.
+func (b *batch) put(p *packet.Packet, partition int, kind itemKind, keep bool) bool {
+	q := b.next()
+	if p != q {
+		*q = *p
+	}
+	if keep && len(p.Payload) > 0 {
 		start := len(b.payload)
 		b.payload = append(b.payload, p.Payload...)
 		q.Payload = b.payload[start:len(b.payload):len(b.payload)]
 	}
 	b.kind[b.n], b.part[b.n] = kind, uint8(partition)
+	to := partition % len(b.lists)
+	b.lists[to] = append(b.lists[to], uint16(b.n))
 	b.n++
-	if b.n == batchLen {
-		s.flush()
+	return b.n == len(b.packets)
+}
+
+// clear empties the batch.
+func (b *batch) clear() {
+	b.n, b.payload = 0, b.payload[:0]
+	for i := range b.lists {
+		b.lists[i] = b.lists[i][:0]
 	}
 }
 
-// flush sends the batch being filled.
-func (s *shard) flush() {
-	if s.filling.n == 0 {
+// work is what a shard is sent: packets, or something for each table to do.
+type work struct {
+	batch *batch
+	do    func(*flow.Table)
+	sec   *second // takes the records that they have then; nil: nobody does
+}
+
+// shard owns the tables i, i+n, i+2n … Where it is alone, the reader calls it;
+// otherwise it is a goroutine.
+type shard struct {
+	i, n     int
+	tables   []*flow.Table // all of them
+	matchers []*path.Matcher
+	ahead    [aheadLen]flow.Ahead
+	in       chan work      // nil where the reader calls
+	pending  sync.WaitGroup // sent and not done
+}
+
+// depth of the queue of batches.
+const depth = 4
+
+func newShard(i, n int, tables []*flow.Table) *shard {
+	s := &shard{i: i, n: n, tables: tables}
+	if n > 1 {
+		s.in = make(chan work, depth)
+	}
+	return s
+}
+
+// send has the shard do w; the reader goes on meanwhile, if it can.
+func (s *shard) send(w work) {
+	if s.in == nil {
+		s.work(&w)
 		return
 	}
 	s.pending.Add(1)
-	s.in <- s.filling
-	s.filling = <-s.free
-}
-
-// ask has each table of the shard do something, and gives their records to sec
-// if it is not nil; the shard must be drained.
-func (s *shard) ask(sec *second, do func(*flow.Table)) {
-	b := s.filling
-	b.sec, b.do = sec, do
-	s.pending.Add(1)
-	s.in <- b
-	s.filling = <-s.free
+	s.in <- w
 }
 
 // run ends when in closes.
-func (s *shard) run(tables []*flow.Table, matchers []*path.Matcher) {
-	var q packet.Quote
-	for b := range s.in {
-		for i := range b.n {
-			t, p := tables[b.part[i]], &b.packets[i]
-			switch b.kind[i] {
+func (s *shard) run(free chan<- *batch) {
+	for w := range s.in {
+		s.work(&w)
+		if b := w.batch; b != nil && b.users.Add(-1) == 0 {
+			b.clear()
+			free <- b
+		}
+		s.pending.Done()
+	}
+}
+
+func (s *shard) work(w *work) {
+	if w.batch != nil {
+		s.add(w.batch)
+		return
+	}
+	for i := s.i; i < len(s.tables); i += s.n {
+		w.do(s.tables[i])
+		if w.sec == nil {
+			continue
+		}
+		s.tables[i].Take(&w.sec.records[i])
+		if s.matchers != nil {
+			w.sec.paths[i] = s.matchers[i].Take(w.sec.paths[i])
+		}
+	}
+	if w.sec != nil {
+		w.sec.wait.Done()
+	}
+}
+
+// add gives the tables the shard's packets of a batch, in order. They look at
+// some of them at a time before they take the first one: its memory is on its
+// way then.
+func (s *shard) add(b *batch) {
+	for list := b.lists[s.i]; len(list) > 0; list = list[min(len(list), aheadLen):] {
+		some := list[:min(len(list), aheadLen)]
+		for i, at := range some {
+			if b.kind[at] == isPacket {
+				s.tables[b.part[at]].Look(&b.packets[at], &s.ahead[i])
+			}
+		}
+		for i, at := range some {
+			if b.kind[at] == isPacket {
+				s.tables[b.part[at]].Fetch(&s.ahead[i])
+			}
+		}
+		for i, at := range some {
+			t, p := s.tables[b.part[at]], &b.packets[at]
+			switch b.kind[at] {
 			case isPacket:
-				t.Add(p)
+				t.AddLooked(p, &s.ahead[i])
 			case isQuote:
+				var q packet.Quote
 				if packet.ParseQuote(p, &q) {
 					t.Quote(p, &q)
 				}
@@ -108,30 +189,11 @@ func (s *shard) run(tables []*flow.Table, matchers []*path.Matcher) {
 				t.Lost(p)
 			}
 		}
-		if b.do != nil {
-			for i := s.i; i < len(tables); i += s.n {
-				b.do(tables[i])
-				if b.sec == nil {
-					continue
-				}
-				tables[i].Take(&b.sec.records[i])
-				if matchers != nil {
-					b.sec.paths[i] = matchers[i].Take(b.sec.paths[i])
-				}
-			}
-			if b.sec != nil {
-				b.sec.wait.Done()
-			}
-		}
-		b.n, b.sec, b.do, b.payload = 0, nil, nil, b.payload[:0]
-		s.free <- b
-		s.pending.Done()
 	}
 }
 
 // second collects the records that the tables have at a barrier, or a piece of
-// them. Its memory
-// goes back to them with the next barrier that it serves.
+// them. Its memory goes back to them with the next barrier that it serves.
 type second struct {
 	records [flow.Partitions]flow.Records
 	paths   [flow.Partitions][]path.Connection

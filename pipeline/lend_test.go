@@ -1,0 +1,187 @@
+package pipeline
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"mirrorscope/capture"
+	"mirrorscope/capture/pcapfile"
+	"mirrorscope/flow"
+	"mirrorscope/internal/pcapgen"
+	"mirrorscope/packet"
+	"mirrorscope/session"
+)
+
+// lender lends frames out of memory that it fills with something else as soon
+// as it may: one at a time, or as a batcher some.
+type lender struct {
+	frames
+	lent [][]byte
+}
+
+func (l *lender) Next(f *capture.Frame) error {
+	for _, b := range l.lent {
+		for i := range b {
+			b[i] = 0xee
+		}
+	}
+	l.lent = l.lent[:0]
+	return l.lend(f)
+}
+
+func (l *lender) lend(f *capture.Frame) error {
+	err := l.frames.Next(f)
+	if err == nil {
+		f.Data = bytes.Clone(f.Data)
+		l.lent = append(l.lent, f.Data)
+	}
+	return err
+}
+
+type batchLender struct {
+	lender
+	calls int
+}
+
+func (l *batchLender) NextBatch(fs []capture.Frame) (int, error) {
+	if err := l.Next(&fs[0]); err != nil {
+		return 0, err
+	}
+	l.calls++
+	n := 1 + l.calls*7%len(fs)
+	for i := 1; i < n; i++ {
+		if l.lend(&fs[i]) != nil {
+			return i, nil
+		}
+	}
+	return n, nil
+}
+
+// mixed are frames of all that the reader treats in its own way: fragments that
+// meet and others that do not, errors that quote a flow, seconds that begin, and
+// payload that readers look at.
+func mixed(t *testing.T) []capture.Frame {
+	t.Helper()
+	var list []capture.Frame
+	add := func(at int64, b []byte) {
+		list = append(list, capture.Frame{Data: b, Time: at, WireLen: len(b), Link: capture.LinkEthernet})
+	}
+	for i, f := range traffic(6000).list {
+		list = append(list, f)
+		if i%50 == 0 {
+			first, rest := fragments(f.Time)
+			list = append(list, first, rest)
+		}
+		if i%70 == 0 {
+			ip := pcapgen.IPv4{Src: netip.MustParseAddr("10.0.0.7"), Dst: netip.MustParseAddr("10.0.0.9"), ID: uint16(1000 + i), MF: true, Protocol: packet.ProtoUDP}
+			add(f.Time, pcapgen.Build(pcapgen.Ethernet{}, ip, pcapgen.Payload(f.Data[34:34+8]))) // alone for ever
+		}
+		if i%90 == 0 {
+			add(f.Time, pcapgen.Build(pcapgen.Ethernet{}, pcapgen.IPv4{Src: netip.MustParseAddr("10.0.0.1"), Dst: netip.MustParseAddr("10.0.0.7")},
+				pcapgen.ICMP{Type: 3, Code: 3}, pcapgen.Payload(f.Data[14:])))
+		}
+		if i%110 == 0 {
+			question := pcapgen.DNSQuery(uint16(i), fmt.Sprintf("host%d.example", i), 1)
+			add(f.Time, pcapgen.Build(pcapgen.Ethernet{}, pcapgen.IPv4{Src: netip.MustParseAddr("10.0.0.7"), Dst: netip.MustParseAddr("10.0.0.53"), ID: uint16(i)},
+				pcapgen.UDP{SrcPort: uint16(50000 + i), DstPort: 53}, pcapgen.Payload(question)))
+		}
+	}
+	src, err := pcapfile.Open(pcapfile.Config{Paths: []string{filepath.Join("..", "testdata", "pcaps", "shop.pcap")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	shift := int64(0)
+	for f := (capture.Frame{}); src.Next(&f) == nil; {
+		if shift == 0 {
+			shift = list[len(list)-1].Time - f.Time
+		}
+		f.Data, f.Time, f.Interface = bytes.Clone(f.Data), f.Time+shift, 0
+		list = append(list, f)
+	}
+	return list
+}
+
+// How a source lends its frames, and who works where, changes nothing: what is
+// kept longer than the frame is a copy.
+func TestLending(t *testing.T) {
+	list := mixed(t)
+	for _, every := range []int{mostWait, 64} { // records leave after so many packets
+		var want string
+		for _, shards := range []int{1, 2, 5} {
+			for name, src := range map[string]capture.Source{
+				"frames that stay": &frames{list: list}, "frames": &lender{frames: frames{list: list}}, "batches": &batchLender{lender: lender{frames: frames{list: list}}},
+			} {
+				cfg := config(shards)
+				cfg.Flow.Interval = time.Second
+				recs, c := runEvery(t, every, src, cfg)
+				if err := Identity(&c); err != nil {
+					t.Error(err)
+				}
+				if c.Skipped[packet.FragmentIncomplete] == 0 || c.Decoded < 6000 {
+					t.Fatalf("%d decoded, %d fragments without their packet", c.Decoded, c.Skipped[packet.FragmentIncomplete])
+				}
+				text := fmt.Sprintf("%+v\n", c)
+				for _, r := range recs {
+					r.Distributions = nil
+					text += said(t, &r.Report)
+					r.Report = session.Report{}
+					text += fmt.Sprintf("%+v\n", r)
+				}
+				if want == "" {
+					want = text
+				}
+				if a, b := strings.Split(want, "\n"), strings.Split(text, "\n"); want != text {
+					for i := range min(len(a), len(b)) {
+						if a[i] != b[i] {
+							t.Fatalf("%s, %d shards: line %d is\n%s\nand was\n%s", name, shards, i, b[i], a[i])
+						}
+					}
+					t.Fatalf("%s, %d shards: %d lines, and were %d", name, shards, len(b), len(a))
+				}
+			}
+		}
+	}
+}
+
+// runEvery runs with records that leave after so many packets.
+func runEvery(t *testing.T, every int, src capture.Source, cfg Config) ([]flow.Record, flow.Capture) {
+	t.Helper()
+	defer func(n int) { collectEvery = n }(collectEvery)
+	collectEvery = every
+	return run(t, src, cfg)
+}
+
+// A packet does not wait for others while the source has none.
+func TestIdleHandsOver(t *testing.T) {
+	for _, shards := range []int{1, 2} {
+		src, cfg := traffic(10), config(shards)
+		learned := flow.NewLearned(cfg.Flow)
+		var tables []*flow.Table
+		for range flow.Partitions {
+			tables = append(tables, flow.NewTable(cfg.Flow, learned, cfg.Names))
+		}
+		r := newReader(src, cfg, tables, learned)
+		for _, s := range r.shards {
+			if s.in != nil {
+				go s.run(r.batches)
+			}
+		}
+		for range 10 {
+			if _, err := r.read(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		waiting := r.batch.n
+		r.idle(src.list[9].Time)
+		if waiting == 0 || r.batch.n != 0 {
+			t.Errorf("%d shards: %d packets waited, and %d after the source was idle", shards, waiting, r.batch.n)
+		}
+		r.close()
+	}
+}
