@@ -30,7 +30,7 @@ type output struct {
 	writers []named
 	top     *live.Table
 	observe func(*live.Top, *flow.Capture) // with each health
-	tally   func([]flow.Record)
+	tally   func([]*flow.Record)
 	more    func() []flow.Loss // events that others count
 	account func(*flow.Capture)
 	fill    func() float64 // of the fullest ring
@@ -65,11 +65,11 @@ func openOutput(cfg Output, names sink.Names, stdout io.Writer) (*output, error)
 }
 
 // records takes records in the order of the output contract.
-func (o *output) records(records []flow.Record) error {
+func (o *output) records(records []*flow.Record) error {
 	o.buf = o.buf[:0]
 	o.tally(records)
 	for i := range records {
-		r := &records[i]
+		r := records[i]
 		if o.top != nil {
 			o.top.Add(r)
 		}

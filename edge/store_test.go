@@ -246,3 +246,21 @@ func TestSizes(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+func TestFirst(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for limit := range 30 {
+		all := r.Perm(1000)
+		f := first[int]{limit: limit, compare: func(a, b *int) int { return cmp.Compare(*a, *b) }}
+		for _, v := range all {
+			f.add(v)
+		}
+		slices.Sort(all)
+		if limit > 0 {
+			all = all[:limit]
+		}
+		if got := f.sorted(); !slices.Equal(got, all) {
+			t.Fatalf("the first %d: %v", limit, got)
+		}
+	}
+}

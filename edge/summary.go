@@ -80,32 +80,33 @@ func (s *Summary) Common() (c Common) {
 	return c
 }
 
-// Sorted gives the numbers of the conversations in an order. What is equal is in
-// order of the key, so that the same input gives the same rows.
-func (s *Summary) Sorted(order Order) []int {
+// Sorted gives the numbers of the first conversations in an order, so many of
+// them; 0: all. What is equal is in order of the key, so that the same input gives
+// the same rows.
+func (s *Summary) Sorted(order Order, limit int) []int {
 	x := &s.conversations
 	type row struct {
 		value
 		bytes int64
 		i     int
 	}
-	rows := make([]row, x.n)
-	var scratch Conversation
-	for i := range rows {
-		rows[i] = row{bytes: x.at(i).bytes, i: i}
-		if order != ByBytes {
-			rows[i].value = order.of(s.expand(i, &scratch))
-		}
-	}
-	slices.SortFunc(rows, func(a, b row) int {
+	rows := first[row]{limit: limit, compare: func(a, b *row) int {
 		if c := cmp.Or(cmp.Compare(b.n, a.n), cmp.Compare(b.x, a.x), cmp.Compare(b.bytes, a.bytes)); c != 0 {
 			return c
 		}
 		return compareKeys(&x.at(a.i).Key, &x.at(b.i).Key)
-	})
-	all := make([]int, len(rows))
-	for k := range rows {
-		all[k] = rows[k].i
+	}}
+	var scratch Conversation
+	for i := range x.n {
+		r := row{bytes: x.at(i).bytes, i: i}
+		if order != ByBytes {
+			r.value = order.of(s.expand(i, &scratch))
+		}
+		rows.add(r)
+	}
+	var all []int
+	for _, r := range rows.sorted() {
+		all = append(all, r.i)
 	}
 	return all
 }
@@ -115,7 +116,13 @@ func (s *Summary) Sorted(order Order) []int {
 // last those of which the capture holds too little.
 func (s *Summary) Worst(n int) (worst []Judged, more int) {
 	x := &s.conversations
-	var rows []ranked
+	rows := first[ranked]{limit: n, compare: func(a, b *ranked) int {
+		if c := a.compare(b); c != 0 {
+			return c
+		}
+		return compareKeys(&x.at(a.i).Key, &x.at(b.i).Key)
+	}}
+	all := 0
 	var scratch Conversation
 	j := judge{brief: true}
 	for i := range x.n {
@@ -124,21 +131,44 @@ func (s *Summary) Worst(n int) (worst []Judged, more int) {
 		}
 		j.c = s.expand(i, &scratch)
 		if v := j.verdict(); v.Who != Nobody || v.Weight > 0 || len(v.Also) > 0 {
-			rows = append(rows, ranked{i, x.at(i).bytes, v.Weight, v.Who == Capture, v.Failures})
+			all++
+			rows.add(ranked{i, x.at(i).bytes, v.Weight, v.Who == Capture, v.Failures})
 		}
 	}
-	slices.SortFunc(rows, func(a, b ranked) int {
-		if c := a.compare(&b); c != 0 {
-			return c
-		}
-		return compareKeys(&x.at(a.i).Key, &x.at(b.i).Key)
-	})
-	n = min(n, len(rows))
-	for _, r := range rows[:n] {
+	for _, r := range rows.sorted() {
 		c := s.Conversation(r.i)
 		worst = append(worst, Judged{c, c.Verdict()})
 	}
-	return worst, len(rows) - n
+	return worst, all - len(worst)
+}
+
+// first keeps the first values of many, in an order that tells all of them apart.
+type first[T any] struct {
+	limit   int // 0: all
+	compare func(a, b *T) int
+	kept    []T
+	full    bool // kept has been cut to the limit, and is in order
+}
+
+// add takes a value. Now and then, those that are not among the first leave.
+func (f *first[T]) add(v T) {
+	if f.full && f.compare(&v, &f.kept[f.limit-1]) > 0 {
+		return
+	}
+	f.kept = append(f.kept, v)
+	if f.limit > 0 && len(f.kept) >= 2*f.limit+256 {
+		f.sorted()
+		f.full = true
+	}
+}
+
+// sorted gives what is kept, in order.
+func (f *first[T]) sorted() []T {
+	slices.SortFunc(f.kept, func(a, b T) int { return f.compare(&a, &b) })
+	if f.limit > 0 {
+		f.kept = f.kept[:min(len(f.kept), f.limit)]
+	}
+	return f.kept
 }
 
 // Judged is a conversation with its verdict.

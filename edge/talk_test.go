@@ -2,6 +2,7 @@ package edge
 
 import (
 	"fmt"
+	"slices"
 	"reflect"
 	"testing"
 
@@ -392,11 +393,14 @@ func TestOrders(t *testing.T) {
 	} {
 		var got []uint16
 		s := summaryOf(conversations)
-		for _, i := range s.Sorted(order) {
+		for _, i := range s.Sorted(order, 0) {
 			got = append(got, s.Conversation(i).Port)
 		}
 		if fmt.Sprint(got) != want {
 			t.Errorf("by %v: %v, want %s", order, got, want)
+		}
+		if two := s.Sorted(order, 2); len(two) != 2 || !slices.Equal(two, s.Sorted(order, 0)[:2]) {
+			t.Errorf("by %v: the first two are %v", order, two)
 		}
 	}
 	for _, v := range Views() {

@@ -105,6 +105,15 @@ func (t *Table) mark(d *due) Mark {
 	return Mark{release: d.release, kind: t.plan.kind, start: d.start, key: *t.keyOf(d)}
 }
 
+// behind tells whether a record to be made lies behind a mark.
+func (t *Table) behind(d *due, m *Mark) bool {
+	if d.release != m.release {
+		return d.release > m.release
+	}
+	of := t.mark(d)
+	return m.compare(&of) < 0
+}
+
 // left is how many records of the plan are not made yet.
 func (t *Table) left() int { return len(t.plan.list) - t.plan.done }
 
@@ -138,7 +147,7 @@ func (t *Table) Step(cut Mark) {
 	p := &t.plan
 	for t.cut = cut; p.done < len(p.list); p.done++ {
 		d := &p.list[p.done]
-		if m := t.mark(d); cut.compare(&m) < 0 {
+		if t.behind(d, &cut) {
 			return
 		}
 		switch {

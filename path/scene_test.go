@@ -93,9 +93,9 @@ func replay(t testing.TB, src capture.Source, shards int) *result {
 		r.order = append(r.order, c.ID)
 		return nil
 	}
-	_, err := pipeline.Run(context.Background(), src, cfg, func(recs []flow.Record) error {
-		r.records = append(r.records, recs...)
+	_, err := pipeline.Run(context.Background(), src, cfg, func(recs []*flow.Record) error {
 		for i := range recs {
+			r.records = append(r.records, *recs[i])
 			r.order = append(r.order, recs[i].ID)
 		}
 		return nil

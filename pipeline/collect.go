@@ -1,8 +1,6 @@
 package pipeline
 
 import (
-	"slices"
-
 	"mirrorscope/flow"
 	"mirrorscope/path"
 )
@@ -44,49 +42,40 @@ func (t *told) complete(c *flow.Capture) {
 }
 
 // outLen is how many records are given out at a time.
-const outLen = 512
+const outLen = 256
 
 // collect gives out the records of each second in order, each path after its
 // last record, and the health that was asked for with them. After an error it
 // only drains, so that nobody waits for it.
-func collect(seconds <-chan *second, free chan<- *second, cfg *Config, told *told, out func([]flow.Record) error) error {
+func collect(seconds <-chan *second, free chan<- *second, cfg *Config, told *told, out func([]*flow.Record) error) error {
 	var err error
-	var order []*flow.Record
+	var order merger
 	// By the record that they follow. It may leave a little later than its path
 	// is known, so that what waits is a copy.
 	paths := map[uint64]path.Connection{}
-	chunk := make([]flow.Record, 0, outLen)
+	chunk := make([]*flow.Record, 0, outLen)
 	for s := range seconds {
 		s.wait.Wait()
-		order = order[:0]
-		for i := range s.records {
-			list := &s.records[i]
-			for k := range list.Len() {
-				order = append(order, list.At(k))
-			}
-		}
-		slices.SortFunc(order, flow.Compare)
+		sorted := order.merge(s.records[:])
 		for i := range s.paths {
 			for _, c := range s.paths[i] {
 				paths[c.Last] = c
 			}
 		}
-		for len(order) > 0 && err == nil {
+		for len(sorted) > 0 && err == nil {
 			var last path.Connection
 			found := false
 			chunk = chunk[:0]
-			for !found && len(chunk) < outLen && len(order) > 0 {
-				r := order[0]
-				chunk = append(chunk, *r)
-				order = order[1:]
+			for !found && len(chunk) < outLen && len(sorted) > 0 {
+				r := sorted[0].record
+				sorted = sorted[1:]
+				chunk = append(chunk, r)
+				told.add(r)
 				if r.Joined && r.Kind == flow.Connection {
 					if last, found = paths[r.ID]; found {
 						delete(paths, r.ID)
 					}
 				}
-			}
-			for i := range chunk {
-				told.add(&chunk[i])
 			}
 			if err = out(chunk); err == nil && found {
 				err = cfg.Paths(&last)
@@ -94,6 +83,12 @@ func collect(seconds <-chan *second, free chan<- *second, cfg *Config, told *tol
 			if err != nil {
 				s.failed()
 			}
+			for _, r := range chunk {
+				r.Forget()
+			}
+		}
+		for _, x := range sorted { // nobody wants them
+			x.record.Forget()
 		}
 		if s.health != nil && err == nil {
 			told.complete(s.health)

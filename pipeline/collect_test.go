@@ -30,7 +30,7 @@ func TestCollectEvery(t *testing.T) {
 			lines = append(lines, fmt.Sprintf("path %016x", c.Last))
 			return nil
 		}
-		_, err := Run(context.Background(), src, cfg, func(recs []flow.Record) error {
+		_, err := Run(context.Background(), src, cfg, func(recs []*flow.Record) error {
 			for _, r := range recs {
 				lines = append(lines, fmt.Sprintf("%016x %d %v", r.ID, r.Release, r.Sent))
 			}

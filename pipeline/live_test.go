@@ -107,7 +107,7 @@ func TestIdleExpires(t *testing.T) {
 	one := traffic(1).list[0]
 	var ended bool
 	src := &idleAfter{frames: frames{list: []capture.Frame{one}}, until: func() bool { return ended }}
-	_, err := Run(context.Background(), src, config(2), func(recs []flow.Record) error {
+	_, err := Run(context.Background(), src, config(2), func(recs []*flow.Record) error {
 		ended = ended || len(recs) == 1 && recs[0].EndReason == flow.EndIdleTimeout
 		return nil
 	})
@@ -155,7 +155,7 @@ func TestIdleHealth(t *testing.T) {
 	src := &idleAfter{clock: 1_700_000_005e9}
 	seconds := 0
 	src.until = func() bool { seconds++; return seconds > 60 }
-	if _, err := Run(context.Background(), src, cfg, func([]flow.Record) error { return nil }); err != nil {
+	if _, err := Run(context.Background(), src, cfg, func([]*flow.Record) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if told != 5 && told != 6 {
@@ -168,7 +168,7 @@ func TestIdleHealth(t *testing.T) {
 func TestSourceFails(t *testing.T) {
 	src := &failing{frames: *traffic(500)}
 	var packets int64
-	c, err := Run(context.Background(), src, config(2), func(recs []flow.Record) error {
+	c, err := Run(context.Background(), src, config(2), func(recs []*flow.Record) error {
 		for _, r := range recs {
 			packets += r.Sent[0].Packets + r.Sent[1].Packets
 		}

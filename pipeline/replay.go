@@ -68,7 +68,8 @@ type Tap interface {
 }
 
 // Run reads src to its end and gives out the records in the order of the
-// output contract, some at a time; a slice is valid during the call only. The
+// output contract, some at a time; a slice and what is in it are valid during
+// the call only. The
 // Capture tells the health of the input even when the error is not nil: the
 // context's, or out's. What could not be read of the input is in
 // Capture.Errors.
@@ -76,7 +77,7 @@ type Tap interface {
 // A live source has no end but the one that it is told: whoever ends it gets
 // all that it holds by then. While it has no packets its clock goes on, and
 // what is due ends.
-func Run(ctx context.Context, src capture.Source, cfg Config, out func([]flow.Record) error) (flow.Capture, error) {
+func Run(ctx context.Context, src capture.Source, cfg Config, out func([]*flow.Record) error) (flow.Capture, error) {
 	if cfg.Shards <= 0 {
 		cfg.Shards = runtime.GOMAXPROCS(0)
 	}

@@ -69,8 +69,10 @@ func config(shards int) Config {
 func run(t *testing.T, src capture.Source, cfg Config) ([]flow.Record, flow.Capture) {
 	t.Helper()
 	var all []flow.Record
-	c, err := Run(context.Background(), src, cfg, func(recs []flow.Record) error {
-		all = append(all, recs...)
+	c, err := Run(context.Background(), src, cfg, func(recs []*flow.Record) error {
+		for _, r := range recs {
+			all = append(all, *r)
+		}
 		return nil
 	})
 	if err != nil {
@@ -215,7 +217,7 @@ func TestInterrupted(t *testing.T) {
 		}
 	}
 	var packets int64
-	c, err := Run(ctx, src, config(2), func(recs []flow.Record) error {
+	c, err := Run(ctx, src, config(2), func(recs []*flow.Record) error {
 		for _, r := range recs {
 			packets += r.Sent[0].Packets + r.Sent[1].Packets
 		}
@@ -233,7 +235,7 @@ func TestInterrupted(t *testing.T) {
 func TestOutputFails(t *testing.T) {
 	full := errors.New("disk full")
 	src := traffic(200_000)
-	c, err := Run(context.Background(), src, config(2), func(recs []flow.Record) error { return full })
+	c, err := Run(context.Background(), src, config(2), func(recs []*flow.Record) error { return full })
 	if !errors.Is(err, full) {
 		t.Errorf("error %v, want %v", err, full)
 	}

@@ -16,20 +16,21 @@ type room struct {
 }
 
 const (
-	leastPiece, mostPiece = 1 << 11, 1 << 15
-	leastWait, mostWait   = 1 << 11, 1 << 15 // packets
+	// A piece is folded or written while it is still in the caches. More of them
+	// than one that is made and one that is written would only wait.
+	pieceLen, mostPieces = 1 << 11, 4
+	mostRecords          = 1 << 15
+	leastWait, mostWait  = 1 << 11, 1 << 15 // packets
 )
 
-// newRoom gives records an eighth of the tables' memory, and some MiB at least.
-// The more there is, the less the tables wait for the output at the end of an
-// interval. piece, if not 0, is that of a test.
+// newRoom gives records an eighth of the tables' memory, some MiB at least, and
+// no more than helps. piece, if not 0, is that of a test.
 func newRoom(memory int64, piece int) room {
-	r := room{records: int(memory / 8 / int64(unsafe.Sizeof(flow.Record{})))}
-	r.piece = min(max(r.records/8, leastPiece), mostPiece)
+	r := room{records: int(min(memory/8/int64(unsafe.Sizeof(flow.Record{})), mostRecords)), piece: pieceLen}
 	if piece > 0 {
 		r.piece = piece
 	}
-	r.pieces = max(r.records/r.piece, 2)
+	r.pieces = min(max(r.records/r.piece, 2), mostPieces)
 	r.packets = min(max(r.records/4, leastWait), mostWait) // a packet may end a connection, which gives two records
 	r.packets = min(r.packets, collectEvery)
 	return r

@@ -39,9 +39,9 @@ func replayed(t *testing.T, src capture.Source) (all []told, c flow.Capture) {
 	names := new(packet.Names)
 	cfg := pipeline.Config{Shards: 2, Decode: packet.DefaultConfig(), Flow: flow.DefaultConfig(), Names: names}
 	cfg.Flow.Memory = 256 << 20
-	c, err := pipeline.Run(context.Background(), src, cfg, func(records []flow.Record) error {
+	c, err := pipeline.Run(context.Background(), src, cfg, func(records []*flow.Record) error {
 		for i := range records {
-			r := &records[i]
+			r := records[i]
 			x := told{
 				point: names.PointName(r.Point), start: r.Start, end: r.End, outcome: r.Outcome, reason: r.EndReason, handshake: r.Handshake,
 				unreach: fmt.Sprint(r.Unreachable), copies: r.MirrorDuplicates,

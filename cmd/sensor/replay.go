@@ -71,7 +71,7 @@ printed all the same; 2 wrong usage.`,
 
 // recordSink is an output of replay.
 type recordSink interface {
-	Write([]flow.Record) error
+	Write([]*flow.Record) error
 	Close(*flow.Capture) error
 }
 
@@ -128,7 +128,7 @@ func replay(ctx context.Context, s *streams, o *replayOptions, progress bool) er
 			return writeErr
 		}
 	}
-	c, err := pipeline.Run(ctx, source, o.pipeline, func(records []flow.Record) error {
+	c, err := pipeline.Run(ctx, source, o.pipeline, func(records []*flow.Record) error {
 		writeErr = out.Write(records)
 		return writeErr
 	})

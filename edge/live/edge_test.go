@@ -39,9 +39,9 @@ func tee(t testing.TB, in pcapfile.Config, names *packet.Names, interval time.Du
 	cfg.Flow.Memory = 256 << 20
 	cfg.Flow.Interval, cfg.Flow.Distributions = interval, true
 	cfg.Paths = func(p *path.Connection) error { addPath(p); return nil }
-	c, err := pipeline.Run(context.Background(), src, cfg, func(records []flow.Record) error {
+	c, err := pipeline.Run(context.Background(), src, cfg, func(records []*flow.Record) error {
 		for i := range records {
-			add(&records[i])
+			add(records[i])
 		}
 		return nil
 	})

@@ -37,7 +37,7 @@ func TestWords(t *testing.T) {
 	table := New(cfg, names, protocol)
 	tee(t, in, names, time.Second, func(r *flow.Record) {
 		table.Add(r)
-		if err := writer.Write([]flow.Record{*r}); err != nil {
+		if err := writer.Write([]*flow.Record{r}); err != nil {
 			t.Fatal(err)
 		}
 	}, func(p *path.Connection) {

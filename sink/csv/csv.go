@@ -40,13 +40,13 @@ func New(w io.Writer, names sink.Names) *Writer {
 // Write writes the connections among the records, in order, and holds none of
 // them back. Intervals are left out: summed with the connections they would
 // count everything twice.
-func (w *Writer) Write(records []flow.Record) error {
+func (w *Writer) Write(records []*flow.Record) error {
 	w.start()
 	for i := range records {
 		if records[i].Kind != flow.Connection {
 			continue
 		}
-		w.append(&records[i])
+		w.append(records[i])
 		if len(w.buf) >= flushAt {
 			if err := w.flush(); err != nil {
 				return err

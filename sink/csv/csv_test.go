@@ -21,7 +21,7 @@ func write(t *testing.T, records []flow.Record) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	w := New(&out, sinktest.Sample())
-	if err := w.Write(records); err != nil {
+	if err := w.Write(sinktest.Lend(records...)); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Close(&flow.Capture{}); err != nil {
@@ -190,7 +190,7 @@ func TestList(t *testing.T) {
 }
 
 func TestWriteAllocs(t *testing.T) {
-	records := append(sinktest.Records(), sinktest.Sessions()...)
+	records := sinktest.Lend(append(sinktest.Records(), sinktest.Sessions()...)...)
 	w := New(discard{}, sinktest.Sample())
 	if n := testing.AllocsPerRun(100, func() {
 		if err := w.Write(records); err != nil {
@@ -206,7 +206,7 @@ type discard struct{}
 func (discard) Write(p []byte) (int, error) { return len(p), nil }
 
 func BenchmarkWrite(b *testing.B) {
-	records := []flow.Record{sinktest.TCP()}
+	records := sinktest.Lend(sinktest.TCP())
 	w := New(discard{}, sinktest.Sample())
 	b.ReportAllocs()
 	for b.Loop() {

@@ -31,9 +31,9 @@ func New(w io.Writer, names sink.Names) *Writer {
 }
 
 // Write writes the records, in order, and holds none of them back.
-func (w *Writer) Write(records []flow.Record) error {
+func (w *Writer) Write(records []*flow.Record) error {
 	for i := range records {
-		w.buf = w.enc.AppendRecord(w.buf, &records[i])
+		w.buf = w.enc.AppendRecord(w.buf, records[i])
 		if len(w.buf) >= flushAt {
 			if err := w.flush(); err != nil {
 				return err

@@ -26,7 +26,7 @@ func write(t *testing.T, records []flow.Record) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	w := New(&out, sinktest.Sample())
-	if err := w.Write(records); err != nil {
+	if err := w.Write(sinktest.Lend(records...)); err != nil {
 		t.Fatal(err)
 	}
 	c := sinktest.Capture()
@@ -313,10 +313,10 @@ func (b *brokenPipe) Write(p []byte) (int, error) {
 func TestWriteError(t *testing.T) {
 	w := New(&brokenPipe{}, sinktest.Sample())
 	records := []flow.Record{sinktest.TCP()}
-	if err := w.Write(records); err != nil {
+	if err := w.Write(sinktest.Lend(records...)); err != nil {
 		t.Fatalf("first write: %v", err)
 	}
-	if err := w.Write(records); !errors.Is(err, errBroken) {
+	if err := w.Write(sinktest.Lend(records...)); !errors.Is(err, errBroken) {
 		t.Errorf("second write: %v, want the writer's own error", err)
 	}
 }

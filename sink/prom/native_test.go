@@ -24,6 +24,7 @@ import (
 	"mirrorscope/histogram"
 	"mirrorscope/internal/needs"
 	"mirrorscope/session"
+	"mirrorscope/sink/sinktest"
 	"mirrorscope/tcp"
 	"mirrorscope/tlsmeta/quic"
 )
@@ -159,7 +160,7 @@ func TestTally(t *testing.T) {
 	}
 	quicOf := func(h quic.Handshake) session.Report { return session.Report{QUIC: &session.QUIC{Handshake: h}} }
 	var tally Tally
-	tally.Add([]flow.Record{
+	tally.Add(sinktest.Lend([]flow.Record{
 		interval(10e9, func(r *flow.Record) {
 			r.HasHandshake, r.Handshake = true, tcp.Handshake{State: tcp.Measured, RTT: 5000}
 			r.HasTCP = true
@@ -183,7 +184,7 @@ func TestTally(t *testing.T) {
 		{Kind: flow.Connection, Report: quicOf(quic.Handshake{Total: 11_000, Bounded: true})},
 		{Kind: flow.Connection, Report: quicOf(quic.Handshake{Total: 11_000, Ambiguous: true})},
 		{Kind: flow.Connection, Report: quicOf(quic.Handshake{Total: tcp.Absent})},
-	})
+	}...))
 	x := tally.Totals()
 	if x.Opened != 2 || x.Ended[flow.Refused] != 1 || x.Ended[flow.OutcomeNone] != 4 {
 		t.Errorf("opened %d, ended %v", x.Opened, x.Ended)

@@ -356,7 +356,7 @@ func TestConcurrent(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				tally.Add([]flow.Record{r, {Kind: flow.Connection, Outcome: flow.Closed}})
+				tally.Add([]*flow.Record{&r, {Kind: flow.Connection, Outcome: flow.Closed}})
 				time.Sleep(time.Millisecond)
 			}
 		}

@@ -30,11 +30,11 @@ type Tally struct {
 
 // Add takes the records of a sensor, intervals and whole connections, as they
 // come. It keeps nothing of them.
-func (t *Tally) Add(records []flow.Record) {
+func (t *Tally) Add(records []*flow.Record) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for i := range records {
-		t.totals.add(&records[i])
+		t.totals.add(records[i])
 	}
 }
 

@@ -208,3 +208,11 @@ func Capture() flow.Capture {
 	}
 	return c
 }
+
+// Lend gives records as the pipeline does.
+func Lend(records ...flow.Record) (lent []*flow.Record) {
+	for i := range records {
+		lent = append(lent, &records[i])
+	}
+	return lent
+}

@@ -25,11 +25,15 @@ func (t *Writer) conversations(b *strings.Builder, s *edge.Summary) {
 		b.WriteString("No conversations.\n")
 		return
 	}
-	all := s.Sorted(t.config.Sort)
-	shown := limited(all, t.config.Limit)
+	shown := s.Sorted(t.config.Sort, t.config.Limit)
 	g, cells := t.layout(s.Common())
 	few, about, unknown := false, false, false
+	hidden, total := s.Len()-len(shown), int64(0)
+	for i := range s.Len() {
+		total += s.Bytes(i)
+	}
 	for _, i := range shown {
+		total -= s.Bytes(i)
 		c := s.Conversation(i)
 		few = few || fewIn(c)
 		_, state := c.Response()
@@ -39,12 +43,8 @@ func (t *Writer) conversations(b *strings.Builder, s *edge.Summary) {
 	}
 	g.render(b, t.config.Width, palette(t.config.Colour))
 
-	if hidden := all[len(shown):]; len(hidden) > 0 {
-		total := int64(0)
-		for _, i := range hidden {
-			total += s.Bytes(i)
-		}
-		t.note(b, "… %s, %s: --limit 0 shows all", plural(len(hidden), "more conversation"), octets(total))
+	if hidden > 0 {
+		t.note(b, "… %s, %s: --limit 0 shows all", plural(hidden, "more conversation"), octets(total))
 	}
 	if o := &s.Other; o.Connections > 0 {
 		t.note(b, "… %s, %s, of the smallest of too many conversations are in no line; a line may lack up to %s",

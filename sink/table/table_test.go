@@ -25,7 +25,7 @@ func render(t *testing.T, c Config, records []flow.Record, capture flow.Capture)
 		c.Edge.View = view
 	}
 	w := New(&out, sinktest.Sample(), c)
-	if err := w.Write(records); err != nil {
+	if err := w.Write(sinktest.Lend(records...)); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Close(&capture); err != nil {

@@ -146,7 +146,7 @@ func verdictOf(c *edge.Conversation) verdict {
 }
 
 func (w *Writer) conversations(s *edge.Summary) {
-	for _, i := range limited(s.Sorted(w.config.Sort), w.config.Limit) {
+	for _, i := range s.Sorted(w.config.Sort, w.config.Limit) {
 		w.line(w.conversation(s.Conversation(i)))
 	}
 }

@@ -43,9 +43,9 @@ func New(w io.Writer, names sink.Names, c Config, capture func([]byte, *flow.Cap
 }
 
 // Write takes the records. Nothing is written yet.
-func (w *Writer) Write(records []flow.Record) error {
+func (w *Writer) Write(records []*flow.Record) error {
 	for i := range records {
-		w.edges.Add(&records[i])
+		w.edges.Add(records[i])
 	}
 	return nil
 }

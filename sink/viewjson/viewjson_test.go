@@ -82,7 +82,7 @@ func write(t *testing.T, c Config) []map[string]any {
 	c.Edge.View = view
 	var out bytes.Buffer
 	w := New(&out, sinktest.Sample(), c, func(dst []byte, _ *flow.Capture) []byte { return append(dst, "{\"type\":\"capture\"}\n"...) })
-	if err := w.Write(records()); err != nil {
+	if err := w.Write(sinktest.Lend(records()...)); err != nil {
 		t.Fatal(err)
 	}
 	capture := sinktest.Capture()
@@ -224,7 +224,7 @@ func (broken) Write([]byte) (int, error) { return 0, errors.New("disk full") }
 func TestWriteErrors(t *testing.T) {
 	for view := range edge.Views() {
 		w := New(broken{}, sinktest.Sample(), Config{Edge: edge.Config{Conversations: 10, Rows: 10, View: edge.View(view)}}, func(dst []byte, _ *flow.Capture) []byte { return append(dst, '\n') })
-		if err := w.Write(records()); err != nil {
+		if err := w.Write(sinktest.Lend(records()...)); err != nil {
 			t.Fatal(err)
 		}
 		if err := w.Close(&flow.Capture{}); err == nil || fmt.Sprint(err) != "disk full" {

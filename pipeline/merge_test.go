@@ -1,0 +1,59 @@
+package pipeline
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"mirrorscope/flow"
+)
+
+// What is merged is what a stable sort gives.
+func TestMerge(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	var m merger
+	for range 300 {
+		lists := make([]flow.Records, 1+r.IntN(flow.Partitions))
+		var want []*flow.Record
+		n := r.IntN(200)
+		for i := range lists {
+			var all []flow.Record
+			for range r.IntN(1 + n/len(lists)) {
+				all = append(all, flow.Record{Release: r.Int64N(5), Start: r.Int64N(5), Kind: flow.Kind(r.IntN(2)), ID: r.Uint64()})
+			}
+			if r.IntN(2) == 0 {
+				slices.SortStableFunc(all, func(a, b flow.Record) int { return flow.Compare(&a, &b) })
+			}
+			for _, x := range all {
+				*lists[i].Add() = x
+				want = append(want, lists[i].At(lists[i].Len()-1))
+			}
+		}
+		slices.SortStableFunc(want, flow.Compare)
+		got := m.merge(lists)
+		if len(got) != len(want) {
+			t.Fatalf("%d records, want %d", len(got), len(want))
+		}
+		for i := range got {
+			if got[i].record != want[i] {
+				t.Fatalf("place %d: %v, want %v", i, got[i].record, want[i])
+			}
+		}
+	}
+}
+
+func BenchmarkMerge(b *testing.B) {
+	lists := make([]flow.Records, flow.Partitions)
+	const each = 32
+	for i := range lists {
+		for k := range each {
+			*lists[i].Add() = flow.Record{Release: int64(k*1000 + i*37%1000), Start: int64(k * i)}
+		}
+	}
+	var m merger
+	b.ReportAllocs()
+	for b.Loop() {
+		m.merge(lists)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/(each*flow.Partitions), "ns/record")
+}
