@@ -6,19 +6,23 @@ import "mirrorscope/packet"
 // again for the next batch, holds no pointers, and promises nothing: between
 // Look and AddLooked flows begin, end and move, so AddLooked asks again.
 type Ahead struct {
-	key  Key
-	hash uint64 // of the index, keyed
-	dir  uint8
+	key   Key
+	hash  uint64 // of the index, keyed
+	print uint64 // fingerprint of the packet
+	dir   uint8
 }
 
-// Look prepares the adding of a packet: its key, the hash of that, and a load
-// of the place in the index where its flow is found. Whoever has a batch calls
+// Look prepares the adding of a packet: its key, the hash of that, its
+// fingerprint, and loads of the places where its flow is found, and packets like
+// it. Whoever has a batch calls
 // Look for all of it, then Fetch for all, then AddLooked.
 func (t *Table) Look(p *packet.Packet, a *Ahead) {
 	key, dir := keyOf(p)
 	a.key, a.dir = key, uint8(dir)
 	a.hash = t.secret.hash(&a.key)
 	t.index.prefetch(a.hash)
+	a.print = t.copies.secret.fingerprint(a.hash, p, dir)
+	t.copies.prefetch(a.print)
 }
 
 // Fetch loads what of the flow the packet will need.

@@ -2,7 +2,6 @@ package flow
 
 import (
 	"encoding/binary"
-	"math/bits"
 
 	"mirrorscope/packet"
 )
@@ -19,18 +18,18 @@ const (
 
 // likeness looks for a packet whose like was recorded at the same observation
 // point just before. From another hop or link, or too soon for any host to
-// have sent it again, it is a mirror's copy. f is its flow, or nil.
-func (t *Table) likeness(f *Flow, p *packet.Packet, dir int) likeness {
-	print, weak, noID := t.fingerprint(f, p, dir)
+// have sent it again, it is a mirror's copy. f is its flow, or nil, and print
+// its fingerprint.
+func (t *Table) likeness(f *Flow, p *packet.Packet, dir int, print uint64) likeness {
 	e := t.copies.find(print, sum(p), checksumFlag(p))
 	if e == nil {
 		t.copies.add(seenCopy{print: print, at: p.Time, position: p.Position, checksum: sum(p), ttl: p.TTL, flags: checksumFlag(p)}, t.now)
 		return noLikeness
 	}
+	weak, noID := repeats(f, p, dir)
 	age := p.Time - e.at
 	ttl, position := e.ttl, e.position
-	e.at, e.ttl, e.position = max(e.at, p.Time), p.TTL, p.Position
-	e.flags |= refreshed
+	t.copies.refresh(e, p.Time, p.TTL, p.Position)
 	if age < 0 {
 		age = -age
 	}
@@ -79,51 +78,64 @@ func (t *Table) dupFast(f *Flow, noID bool) int64 {
 	return fast
 }
 
-// fingerprint of what a copy shares with its original: everything but link
-// header, TTL, DSCP/ECN and the checksums. A fingerprint is weak when hosts
-// may repeat such a packet byte for byte: nothing in it counts up. noID says
-// that its IPv4 identification does not.
-func (t *Table) fingerprint(f *Flow, p *packet.Packet, dir int) (print uint64, weak, noID bool) {
-	src, dst := &p.Src, &p.Dst
-	h := mix64(binary.LittleEndian.Uint64(src[:8])^0x2d358dccaa6c78a5, binary.LittleEndian.Uint64(src[8:])^uint64(p.Point))
-	h = mix64(h^binary.LittleEndian.Uint64(dst[:8]), binary.LittleEndian.Uint64(dst[8:])^0x8bb84b93962eacc9^uint64(p.Network))
-	h = mix64(h^uint64(p.SrcPort)<<48^uint64(p.DstPort)<<32^uint64(p.IPID)<<16^uint64(p.Proto)<<8^uint64(p.Kind), uint64(p.PayloadLen)<<32^uint64(p.IPLen)^0x4b33a62ed433d4a3)
+// repeats tells whether hosts may repeat a packet byte for byte: it is weak
+// when nothing in it counts up. noID says that its IPv4 identification does
+// not.
+func repeats(f *Flow, p *packet.Packet, dir int) (weak, noID bool) {
 	noID = p.IPID == 0 || f != nil && f.flags&(idsChange0<<dir) == 0 && f.sent[dir].packets > 1
-	weak = noID
+	if p.Proto != packet.ProtoTCP {
+		return noID, noID
+	}
+	s := &p.TCP
+	return noID && s.Has&packet.HasTimestamps == 0 && (p.PayloadLen <= 1 || s.Flags&packet.RST != 0) && s.Flags&(packet.SYN|packet.FIN) == 0, noID
+}
+
+// fingerprint of what a copy shares with its original: everything but link
+// header, TTL, DSCP/ECN and the checksums. key is the keyed hash of its flow's
+// key, all 64 bits of it, and dir its direction. Whoever could tell
+// fingerprints could make packets look alike: they are keyed like the index.
+func (s *secret) fingerprint(key uint64, p *packet.Packet, dir int) uint64 {
+	header, sizes := uint64(dir)<<48|uint64(p.IPID), uint64(p.PayloadLen)<<32|uint64(p.IPLen)
+	var space, stamps uint64
 	if p.Proto == packet.ProtoTCP {
-		s := &p.TCP
-		h = mix64(h^uint64(s.Seq)<<32^uint64(s.Ack), uint64(s.Flags)<<16^uint64(s.Window)^0x4d5a2da51de1aa47)
-		h = mix64(h^uint64(s.TSval)<<32^uint64(s.TSecr), 0x9e3779b97f4a7c15)
-		weak = noID && s.Has&packet.HasTimestamps == 0 && (p.PayloadLen <= 1 || s.Flags&packet.RST != 0) && s.Flags&(packet.SYN|packet.FIN) == 0
+		c := &p.TCP
+		header |= uint64(c.Flags)<<32 | uint64(c.Window)<<16
+		space, stamps = uint64(c.Seq)<<32|uint64(c.Ack), uint64(c.TSval)<<32|uint64(c.TSecr)
 	} else {
-		h = mix64(h^uint64(p.Checksum), uint64(p.ICMPType)<<8^uint64(p.ICMPCode)^0x9e3779b97f4a7c15)
+		space = uint64(p.Checksum)<<16 | uint64(p.ICMPType)<<8 | uint64(p.ICMPCode)
 	}
+	h := fold(header^key^s[0], sizes^s[1]) ^ fold(space^s[2], stamps^s[3])
 	if p.IPID == 0 && len(p.Payload) > 0 {
-		h = hashPayload(h, p.Payload)
+		h = s.payload(h, p.Payload)
 	}
-	return h, weak, noID
+	return h
 }
 
-// hashPayload mixes in the first and the last 64 octets: enough to tell
-// packets apart that agree in all header fields.
-func hashPayload(h uint64, b []byte) uint64 {
-	if len(b) > 128 {
-		h = hashPayload(h, b[:64])
-		b = b[len(b)-64:]
+// payload mixes in the first and the last 64 octets: enough to tell packets
+// apart that agree in all header fields.
+func (s *secret) payload(h uint64, b []byte) uint64 {
+	n := len(b)
+	switch {
+	case n > 128:
+		n = 129 // how many are in between is no matter
+	case n < 16:
+		var whole [16]byte
+		copy(whole[:], b)
+		b = whole[:]
 	}
-	for len(b) >= 8 {
-		h = mix64(h^binary.LittleEndian.Uint64(b), 0xe7037ed1a0b428db)
-		b = b[8:]
+	// Two ends of one length, which may overlap: n tells how.
+	end := min((len(b)+1)/2+15, 64) &^ 15
+	first, last := b[:end], b[len(b)-end:]
+	g := h
+	for i := 0; i+16 <= len(first) && i+16 <= len(last); i += 16 {
+		x, y := (*[16]byte)(first[i:]), (*[16]byte)(last[i:])
+		h = fold(word(x[:8])^h^s[4], word(x[8:])^s[5])
+		g = fold(word(y[:8])^g^s[6], word(y[8:])^s[7])
 	}
-	var last [8]byte
-	copy(last[:], b)
-	return mix64(h^binary.LittleEndian.Uint64(last[:]), uint64(len(b))^0x8ebc6af09c88c6e3)
+	return fold(h^uint64(n)^s[6], g^s[4])
 }
 
-func mix64(a, b uint64) uint64 {
-	hi, lo := bits.Mul64(a^0xa0761d6478bd642f, b)
-	return hi ^ lo
-}
+func word(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
 
 func sum(p *packet.Packet) uint16 {
 	if p.Proto == packet.ProtoTCP {

@@ -143,7 +143,7 @@ func TestCopiesForgotten(t *testing.T) {
 	if n := s.table.Counts().CopiesForgotten; n == 0 {
 		t.Error("60,000 packets within 60 µs in a table of 16 MiB / 64 / 8, and none was forgotten")
 	}
-	if got := 24*len(s.table.copies.ring) + 8*len(s.table.copies.index); got > minMemory/Partitions/8 {
+	if got := s.table.copies.octets(); got > minMemory/Partitions/8 {
 		t.Errorf("the table takes %d octets", got)
 	}
 }

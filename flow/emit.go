@@ -3,6 +3,7 @@ package flow
 import (
 	"cmp"
 	"hash/fnv"
+	"math/bits"
 
 	"mirrorscope/packet"
 	"mirrorscope/tcp"
@@ -116,6 +117,11 @@ func (t *Table) id(f *Flow) uint64 {
 	k := &f.key
 	tuple := packet.SymmetricHash(&k.A, &k.B, k.PortA, k.PortB, k.Proto, k.Kind)
 	return mix64(mix64(point^network<<1, tuple^0xe7037ed1a0b428db), uint64(f.start)^0x589965cc75374cc3)
+}
+
+func mix64(a, b uint64) uint64 {
+	hi, lo := bits.Mul64(a^0xa0761d6478bd642f, b)
+	return hi ^ lo
 }
 
 func hashString(s string) uint64 {

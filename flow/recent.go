@@ -1,22 +1,52 @@
 package flow
 
+import (
+	"math"
+	"unsafe"
+
+	"mirrorscope/pool"
+)
+
 // copies remembers the packets of the latest moments by fingerprint: a ring in
-// order of arrival, and an index into it by open addressing. What is too old
-// to matter leaves at the tail of the ring; so memory follows the packet rate,
-// up to a bound.
+// order of arrival, and an index into it. What is too old to matter leaves at
+// the tail of the ring; so memory follows the packet rate, up to a bound.
+//
+// Entries are numbered as they come, and the index holds those numbers. One
+// that has left the ring needs no removal: its number tells, and its slot is
+// taken by the next that comes to lie there. When something leaves is told by
+// the block that it is in. So a new packet touches one line of the index, and
+// the head of the ring.
 type copies struct {
 	ring       []seenCopy // length a power of two
-	head, tail uint32     // counters, modulo the length: [tail, head) is in use
-	index      []uint64   // tag<<32 | counter, 0 free; twice as long as the ring
-	max        int        // entries
+	blocks     []int64    // of blockLen entries each: the latest record time of one, unless it is refreshed; twice those of the ring, so that head and tail have different ones
+	head, tail uint32     // numbers of entries: [tail, head) are in use; tail is never 0
+	index      []bucket   // as many as a quarter of the ring
+	secret     secret     // of the fingerprints
+	memory     pool.Memory
+	max        int // entries
 
 	window, windowHop int64  // ns: what is younger than window is kept as long as there is room
-	evicted           uint64 // that was not
+	clock             int64  // the input's clock at the latest add, ns
+	late              bool   // something may be too old that is still there
+	refreshed         int    // entries that are
+	evicted           uint64 // that had to leave for lack of room
+}
+
+// bucket of the index: one line. The lower bits of a fingerprint name it. Its
+// slots are taken in turn, so the next one is the oldest: when that is in use
+// they all are.
+type bucket struct {
+	slots [7]uint64 // upper half of a fingerprint, number of an entry; 0 never used
+	more  uint32    // the latest entry that found no room here, and went to the next bucket; 0 none
+	next  uint32    // slot
 }
 
 // enough entries of a table are kept up to windowHop; beyond that only what is
 // younger than window.
 const enough = 4096
+
+// blockLen entries share the time in copies.blocks.
+const blockLen = 16
 
 // seenCopy is one remembered packet.
 type seenCopy struct {
@@ -35,44 +65,98 @@ const (
 	refreshed                        // at is later than the place in the ring tells
 )
 
+// The least and the first length of the ring.
+const minCopies, firstCopies = 64, 256
+
 func (c *copies) init(octets int64, cfg *Config) {
-	c.max = 64
-	for int64(c.max)*2*(24+16) <= octets {
+	c.max = minCopies
+	for int64(c.max)*2*(24+2*8/blockLen+16) <= octets {
 		c.max *= 2
 	}
 	c.window, c.windowHop = int64(cfg.DupWindow), int64(cfg.DupWindowHop)
-	c.resize(min(c.max, 256))
+	c.secret = newSecret()
+	c.resize(min(c.max, firstCopies))
 }
 
-// tag is the part of a fingerprint that the index keeps. It is never 0.
-func tag(print uint64) uint32 { return uint32(print>>32) | 1 }
+// octets that are held.
+func (c *copies) octets() int { return 24*len(c.ring) + 8*len(c.blocks) + 64*len(c.index) }
 
-func (c *copies) home(tag uint32) uint32 { return tag >> 1 & uint32(len(c.index)-1) }
+func (c *copies) at(number uint32) *seenCopy { return &c.ring[number&uint32(len(c.ring)-1)] }
 
-func (c *copies) at(counter uint32) *seenCopy { return &c.ring[counter&uint32(len(c.ring)-1)] }
+func (c *copies) block(number uint32) *int64 {
+	return &c.blocks[number/blockLen&uint32(len(c.blocks)-1)]
+}
+
+// has tells whether an entry is still in the ring.
+func (c *copies) has(number uint32) bool { return number-c.tail < c.head-c.tail }
+
+// prefetch begins to load the place in the index where a fingerprint is found.
+func (c *copies) prefetch(print uint64) {
+	pool.Prefetch(unsafe.Pointer(&c.index[uint32(print)&uint32(len(c.index)-1)]), 1)
+}
 
 // find gives the remembered packet of a fingerprint whose checksum does not
-// tell it apart, or nil. It is valid until the next add.
+// tell it apart, the one that came first if there are several, or nil. It is
+// valid until the next add.
 func (c *copies) find(print uint64, checksum uint16, flags copyFlags) *seenCopy {
-	mask := uint32(len(c.index) - 1)
-	for i := c.home(tag(print)); c.index[i] != 0; i = (i + 1) & mask {
-		if uint32(c.index[i]>>32) == tag(print) {
-			e := c.at(uint32(c.index[i]))
-			if e.print == print && (e.checksum == checksum || (e.flags|flags)&noChecksum != 0) {
-				return e
+	n, ok := c.search(print, checksum, flags)
+	if ok && c.late {
+		c.forget(c.clock, 1)
+		n, ok = c.search(print, checksum, flags)
+	}
+	if !ok {
+		return nil
+	}
+	return c.at(n)
+}
+
+func (c *copies) search(print uint64, checksum uint16, flags copyFlags) (n uint32, ok bool) {
+	tag, mask := uint32(print>>32), uint32(len(c.index)-1)
+	for i := range mask + 1 {
+		b := &c.index[(uint32(print)+i)&mask]
+		for _, s := range &b.slots {
+			if uint32(s>>32) != tag || !c.has(uint32(s)) {
+				continue
+			}
+			e := c.at(uint32(s))
+			if e.print == print && (e.checksum == checksum || (e.flags|flags)&noChecksum != 0) && (!ok || uint32(s)-c.tail < n-c.tail) {
+				n, ok = uint32(s), true
 			}
 		}
+		if !c.has(b.more) {
+			break
+		}
 	}
-	return nil
+	return n, ok
+}
+
+// refresh tells that a copy of e came, which find gave, at record time at.
+func (c *copies) refresh(e *seenCopy, at int64, ttl uint8, position uint32) {
+	e.at, e.ttl, e.position = max(e.at, at), ttl, position
+	if e.flags&refreshed == 0 {
+		e.flags |= refreshed
+		c.refreshed++
+	}
 }
 
 // add remembers a packet that find does not know, at time now of the input's
 // clock.
 func (c *copies) add(e seenCopy, now int64) {
-	c.forget(now)
+	if c.head > math.MaxUint32-2*uint32(len(c.ring)) {
+		c.resize(len(c.ring)) // numbers begin again
+	}
+	c.clock = now
+	// The refreshed take their new place when they come to the tail. Without them
+	// dropping may lag behind: what is too old does not come back.
+	if c.late = c.refreshed == 0; c.late {
+		c.forgetBlocks(now)
+	}
+	if !c.late || int(c.head-c.tail) == len(c.ring) {
+		c.forget(now, 0)
+	}
 	if int(c.head-c.tail) == len(c.ring) {
 		if len(c.ring) < c.max {
-			c.resize(2 * len(c.ring))
+			c.resize(min(4*len(c.ring), max(2*len(c.ring), enough), c.max))
 		} else {
 			c.evicted++
 			c.drop()
@@ -81,12 +165,35 @@ func (c *copies) add(e seenCopy, now int64) {
 	c.push(e)
 }
 
-// forget drops what has become too old.
-func (c *copies) forget(now int64) {
+// forgetBlocks drops what must be too old, from what its block tells.
+func (c *copies) forgetBlocks(now int64) {
+	for {
+		next := (c.tail | (blockLen - 1)) + 1
+		if next-c.tail > c.head-c.tail {
+			return
+		}
+		age := now - *c.block(c.tail)
+		if age < c.window {
+			return
+		}
+		if age < c.windowHop {
+			if c.head-next < enough-1 {
+				c.tail += max(c.head-c.tail, enough-1) - (enough - 1)
+				return
+			}
+		}
+		c.tail = next
+	}
+}
+
+// forget drops what had become too old at time now, before the latest entries
+// came, so many.
+func (c *copies) forget(now int64, latest uint32) {
+	c.late = false
 	for c.head != c.tail {
 		e := c.at(c.tail)
 		age := now - e.at
-		if age < c.window || age < c.windowHop && c.head-c.tail < enough {
+		if age < c.window || age < c.windowHop && c.head-latest-c.tail < enough {
 			if e.flags&refreshed == 0 {
 				return
 			}
@@ -103,45 +210,38 @@ func (c *copies) forget(now int64) {
 // push enters e at the head.
 func (c *copies) push(e seenCopy) {
 	*c.at(c.head) = e
-	mask := uint32(len(c.index) - 1)
-	i := c.home(tag(e.print))
-	for c.index[i] != 0 {
-		i = (i + 1) & mask
+	if b := c.block(c.head); c.head%blockLen == 0 || c.head == c.tail {
+		*b = e.at
+	} else {
+		*b = max(*b, e.at)
 	}
-	c.index[i] = uint64(tag(e.print))<<32 | uint64(c.head)
+	mask := uint32(len(c.index) - 1)
+	b := &c.index[uint32(e.print)&mask]
+	for i := uint32(e.print); c.has(uint32(b.slots[b.next%7])); {
+		b.more = c.head
+		i++
+		b = &c.index[i&mask]
+	}
+	b.slots[b.next%7] = e.print&^(1<<32-1) | uint64(c.head)
+	b.next = (b.next + 1) % 7
 	c.head++
 }
 
-// drop removes the entry at the tail, shifting back those of the index that it
-// had displaced.
+// drop removes the entry at the tail.
 func (c *copies) drop() {
-	mask := uint32(len(c.index) - 1)
-	g := tag(c.at(c.tail).print)
-	want := uint64(g)<<32 | uint64(c.tail)
-	i := c.home(g)
-	for c.index[i] != want {
-		i = (i + 1) & mask
-	}
-	for j := i; ; {
-		j = (j + 1) & mask
-		if c.index[j] == 0 {
-			break
-		}
-		if (j-c.home(uint32(c.index[j]>>32)))&mask >= (j-i)&mask {
-			c.index[i] = c.index[j]
-			i = j
-		}
-	}
-	c.index[i] = 0
+	c.refreshed -= int(c.at(c.tail).flags & refreshed / refreshed)
 	c.tail++
 }
 
 // resize moves all to a ring of n entries.
 func (c *copies) resize(n int) {
 	old := *c
-	c.ring, c.index = make([]seenCopy, n), make([]uint64, 2*n)
-	c.head, c.tail = 0, 0
+	c.ring, c.index = pool.MakeSlice[seenCopy](&c.memory, n), pool.MakeSlice[bucket](&c.memory, n/4)
+	c.blocks = make([]int64, 2*n/blockLen)
+	c.head, c.tail = 1, 1
 	for i := old.tail; i != old.head; i++ {
 		c.push(*old.at(i))
 	}
+	pool.FreeSlice(&c.memory, old.ring)
+	pool.FreeSlice(&c.memory, old.index)
 }

@@ -112,7 +112,7 @@ func (t *Table) AddLooked(p *packet.Packet, a *Ahead) {
 	if found {
 		f = t.flows.at(n)
 	}
-	like := t.likeness(f, p, dir)
+	like := t.likeness(f, p, dir, a.print)
 	if like == mirrorCopy {
 		point.MirrorDuplicates++
 		if f != nil {
