@@ -111,9 +111,10 @@ func (c *Conn) advance(st *Store, d *Dir, t *packet.TCP, ack, now int64, hasTS b
 		}
 		tr.arrived(d.una, ack, now)
 	}
-	d.movedFrom, d.una = uint32(d.una), ack
-	if d.repRun > 0 && After(uint32(ack), st.rares.At(d.rare).repSeq) {
+	d.move(ack, t.TSecr, hasTS)
+	if d.has&repeating != 0 && After(uint32(ack), st.rares.At(d.rare).repSeq) {
 		d.repRun = 0
+		d.has &^= repeating
 	}
 	if tr != nil {
 		if tr.dupACKs > 0 || tr.episode != noEpisode {
@@ -130,11 +131,6 @@ func (c *Conn) advance(st *Store, d *Dir, t *packet.TCP, ack, now int64, hasTS b
 			after.latestAt, after.sackedAt = now, tr.sackedAt
 		}
 		tr.signals = after
-	}
-	d.has &^= movedEcho
-	if hasTS {
-		d.movedEcr = t.TSecr
-		d.has |= movedEcho
 	}
 	d.wfEnd(st, now)
 }

@@ -27,24 +27,22 @@ const (
 func newBulk() *bulk {
 	b := &bulk{st: NewStore(DefaultConfig()), now: epoch}
 	b.c.Init()
-	options := packet.HasMSS | packet.HasWScale | packet.HasSACKPermitted | packet.HasTimestamps
-	b.send(0, packet.TCP{Flags: syn, Seq: 999, MSS: 1460, WScale: 7, Has: options}, 0)
-	b.now += benchRTT / 2
-	b.send(1, packet.TCP{Flags: synack, Seq: 4999, Ack: 1000, MSS: 1460, WScale: 7, Has: options}, 0)
-	b.now += benchRTT / 2
-	b.seq, b.una, b.answered = 1000, 1000, 5000
-	b.send(0, packet.TCP{Flags: ack, Seq: 1000, Ack: 5000}, 0)
+	b.open()
 	return b
 }
 
 func (b *bulk) send(dir int, k packet.TCP, n uint32) {
+	b.make(dir, k, n)
+	b.c.follow(b.st, &b.p, dir, 0, &b.o, false)
+}
+
+func (b *bulk) make(dir int, k packet.TCP, n uint32) {
 	b.now += 5000
 	b.ids[dir]++
 	k.Window = 5000
 	k.Has |= packet.HasTimestamps
 	k.TSval, k.TSecr = uint32(b.now/1e6), uint32((b.now-benchRTT)/1e6)
 	b.p = packet.Packet{Time: b.now, Now: b.now, Proto: packet.ProtoTCP, Version: 4, TTL: 64, Position: 1, IPID: b.ids[dir], PayloadLen: n, TCP: k}
-	b.c.follow(b.st, &b.p, dir, 0, &b.o, false)
 }
 
 func (b *bulk) data() {
@@ -124,6 +122,32 @@ func (b *bulk) exchange() {
 	b.answered += 500
 }
 
+// open makes the packets of a handshake, shut those of a close.
+func (b *bulk) open() {
+	options := packet.HasMSS | packet.HasWScale | packet.HasSACKPermitted | packet.HasTimestamps
+	b.send(0, packet.TCP{Flags: syn, Seq: 999, MSS: 1460, WScale: 7, Has: options}, 0)
+	b.now += benchRTT / 2
+	b.send(1, packet.TCP{Flags: synack, Seq: 4999, Ack: 1000, MSS: 1460, WScale: 7, Has: options}, 0)
+	b.now += benchRTT / 2
+	b.seq, b.una, b.answered = 1000, 1000, 5000
+	b.send(0, packet.TCP{Flags: ack, Seq: 1000, Ack: 5000}, 0)
+}
+
+func (b *bulk) shut() {
+	b.send(0, packet.TCP{Flags: ack | packet.FIN, Seq: b.seq, Ack: b.answered}, 0)
+	b.now += benchRTT / 2
+	b.send(1, packet.TCP{Flags: ack | packet.FIN, Seq: b.answered, Ack: b.seq + 1}, 0)
+	b.now += benchRTT / 2
+	b.send(0, packet.TCP{Flags: ack, Seq: b.seq + 1, Ack: b.answered + 1}, 0)
+}
+
+// ended gives the connection back and begins another.
+func (b *bulk) ended() {
+	b.st.Release(&b.c)
+	b.c.Init()
+	b.o = Opening{}
+}
+
 // A connection in any steady state allocates nothing.
 func TestAllocs(t *testing.T) {
 	for _, tt := range []struct {
@@ -180,6 +204,86 @@ func TestStoreAllocs(t *testing.T) {
 func BenchmarkData(b *testing.B)     { bench(b, 30, (*bulk).round) }
 func BenchmarkRecovery(b *testing.B) { bench(b, 41, func(x *bulk) { x.recovery(true) }) }
 func BenchmarkRepeat(b *testing.B)   { bench(b, 3, (*bulk).tail) }
+func BenchmarkExchange(b *testing.B) { bench(b, 2, (*bulk).exchange) }
+
+func BenchmarkHandshake(b *testing.B) {
+	bench(b, 3, func(x *bulk) { x.ended(); x.open() })
+}
+
+func BenchmarkClose(b *testing.B) { // less BenchmarkHandshake
+	bench(b, 3, func(x *bulk) { x.ended(); x.open(); x.shut() })
+}
+
+// BenchmarkMaking is what making the packets takes, which all others contain.
+func BenchmarkMaking(b *testing.B) {
+	x := newBulk()
+	for b.Loop() {
+		x.make(0, packet.TCP{Flags: ack, Seq: x.seq, Ack: x.answered}, benchMSS)
+	}
+}
+
+// BenchmarkLife is a connection of 12 packets, its report included.
+func BenchmarkLife(b *testing.B) {
+	var r Report
+	bench(b, 12, func(x *bulk) {
+		x.open()
+		x.exchange()
+		x.send(0, packet.TCP{Flags: ack, Seq: x.seq, Ack: x.answered}, 0)
+		x.exchange()
+		x.send(0, packet.TCP{Flags: ack, Seq: x.seq, Ack: x.answered}, 0)
+		x.shut()
+		x.c.Report(x.st, &r, 0, x.now, true)
+		x.ended()
+	})
+}
+
+// BenchmarkReport is a report of a connection like that of BenchmarkLife.
+func BenchmarkReport(b *testing.B) {
+	x := newBulk()
+	x.exchange()
+	x.exchange()
+	x.shut()
+	var r Report
+	for b.Loop() {
+		x.c.Report(x.st, &r, 0, x.now, true)
+	}
+}
+
+// BenchmarkCold takes turns between more connections than caches hold.
+func BenchmarkCold(b *testing.B) {
+	const n = 1 << 16
+	x := newBulk()
+	type connection struct {
+		c                  Conn
+		seq, una, answered uint32
+		ids                [2]uint16
+	}
+	conns := make([]connection, n)
+	swap := func(k *connection) {
+		x.c, k.c = k.c, x.c
+		x.seq, x.answered, x.ids, k.seq, k.answered, k.ids = k.seq, k.answered, k.ids, x.seq, x.answered, x.ids
+	}
+	for i := range conns {
+		swap(&conns[i])
+		x.c.Init()
+		x.open()
+		swap(&conns[i])
+	}
+	i := uint32(0)
+	for b.Loop() {
+		i = i*1664525 + 1013904223
+		k := &conns[i>>16]
+		x.seq, x.answered, x.ids = k.seq, k.answered, k.ids
+		x.make(0, packet.TCP{Flags: ack, Seq: k.seq, Ack: k.answered}, 100)
+		k.c.follow(x.st, &x.p, 0, 0, nil, false)
+		k.seq += 100
+		x.make(1, packet.TCP{Flags: psh, Seq: k.answered, Ack: k.seq}, 500)
+		k.c.follow(x.st, &x.p, 1, 0, nil, false)
+		k.answered += 500
+		k.ids = x.ids
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/2, "ns/packet")
+}
 
 // BenchmarkSACK measures SACKs alone, at most 64 blocks apart.
 func BenchmarkSACK(b *testing.B) {

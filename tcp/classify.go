@@ -16,7 +16,7 @@ func (c *Conn) classify(st *Store, dir int, tr *trouble, r *repeat, p *packet.Pa
 		return ClassFIN
 	}
 	rtt := c.pathRTT()
-	mss := c.mss(d)
+	mss := c.segmentSize(d)
 	atUna := d.has&hasUna == 0 || r.lo <= d.una
 	heard, sackedAbove := tr.signals, tr.sackedAbove(r.hi)
 	active := tr.episode != noEpisode && d.una < tr.recovery

@@ -12,6 +12,7 @@ type Conn struct {
 	samples   uint32    // in the Store, of all quantities; 0 none
 	syns      [2]uint16 // SYN packets without ACK, by sender
 	synacks   [2]uint16
+	mss       [2]uint16 // by the options of each direction
 	flags     connFlags
 	client    int8 // direction that the client sends in, by SYN or SYN-ACK; -1 not known
 	resetBy   uint8
@@ -134,7 +135,7 @@ func (c *Conn) ECN() (known, negotiated bool) {
 func (c *Conn) Options(dir int) Options {
 	d := &c.Dirs[dir]
 	return Options{
-		Known: d.has&hasOptions != 0, HasMSS: d.has&hasMSS != 0, MSS: d.mss, HasWScale: d.has&hasWScale != 0, WScale: d.wscale,
+		Known: d.has&hasOptions != 0, HasMSS: d.has&hasMSS != 0, MSS: c.mss[dir], HasWScale: d.has&hasWScale != 0, WScale: d.wscale,
 		SACK: d.has&hasSACK != 0, Timestamps: d.has&hasTimestamps != 0,
 	}
 }
@@ -164,6 +165,11 @@ func (c *Conn) Add(st *Store, p *packet.Packet, dir int, o *Opening, alike bool)
 	}
 	if c.now = p.Now; c.turn.waits != 0 {
 		c.settleOld(st)
+	}
+	if !alike && !st.whole {
+		if g, ok := c.plain(st, p, dir, o); ok {
+			return g
+		}
 	}
 	t := &p.TCP
 	d, r := &c.Dirs[dir], &c.Dirs[1-dir]
@@ -308,7 +314,7 @@ func (c *Conn) syn(p *packet.Packet, dir int, o *Opening) {
 		d.has |= hasOptions
 		if t.Has&packet.HasMSS != 0 {
 			d.has |= hasMSS
-			d.mss = t.MSS
+			c.mss[dir] = t.MSS
 		}
 		if t.Has&packet.HasWScale != 0 {
 			d.has |= hasWScale

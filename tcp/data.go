@@ -8,7 +8,7 @@ import "mirrorscope/packet"
 func (c *Conn) occupy(st *Store, p *packet.Packet, dir int, s, e int64, alike bool) {
 	d, r := &c.Dirs[dir], &c.Dirs[1-dir]
 	n := int64(p.PayloadLen)
-	if n <= maxPlainSegment {
+	if n <= maxPlainSegment && d.has&r.has&hasMSS == 0 {
 		d.maxLen = max(d.maxLen, uint16(n))
 	}
 	switch {
@@ -209,7 +209,7 @@ func (c *Conn) noteID(d *Dir, p *packet.Packet, inOrder bool) {
 		d.idSteps, d.idUp = min(d.idSteps+1, 8), min(d.idUp+1, 8)
 	case step > 1 && step <= 512:
 		d.idUp = min(d.idUp+1, 8)
-		if inOrder && p.Time-d.seenAt < max(c.pathRTT()*9/10, 1) {
+		if inOrder && d.idSteps != sharedIDs && p.Time-d.seenAt < max(c.pathRTT()*9/10, 1) {
 			d.idSteps = sharedIDs
 		}
 	case step < 0 && step > -512: // reordered
@@ -312,7 +312,7 @@ func (c *Conn) again(st *Store, p *packet.Packet, dir int, s, m int64) {
 		r.ackedAt = p.Time
 	}
 	tr.keep(r)
-	mss := c.mss(d)
+	mss := c.segmentSize(d)
 	st.tallyOf(d).count(&r, max((payload+mss-1)/mss, 1))
 	f := st.flightOf(d)
 	f.collapse = d.hi
@@ -445,4 +445,5 @@ func (d *Dir) timerRun(x *rare, seq uint32, at int64) {
 		return
 	}
 	x.repSeq, x.repAt, d.repRun = seq, at, 1
+	d.has |= repeating
 }

@@ -30,7 +30,6 @@ type Dir struct {
 	begin    uint32 // with hasISN: the ISN, of the SYN or SYN-ACK; else what the receiver acknowledged first
 	fin      uint32 // position behind the FIN, its lower 32 bits
 	rare     uint32 // in the Store; 0 none
-	mss      uint16
 	maxLen   uint16 // longest payload that is no super-packet
 	repRun   uint8  // timer repeats of rare.repSeq in a row, without progress
 }
@@ -62,6 +61,7 @@ const (
 	shut        // this side offers no window, since rare.zwSince
 	full        // this side has filled the other's window, since rare.wfSince
 	tailLost    // rare.tail is not 0
+	repeating   // repRun is not 0
 )
 
 // rare is what few directions need at all: those that lose something, that

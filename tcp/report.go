@@ -213,7 +213,7 @@ type Distributions struct {
 // sampled.
 func (c *Conn) Distributions(st *Store, client int) *Distributions {
 	c.settleTurns(st, client)
-	return c.distributions(client, func(q quantity) *histogram.Histogram { return clone(st.whole(c.samples, q)) })
+	return c.distributions(client, func(q quantity) *histogram.Histogram { return clone(st.allOf(c.samples, q)) })
 }
 
 // CloseInterval gives the distributions of the running interval, nil where

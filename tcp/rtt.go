@@ -70,10 +70,9 @@ func (c *Conn) sample(st *Store, d *Dir, ack int64, now int64, tsecr uint32, has
 	if hasTS && tsecr != 0 {
 		byStampAt, echoed = f.echo(st, tsecr, ack)
 	}
-	mss := c.mss(d)
 	// An answer that carries the ACK may have taken its time: the ACK that had to
 	// come at once may not have been recorded.
-	clean := n == 0 && (ack-d.una >= 2*mss || d.has&hasFIN != 0 && uint32(ack) == d.fin)
+	clean := n == 0 && (ack-d.una >= 2*c.segmentSize(d) || d.has&hasFIN != 0 && uint32(ack) == d.fin)
 	switch {
 	case exact && !repairing:
 		ns := now - at
@@ -101,12 +100,12 @@ func (c *Conn) pathRTT() int64 {
 	return a + b
 }
 
-// mss is the largest segment of payload in a direction: by both SYNs' options,
+// segmentSize is the largest segment of payload in a direction: by both SYNs' options,
 // less the timestamps, else by what was seen.
-func (c *Conn) mss(d *Dir) int64 {
+func (c *Conn) segmentSize(d *Dir) int64 {
 	a, b := &c.Dirs[0], &c.Dirs[1]
 	if a.has&b.has&hasMSS != 0 {
-		m := int64(min(a.mss, b.mss))
+		m := int64(min(c.mss[0], c.mss[1]))
 		if a.has&b.has&hasTimestamps != 0 {
 			m -= 12
 		}

@@ -119,7 +119,7 @@ type summary struct {
 // summary sums up a quantity over all intervals.
 func (st *Store) summary(samples uint32, q quantity) (s summary) {
 	if samples&inDists != 0 || samples == 0 {
-		if h := st.whole(samples, q); h != nil {
+		if h := st.allOf(samples, q); h != nil {
 			return summary{h.Count(), h.Min(), h.Max(), quantiles(h)}
 		}
 		return s
@@ -140,10 +140,10 @@ func (st *Store) summary(samples uint32, q quantity) (s summary) {
 	return summary{uint64(n), ns[0], ns[n-1], Quantiles{histogram.QuantileOf(ns[:n], 0.50), histogram.QuantileOf(ns[:n], 0.90), histogram.QuantileOf(ns[:n], 0.99)}}
 }
 
-// whole gives the distribution of a quantity over all intervals: it is lent
-// until the next call of whole or running, or until the connection is released.
+// allOf gives the distribution of a quantity over all intervals: it is lent
+// until the next call of allOf or running, or until the connection is released.
 // It is nil when empty.
-func (st *Store) whole(samples uint32, q quantity) *histogram.Histogram {
+func (st *Store) allOf(samples uint32, q quantity) *histogram.Histogram {
 	if samples == 0 {
 		return nil
 	}
@@ -166,7 +166,7 @@ func (st *Store) whole(samples uint32, q quantity) *histogram.Histogram {
 }
 
 // running gives the distribution of a quantity in the running interval, lent
-// like that of whole.
+// like that of allOf.
 func (st *Store) running(samples uint32, q quantity) *histogram.Histogram {
 	if samples == 0 {
 		return nil

@@ -45,7 +45,7 @@ func TestSamples(t *testing.T) {
 				}
 				whole := before[q].Clone()
 				whole.Merge(&running[q])
-				if got, want := show(st.whole(samples, q)), show(whole); got != want {
+				if got, want := show(st.allOf(samples, q)), show(whole); got != want {
 					t.Fatalf("whole %d: %s, want %s", q, got, want)
 				}
 				if got, want := st.summary(samples, q), (summary{whole.Count(), whole.Min(), whole.Max(), quantiles(whole)}); got != want {

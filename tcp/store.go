@@ -40,6 +40,8 @@ type Store struct {
 	dists    pool.Pool[dists]
 	hists    pool.Pool[histogram.Histogram]
 	scratch  histogram.Histogram
+
+	whole bool // each packet takes the whole way: for tests
 }
 
 // NewStore makes an empty store.

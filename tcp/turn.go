@@ -216,7 +216,7 @@ func (c *Conn) Start(dir int) (pos int64, ok bool) {
 func (c *Conn) Una(dir int) int64 { return c.Dirs[dir].una }
 
 // MSS is the largest segment of a direction, in octets of payload.
-func (c *Conn) MSS(dir int) int64 { return c.mss(&c.Dirs[dir]) }
+func (c *Conn) MSS(dir int) int64 { return c.segmentSize(&c.Dirs[dir]) }
 
 // Half is the round trip in ns between the observation point and the host that
 // sends in a direction, without queues, as far as is known by now; 0 unknown.

@@ -1,0 +1,75 @@
+package tcp
+
+import "mirrorscope/packet"
+
+// upset is what keeps a direction from being plain: something is missing,
+// repeated, doubted or stopped.
+const upset = suspect | suspectSeq | probing | troubled | shut | full | tailLost | repeating
+
+// plain takes a packet the short way, if it is one of those that most are: of
+// an established connection in which nothing is upset, next in its direction,
+// with an ACK of what was recorded. It does what the whole way would do with it,
+// or nothing, if it is no such packet. Each condition says which step of the
+// whole way has nothing to do.
+func (c *Conn) plain(st *Store, p *packet.Packet, dir int, o *Opening) (g Segment, ok bool) {
+	t := &p.TCP
+	d, r := &c.Dirs[dir], &c.Dirs[1-dir]
+	const begun = hasSeq | hasUna
+	switch {
+	case t.Flags&(packet.FIN|packet.SYN|packet.RST|packet.ACK) != packet.ACK, t.NumSACK != 0, t.Window == 0,
+		c.flags&established == 0, o != nil && o.ack.t == 0:
+		return g, false
+	case d.has&r.has&begun != begun, (d.has|r.has)&upset != 0, t.Seq != uint32(d.hi), d.una > d.hi:
+		return g, false
+	}
+	now, s, n := p.Time, d.hi, int64(p.PayloadLen)
+	ack := unwrap(r.hi, t.Ack)
+	moved := ack - r.una
+	if ack > r.hi || moved < 0 || moved > maxJump {
+		return g, false
+	}
+	step := int16(p.IPID - d.idHigh)
+	switch {
+	case n > 0:
+		if d.has&recordedAll == 0 || p.Version == 4 && step >= 2 && step <= 64 && d.idSteps >= 1 {
+			return g, false // a lost tail may show
+		}
+		if w := c.window(d, r); w > 0 && s+n-d.una >= w {
+			return g, false
+		}
+	case moved == 0 && r.hi > r.una && d.has&r.has&hasSACK == 0:
+		return g, false // it may be a duplicate ACK
+	}
+
+	hasTS := t.Has&packet.HasTimestamps != 0
+	if moved > 0 {
+		if r.flight != 0 {
+			c.sample(st, r, ack, now, t.TSecr, hasTS, p.PayloadLen)
+		}
+		r.move(ack, t.TSecr, hasTS)
+	}
+	if n > 0 {
+		if n <= maxPlainSegment && d.has&r.has&hasMSS == 0 {
+			d.maxLen = max(d.maxLen, uint16(n))
+		}
+		d.packets++
+		d.hi = s + n
+		d.lastAt = now
+		f := st.flightOf(d)
+		f.sent(st, d.hi, now)
+		if hasTS {
+			f.stamp(st, t.TSval, d.hi, now)
+		}
+	}
+	c.note(d, p, true)
+	return Segment{Time: now, Pos: s, End: s + n, Before: s, Acked: ack}, true
+}
+
+// move moves the left edge of what is unacknowledged.
+func (d *Dir) move(ack int64, tsecr uint32, hasTS bool) {
+	d.movedFrom, d.una = uint32(d.una), ack
+	if d.has &^= movedEcho; hasTS {
+		d.movedEcr = tsecr
+		d.has |= movedEcho
+	}
+}

@@ -1,0 +1,173 @@
+package tcp
+
+import (
+	"math/rand/v2"
+	"reflect"
+	"testing"
+
+	"mirrorscope/packet"
+)
+
+// twins are one connection measured twice: plain packets take the short way in
+// the first, and the whole way in the second.
+type twins struct {
+	c  [2]Conn
+	o  [2]Opening
+	st [2]*Store
+}
+
+func newTwins() *twins {
+	w := &twins{st: [2]*Store{NewStore(DefaultConfig()), NewStore(DefaultConfig())}}
+	w.st[1].whole = true
+	for i := range w.c {
+		w.c[i].Init()
+	}
+	return w
+}
+
+// add gives a packet to both, and fails where they differ in anything.
+func (w *twins) add(t *testing.T, p *packet.Packet, dir int, without, alike bool) {
+	t.Helper()
+	var g [2]Segment
+	for i := range w.c {
+		c, o := &w.c[i], &w.o[i]
+		if without {
+			o = nil
+		}
+		c.peerHeard = true // whatever it was: of the packet before
+		g[i] = c.Add(w.st[i], p, dir, o, alike)
+		client, _ := c.Client()
+		c.Exchange(w.st[i], &g[i], dir, client)
+	}
+	heard := w.c[1].peerHeard
+	w.c[1].peerHeard = w.c[0].peerHeard
+	if g[0] != g[1] || w.c[0] != w.c[1] || w.o[0] != w.o[1] {
+		t.Fatalf("packet %+v:\nshort %+v\n      %+v\nwhole %+v\n      %+v", p, g[0], w.c[0], g[1], w.c[1])
+	}
+	w.c[1].peerHeard = heard
+	for i := range w.c[0].Dirs {
+		a, b := &w.c[0].Dirs[i], &w.c[1].Dirs[i]
+		if f, k := w.st[0].flightIf(a), w.st[1].flightIf(b); f != nil && (*f != *k || f.crowd != 0 && *w.st[0].crowds.At(f.crowd) != *w.st[1].crowds.At(k.crowd)) {
+			t.Fatalf("packet %+v:\nshort %+v\nwhole %+v", p, f, k)
+		}
+		if x, y := w.st[0].rareIf(a), w.st[1].rareIf(b); x != nil && *x != *y {
+			t.Fatalf("packet %+v:\nshort %+v\nwhole %+v", p, x, y)
+		}
+	}
+}
+
+// end compares what both report.
+func (w *twins) end(t *testing.T, now int64) {
+	t.Helper()
+	var r [2]Report
+	var x [2]*Distributions
+	for i := range w.c {
+		w.c[i].Report(w.st[i], &r[i], 0, now, true)
+		x[i] = w.c[i].Distributions(w.st[i], 0)
+		w.st[i].Release(&w.c[i])
+	}
+	if r[0] != r[1] {
+		t.Fatalf("short %+v\nwhole %+v", r[0], r[1])
+	}
+	if !reflect.DeepEqual(x[0], x[1]) {
+		t.Fatalf("short %+v\nwhole %+v", x[0], x[1])
+	}
+}
+
+// The short way of plain packets leads to the same as the whole way, in
+// connections of all kinds, with a part of their packets changed.
+func TestPlainIsWhole(t *testing.T) {
+	for k := range numKinds {
+		for seed := range uint64(20) {
+			records := draw(k, seed).run().records
+			for _, changes := range []int{0, 100, 5} { // one packet in so many
+				r := rand.New(rand.NewPCG(seed, uint64(changes)))
+				w := newTwins()
+				now := int64(0)
+				for i := range records {
+					p := records[i].Packet
+					alike := false
+					if changes > 0 && r.IntN(changes) == 0 {
+						alike = change(r, &p)
+					}
+					now = p.Now
+					w.add(t, &p, records[i].w.from, changes > 0 && i > 20, alike)
+				}
+				w.end(t, now)
+			}
+		}
+	}
+}
+
+// change alters something of a packet that plain looks at. It tells whether the
+// packet is now one that is like the one before.
+func change(r *rand.Rand, p *packet.Packet) (alike bool) {
+	k := &p.TCP
+	near := func() uint32 { return uint32(r.IntN(5)-2) << r.IntN(16) }
+	switch r.IntN(12) {
+	case 0:
+		k.Seq += near()
+	case 1:
+		k.Ack += near()
+	case 2:
+		k.Flags ^= 1 << r.IntN(9)
+	case 3:
+		k.Window = uint16(r.IntN(3)) << r.IntN(15)
+	case 4:
+		k.Has ^= packet.HasTimestamps
+	case 5:
+		k.TSval += near()
+	case 6:
+		k.TSecr += near()
+	case 7:
+		p.IPID += uint16(r.IntN(70))
+	case 8:
+		p.PayloadLen = uint32(r.IntN(3)) << r.IntN(16)
+	case 9:
+		p.Version ^= 2 // 4 and 6
+	case 10:
+		p.Time += int64(r.IntN(3)-1) << r.IntN(32)
+	case 11:
+		return true
+	}
+	return false
+}
+
+// Most packets of a transfer and of exchanges are plain.
+func TestMostArePlain(t *testing.T) {
+	b := newBulk()
+	b.round()
+	b.exchange()
+	for dir, k := range []packet.TCP{{Flags: ack, Seq: b.seq, Ack: b.answered}, {Flags: psh, Seq: b.answered, Ack: b.seq + 100}} {
+		k.Window, k.Has, k.TSval = 5000, packet.HasTimestamps, uint32(b.now/1e6)
+		b.ids[dir]++
+		p := packet.Packet{Time: b.now, Now: b.now, Version: 4, TTL: 64, IPID: b.ids[dir], PayloadLen: 100, TCP: k}
+		if _, ok := b.c.plain(b.st, &p, dir, &b.o); !ok {
+			t.Errorf("data of direction %d is not plain", dir)
+		}
+		p.TCP.Seq += 100
+		p.PayloadLen = 0
+		if _, ok := b.c.plain(b.st, &p, dir, &b.o); !ok {
+			t.Errorf("the ACK of direction %d is not plain", dir)
+		}
+	}
+}
+
+// FuzzPlain does as FuzzConn, twice.
+func FuzzPlain(f *testing.F) {
+	for _, k := range []kind{planClean, planLoss, planLossReordered, planSlowReader, planMissed} {
+		for seed := range uint64(3) {
+			f.Add(encode(draw(k, seed).run().records))
+		}
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		w := newTwins()
+		now := epoch
+		for i := 0; len(b) >= fuzzPacket && i < 4096; i++ {
+			p, dir, alike, without := decodeFuzz(&w.c[0], b[:fuzzPacket], &now)
+			b = b[fuzzPacket:]
+			w.add(t, &p, dir, without, alike)
+		}
+		w.end(t, now)
+	})
+}
