@@ -247,7 +247,8 @@ func (t *Table) updateTCP(f *Flow, p *packet.Packet, dir int, like likeness) {
 		return
 	}
 	o := t.opening(f)
-	g := f.tcp.Add(t.tcp, p, dir, o, like == networkCopy)
+	var g tcp.Segment
+	f.tcp.AddTo(t.tcp, &g, p, dir, o, like == networkCopy)
 	t.talk(f, p, &g, dir)
 	// A mirror's copy of the last packet may still correct the times.
 	if o != nil && o.Answered() != 0 && p.Time-o.Answered() > int64(t.cfg.DupWindow) && o.Decided(&f.tcp) {

@@ -12,6 +12,8 @@ type Pool[T any] struct {
 	chunks []unsafe.Pointer // each to an array of 1<<bits values
 	free   []uint32
 	n      uint32 // numbers handed out so far: 1 to n
+	mask   uint32 // values of a chunk, less 1
+	shift  uint8  // bits; kept here so that At is small enough to be inlined
 	memory Memory
 }
 
@@ -44,7 +46,7 @@ func bits[T any]() uint {
 // until it is put back, or the pool is no longer reachable.
 func (p *Pool[T]) At(i uint32) *T {
 	var zero T
-	return (*T)(unsafe.Add(p.chunks[i>>bits[T]()], uintptr(i&(1<<bits[T]()-1))*unsafe.Sizeof(zero)))
+	return (*T)(unsafe.Add(p.chunks[i>>(p.shift&31)], uintptr(i&p.mask)*unsafe.Sizeof(zero)))
 }
 
 // Prefetch begins to load so many cache lines of a value, from its first on.
@@ -59,8 +61,9 @@ func (p *Pool[T]) Get() uint32 {
 		return i
 	}
 	p.n++
-	if int(p.n>>bits[T]()) == len(p.chunks) {
-		p.chunks = append(p.chunks, unsafe.Pointer(unsafe.SliceData(MakeSlice[T](&p.memory, 1<<bits[T]()))))
+	if b := bits[T](); int(p.n>>b) == len(p.chunks) {
+		p.shift, p.mask = uint8(b), 1<<b-1
+		p.chunks = append(p.chunks, unsafe.Pointer(unsafe.SliceData(MakeSlice[T](&p.memory, 1<<b))))
 	}
 	return p.n
 }

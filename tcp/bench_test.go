@@ -17,6 +17,7 @@ type bulk struct {
 	seq, una uint32 // of the client's data
 	answered uint32 // next of the server's
 	ids      [2]uint16
+	tape     *tape // takes the packets, if there is one
 }
 
 const (
@@ -32,17 +33,17 @@ func newBulk() *bulk {
 }
 
 func (b *bulk) send(dir int, k packet.TCP, n uint32) {
-	b.make(dir, k, n)
-	b.c.follow(b.st, &b.p, dir, 0, &b.o, false)
-}
-
-func (b *bulk) make(dir int, k packet.TCP, n uint32) {
 	b.now += 5000
 	b.ids[dir]++
 	k.Window = 5000
 	k.Has |= packet.HasTimestamps
 	k.TSval, k.TSecr = uint32(b.now/1e6), uint32((b.now-benchRTT)/1e6)
 	b.p = packet.Packet{Time: b.now, Now: b.now, Proto: packet.ProtoTCP, Version: 4, TTL: 64, Position: 1, IPID: b.ids[dir], PayloadLen: n, TCP: k}
+	if b.tape != nil {
+		b.tape.packets, b.tape.dirs = append(b.tape.packets, b.p), append(b.tape.dirs, dir)
+		return
+	}
+	b.c.follow(b.st, &b.p, dir, 0, &b.o, false)
 }
 
 func (b *bulk) data() {
@@ -141,13 +142,6 @@ func (b *bulk) shut() {
 	b.send(0, packet.TCP{Flags: ack, Seq: b.seq + 1, Ack: b.answered + 1}, 0)
 }
 
-// ended gives the connection back and begins another.
-func (b *bulk) ended() {
-	b.st.Release(&b.c)
-	b.c.Init()
-	b.o = Opening{}
-}
-
 // A connection in any steady state allocates nothing.
 func TestAllocs(t *testing.T) {
 	for _, tt := range []struct {
@@ -200,49 +194,53 @@ func TestStoreAllocs(t *testing.T) {
 	}
 }
 
-// The benchmarks count time per packet.
-func BenchmarkData(b *testing.B)     { bench(b, 30, (*bulk).round) }
-func BenchmarkRecovery(b *testing.B) { bench(b, 41, func(x *bulk) { x.recovery(true) }) }
-func BenchmarkRepeat(b *testing.B)   { bench(b, 3, (*bulk).tail) }
-func BenchmarkExchange(b *testing.B) { bench(b, 2, (*bulk).exchange) }
-
-func BenchmarkHandshake(b *testing.B) {
-	bench(b, 3, func(x *bulk) { x.ended(); x.open() })
+// tape is a connection that is played again and again: making its packets takes
+// as long as measuring them.
+type tape struct {
+	packets []packet.Packet
+	dirs    []int
 }
 
-func BenchmarkClose(b *testing.B) { // less BenchmarkHandshake
-	bench(b, 3, func(x *bulk) { x.ended(); x.open(); x.shut() })
+// taped records a handshake and what follows.
+func taped(times int, do func(*bulk)) *tape {
+	b := &bulk{now: epoch, tape: new(tape)}
+	b.open()
+	for range times {
+		do(b)
+	}
+	return b.tape
 }
 
-// BenchmarkMaking is what making the packets takes, which all others contain.
-func BenchmarkMaking(b *testing.B) {
-	x := newBulk()
-	for b.Loop() {
-		x.make(0, packet.TCP{Flags: ack, Seq: x.seq, Ack: x.answered}, benchMSS)
+// play gives the packets of a tape to a connection.
+func (t *tape) play(st *Store, c *Conn, o *Opening) {
+	c.Init()
+	*o = Opening{}
+	for i := range t.packets {
+		c.follow(st, &t.packets[i], t.dirs[i], 0, o, false)
 	}
 }
 
-// BenchmarkLife is a connection of 12 packets, its report included.
-func BenchmarkLife(b *testing.B) {
-	var r Report
-	bench(b, 12, func(x *bulk) {
-		x.open()
+// The benchmarks count time per packet.
+func BenchmarkData(b *testing.B)      { bench(b, taped(40, (*bulk).round)) }
+func BenchmarkRecovery(b *testing.B)  { bench(b, taped(20, func(x *bulk) { x.recovery(true) })) }
+func BenchmarkRepeat(b *testing.B)    { bench(b, taped(100, (*bulk).tail)) }
+func BenchmarkExchange(b *testing.B)  { bench(b, taped(200, (*bulk).exchange)) }
+func BenchmarkHandshake(b *testing.B) { bench(b, taped(0, nil)) }
+func BenchmarkLife(b *testing.B)      { bench(b, taped(1, life)) }
+
+// life is a connection of 12 packets, handshake included.
+func life(x *bulk) {
+	for range 2 {
 		x.exchange()
 		x.send(0, packet.TCP{Flags: ack, Seq: x.seq, Ack: x.answered}, 0)
-		x.exchange()
-		x.send(0, packet.TCP{Flags: ack, Seq: x.seq, Ack: x.answered}, 0)
-		x.shut()
-		x.c.Report(x.st, &r, 0, x.now, true)
-		x.ended()
-	})
+	}
+	x.shut()
 }
 
-// BenchmarkReport is a report of a connection like that of BenchmarkLife.
+// BenchmarkReport is the report of such a connection.
 func BenchmarkReport(b *testing.B) {
 	x := newBulk()
-	x.exchange()
-	x.exchange()
-	x.shut()
+	life(x)
 	var r Report
 	for b.Loop() {
 		x.c.Report(x.st, &r, 0, x.now, true)
@@ -251,38 +249,39 @@ func BenchmarkReport(b *testing.B) {
 
 // BenchmarkCold takes turns between more connections than caches hold.
 func BenchmarkCold(b *testing.B) {
-	const n = 1 << 16
-	x := newBulk()
-	type connection struct {
-		c                  Conn
-		seq, una, answered uint32
-		ids                [2]uint16
+	st := NewStore(DefaultConfig())
+	t := taped(1, life)
+	conns := make([]Conn, 1<<16)
+	b.ResetTimer()
+	n := 0
+	for i := 0; i < b.N; i += len(conns) {
+		for k := range t.packets {
+			for at := range uint32(1 << 16) {
+				c := &conns[at*0x9e3779b1>>16] // each once, in no order
+				if k == 0 {
+					c.Init()
+				}
+				c.follow(st, &t.packets[k], t.dirs[k], 0, nil, false)
+				n++
+			}
+		}
+		for at := range conns {
+			st.Release(&conns[at])
+		}
 	}
-	conns := make([]connection, n)
-	swap := func(k *connection) {
-		x.c, k.c = k.c, x.c
-		x.seq, x.answered, x.ids, k.seq, k.answered, k.ids = k.seq, k.answered, k.ids, x.seq, x.answered, x.ids
-	}
-	for i := range conns {
-		swap(&conns[i])
-		x.c.Init()
-		x.open()
-		swap(&conns[i])
-	}
-	i := uint32(0)
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/packet")
+}
+
+func bench(b *testing.B, t *tape) {
+	st := NewStore(DefaultConfig())
+	var c Conn
+	var o Opening
+	b.ReportAllocs()
 	for b.Loop() {
-		i = i*1664525 + 1013904223
-		k := &conns[i>>16]
-		x.seq, x.answered, x.ids = k.seq, k.answered, k.ids
-		x.make(0, packet.TCP{Flags: ack, Seq: k.seq, Ack: k.answered}, 100)
-		k.c.follow(x.st, &x.p, 0, 0, nil, false)
-		k.seq += 100
-		x.make(1, packet.TCP{Flags: psh, Seq: k.answered, Ack: k.seq}, 500)
-		k.c.follow(x.st, &x.p, 1, 0, nil, false)
-		k.answered += 500
-		k.ids = x.ids
+		t.play(st, &c, &o)
+		st.Release(&c)
 	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/2, "ns/packet")
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(t.packets)), "ns/packet")
 }
 
 // BenchmarkSACK measures SACKs alone, at most 64 blocks apart.
@@ -303,13 +302,4 @@ func BenchmarkSACK(b *testing.B) {
 		x.now += 2e9
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/193, "ns/packet")
-}
-
-func bench(b *testing.B, packets int, do func(*bulk)) {
-	x := newBulk()
-	b.ReportAllocs()
-	for b.Loop() {
-		do(x)
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(packets), "ns/packet")
 }

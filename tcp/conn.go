@@ -160,30 +160,39 @@ func (c *Conn) KnownRTT() int64 { return c.Dirs[0].rtt.base() + c.Dirs[1].rtt.ba
 // that it is no mirror's copy. What the packet carries is given back, for
 // Exchange or for a reader of the protocol above.
 func (c *Conn) Add(st *Store, p *packet.Packet, dir int, o *Opening, alike bool) (g Segment) {
+	c.AddTo(st, &g, p, dir, o, alike)
+	return g
+}
+
+// AddTo is Add with a place for the segment, which is zero before: copying it
+// takes as long as the rest.
+func (c *Conn) AddTo(st *Store, g *Segment, p *packet.Packet, dir int, o *Opening, alike bool) {
 	if p.Flags&(packet.HeaderCut|packet.BadHeader) != 0 {
-		return g
+		return
 	}
 	if c.now = p.Now; c.turn.waits != 0 {
 		c.settleOld(st)
 	}
-	if !alike && !st.whole {
-		if g, ok := c.plain(st, p, dir, o); ok {
-			return g
-		}
+	if alike || st.whole || !c.plain(st, g, p, dir, o) {
+		c.add(st, g, p, dir, o, alike)
 	}
+}
+
+// add is Add for whatever packet.
+func (c *Conn) add(st *Store, g *Segment, p *packet.Packet, dir int, o *Opening, alike bool) {
 	t := &p.TCP
 	d, r := &c.Dirs[dir], &c.Dirs[1-dir]
 	switch {
 	case c.foreign(t, dir):
-		return g
+		return
 	case t.Flags&packet.SYN != 0 && alike:
 		st.tallyOf(d).netDups++
-		return g
+		return
 	case t.Flags&packet.SYN != 0:
 		c.syn(p, dir, o)
 	case t.Flags&packet.RST != 0:
 		c.rst(p, dir)
-		return g
+		return
 	}
 	n := int64(p.PayloadLen)
 	if t.Flags&packet.SYN != 0 {
@@ -226,7 +235,8 @@ func (c *Conn) Add(st *Store, p *packet.Packet, dir int, o *Opening, alike bool)
 	case s > d.hi && s-d.hi <= c.reach(d, r):
 		c.passOver(st, d, p, s) // an ACK alone tells how far its sender has come
 	}
-	g = Segment{Time: p.Time, Pos: s, End: s + int64(p.PayloadLen), Before: before, Acked: r.una, Inferred: skipped || st.inferred(d) > inferred}
+	g.Time, g.Pos, g.End, g.Before, g.Acked = p.Time, s, s+int64(p.PayloadLen), before, r.una
+	g.Inferred = skipped || st.inferred(d) > inferred
 	if t.Flags&packet.SYN != 0 {
 		g.Pos, g.End = g.Pos+1, g.End+1 // Fast Open
 	}
@@ -239,7 +249,6 @@ func (c *Conn) Add(st *Store, p *packet.Packet, dir int, o *Opening, alike bool)
 	if c.flags&established == 0 && d.has&r.has&hasSeq != 0 && d.data() && r.data() {
 		c.flags |= established
 	}
-	return g
 }
 
 // place gives the position of a sequence number in a direction.

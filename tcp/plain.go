@@ -11,34 +11,34 @@ const upset = suspect | suspectSeq | probing | troubled | shut | full | tailLost
 // with an ACK of what was recorded. It does what the whole way would do with it,
 // or nothing, if it is no such packet. Each condition says which step of the
 // whole way has nothing to do.
-func (c *Conn) plain(st *Store, p *packet.Packet, dir int, o *Opening) (g Segment, ok bool) {
+func (c *Conn) plain(st *Store, g *Segment, p *packet.Packet, dir int, o *Opening) bool {
 	t := &p.TCP
 	d, r := &c.Dirs[dir], &c.Dirs[1-dir]
 	const begun = hasSeq | hasUna
 	switch {
 	case t.Flags&(packet.FIN|packet.SYN|packet.RST|packet.ACK) != packet.ACK, t.NumSACK != 0, t.Window == 0,
 		c.flags&established == 0, o != nil && o.ack.t == 0:
-		return g, false
+		return false
 	case d.has&r.has&begun != begun, (d.has|r.has)&upset != 0, t.Seq != uint32(d.hi), d.una > d.hi:
-		return g, false
+		return false
 	}
 	now, s, n := p.Time, d.hi, int64(p.PayloadLen)
 	ack := unwrap(r.hi, t.Ack)
 	moved := ack - r.una
 	if ack > r.hi || moved < 0 || moved > maxJump {
-		return g, false
+		return false
 	}
 	step := int16(p.IPID - d.idHigh)
 	switch {
 	case n > 0:
 		if d.has&recordedAll == 0 || p.Version == 4 && step >= 2 && step <= 64 && d.idSteps >= 1 {
-			return g, false // a lost tail may show
+			return false // a lost tail may show
 		}
 		if w := c.window(d, r); w > 0 && s+n-d.una >= w {
-			return g, false
+			return false
 		}
 	case moved == 0 && r.hi > r.una && d.has&r.has&hasSACK == 0:
-		return g, false // it may be a duplicate ACK
+		return false // it may be a duplicate ACK
 	}
 
 	hasTS := t.Has&packet.HasTimestamps != 0
@@ -62,7 +62,8 @@ func (c *Conn) plain(st *Store, p *packet.Packet, dir int, o *Opening) (g Segmen
 		}
 	}
 	c.note(d, p, true)
-	return Segment{Time: now, Pos: s, End: s + n, Before: s, Acked: ack}, true
+	g.Time, g.Pos, g.End, g.Before, g.Acked = now, s, s+n, s, ack
+	return true
 }
 
 // move moves the left edge of what is unacknowledged.

@@ -35,7 +35,7 @@ func (w *twins) add(t *testing.T, p *packet.Packet, dir int, without, alike bool
 			o = nil
 		}
 		c.peerHeard = true // whatever it was: of the packet before
-		g[i] = c.Add(w.st[i], p, dir, o, alike)
+		c.AddTo(w.st[i], &g[i], p, dir, o, alike)
 		client, _ := c.Client()
 		c.Exchange(w.st[i], &g[i], dir, client)
 	}
@@ -138,16 +138,17 @@ func TestMostArePlain(t *testing.T) {
 	b := newBulk()
 	b.round()
 	b.exchange()
+	var g Segment
 	for dir, k := range []packet.TCP{{Flags: ack, Seq: b.seq, Ack: b.answered}, {Flags: psh, Seq: b.answered, Ack: b.seq + 100}} {
 		k.Window, k.Has, k.TSval = 5000, packet.HasTimestamps, uint32(b.now/1e6)
 		b.ids[dir]++
 		p := packet.Packet{Time: b.now, Now: b.now, Version: 4, TTL: 64, IPID: b.ids[dir], PayloadLen: 100, TCP: k}
-		if _, ok := b.c.plain(b.st, &p, dir, &b.o); !ok {
+		if !b.c.plain(b.st, &g, &p, dir, &b.o) {
 			t.Errorf("data of direction %d is not plain", dir)
 		}
 		p.TCP.Seq += 100
 		p.PayloadLen = 0
-		if _, ok := b.c.plain(b.st, &p, dir, &b.o); !ok {
+		if !b.c.plain(b.st, &g, &p, dir, &b.o) {
 			t.Errorf("the ACK of direction %d is not plain", dir)
 		}
 	}

@@ -46,7 +46,8 @@ const (
 
 // follow is what a caller does that knows nothing of the protocol above.
 func (c *Conn) follow(st *Store, p *packet.Packet, dir, client int, o *Opening, alike bool) {
-	g := c.Add(st, p, dir, o, alike)
+	var g Segment
+	c.AddTo(st, &g, p, dir, o, alike)
 	if p.TCP.Flags&packet.SYN != 0 {
 		client, _ = c.Client() // Fast Open
 	}
