@@ -38,6 +38,11 @@ type Flood struct {
 	// GRO. Either way all frames of a thread come in one queue.
 	Stack bool
 	CPU   int // the core on which they are made, plus 1; 0: any
+	Batch int // frames that come at once, as a card gives them up at an interrupt; 0: 64, and less at a low rate
+
+	// Meanwhile, if set, runs beside the sending, which ends when it returns.
+	// sent tells how many frames were made so far.
+	Meanwhile func(sent func() (uint64, error)) error
 }
 
 // Connections is how many connections all the frames make, if Stagger is not
@@ -119,8 +124,19 @@ func (l *Lab) Flood(ctx context.Context, f Flood) (Sent, error) {
 	if err != nil {
 		return Sent{}, err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	stopping := context.AfterFunc(ctx, func() { _ = program.Stop.Set(uint32(1)) })
 	defer stopping()
+	aside := make(chan error, 1)
+	if f.Meanwhile != nil {
+		go func() {
+			defer cancel()
+			aside <- f.Meanwhile(func() (n uint64, err error) { return n, program.Sent.Get(&n) })
+		}()
+	} else {
+		aside <- nil
+	}
 	start := time.Now()
 	if err := n.Aside(func() error { return f.send(ctx, &program, template(f), ifindex) }); err != nil {
 		return Sent{}, fmt.Errorf("flood: %w", err)
@@ -130,6 +146,9 @@ func (l *Lab) Flood(ctx context.Context, f Flood) (Sent, error) {
 		return s, fmt.Errorf("flood: %w", err)
 	}
 	s.Octets = s.Frames * uint64(f.Size)
+	if err := <-aside; err != nil {
+		return s, err
+	}
 	if f.Stack {
 		return s, nil
 	}
@@ -165,11 +184,15 @@ func (f *Flood) send(ctx context.Context, program *floodObjects, frame []byte, i
 		if err := unix.SchedSetaffinity(0, &one); err != nil {
 			return fmt.Errorf("core %d: %w", f.CPU-1, err)
 		}
+		first()
 	}
 	batch, repeat := uint64(mostBatch), uint64(wholeCall)
 	if f.Rate > 0 {
 		batch = min(max(uint64(f.Rate)*uint64(batchTime)/uint64(time.Second), 1), batch)
 		repeat = max(uint64(f.Rate)*uint64(callTime)/uint64(time.Second), 1)
+	}
+	if f.Batch > 0 {
+		batch = min(uint64(f.Batch), mostBatch)
 	}
 	// struct xdp_md (linux/bpf.h)
 	device := struct{ Data, DataEnd, DataMeta, Ingress, Queue, Egress uint32 }{DataEnd: uint32(len(frame)), Ingress: uint32(ifindex)}

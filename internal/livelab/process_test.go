@@ -47,6 +47,9 @@ func TestProcess(t *testing.T) {
 	if err != nil || cpu <= 0 || cpu > time.Minute {
 		t.Errorf("CPU time %v, %v", cpu, err)
 	}
+	if u, err := p.Usage(); err != nil || u.CPU < cpu || u.System > time.Minute || u.Wakes == 0 {
+		t.Errorf("usage %+v, %v", u, err)
+	}
 	if rss, err := p.RSS(); err != nil || rss < 1<<20 || rss > 1<<30 {
 		t.Errorf("RSS %d, %v", rss, err)
 	}

@@ -147,7 +147,11 @@ func read(c live, stop *atomic.Bool) error {
 			r.Wake()
 			polls[i] = unix.PollFd{Fd: int32(r.FD()), Events: unix.POLLIN}
 		}
-		if _, err := unix.Poll(polls, 10); err != nil && !errors.Is(err, unix.EINTR) {
+		wait := 100 // ms
+		if !stopped.IsZero() {
+			wait = 1
+		}
+		if _, err := unix.Poll(polls, wait); err != nil && !errors.Is(err, unix.EINTR) {
 			return fmt.Errorf("poll: %w", err)
 		}
 	}

@@ -1,9 +1,11 @@
 //go:build linux
 
 // Command rates measures how many frames a second the sensor takes on one core,
-// against a reader of the same ring that only counts, and against tcpdump.
+// against a reader of the same ring that only counts, and against tcpdump; and
+// what a frame costs at a constant rate.
 //
 //	rates [-seconds 2] [-sizes 64,128,1514] [-vni N] [-only REGEXP] [-flows N] [-search=false] [-tries N]
+//	rates -rate 100000 [-seconds 8] [-only REGEXP] [-tries N]
 //
 // The kernel makes the frames on the first core, where it also delivers them
 // and copies them into the ring; the reader has the second to itself. Of every
@@ -11,7 +13,12 @@
 // core can make, and the highest rate of which it takes all, found by halving.
 // Every frame is accounted for: sent = taken + lost, by place.
 //
-// It needs root, and a machine that is otherwise idle: rates are the best of
+// With -rate there is one figure: the CPU time that the reader, and whatever is
+// behind it in the same process, takes for each frame at that rate, of short
+// connections and of long ones. What it takes without any frames is told beside
+// it, and taken off.
+//
+// It needs root, and a machine that is otherwise idle: figures are the best of
 // several tries, since what else runs only takes away. Prints a table in
 // Markdown.
 package main
@@ -25,6 +32,7 @@ import (
 	"os/signal"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -47,17 +55,23 @@ type settings struct {
 	flows   int
 	search  bool
 	tries   int
+	rate    int // frames a second; 0: as fast as it goes
+	traffic *regexp.Regexp
+	sensor  string // the program; "": it is built
 }
 
 func run() error {
 	seconds := flag.Float64("seconds", 2, "length of a run")
 	sizes := flag.String("sizes", "64,128,1514", "octets of the frames")
 	only := flag.String("only", "", "measure only readers whose names match")
+	traffic := flag.String("traffic", "", "with -rate: only traffic whose name matches")
 	var s settings
 	flag.IntVar(&s.vni, "vni", 0, "put the frames into VXLAN; sizes are those of the whole frames then")
 	flag.IntVar(&s.flows, "flows", 1000, "connections open at a time")
 	flag.BoolVar(&s.search, "search", true, "find the highest rate without loss")
 	flag.IntVar(&s.tries, "tries", 2, "runs of which the best counts")
+	flag.IntVar(&s.rate, "rate", 0, "measure CPU time at so many frames a second")
+	flag.StringVar(&s.sensor, "sensor", "", "the program to measure (default that of this source)")
 	flag.Parse()
 	s.seconds = time.Duration(*seconds * float64(time.Second))
 	for text := range strings.SplitSeq(*sizes, ",") {
@@ -66,6 +80,10 @@ func run() error {
 			return fmt.Errorf("-sizes: %w", err)
 		}
 		s.sizes = append(s.sizes, n)
+	}
+	var err error
+	if s.traffic, err = regexp.Compile(*traffic); err != nil {
+		return fmt.Errorf("-traffic: %w", err)
 	}
 	wanted, err := regexp.Compile(*only)
 	if err != nil {
@@ -84,12 +102,20 @@ func run() error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	all, err := readers(dir)
+	all, err := readers(dir, s.sensor)
 	if err != nil {
 		return err
 	}
 	fmt.Println(machine())
 	fmt.Println()
+	if s.rate > 0 {
+		all, err := constantReaders(dir, all)
+		if err != nil {
+			return err
+		}
+		all = slices.DeleteFunc(all, func(r reader) bool { return !wanted.MatchString(r.name) })
+		return constant(ctx, s, all)
+	}
 	fmt.Println("| frames | reader | offered/s | taken/s | of bare | CPU ns/frame | lost | all taken up to |")
 	fmt.Println("|---|---|---|---|---|---|---|---|")
 	for _, size := range s.sizes {

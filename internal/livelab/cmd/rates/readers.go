@@ -34,26 +34,18 @@ const (
 )
 
 // readers are all programs that are compared. Files that they need go into dir.
-func readers(dir string) ([]reader, error) {
+func readers(dir, sensor string) ([]reader, error) {
 	bare, err := livelab.BuildCommand("mirrorscope/internal/livelab/cmd/bare")
 	if err != nil {
 		return nil, err
 	}
-	sensor, err := livelab.BuildCommand("mirrorscope/cmd/sensor")
-	if err != nil {
-		return nil, err
+	if sensor == "" {
+		if sensor, err = livelab.BuildCommand("mirrorscope/cmd/sensor"); err != nil {
+			return nil, err
+		}
 	}
 	ready := regexp.MustCompile(`ready`)
-	ours := func(name, ring, filter string) (reader, error) {
-		mode := map[string]string{afpacket: "afpacket", afxdp: "afxdp"}[ring]
-		config := filepath.Join(dir, name+".toml")
-		// Nothing is left out by plan: what is not taken is lost, and seen.
-		text := fmt.Sprintf("[capture]\ninterfaces = [%q]\nmode = %q\n[output]\nstdout = true\n[overload]\nsteps = 0\n%s", livelab.CaptureName, mode, filter)
-		return reader{
-			name: name, ring: ring, stack: ring == afpacket, path: sensor, args: []string{"run", "--config", config},
-			ready: regexp.MustCompile(`msg=ready`), account: sensorAccount,
-		}, os.WriteFile(config, []byte(text), 0o600)
-	}
+	ours := func(name, ring, more string) (reader, error) { return sensorReader(dir, sensor, name, ring, more) }
 	all := []reader{
 		{name: "bare AF_PACKET", ring: afpacket, bare: true, stack: true, path: bare, args: []string{"-mode", "afpacket"}, ready: ready, account: bareAccount},
 	}
@@ -81,6 +73,18 @@ func readers(dir string) ([]reader, error) {
 		all = append(all, r)
 	}
 	return all, nil
+}
+
+// sensorReader is a sensor with something more in its configuration.
+func sensorReader(dir, sensor, name, ring, more string) (reader, error) {
+	mode := map[string]string{afpacket: "afpacket", afxdp: "afxdp"}[ring]
+	config := filepath.Join(dir, name+".toml")
+	// Nothing is left out by plan: what is not taken is lost, and seen.
+	text := fmt.Sprintf("[capture]\ninterfaces = [%q]\nmode = %q\n[output]\nstdout = true\n[overload]\nsteps = 0\n%s", livelab.CaptureName, mode, more)
+	return reader{
+		name: name, ring: ring, stack: ring == afpacket, path: sensor, args: []string{"run", "--config", config},
+		ready: regexp.MustCompile(`msg=ready`), account: sensorAccount,
+	}, os.WriteFile(config, []byte(text), 0o600)
 }
 
 func bareAccount(stdout, _ []byte) (uint64, map[string]uint64, error) {
