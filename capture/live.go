@@ -1,6 +1,9 @@
 package capture
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // ErrIdle is what Next of a live Source gives when no frame is there for now.
 // The Frame then holds nothing but Time: a clock, before which no further frame
@@ -12,13 +15,18 @@ var ErrIdle = errors.New("no frame for now")
 var ErrRestart = errors.New("the capture must be opened anew")
 
 // Ring is one queue of a live capture, filled by the kernel. It never waits.
-// Next, Horizon and Check belong to one goroutine; Stats and Fill may be called
-// from any.
+// Next, NextBatch, Horizon and Check belong to one goroutine; Stats and Fill may
+// be called from any.
 type Ring interface {
 	// Next overwrites f with the next frame, if there is one. f.Data is lent
-	// until the next call of this ring's Next. Frames come nearly in order of
-	// time. f.Interface is left as it is.
+	// until the next call of this ring's Next or NextBatch. Frames come nearly in
+	// order of time. f.Interface is left as it is.
 	Next(f *Frame) bool
+
+	// NextBatch overwrites fs from the front with the next frames, as Next does,
+	// and tells how many. All of them are lent until the next call. It may give
+	// fewer than there are, but none only where there is none.
+	NextBatch(fs []Frame) int
 
 	// Horizon is a time, ns since the Unix epoch, before which no frame can come
 	// any more, judged when Next last gave none. now is the wall clock then.
@@ -26,6 +34,11 @@ type Ring interface {
 
 	// FD is what poll(2) waits for, with POLLIN.
 	FD() int
+
+	// Gather is how long to let frames gather, once the ring has run empty, before
+	// FD is waited for, which would wake the reader for every few of them. It is
+	// short enough for the ring not to become full, and 0 for not at all.
+	Gather() time.Duration
 
 	// Wake is called before waiting, where the kernel needs a kick to go on.
 	Wake()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"time"
 )
 
 // Config is how an interface is read. DefaultConfig is a good one.
@@ -81,3 +82,11 @@ func (c Config) Validate() error {
 
 // ringBytes is the memory of one ring.
 func (c Config) ringBytes() int { return c.BlockBytes * c.Blocks }
+
+// gather is how long frames may gather: somewhat longer than a block takes at a
+// low rate, and no longer than a quarter of a ring takes at 10 Gbit/s.
+func (c Config) gather() time.Duration {
+	const fastest = 10e9 / 8 // octets a second
+	block := time.Duration(c.BlockTimeoutMS) * time.Millisecond
+	return min(block+block/4, time.Duration(float64(c.ringBytes())/4/fastest*float64(time.Second)))
+}

@@ -36,6 +36,10 @@ type Ring struct {
 	dirty   bool         // tally holds what is not published
 	horizon int64        // as last given
 
+	found   int           // blocks since Next last gave none
+	gather  time.Duration // how long frames may gather now
+	longest time.Duration // and at most
+
 	// The attachment, guarded by capture.mu; see check_linux.go.
 	state      state
 	generation int
@@ -66,6 +70,7 @@ func newRing(c *Capture, s socket) *Ring {
 		size: c.cfg.BlockBytes, blocks: c.cfg.Blocks, snap: uint32(c.cfg.SnapBytes),
 		room:     roomIn(c.cfg.BlockBytes),
 		outgoing: c.cfg.Outgoing, hardware: c.hardware, slack: slack.Nanoseconds(),
+		gather: c.cfg.gather(), longest: c.cfg.gather(),
 		state: waiting, shut: true, sock: s,
 	}
 }
@@ -75,20 +80,41 @@ func newRing(c *Capture, s socket) *Ring {
 // that holds it back to the kernel.
 func (r *Ring) Next(f *capture.Frame) bool {
 	for {
-		for r.walk.left > 0 {
-			if !r.walk.next(&r.frame) {
-				r.tally.malformed += uint64(r.walk.left)
-				r.walk.left = 0
-				break
-			}
-			if r.give(f) {
-				return true
-			}
+		if r.more(f) {
+			return true
 		}
 		if !r.turn() {
 			return false
 		}
 	}
+}
+
+// NextBatch implements capture.Ring. A batch ends with the block that it is
+// from.
+func (r *Ring) NextBatch(fs []capture.Frame) (n int) {
+	for {
+		for n < len(fs) && r.more(&fs[n]) {
+			n++
+		}
+		if n > 0 || !r.turn() {
+			return n
+		}
+	}
+}
+
+// more gives the next frame of the block at hand.
+func (r *Ring) more(f *capture.Frame) bool {
+	for r.walk.left > 0 {
+		if !r.walk.next(&r.frame) {
+			r.tally.malformed += uint64(r.walk.left)
+			r.walk.left = 0
+			break
+		}
+		if r.give(f) {
+			return true
+		}
+	}
+	return false
 }
 
 // give makes a Frame of what the walker is at, or sorts it out.
@@ -141,9 +167,11 @@ func (r *Ring) turn() bool {
 	}
 	b := r.current()
 	if !isUser(b) {
+		r.pace()
 		return false
 	}
 	r.held = true
+	r.found++
 	r.walk.start(b)
 	return true
 }
@@ -179,6 +207,23 @@ func (r *Ring) Horizon(now int64) int64 {
 // FD is what poll(2) waits for, with POLLIN. It reports POLLERR, at once and
 // until Check is called, when the interface has gone down.
 func (r *Ring) FD() int { return r.fd }
+
+// Gather implements capture.Ring. The kernel hands over whole blocks, each of
+// which wakes who waits for it: a little longer than it fills one at the most, so
+// that there is one.
+func (r *Ring) Gather() time.Duration { return r.gather }
+
+// pace shortens the time in which frames gather where many blocks were found at
+// once, and makes it longer again where few were.
+func (r *Ring) pace() {
+	switch found := r.found; {
+	case found > r.blocks/8:
+		r.gather /= 2
+	case found > 0 && found <= max(r.blocks/64, 1):
+		r.gather = min(r.gather+r.longest/16, r.longest)
+	}
+	r.found = 0
+}
 
 // Wake does nothing: the kernel fills a ring unasked.
 func (r *Ring) Wake() {}

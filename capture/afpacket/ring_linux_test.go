@@ -53,6 +53,33 @@ func TestBlocksAreHandedBack(t *testing.T) {
 	}
 }
 
+// A batch ends with its block, which is the kernel's again with the next one.
+func TestNextBatch(t *testing.T) {
+	r := fake(DefaultConfig(),
+		block(4096, 0, written{data: []byte("a")}, written{data: []byte("b")}, written{data: []byte("c")}),
+		block(4096, 0, written{data: []byte("sent"), sent: true}), // nothing of this one is given out
+		block(4096, 0, written{data: []byte("d")}),
+		block(4096, 0))
+	native.PutUint32(r.sock.ring[3*r.size+blockStatus:], blockKernel)
+	fs := make([]capture.Frame, 2)
+	for i, want := range []string{"ab uuuk", "c uuuk", "d kkuk", " kkkk", " kkkk"} {
+		got := ""
+		for _, f := range fs[:r.NextBatch(fs)] {
+			got += string(f.Data)
+		}
+		got += " "
+		for b := range 4 {
+			got += string("ku"[b2i(isUser(r.sock.ring[b*r.size:]))])
+		}
+		if got != want {
+			t.Errorf("after batch %d: %q, want %q", i+1, got, want)
+		}
+	}
+	if r.tally.frames != 4 || r.tally.outgoing != 1 {
+		t.Errorf("counted %+v", r.tally)
+	}
+}
+
 func b2i(b bool) int {
 	if b {
 		return 1

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"time"
 
 	"mirrorscope/bpf"
 )
@@ -22,6 +23,7 @@ type Config struct {
 	NeedWakeup     bool   `toml:"need_wakeup" comment:"Let a driver sleep until it is woken instead of looking for free buffers all the time"`
 	BusyPollUS     int    `toml:"busy_poll_us" comment:"Microseconds for which the reader itself runs the driver (SO_PREFER_BUSY_POLL) instead of waiting for interrupts; 0 is off. Wants napi_defer_hard_irqs and gro_flush_timeout set on the interface"`
 	BusyPollBudget int    `toml:"busy_poll_budget" comment:"The most frames that one such run takes"`
+	GatherUS       int    `toml:"gather_us" comment:"Microseconds for which frames gather before the sensor looks at them, less where many come or buffers are few: a queue would wake it for every few of them. 0 is off, as it is with busy_poll_us"`
 	SlackUS        int    `toml:"slack_us" comment:"Microseconds after which no frame with an earlier time stamp is still on its way to the ring. More is safer on a virtual machine that is often held up, and holds the frames of other queues longer"`
 }
 
@@ -36,6 +38,7 @@ func DefaultConfig() Config {
 		HugePages:      true,
 		NeedWakeup:     true,
 		BusyPollBudget: 64,
+		GatherUS:       2000,
 		SlackUS:        2000,
 	}
 }
@@ -48,6 +51,7 @@ const (
 	maxQueues   = 1024
 	maxBusyPoll = 1_000_000 // µs
 	maxBudget   = 1<<16 - 1
+	maxGather   = 100_000   // µs
 	maxSlack    = 1_000_000 // µs
 )
 
@@ -69,6 +73,7 @@ func (c Config) Validate() error {
 	bad(c.RXRing == 0 || power(c.RXRing) && c.RXRing <= maxRing, "rx_ring %d: want 0, or a power of two up to %d", c.RXRing, maxRing)
 	bad(c.BusyPollUS >= 0 && c.BusyPollUS <= maxBusyPoll, "busy_poll_us %d: want 0 to %d", c.BusyPollUS, maxBusyPoll)
 	bad(c.BusyPollBudget >= 1 && c.BusyPollBudget <= maxBudget, "busy_poll_budget %d: want 1 to %d", c.BusyPollBudget, maxBudget)
+	bad(c.GatherUS >= 0 && c.GatherUS <= maxGather, "gather_us %d: want 0 to %d", c.GatherUS, maxGather)
 	bad(c.SlackUS >= 0 && c.SlackUS <= maxSlack, "slack_us %d: want 0 to %d", c.SlackUS, maxSlack)
 	return errors.Join(errs...)
 }
@@ -88,6 +93,17 @@ func (c Config) rxRing() int {
 		return c.Frames
 	}
 	return c.RXRing
+}
+
+// gather is how long frames may gather: no longer than a quarter of the buffers
+// takes at two million frames a second. With busy poll it is the reader that
+// fetches them.
+func (c Config) gather() time.Duration {
+	if c.BusyPollUS > 0 {
+		return 0
+	}
+	const fastest = 2e6 // frames a second
+	return min(time.Duration(c.GatherUS)*time.Microsecond, time.Duration(c.Frames)*time.Second/4/fastest)
 }
 
 // headroom is what the kernel keeps free before the octets of each frame in

@@ -51,6 +51,7 @@ func newRing(queue int, cfg Config, s *socket, c *clock, link *netif) *Ring {
 			joined: make([]byte, 0, maxFrame),
 			clock:  &c.offset,
 			kick:   s.wake,
+			gather: cfg.gather(), longest: cfg.gather(),
 		},
 		sock:   s,
 		clock:  c,

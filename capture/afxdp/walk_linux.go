@@ -3,6 +3,7 @@ package afxdp
 import (
 	"encoding/binary"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -33,8 +34,7 @@ type walker struct {
 	emptied    uint32 // consumer of fill, as last seen
 	owed       bool   // filled is ahead
 
-	lent    uint64 // address of the buffer that the caller looks at
-	hasLent bool
+	lent []uint64 // addresses of the buffers that the caller looks at
 
 	// A frame over several buffers, while it is put together.
 	joined []byte // capacity maxFrame
@@ -43,6 +43,10 @@ type walker struct {
 
 	clock  *atomic.Int64 // CLOCK_REALTIME - CLOCK_MONOTONIC, ns
 	offset int64         // the same, for the frames that look found
+
+	gather  time.Duration // how long frames may gather now
+	longest time.Duration // and at most
+	touched byte          // keeps touch from being left out
 
 	kick          func() // wakes a driver that waits for free buffers
 	frames, bytes uint64 // given out
@@ -76,16 +80,62 @@ type stamp struct {
 
 // Next implements capture.Ring.
 func (w *walker) Next(f *capture.Frame) bool {
-	if w.hasLent {
-		w.hasLent = false
-		w.give(w.lent)
+	w.reclaim()
+	_, ok := w.take(f)
+	return ok
+}
+
+// NextBatch implements capture.Ring. A batch ends with a frame that was put
+// together: there is room for one.
+func (w *walker) NextBatch(fs []capture.Frame) (n int) {
+	w.reclaim()
+	if w.cons == w.prod {
+		w.look()
 	}
+	w.touch(min(uint32(len(fs)), w.prod-w.cons))
+	for n < len(fs) {
+		joined, ok := w.take(&fs[n])
+		if !ok {
+			break
+		}
+		n++
+		if joined {
+			break
+		}
+	}
+	return n
+}
+
+// reclaim gives the buffers that were lent back, and tells the kernel of it once
+// there are some.
+func (w *walker) reclaim() {
+	for _, addr := range w.lent {
+		w.give(addr)
+	}
+	w.lent = w.lent[:0]
+	if w.cons-w.told >= batch {
+		w.tell()
+	}
+}
+
+// touch reads the beginnings of the next n frames. Each lies in a buffer of its
+// own, which the driver has just written on another core: all of them are on
+// their way at once then, and not one after the other as they are looked at.
+func (w *walker) touch(n uint32) {
+	const headers = 64 // octets behind the beginning: with the cache line that is there
+	for i := range n {
+		if addr := w.rx.descs[(w.cons+i)&w.rx.mask].Addr; addr+headers < uint64(len(w.umem)) && addr < addr+headers {
+			w.touched += w.umem[addr] + w.umem[addr+headers]
+		}
+	}
+}
+
+// take overwrites f with the next frame, and tells whether it was put together
+// in joined.
+func (w *walker) take(f *capture.Frame) (joined, ok bool) {
 	for w.cons != w.prod || w.look() {
 		d := w.rx.descs[w.cons&w.rx.mask]
 		w.cons++
-		if w.cons&(batch-1) == 0 {
-			w.tell()
-		}
 		if d.Options&unix.XDP_PKT_CONTD == 0 && w.state == outside {
 			if !w.valid(d, bpf.MetaLen) {
 				w.counts.invalid.Add(1)
@@ -93,17 +143,17 @@ func (w *walker) Next(f *capture.Frame) bool {
 				continue
 			}
 			s := w.stamp(d.Addr)
-			w.lent, w.hasLent = d.Addr, true
+			w.lent = append(w.lent, d.Addr)
 			end := d.Addr + uint64(d.Len)
 			w.out(f, w.umem[d.Addr+bpf.MetaLen:end:end], s)
-			return true
+			return false, true
 		}
 		if w.join(d) {
 			w.out(f, w.joined, w.first)
-			return true
+			return true, true
 		}
 	}
-	return false
+	return false, false
 }
 
 // out fills f and counts it.
@@ -188,12 +238,28 @@ func (w *walker) give(addr uint64) {
 func (w *walker) look() bool {
 	w.prod = w.rx.producer.Load()
 	w.offset = w.clock.Load()
-	if w.prod != w.cons {
+	if found := w.prod - w.cons; found > 0 {
+		w.pace(found)
 		return true
 	}
 	w.tell()
 	return false
 }
+
+// pace shortens the time in which frames gather where many have come in it, and
+// makes it longer again where few have: the ring must not become full.
+func (w *walker) pace(found uint32) {
+	switch slots := w.rx.mask + 1; {
+	case found > slots/8:
+		w.gather /= 2
+	case found < slots/64:
+		w.gather = min(w.gather+w.longest/16, w.longest)
+	}
+}
+
+// Gather implements capture.Ring. A socket wakes its reader at each batch of the
+// driver, of a few frames mostly, which costs more than the frames do.
+func (w *walker) Gather() time.Duration { return w.gather }
 
 // tell lets the kernel have the slots that were read and the buffers that were
 // given back.

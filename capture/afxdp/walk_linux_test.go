@@ -3,8 +3,10 @@ package afxdp
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -112,7 +114,7 @@ func TestNext(t *testing.T) {
 }
 
 // While there is more to read, the kernel gets buffers back in batches.
-func TestNextBatch(t *testing.T) {
+func TestTell(t *testing.T) {
 	w := newMemory(256, 2048)
 	for i := range 256 {
 		w.receive(w.store(i, 0, 0, nil))
@@ -120,7 +122,8 @@ func TestNextBatch(t *testing.T) {
 	var f capture.Frame
 	var changes int
 	seen := w.fill.producer.Load()
-	for w.Next(&f) {
+	for more := true; more; {
+		more = w.Next(&f)
 		if p := w.fill.producer.Load(); p != seen {
 			changes++
 			seen = p
@@ -128,6 +131,99 @@ func TestNextBatch(t *testing.T) {
 	}
 	if addrs := w.back(); len(addrs) != 256 || changes != 256/batch {
 		t.Errorf("%d buffers came back, in %d batches while reading", len(addrs), changes)
+	}
+}
+
+// All frames of a batch are there until the next one, and none of their buffers
+// is the kernel's before.
+func TestNextBatch(t *testing.T) {
+	w := newMemory(256, 2048)
+	fs := make([]capture.Frame, 64)
+	for round := range 50 {
+		n := 1 + round*7%100
+		for i := range n {
+			w.receive(w.store(i, uint64(i), 0, frame(60+i, i)))
+		}
+		for got := 0; got < n; {
+			k := w.NextBatch(fs)
+			if k != min(len(fs), n-got) {
+				t.Fatalf("round %d: %d frames at once, %d of %d are there", round, k, n-got, n)
+			}
+			for i := range k {
+				if f := &fs[i]; !bytes.Equal(f.Data, frame(60+got+i, got+i)) || f.Time != int64(got+i) {
+					t.Fatalf("round %d, frame %d of %d: %d octets, time %d", round, got+i, n, len(f.Data), f.Time)
+				}
+			}
+			got += k
+			if back := len(w.back()); back > got-k {
+				t.Fatalf("round %d: %d buffers are back, and %d are not lent", round, back, got-k)
+			}
+		}
+		if k := w.NextBatch(fs); k != 0 {
+			t.Fatalf("round %d: %d frames too many", round, k)
+		}
+		w.back()
+	}
+}
+
+// A batch has one frame that was put together: its last one.
+func TestNextBatchJoined(t *testing.T) {
+	w := newMemory(64, 2048)
+	whole := frame(3000, 1)
+	w.receive(
+		w.store(0, 1, 0, frame(60, 0)),
+		contd(w.store(1, 2, 0, whole[:1700])), w.more(2, whole[1700:]),
+		contd(w.store(3, 3, 0, frame(1700, 2))), w.more(4, frame(50, 3)),
+		w.store(5, 4, 0, frame(61, 4)),
+	)
+	fs := make([]capture.Frame, 8)
+	var times [][]int64
+	for n := w.NextBatch(fs); n > 0; n = w.NextBatch(fs) {
+		var ts []int64
+		for _, f := range fs[:n] {
+			ts = append(ts, f.Time)
+			if f.Time == 2 && !bytes.Equal(f.Data, whole) {
+				t.Error("the first frame of two buffers is not what it was")
+			}
+		}
+		times = append(times, ts)
+	}
+	if fmt.Sprint(times) != "[[1 2] [3] [4]]" {
+		t.Errorf("batches of frames with the times %v", times)
+	}
+	if n := len(w.back()); n != 6 {
+		t.Errorf("%d of 6 buffers came back", n)
+	}
+}
+
+// Frames gather as long as few come, and not for long where many do.
+func TestGather(t *testing.T) {
+	w := newMemory(1024, 2048)
+	w.gather, w.longest = 2*time.Millisecond, 2*time.Millisecond
+	fs := make([]capture.Frame, 1024)
+	come := func(n int) time.Duration {
+		for i := range n {
+			w.receive(w.store(i, 0, 0, nil))
+		}
+		w.NextBatch(fs)
+		w.NextBatch(fs)
+		w.back()
+		return w.Gather()
+	}
+	if g := come(10); g != w.longest {
+		t.Errorf("%v with few frames", g)
+	}
+	for range 30 {
+		come(900)
+	}
+	if g := w.Gather(); g > time.Microsecond {
+		t.Errorf("%v with many", g)
+	}
+	for range 20 {
+		come(1)
+	}
+	if g := w.Gather(); g != w.longest {
+		t.Errorf("%v with few again", g)
 	}
 }
 
@@ -302,14 +398,16 @@ func BenchmarkNext(b *testing.B) {
 			for i := range descs {
 				descs[i] = w.store(i, 1, uint32(tc.n), frame(tc.n, i))
 			}
-			var f capture.Frame
+			fs := make([]capture.Frame, 64)
 			var sum uint64
 			b.ReportAllocs()
 			b.ResetTimer()
 			for i := 0; i < b.N; i += frames {
 				w.receive(descs...)
-				for w.Next(&f) {
-					sum += uint64(f.Data[30])
+				for n := w.NextBatch(fs); n > 0; n = w.NextBatch(fs) {
+					for _, f := range fs[:n] {
+						sum += uint64(f.Data[30])
+					}
 				}
 				w.fill.consumer.Store(w.fill.producer.Load())
 			}
@@ -346,16 +444,26 @@ func FuzzNext(f *testing.F) {
 			descs = append(descs, unix.XDPDesc{Addr: binary.LittleEndian.Uint64(b), Len: binary.LittleEndian.Uint32(b[8:]), Options: uint32(b[12])})
 		}
 		want, invalid, tooLong := model(w.umem, size, descs)
-		var fr capture.Frame
+		var fs [4]capture.Frame
 		for len(descs) > 0 { // as the ring has room
 			n := min(frames, len(descs))
 			w.receive(descs[:n]...)
 			descs = descs[n:]
-			for w.Next(&fr) {
-				if len(want) == 0 || !bytes.Equal(fr.Data, want[0]) || fr.WireLen < len(fr.Data) {
-					t.Fatalf("%d octets that were not expected (%d frames to come)", len(fr.Data), len(want))
+			for k := 1; k > 0; {
+				if k = len(want) % 4; k == 0 { // one after the other, and several at once
+					k = 1
+					if !w.Next(&fs[0]) {
+						break
+					}
+				} else {
+					k = w.NextBatch(fs[:k])
 				}
-				want = want[1:]
+				for _, fr := range fs[:k] {
+					if len(want) == 0 || !bytes.Equal(fr.Data, want[0]) || fr.WireLen < len(fr.Data) {
+						t.Fatalf("%d octets that were not expected (%d frames to come)", len(fr.Data), len(want))
+					}
+					want = want[1:]
+				}
 			}
 			w.back()
 			if w.rx.consumer.Load() != w.rx.producer.Load() {

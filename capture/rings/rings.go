@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -44,8 +45,8 @@ type Source struct {
 	faces []Interface
 	names []string
 	rings []ring
-	last  int // the ring whose frame is lent; -1 none
 	polls []unix.PollFd
+	one   [1]capture.Frame // of Next
 
 	mu   sync.Mutex // guards wake, and that nobody writes to it once it is closed
 	wake int        // eventfd: Stop was called; -1 closed
@@ -58,7 +59,7 @@ type Source struct {
 	failed  error     // what Next gives when all is drained
 	reasons []error   // of failed, each once
 
-	frames  uint64
+	frames  int   // given out since the latest look
 	checked int64 // ns; of the latest Check
 	clock   int64 // ns; the latest that was given with ErrIdle
 	beat    atomic.Int64
@@ -67,22 +68,28 @@ type Source struct {
 type ring struct {
 	capture.Ring
 	face    uint32
-	head    capture.Frame
-	has     bool  // head holds a frame
+	frames  [batchLen]capture.Frame // lent by the ring; those from at to n are still to be given out
+	at, n   int
+	busy    bool  // it has given frames since it was last let alone, or waited for
 	horizon int64 // while it has none
 	failed  bool
 }
 
+// batchLen is how many frames are taken out of a ring at a time where there are
+// several.
+const batchLen = 64
+
 const (
 	idleWait   = 100 * time.Millisecond // the longest wait for a frame
 	checkEvery = 100 * time.Millisecond // between two Checks of the rings
-	holdWait   = time.Millisecond       // between two looks at the rings that hold back the frames of others
+	holdWait   = 2 * time.Millisecond   // between two looks at the rings that hold back the frames of others
+	stopWait   = time.Millisecond       // between two looks once reception has ended
 	lookEvery  = 4096                   // frames between two looks at the clock
 )
 
 // New takes over the interfaces: Close closes them, as New does when it fails.
 func New(faces ...Interface) (*Source, error) {
-	s := &Source{faces: faces, last: -1, wake: -1}
+	s := &Source{faces: faces, wake: -1}
 	for i, f := range faces {
 		s.names = append(s.names, f.Name)
 		for _, r := range f.Rings {
@@ -109,78 +116,149 @@ func New(faces ...Interface) (*Source, error) {
 // came before was given out. Its other errors end the capture, too, and come
 // when the rings are empty.
 func (s *Source) Next(f *capture.Frame) error {
-	if s.frames++; s.frames%lookEvery == 0 {
+	_, err := s.NextBatch(s.one[:])
+	if err == nil || errors.Is(err, capture.ErrIdle) {
+		*f = s.one[0]
+	}
+	return err
+}
+
+// NextBatch is that of capture.Batcher. With ErrIdle the first frame has the
+// clock.
+func (s *Source) NextBatch(fs []capture.Frame) (int, error) {
+	if s.frames >= lookEvery {
+		s.frames = 0
 		s.look(time.Now().UnixNano())
 	}
-	if s.last >= 0 {
-		s.pull(&s.rings[s.last])
-		s.last = -1
+	n := s.take(fs)
+	if n == 0 {
+		var err error
+		if n, err = s.await(fs); err != nil {
+			return 0, err
+		}
 	}
-	if s.give(f, false) {
-		return nil
+	s.frames += n
+	return n, nil
+}
+
+// take gives the frames that are at hand.
+func (s *Source) take(fs []capture.Frame) int {
+	if len(s.rings) > 1 {
+		for i := range s.rings {
+			if r := &s.rings[i]; r.n > 0 && r.at == r.n {
+				r.pull()
+			}
+		}
+		return s.merge(fs, false)
 	}
-	waited := false
-	for {
+	r := &s.rings[0]
+	if r.at < r.n {
+		return s.merge(fs, false)
+	}
+	n := r.NextBatch(fs)
+	r.busy = r.busy || n > 0
+	for i := range n {
+		fs[i].Interface = r.face
+	}
+	return n
+}
+
+// await gives the next frames, or why there are none.
+func (s *Source) await(fs []capture.Frame) (int, error) {
+	for waited := false; ; {
 		now := time.Now().UnixNano()
 		s.look(now)
 		held := false
 		for i := range s.rings {
 			r := &s.rings[i]
-			if !r.has && !s.pull(r) {
+			if !r.has() && !r.pull() {
 				r.horizon = r.Horizon(now)
 			}
-			held = held || r.has
+			held = held || r.has()
+		}
+		drained := s.drained(now, held)
+		if n := s.merge(fs, drained); n > 0 {
+			return n, nil
 		}
 		switch {
-		case s.give(f, s.drained(now, held)):
-			return nil
-		case s.drained(now, held):
-			if s.failed != nil {
-				return s.failed
-			}
-			return io.EOF
+		case drained && s.failed != nil:
+			return 0, s.failed
+		case drained:
+			return 0, io.EOF
+		case s.stopped != 0 && held:
+			time.Sleep(stopWait)
 		case held:
-			s.wait(holdWait, true)
+			time.Sleep(holdWait)
+		case s.gather():
+			// Then they are looked at again.
 		case waited:
 			s.clock = max(s.clock, s.horizon())
-			*f = capture.Frame{Time: s.clock}
-			return capture.ErrIdle
+			fs[0] = capture.Frame{Time: s.clock}
+			return 0, capture.ErrIdle
 		default:
-			s.wait(idleWait, false)
+			s.wait()
 			waited = true
 		}
 	}
 }
 
-// pull asks a ring for its next frame.
-func (s *Source) pull(r *ring) bool {
-	r.has = r.Next(&r.head)
-	return r.has
+// has tells whether there is a frame at hand.
+func (r *ring) has() bool { return r.at < r.n }
+
+// pull asks a ring for its next frames; those that it lent are gone.
+func (r *ring) pull() bool {
+	r.at, r.n = 0, r.NextBatch(r.frames[:])
+	r.busy = r.busy || r.n > 0
+	return r.n > 0
 }
 
-// give lends the earliest head, if no ring can have an earlier frame; with all
-// that is not looked at.
-func (s *Source) give(f *capture.Frame, all bool) bool {
-	first := -1
-	limit := int64(0)
-	empty := false
-	for i := range s.rings {
-		r := &s.rings[i]
-		switch {
-		case r.has && (first < 0 || r.head.Time < s.rings[first].head.Time):
-			first = i
-		case !r.has && !r.failed && (!empty || r.horizon < limit):
-			empty, limit = true, r.horizon
+// merge lends the frames at hand in order of time, as far as no ring can have an
+// earlier one; with all, those without any are not looked at. It ends where a
+// ring must be asked again, since that would take back what it has lent.
+func (s *Source) merge(fs []capture.Frame, all bool) (n int) {
+	for n < len(fs) {
+		r, limit := s.first(all)
+		if r == nil {
+			return n
+		}
+		before := n
+		for n < len(fs) && r.has() && r.frames[r.at].Time <= limit {
+			fs[n] = r.frames[r.at]
+			fs[n].Interface = r.face
+			n++
+			r.at++
+		}
+		if n == before || !r.has() {
+			return n
 		}
 	}
-	if first < 0 || empty && !all && s.rings[first].head.Time > limit {
-		return false
+	return n
+}
+
+// first is the ring with the earliest frame at hand, nil for none, and the time
+// up to which its frames come before those of all others. Of frames of the same
+// time that of the first ring comes first.
+func (s *Source) first(all bool) (first *ring, limit int64) {
+	limit = math.MaxInt64
+	var earliest int64
+	for i := range s.rings {
+		switch r := &s.rings[i]; {
+		case !r.has():
+			if !r.failed && !all {
+				limit = min(limit, r.horizon)
+			}
+		case first == nil:
+			first, earliest = r, r.frames[r.at].Time
+		default:
+			if t := r.frames[r.at].Time; t < earliest {
+				limit = min(limit, earliest-1)
+				first, earliest = r, t
+			} else {
+				limit = min(limit, t)
+			}
+		}
 	}
-	r := &s.rings[first]
-	*f = r.head
-	f.Interface = r.face
-	s.last = first
-	return true
+	return first, limit
 }
 
 // horizon is the time before which no ring can have a frame any more.
@@ -214,29 +292,53 @@ const drainWait = 2 * time.Second
 func (s *Source) horizonOfEmpty() int64 {
 	low := int64(1<<63 - 1)
 	for i := range s.rings {
-		if r := &s.rings[i]; !r.has && !r.failed {
+		if r := &s.rings[i]; !r.has() && !r.failed {
 			low = min(low, r.horizon)
 		}
 	}
 	return low
 }
 
-// wait sleeps until a ring has something, or d has passed. With held only empty
-// rings are looked at: the others have something.
-func (s *Source) wait(d time.Duration, held bool) {
+// gather lets rings that have just given frames alone for as long as they say.
+// It is false where there is none.
+func (s *Source) gather() bool {
+	if s.stopped != 0 {
+		return false
+	}
+	var d time.Duration
+	for i := range s.rings {
+		r := &s.rings[i]
+		if !r.busy {
+			continue
+		}
+		r.busy = false
+		if g := r.Gather(); g > 0 && (d == 0 || g < d) {
+			d = g
+		}
+	}
+	if d == 0 {
+		return false
+	}
+	// No system call of ours: around those the Go runtime has much to do where
+	// there is one core.
+	time.Sleep(d)
+	return true
+}
+
+// wait sleeps until a ring has something, but not for long.
+func (s *Source) wait() {
 	for i := range s.rings {
 		r := &s.rings[i]
 		s.polls[i].Fd = int32(r.FD())
-		if r.failed || held && r.has {
+		if r.failed {
 			s.polls[i].Fd = -1
 		}
-		if !r.has {
-			r.Wake()
-		}
+		r.Wake()
 	}
+	d := idleWait
 	if s.stopped != 0 {
 		s.polls[len(s.rings)].Fd = -1 // known already
-		d = min(d, holdWait)
+		d = stopWait
 	}
 	timeout := unix.NsecToTimespec(int64(d))
 	_, _ = unix.Ppoll(s.polls, &timeout, nil) // interrupted or not: the rings are looked at next

@@ -3,6 +3,7 @@
 package rings
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -24,13 +25,31 @@ type fake struct {
 	closed  bool
 	given   uint64
 	stopped bool
+	gather  time.Duration
+	lent    [64][8]byte
 }
 
 func (r *fake) Next(f *capture.Frame) bool {
+	clear(r.lent[:]) // what was lent is gone
+	return r.lend(f, 0)
+}
+
+func (r *fake) NextBatch(fs []capture.Frame) (n int) {
+	clear(r.lent[:])
+	for n < min(len(fs), len(r.lent)) && r.lend(&fs[n], n) {
+		n++
+	}
+	return n
+}
+
+// lend gives the next frame, whose octets are its time.
+func (r *fake) lend(f *capture.Frame, place int) bool {
 	if len(r.frames) == 0 || r.rng.Float64() < r.shy {
 		return false
 	}
-	*f = capture.Frame{Time: r.frames[0], WireLen: 60, Link: capture.LinkEthernet}
+	data := r.lent[place][:]
+	binary.NativeEndian.PutUint64(data, uint64(r.frames[0]))
+	*f = capture.Frame{Data: data, Time: r.frames[0], WireLen: 60, Link: capture.LinkEthernet}
 	r.frames = r.frames[1:]
 	r.given++
 	return true
@@ -44,11 +63,12 @@ func (r *fake) Horizon(now int64) int64 {
 	return r.frames[0]
 }
 
-func (r *fake) FD() int           { return -1 }
-func (r *fake) Wake()             {}
-func (r *fake) Check(int64) error { return r.err }
-func (r *fake) Fill() float64     { return float64(len(r.frames)) / 1000 }
-func (r *fake) Close() error      { r.closed = true; return nil }
+func (r *fake) FD() int               { return -1 }
+func (r *fake) Wake()                 {}
+func (r *fake) Gather() time.Duration { return r.gather }
+func (r *fake) Check(int64) error     { return r.err }
+func (r *fake) Fill() float64         { return float64(len(r.frames)) / 1000 }
+func (r *fake) Close() error          { r.closed = true; return nil }
 func (r *fake) Stats() capture.Stats {
 	return capture.Stats{Frames: r.given, Bytes: 60 * r.given, Losses: []capture.Loss{{Place: "ring_full", Frames: 3}}, Events: []capture.Loss{{Place: "rebinds", Frames: 1}}}
 }
@@ -112,9 +132,15 @@ func TestOrder(t *testing.T) {
 		s := open(t, rings...)
 		s.Stop()
 		var got []int64
-		var f capture.Frame
+		batch := make([]capture.Frame, 1+rng.IntN(100))
 		for {
-			err := s.Next(&f)
+			var n int
+			var err error
+			if rng.IntN(2) == 0 {
+				n, err = s.NextBatch(batch)
+			} else if err = s.Next(&batch[0]); err == nil {
+				n = 1
+			}
 			if errors.Is(err, capture.ErrIdle) {
 				continue
 			}
@@ -124,7 +150,15 @@ func TestOrder(t *testing.T) {
 				}
 				break
 			}
-			got = append(got, f.Time)
+			if n == 0 {
+				t.Fatal("neither a frame nor an error")
+			}
+			for _, f := range batch[:n] {
+				if int64(binary.NativeEndian.Uint64(f.Data)) != f.Time {
+					t.Fatalf("seed %d: the octets of a frame of a batch of %d are not there any more", seed, n)
+				}
+				got = append(got, f.Time)
+			}
 		}
 		if !slices.Equal(got, want) {
 			t.Fatalf("seed %d, %d rings: %d frames of %d, in order: %v", seed, len(rings), len(got), len(want), slices.IsSorted(got))
@@ -134,6 +168,87 @@ func TestOrder(t *testing.T) {
 				t.Error("a ring was not stopped")
 			}
 		}
+	}
+}
+
+// The frames of all rings come in the order in which they would come one after
+// the other, those of the same time by the number of the ring.
+func TestBatchOrder(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 50 {
+		lists := make([][]int64, 3)
+		for i := range lists {
+			for range rng.IntN(200) {
+				lists[i] = append(lists[i], 1+rng.Int64N(50))
+			}
+			slices.Sort(lists[i])
+		}
+		var rings, again []*fake
+		for _, l := range lists {
+			rings, again = append(rings, &fake{frames: l}), append(again, &fake{frames: l})
+		}
+		all := func(s *Source, n int) (order []string) {
+			s.Stop()
+			fs := make([]capture.Frame, n)
+			for {
+				k, err := s.NextBatch(fs)
+				if err == io.EOF {
+					return order
+				}
+				for _, f := range fs[:k] {
+					order = append(order, fmt.Sprint(f.Time, f.Interface))
+				}
+			}
+		}
+		if one, many := all(open(t, rings...), 1), all(open(t, again...), 40); !slices.Equal(one, many) {
+			t.Fatalf("one after the other\n%v\nin batches\n%v", one, many)
+		}
+	}
+}
+
+// A ring that has given frames is let alone for a while, and not longer: then
+// it is waited for.
+func TestGather(t *testing.T) {
+	r := &fake{gather: 30 * time.Millisecond}
+	s := open(t, r)
+	var f capture.Frame
+	frame := func() {
+		t.Helper()
+		if err := s.Next(&f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.frames = []int64{1}
+	frame()
+	start := time.Now()
+	time.AfterFunc(time.Millisecond, s.Stop) // wakes it at once, also while frames gather
+	err := s.Next(&f)
+	for errors.Is(err, capture.ErrIdle) {
+		err = s.Next(&f)
+	}
+	if err != io.EOF {
+		t.Error(err)
+	}
+	if took := time.Since(start); took > idleWait {
+		t.Errorf("the end came after %v", took)
+	}
+
+	s = open(t, r)
+	r.frames = []int64{2}
+	frame()
+	start = time.Now()
+	if err := s.Next(&f); !errors.Is(err, capture.ErrIdle) {
+		t.Error(err)
+	}
+	if took := time.Since(start); took < idleWait+r.gather/2 {
+		t.Errorf("idle after %v: frames did not gather", took)
+	}
+	start = time.Now()
+	if err := s.Next(&f); !errors.Is(err, capture.ErrIdle) {
+		t.Error(err)
+	}
+	if took := time.Since(start); took > idleWait+idleWait/2 {
+		t.Errorf("idle again after %v: the ring was let alone with nothing in it", took)
 	}
 }
 
@@ -284,9 +399,10 @@ func BenchmarkNext(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			var f capture.Frame
-			for b.Loop() {
-				_ = s.Next(&f)
+			fs := make([]capture.Frame, 64)
+			for i := 0; i < b.N; {
+				n, _ := s.NextBatch(fs)
+				i += n
 			}
 		})
 	}
@@ -298,8 +414,10 @@ type endless struct {
 	t int64
 }
 
-func (r *endless) Next(f *capture.Frame) bool {
-	r.t++
-	*f = capture.Frame{Time: r.t}
-	return true
+func (r *endless) NextBatch(fs []capture.Frame) int {
+	for i := range fs {
+		r.t++
+		fs[i] = capture.Frame{Time: r.t}
+	}
+	return len(fs)
 }

@@ -110,13 +110,13 @@ func open(name, mode, attach string, trim int) (live, error) {
 func read(c live, stop *atomic.Bool) error {
 	rings := c.Rings()
 	polls := make([]unix.PollFd, len(rings))
-	var f capture.Frame
+	fs := make([]capture.Frame, 64)
 	var checked, stopped time.Time
 	for {
 		found := false
 		for _, r := range rings {
-			for range 4096 {
-				if !r.Next(&f) {
+			for range 64 {
+				if r.NextBatch(fs) == 0 {
 					break
 				}
 				found = true
@@ -131,30 +131,41 @@ func read(c live, stop *atomic.Bool) error {
 				}
 			}
 		}
-		if found {
-			continue
-		}
+		wait := 100 * time.Millisecond
 		switch {
 		case stopped.IsZero() && stop.Load():
 			if err := c.Stop(); err != nil {
 				return err
 			}
 			stopped = time.Now()
+			continue
 		case !stopped.IsZero() && drained(rings, stopped):
 			return nil
+		case !stopped.IsZero():
+			wait = time.Millisecond
+		}
+		if g := gather(rings); found && stopped.IsZero() && g > 0 {
+			time.Sleep(g)
+			continue
 		}
 		for i, r := range rings {
 			r.Wake()
 			polls[i] = unix.PollFd{Fd: int32(r.FD()), Events: unix.POLLIN}
 		}
-		wait := 100 // ms
-		if !stopped.IsZero() {
-			wait = 1
-		}
-		if _, err := unix.Poll(polls, wait); err != nil && !errors.Is(err, unix.EINTR) {
+		timeout := unix.NsecToTimespec(int64(wait))
+		if _, err := unix.Ppoll(polls, &timeout, nil); err != nil && !errors.Is(err, unix.EINTR) {
 			return fmt.Errorf("poll: %w", err)
 		}
 	}
+}
+
+// gather is how long all rings can be let alone.
+func gather(rings []capture.Ring) (d time.Duration) {
+	d = time.Second
+	for _, r := range rings {
+		d = min(d, r.Gather())
+	}
+	return d
 }
 
 // drained tells whether no ring can have a frame from before a moment.
