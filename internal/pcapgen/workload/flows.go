@@ -35,7 +35,7 @@ type slot struct {
 // number of scripts. Every flow that ends makes room for the next one.
 func (g *generator) run(scripts []script, o order) {
 	if g.config.Packets > 0 {
-		g.config.Flows = max(1, g.config.Packets/len(scripts[0].packets))
+		g.config.Flows = max(1, g.config.Packets/(len(scripts[0].packets)*g.flood.share()))
 	}
 	flows := uint64(g.config.Flows)
 	slots := make([]slot, max(1, min(g.config.Open, g.config.Flows)))
@@ -66,13 +66,9 @@ func (g *generator) run(scripts []script, o order) {
 				sc := &scripts[s.flow%uint64(len(scripts))]
 				g.step(s, sc)
 				if s.step++; int(s.step) == len(sc.packets) {
-					g.truth.Flows++
-					g.truth.Outcomes[sc.outcome]++
-					if sc.tls != "" {
-						if g.truth.TLS == nil {
-							g.truth.TLS = map[string]int64{}
-						}
-						g.truth.TLS[sc.tls]++
+					g.truth.ends(sc)
+					if g.truth.Part != nil {
+						g.truth.Part.ends(sc)
 					}
 					start(s, 0)
 				}
@@ -82,8 +78,11 @@ func (g *generator) run(scripts []script, o order) {
 	}
 }
 
-// step emits the next packet of an open flow.
+// step emits the next packet of an open flow, behind those of the flood.
 func (g *generator) step(s *slot, sc *script) {
+	if g.flood != nil {
+		g.flood.play(g)
+	}
 	t := &sc.packets[s.step]
 	f := newFlow(g.config.Seed, s.flow)
 	if sc.port != 0 {

@@ -44,6 +44,7 @@ type Truth struct {
 	ServerSent  pcapgen.Volume                 `json:"server_sent"`
 	Retransmits map[string]pcapgen.Retransmits `json:"retransmits,omitempty"` // by side
 	TLS         map[string]int64               `json:"tls,omitempty"`         // flows by version
+	Part        *Truth                         `json:"part,omitempty"`        // of w6w4: its w4 flows
 }
 
 func (t *Truth) sent(s pcapgen.Side) *pcapgen.Volume {
@@ -51,6 +52,32 @@ func (t *Truth) sent(s pcapgen.Side) *pcapgen.Volume {
 		return &t.ClientSent
 	}
 	return &t.ServerSent
+}
+
+// sends counts a packet of one side.
+func (t *Truth) sends(side pcapgen.Side, now int64, wireLen, ipBytes, payload int) {
+	v := t.sent(side)
+	v.Packets++
+	v.Bytes += int64(ipBytes)
+	v.PayloadBytes += int64(payload)
+	if t.Packets == 0 {
+		t.First = now
+	}
+	t.Last = now
+	t.Bytes += int64(wireLen)
+	t.Packets++
+}
+
+// ends counts a flow that followed a script.
+func (t *Truth) ends(sc *script) {
+	t.Flows++
+	t.Outcomes[sc.outcome]++
+	if sc.tls != "" {
+		if t.TLS == nil {
+			t.TLS = map[string]int64{}
+		}
+		t.TLS[sc.tls]++
+	}
 }
 
 // kind is one workload: what it is and how it is made.
@@ -69,6 +96,9 @@ var kinds = map[string]kind{
 	"w4": {"TLS 1.2 and 1.3 flows of 20 packets", 0, 200_000, 65_536, func(g *generator) { g.run(tlsFlows(), inTurn) }},
 	"w5": {"2 million flows of 6 packets open at once, in random order", 0, 2_000_000, 2_000_000, func(g *generator) { g.run(openFlow(), shuffled) }},
 	"w6": {"SYN flood: every packet another flow", 0, 10_000_000, 1, func(g *generator) { g.run(lonelySYN(), inTurn) }},
+
+	"w6w4":      {"nine packets of w6 before every one of w4", 0, 50_000, 4096, func(g *generator) { g.flooded(true) }},
+	"w6w4-part": {"the w4 packets of w6w4 alone, at the same times", 0, 50_000, 4096, func(g *generator) { g.flooded(false) }},
 }
 
 // Names lists the workloads, each with what it is.
@@ -100,7 +130,7 @@ func Generate(c Config, w pcapgen.Writer) (Truth, error) {
 		return Truth{}, err
 	}
 	k := kinds[c.Workload]
-	g := &generator{config: c, w: w, now: Start, truth: Truth{Workload: c.Workload, Seed: c.Seed, First: Start, Outcomes: map[string]int64{}}}
+	g := &generator{config: c, w: w, now: Start, truth: newTruth(c.Workload, c.Seed)}
 	if g.config.Flows == 0 {
 		g.config.Flows = k.flows
 	}
@@ -114,33 +144,42 @@ func Generate(c Config, w pcapgen.Writer) (Truth, error) {
 	return g.truth, g.err
 }
 
+func newTruth(workload string, seed uint64) Truth {
+	return Truth{Workload: workload, Seed: seed, Outcomes: map[string]int64{}}
+}
+
 // generator is one run.
 type generator struct {
 	config Config
 	w      pcapgen.Writer
-	now    int64 // time of the next packet
-	err    error // of the first write that failed
+	now    int64  // time of the next packet
+	ticks  uint64 // packets so far, those that are left out included
+	err    error  // of the first write that failed
 	truth  Truth
+	flood  *flood // nil: none
 }
 
 // emit writes a frame of which payload octets are TCP payload, as a packet of
-// one side, and moves the clock: 1 µs on average, unevenly.
+// one side, and moves the clock.
 func (g *generator) emit(f pcapgen.Frame, side pcapgen.Side, ipBytes, payload int) {
 	f.Time = g.now
 	if err := g.w.Write(f); err != nil && g.err == nil {
 		g.err = err
 	}
-	v := g.truth.sent(side)
-	v.Packets++
-	v.Bytes += int64(ipBytes)
-	v.PayloadBytes += int64(payload)
-	g.truth.Last = g.now
-	g.truth.Bytes += int64(f.WireLen)
-	g.truth.Packets++
-	g.now += 488 + int64(mix(g.config.Seed, uint64(g.truth.Packets))&1023)
+	g.truth.sends(side, g.now, f.WireLen, ipBytes, payload)
+	if g.truth.Part != nil && !g.flood.plays {
+		g.truth.Part.sends(side, g.now, f.WireLen, ipBytes, payload)
+	}
+	g.tick()
 	if g.truth.Packets&0xffff == 0 && g.config.Progress != nil {
 		g.config.Progress(g.truth.Packets)
 	}
+}
+
+// tick moves the clock by one packet: 1 µs on average, unevenly.
+func (g *generator) tick() {
+	g.ticks++
+	g.now += 488 + int64(mix(g.config.Seed, g.ticks)&1023)
 }
 
 // mix gives a random-looking number that follows from a and b.

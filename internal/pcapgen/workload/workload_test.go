@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -26,6 +28,8 @@ var small = []Config{
 	{Workload: "w4", Flows: 60, Open: 16},
 	{Workload: "w5", Flows: 500, Open: 500},
 	{Workload: "w6", Flows: 500},
+	{Workload: "w6w4", Flows: 20, Open: 8},
+	{Workload: "w6w4-part", Flows: 20, Open: 8},
 }
 
 func generate(t *testing.T, c Config) ([]byte, Truth) {
@@ -51,6 +55,10 @@ func TestTruth(t *testing.T) {
 			got := Truth{}
 			clients := map[tuple]bool{} // sender's view of each flow, by its SYN
 			var last int64
+			gap := int64(1) // packets between two
+			if c.Workload == "w6w4-part" {
+				gap += floodPackets
+			}
 			le := binary.LittleEndian
 			for b := file[24:]; len(b) > 0; {
 				now := int64(le.Uint32(b))*1e9 + int64(le.Uint32(b[4:]))
@@ -59,7 +67,7 @@ func TestTruth(t *testing.T) {
 				got.Bytes += int64(le.Uint32(b[12:]))
 				p := gopacket.NewPacket(b[16:16+n], layers.LinkTypeEthernet, gopacket.Default)
 				b = b[16+n:]
-				if now <= last || now > last+2000 && last > 0 {
+				if now <= last || now > last+2000*gap && last > 0 {
 					t.Fatalf("time stamp %d after %d", now, last)
 				}
 				last = now
@@ -143,6 +151,30 @@ func TestInterleaved(t *testing.T) {
 	// The first FIN comes with the 9th packet of 12.
 	if most < 60 || most > 100 {
 		t.Errorf("at most %d flows between SYN and FIN, want nearly 100", most)
+	}
+}
+
+// TestFlood: the w4 packets of a flood are, octet for octet and in time, those
+// that there are without it, and one in ten.
+func TestFlood(t *testing.T) {
+	mixed, truth := generate(t, Config{Workload: "w6w4", Packets: 8000, Open: 8})
+	alone, part := generate(t, Config{Workload: "w6w4-part", Flows: 40, Open: 8})
+	if truth.Packets != 8000 || part.Packets != 800 || truth.Outcomes["closed"] != 40 || truth.Outcomes["timeout"] != 7200 {
+		t.Errorf("truth %+v; of w4 %+v", truth, part)
+	}
+	if !reflect.DeepEqual(*truth.Part, part) {
+		t.Errorf("truth of the part %+v, alone %+v", *truth.Part, part)
+	}
+	kept := slices.Clone(mixed[:24])
+	for b, i := mixed[24:], 0; len(b) > 0; i++ {
+		n := 16 + int(binary.LittleEndian.Uint32(b[8:]))
+		if i%10 == 9 {
+			kept = append(kept, b[:n]...)
+		}
+		b = b[n:]
+	}
+	if !bytes.Equal(kept, alone) {
+		t.Error("the w4 packets of the flood are not those of the part alone")
 	}
 }
 
