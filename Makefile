@@ -5,13 +5,14 @@
 GO       ?= go
 GOBUILD   = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false
 FUZZTIME ?= 30s
-BENCH    ?= .
+BENCH    ?=
+MICRO    ?= .
 
 .DEFAULT_GOAL := help
 VERSION  ?= 0.0.0
 SOAK     ?=
 
-.PHONY: help demo build test check bench fuzz lab rates soak test-kernels test-packages generate packages image docs clean
+.PHONY: help demo build test check bench microbench benchstat fuzz lab rates soak test-kernels test-packages generate packages image docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -31,8 +32,15 @@ test: ## vet and test everything; names what is skipped and why
 check: ## format, vet, linters, static build, race detector
 	@scripts/check $(GO)
 
-bench: ## run every benchmark (BENCH=regexp narrows)
-	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+bench: ## what replay costs beside other programs; rewrite docs/reference/performance.md (30 min; BENCH="-scale 0.1 -only W1" prints a quick look)
+	@scripts/bench-deps
+	$(GO) run -buildvcs=false ./internal/perf/cmd/perf $(or $(BENCH),-o docs/reference/performance.md)
+
+microbench: ## every Go benchmark (MICRO=regexp narrows)
+	$(GO) test -run '^$$' -bench '$(MICRO)' -benchmem ./...
+
+benchstat: ## the benchmarks of each stage against the baseline (BASELINE=new keeps it anew)
+	@scripts/benchstat $(GO) $(BASELINE)
 
 fuzz: ## run every fuzz target for FUZZTIME (30s)
 	@scripts/fuzz $(GO) $(FUZZTIME)
