@@ -15,8 +15,8 @@ import (
 type Learned struct {
 	cfg       Config
 	version   uint32 // rises when a listener is added
-	listeners map[endpoint]int64
-	pairs     map[pair]pairSeen
+	listeners known[endpoint, int64]
+	pairs     known[pair, pairSeen]
 	points    map[packet.PointID]*pointSeen
 	names     *dnsmeta.Names
 	swept     int64
@@ -56,7 +56,7 @@ type pointSeen struct {
 // NewLearned makes the common knowledge of a set of tables.
 func NewLearned(cfg Config) *Learned {
 	return &Learned{
-		cfg: cfg, listeners: make(map[endpoint]int64), pairs: make(map[pair]pairSeen), points: make(map[packet.PointID]*pointSeen),
+		cfg: cfg, points: make(map[packet.PointID]*pointSeen),
 		names: dnsmeta.NewNames(maxNamed(cfg.Memory)), most: maxLearned(cfg.Memory),
 	}
 }
@@ -68,16 +68,15 @@ func (l *Learned) dupMirror(p packet.PointID) bool {
 }
 
 func (l *Learned) listens(e endpoint, now int64) bool {
-	at, ok := l.listeners[e]
-	return ok && now-at <= int64(l.cfg.ListenerMemory)
+	at := l.listeners.of(e)
+	return at != nil && now-*at <= int64(l.cfg.ListenerMemory)
 }
 
 // recordsBoth tells whether an answer from the other side would have been
 // recorded: flows of this pair of hosts were seen in both directions, or, if
 // nothing is known of the pair, some flow of the observation point was.
 func (l *Learned) recordsBoth(p pair) bool {
-	s, ok := l.pairs[p]
-	if ok && (s.both != 0 || s.oneSided != 0) {
+	if s := l.pairs.of(p); s != nil && (s.both != 0 || s.oneSided != 0) {
 		return s.both >= s.oneSided
 	}
 	point := l.points[p.point]
@@ -168,28 +167,33 @@ func (l *Learned) Merge(tables []*Table, before, now int64) {
 }
 
 func (l *Learned) addListener(e endpoint, now int64) {
-	if _, ok := l.listeners[e]; !ok {
-		if len(l.listeners) >= l.most {
-			l.Forgotten++
-			return
-		}
-		l.version++
+	if at := l.listeners.of(e); at != nil {
+		*at = now
+		return
 	}
-	l.listeners[e] = now
+	if len(l.listeners.entries) >= l.most {
+		l.Forgotten++
+		return
+	}
+	l.version++
+	l.listeners.add(e, now)
 }
 
 func (l *Learned) addPair(p pair, oneSided bool, now int64) {
-	s, ok := l.pairs[p]
-	if !ok && len(l.pairs) >= l.most {
-		l.Forgotten++
-		return
+	s := l.pairs.of(p)
+	if s == nil {
+		if len(l.pairs.entries) >= l.most {
+			l.Forgotten++
+			return
+		}
+		l.pairs.add(p, pairSeen{})
+		s = &l.pairs.entries[len(l.pairs.entries)-1].value
 	}
 	if oneSided {
 		s.oneSided = now
 	} else {
 		s.both = now
 	}
-	l.pairs[p] = s
 }
 
 func (l *Learned) addPoint(c *PointCapture, second int64) {
@@ -226,16 +230,8 @@ func (l *Learned) sweep(now int64) {
 	l.swept = now
 	l.names.Sweep(now - int64(l.cfg.ListenerMemory))
 	old := now - int64(l.cfg.ListenerMemory)
-	for e, at := range l.listeners {
-		if at < old {
-			delete(l.listeners, e)
-		}
-	}
-	for p, s := range l.pairs {
-		if s.both < old && s.oneSided < old {
-			delete(l.pairs, p)
-		}
-	}
+	l.listeners.sweep(func(at int64) bool { return at >= old })
+	l.pairs.sweep(func(s pairSeen) bool { return s.both >= old || s.oneSided >= old })
 }
 
 // Counts of all tables since their start.
@@ -275,7 +271,7 @@ func (t *Table) teach(f *Flow) {
 		t.report.point(f.key.Point).BothDirections = true
 		t.report.bothDirections = true
 		p := pairOf(f)
-		if s := t.learned.pairs[p]; s.both == 0 || t.now-s.both > refresh {
+		if s := t.learned.pairs.of(p); s == nil || s.both == 0 || t.now-s.both > refresh {
 			t.report.pairs = append(t.report.pairs, struct {
 				pair
 				oneSided bool
@@ -290,7 +286,7 @@ func (t *Table) teach(f *Flow) {
 	}
 	f.flags |= toldListener
 	e := f.endpoint(1 - int(f.role.client))
-	if at, ok := t.learned.listeners[e]; !ok || t.now-at > refresh {
+	if at := t.learned.listeners.of(e); at == nil || t.now-*at > refresh {
 		t.report.listeners = append(t.report.listeners, e)
 	}
 }

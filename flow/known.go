@@ -1,0 +1,104 @@
+package flow
+
+import "math/bits"
+
+// known maps keys to values, neither of which hold pointers: an index by open
+// addressing, and entries that lie one after the other. They leave only by
+// sweep. There is room for maxKnown.
+type known[K knowable, V any] struct {
+	entries []knownEntry[K, V]
+	index   []uint32 // bits of the hash, number of an entry + 1; 0 is free. At least twice as long as entries
+	secret  secret
+}
+
+type knownEntry[K knowable, V any] struct {
+	key   K
+	value V
+}
+
+type knowable interface {
+	comparable
+	hash(s *secret) uint64 // keyed
+}
+
+// A slot's lower bits are the number of the entry + 1, its upper ones those of
+// the hash.
+const (
+	knownBits = 20
+	maxKnown  = 1<<knownBits - 1
+)
+
+// of gives the value of a key, or nil. It is valid until the next add.
+func (m *known[K, V]) of(k K) *V {
+	if len(m.index) == 0 {
+		return nil
+	}
+	h := k.hash(&m.secret)
+	mask := uint32(len(m.index) - 1)
+	for i := uint32(h) & mask; ; i = (i + 1) & mask {
+		s := m.index[i]
+		if s == 0 {
+			return nil
+		}
+		if s>>knownBits == uint32(h>>(32+knownBits)) {
+			if e := &m.entries[s&maxKnown-1]; e.key == k {
+				return &e.value
+			}
+		}
+	}
+}
+
+// add enters a key that is not known, of at most maxKnown.
+func (m *known[K, V]) add(k K, v V) {
+	m.entries = append(m.entries, knownEntry[K, V]{k, v})
+	if 2*len(m.entries) > len(m.index) {
+		m.rebuild()
+		return
+	}
+	m.place(len(m.entries) - 1)
+}
+
+func (m *known[K, V]) place(n int) {
+	h := m.entries[n].key.hash(&m.secret)
+	mask := uint32(len(m.index) - 1)
+	i := uint32(h) & mask
+	for m.index[i] != 0 {
+		i = (i + 1) & mask
+	}
+	m.index[i] = uint32(h>>(32+knownBits))<<knownBits | uint32(n+1)
+}
+
+// rebuild makes an index that suits the entries.
+func (m *known[K, V]) rebuild() {
+	if m.secret == (secret{}) {
+		m.secret = newSecret()
+	}
+	m.index = make([]uint32, 1<<bits.Len(uint(max(2*len(m.entries), 64))))
+	for n := range m.entries {
+		m.place(n)
+	}
+}
+
+// sweep forgets what is not worth to keep.
+func (m *known[K, V]) sweep(keep func(V) bool) {
+	kept := m.entries[:0]
+	for _, e := range m.entries {
+		if keep(e.value) {
+			kept = append(kept, e)
+		}
+	}
+	if len(kept) < len(m.entries) {
+		m.entries = kept
+		m.rebuild()
+	}
+}
+
+func (e endpoint) hash(s *secret) uint64 {
+	h := fold(word(e.addr[:8])^s[0], word(e.addr[8:])^s[1])
+	return fold(h^uint64(e.network)<<32^uint64(e.port)<<8^uint64(e.proto)^s[2], s[3])
+}
+
+func (p pair) hash(s *secret) uint64 {
+	h := fold(word(p.a[:8])^s[0], word(p.a[8:])^s[1]) ^ fold(word(p.b[:8])^s[2], word(p.b[8:])^s[3])
+	return fold(h^s[4], uint64(p.point)<<32^uint64(p.network)^s[5])
+}
