@@ -13,25 +13,26 @@ import (
 func (t *Table) record(f *Flow, r *Record, release int64, reason EndReason) {
 	t.identify(f, r)
 	r.Release = release
-	r.Sent = [2]Volume{f.volume(Client), f.volume(Server)}
-	r.MirrorDuplicates = int64(f.mirrorDups)
-	r.TruncatedPackets = int64(f.truncated)
-	r.FragmentsIncomplete = int64(f.incomplete)
-	r.Malformed = int64(f.malformed)
-	r.StrayPackets = int64(f.stray)
+	x := t.rareIf(f)
+	r.Sent = [2]Volume{f.volume(Client, x), f.volume(Server, x)}
+	r.MirrorDuplicates = int64(x.mirrorDups)
+	r.TruncatedPackets = int64(x.truncated)
+	r.FragmentsIncomplete = int64(x.incomplete)
+	r.Malformed = int64(x.malformed)
+	r.StrayPackets = int64(x.stray)
 	for _, side := range [...]Side{Client, Server} {
 		d := f.dir(side)
-		r.Resets[side] = int64(f.rsts[d])
-		r.FINs[side] = int64(f.fins[d])
-		r.CE[side] = int64(f.ce[d])
+		r.Resets[side] = int64(f.rsts[d]) + int64(x.rsts[d])
+		r.FINs[side] = int64(f.fins[d]) + int64(x.fins[d])
+		r.CE[side] = int64(x.ce[d])
 		if f.key.Proto == packet.ProtoTCP {
 			r.Options[side] = f.tcp.Options(d)
 		}
 	}
 	r.EndReason = reason
-	if f.unreachable.ok {
+	if u := &x.unreachable; u.ok {
 		r.Unreachable.OK = true
-		r.Unreachable.Type, r.Unreachable.Code, r.Unreachable.By = f.unreachable.typ, f.unreachable.code, f.unreachable.by
+		r.Unreachable.Type, r.Unreachable.Code, r.Unreachable.By = u.typ, u.code, u.by
 	}
 	if f.key.Proto == packet.ProtoTCP {
 		r.Handshake, r.HasHandshake = f.handshake, true
@@ -74,11 +75,12 @@ func (f *Flow) oneSided() bool {
 func (t *Table) identify(f *Flow, r *Record) {
 	r.ID = t.id(f)
 	r.Start, r.End = f.start, f.last
-	r.Weight = f.weight
+	x := t.rareIf(f)
+	r.Weight = x.weight
 	r.Point, r.Network, r.Path = f.key.Point, f.key.Network, f.path
 	r.OuterSwapped = f.flags&outerSwapped != 0
 	r.Proto, r.Version = f.key.Proto, f.version
-	r.ICMP.Type, r.ICMP.Code = f.icmpType, f.icmpCode
+	r.ICMP.Type, r.ICMP.Code = x.icmpType, x.icmpCode
 	r.key = f.key
 	t.serial++
 	r.serial = t.serial
@@ -96,9 +98,9 @@ func (t *Table) identify(f *Flow, r *Record) {
 // dir is the direction that a side sends in.
 func (f *Flow) dir(s Side) int { return int(f.role.client) ^ int(s) }
 
-func (f *Flow) volume(s Side) Volume {
-	v := &f.sent[f.dir(s)]
-	return Volume{Packets: int64(v.packets), Bytes: int64(v.bytes), PayloadBytes: int64(v.payload)}
+func (f *Flow) volume(s Side, x *rare) Volume {
+	v, w := &f.sent[f.dir(s)], &x.sent[f.dir(s)]
+	return Volume{Packets: int64(uint64(v.packets) + w.packets), Bytes: int64(uint64(v.bytes) + w.bytes), PayloadBytes: int64(uint64(v.payload) + w.payload)}
 }
 
 // id is the same in every run: it depends on names, not on the numbers that
@@ -143,7 +145,7 @@ func (t *Table) outcome(f *Flow, r *Record) {
 		r.ResetBy, r.ResetAfterFIN, r.ResetUnacked = f.side(by), afterFIN, unacked
 	case c.Refused():
 		r.Outcome = Refused
-	case f.unreachable.ok && !c.Established():
+	case t.rareIf(f).unreachable.ok && !c.Established():
 		r.Outcome = Unreachable
 	case c.Established() && r.EndReason == EndIdleTimeout && c.TimerRun() >= t.cfg.AbortRTO:
 		r.Outcome = AbortedTimeout

@@ -31,7 +31,7 @@ func (t *Table) generation(n uint32, p *packet.Packet, dir int) (m uint32, v con
 		case t.now-e.ended > int64(t.cfg.TupleIdle):
 			delete(t.earlier, n)
 		case f.tcp.Straggles(p, dir, &e.space):
-			f.stray++
+			t.rareOf(f).stray++
 			t.report.stray++
 			if f.snapshot != 0 {
 				t.activate(n, f)
@@ -61,8 +61,8 @@ func (t *Table) generation(n uint32, p *packet.Packet, dir int) (m uint32, v con
 	case tcp.Switch:
 		v := &f.sent[1-dir]
 		v.packets--
-		v.bytes -= uint64(syn.IPLen)
-		v.payload -= uint64(syn.PayloadLen)
+		v.bytes -= syn.IPLen
+		v.payload -= syn.PayloadLen
 		m := t.supersede(n, &syn, 1-dir)
 		t.update(m, t.flows.at(m), &syn, 1-dir, noLikeness)
 		return m, belongs

@@ -17,7 +17,7 @@ func (t *Table) Quote(p *packet.Packet, q *packet.Quote) {
 		return
 	}
 	f := t.flows.at(n)
-	if t.now >= t.due(f) || f.unreachable.ok || f.sent[1-dir].packets > 0 {
+	if t.now >= t.due(f) || t.rareIf(f).unreachable.ok || f.sent[1-dir].packets > 0 {
 		return
 	}
 	if key.Proto == packet.ProtoTCP {
@@ -26,8 +26,8 @@ func (t *Table) Quote(p *packet.Packet, q *packet.Quote) {
 			return
 		}
 	}
-	f.unreachable.ok = true
-	f.unreachable.by, f.unreachable.typ, f.unreachable.code = p.Src, p.ICMPType, p.ICMPCode
+	u := &t.rareOf(f).unreachable
+	u.ok, u.by, u.typ, u.code = true, p.Src, p.ICMPType, p.ICMPCode
 }
 
 // stopsOpening: destination unreachable, but not "fragmentation needed", and
@@ -45,7 +45,7 @@ func (t *Table) Lost(p *packet.Packet) {
 	key, _ := keyOf(p)
 	if n, ok := t.index.find(t.secret.hash(&key), &key, &t.flows); ok {
 		f := t.flows.at(n)
-		f.incomplete++
+		t.rareOf(f).incomplete++
 		if f.snapshot != 0 {
 			t.activate(n, f)
 		}

@@ -128,3 +128,47 @@ func TestVolumeModel(t *testing.T) {
 		}
 	}
 }
+
+// Counters of a flow against wide ones, at their ends and with any lengths; and
+// once large, they do not look small.
+func TestCountModel(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 10))
+	table := newScene(t, nil).table
+	for range 2000 {
+		var f Flow
+		f.sent[1] = volume{rng.Uint32(), rng.Uint32(), rng.Uint32()}
+		large := f.sent[1].packets >= 1<<30
+		f.rsts[1] = uint8(rng.Uint32())
+		v := &f.sent[1]
+		want := Volume{int64(v.packets), int64(v.bytes), int64(v.payload)}
+		rsts := int64(f.rsts[1])
+		for range 300 {
+			p := packet.Packet{IPLen: rng.Uint32() >> rng.IntN(32), PayloadLen: rng.Uint32() >> rng.IntN(32)}
+			if rng.IntN(20) == 0 {
+				v.packets, want.Packets = 1<<32-1, want.Packets+int64(1<<32-1-v.packets)
+				large = true
+			}
+			table.count(&f, 1, &p)
+			table.count8(&f, &f.rsts[1], func(r *rare) *uint32 { return &r.rsts[1] })
+			want.Packets++
+			want.Bytes += int64(p.IPLen)
+			want.PayloadBytes += int64(p.PayloadLen)
+			rsts++
+			if got := f.volume(Server, table.rareIf(&f)); got != want {
+				t.Fatalf("%+v, want %+v", got, want)
+			}
+			if got := int64(f.rsts[1]) + int64(table.rareIf(&f).rsts[1]); got != rsts {
+				t.Fatalf("%d resets, want %d", got, rsts)
+			}
+			if large && v.packets < 1<<30 {
+				t.Fatalf("%d packets look like %d", want.Packets, v.packets)
+			}
+		}
+		if f.rare != 0 {
+			table.rare.Put(f.rare)
+		}
+	}
+	if none != (rare{}) {
+		t.Error("the rare state of flows that have none was written")
+	}
+}

@@ -116,7 +116,7 @@ func dnsRole(b []byte) proof {
 // in a datagram of at least 1200 octets with a destination connection id of at
 // least 8 (RFC 9000 sections 7.2 and 14.1, RFC 9369): a client's.
 func quicRole(f *Flow, b []byte) proof {
-	if len(b) < 6 || b[0]&0xc0 != 0xc0 || f.sent[0].packets+f.sent[1].packets != 1 {
+	if len(b) < 6 || b[0]&0xc0 != 0xc0 || f.packets() != 1 {
 		return proof{}
 	}
 	kind := b[0] >> 4 & 3

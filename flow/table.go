@@ -40,6 +40,7 @@ type Table struct {
 	candidates map[uint32]packet.Packet // by flow: a SYN that may open a new generation
 	earlier    map[uint32]earlier       // by flow: the sequence space of the generation before
 	snapshots  pool.Pool[snapshot]
+	rare       pool.Pool[rare]
 
 	packets uint64   // taken so far
 	serial  uint64   // of the latest record
@@ -116,7 +117,7 @@ func (t *Table) AddLooked(p *packet.Packet, a *Ahead) {
 	if like == mirrorCopy {
 		point.MirrorDuplicates++
 		if f != nil {
-			f.mirrorDups++
+			t.rareOf(f).mirrorDups++
 			if f.snapshot != 0 {
 				t.activate(n, f)
 			}
@@ -152,7 +153,7 @@ func (t *Table) AddLooked(p *packet.Packet, a *Ahead) {
 
 // held is what flows hold beside themselves, octets.
 func (t *Table) held() int64 {
-	return t.tcp.Octets() + t.sessions.Octets() + int64(t.openings.InUse())*int64(unsafe.Sizeof(tcp.Opening{}))
+	return t.tcp.Octets() + t.sessions.Octets() + int64(t.openings.InUse())*int64(unsafe.Sizeof(tcp.Opening{})) + int64(t.rare.InUse())*int64(unsafe.Sizeof(rare{}))
 }
 
 // checkEvery is after how many packets it is looked whether what flows hold
@@ -166,12 +167,13 @@ func (t *Table) open(key *Key, h uint64, p *packet.Packet, dir int) uint32 {
 	}
 	n := t.flows.get()
 	f := t.flows.at(n)
-	*f = Flow{
-		key: *key, start: p.Time, last: p.Time, seen: t.now, path: p.Path, version: p.Version,
-		icmpType: p.ICMPType, icmpCode: p.ICMPCode, weight: p.Weight,
-	}
+	*f = Flow{}
+	f.key, f.start, f.last, f.seen, f.path, f.version, f.class = *key, p.Time, p.Time, t.now, p.Path, p.Version, numClasses
 	f.tcp.Init()
-	f.class = numClasses
+	if p.Weight != 0 || p.ICMPType|p.ICMPCode != 0 {
+		r := t.rareOf(f)
+		r.weight, r.icmpType, r.icmpCode = p.Weight, p.ICMPType, p.ICMPCode
+	}
 	if p.Flags&packet.OuterSwapped != 0 {
 		f.flags |= outerSwapped
 	}
@@ -196,21 +198,18 @@ func (t *Table) update(n uint32, f *Flow, p *packet.Packet, dir int, like likene
 	if t.watcher != nil {
 		t.watcher.Packet(n, p, dir)
 	}
-	v := &f.sent[dir]
-	v.packets++
-	v.bytes += uint64(p.IPLen)
-	v.payload += uint64(p.PayloadLen)
+	t.count(f, dir, p)
 	f.start = min(f.start, p.Time)
 	f.last = max(f.last, p.Time)
 	f.seen = t.now
 	if p.Flags&packet.Truncated != 0 {
-		f.truncated++
+		t.rareOf(f).truncated++
 	}
 	if p.Flags&packet.BadHeader != 0 {
-		f.malformed++
+		t.rareOf(f).malformed++
 	}
 	if p.TOS&3 == 3 {
-		f.ce[dir]++
+		t.rareOf(f).ce[dir]++
 	}
 	t.noteID(f, p, dir)
 	if f.key.Proto == packet.ProtoTCP {
@@ -234,10 +233,10 @@ func (t *Table) update(n uint32, f *Flow, p *packet.Packet, dir int, like likene
 func (t *Table) updateTCP(f *Flow, p *packet.Packet, dir int, like likeness) {
 	if p.Flags&(packet.HeaderCut|packet.BadHeader) == 0 {
 		if p.TCP.Flags&packet.RST != 0 {
-			f.rsts[dir]++
+			t.count8(f, &f.rsts[dir], func(r *rare) *uint32 { return &r.rsts[dir] })
 		}
 		if p.TCP.Flags&packet.FIN != 0 {
-			f.fins[dir]++
+			t.count8(f, &f.fins[dir], func(r *rare) *uint32 { return &r.fins[dir] })
 		}
 		if p.TCP.Flags&packet.SYN != 0 && f.flags&decided == 0 && f.opening == 0 {
 			f.opening = t.openings.GetZero()
@@ -435,6 +434,9 @@ func (t *Table) forget(n uint32, f *Flow) {
 	t.sessions.Release(f.session)
 	if f.snapshot != 0 {
 		t.snapshots.Put(f.snapshot)
+	}
+	if f.rare != 0 {
+		t.rare.Put(f.rare)
 	}
 	t.flows.put(n)
 }

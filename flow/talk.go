@@ -33,7 +33,7 @@ const maxTalkPackets = 8
 
 // datagram follows what is said in UDP.
 func (t *Table) datagram(f *Flow, p *packet.Packet, dir int) {
-	if f.session == 0 && f.sent[0].packets+f.sent[1].packets > maxTalkPackets {
+	if f.session == 0 && f.packets() > maxTalkPackets {
 		return
 	}
 	if p.Flags&(packet.HeaderCut|packet.BadHeader|packet.PortsUnknown) != 0 {
