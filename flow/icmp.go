@@ -16,6 +16,9 @@ func (t *Table) Quote(p *packet.Packet, q *packet.Quote) {
 	if !ok {
 		return
 	}
+	if n&isEmbryo != 0 {
+		n = t.hatch(n, true)
+	}
 	f := t.flows.at(n)
 	if t.now >= t.due(f) || t.rareIf(f).unreachable.ok || f.sent[1-dir].packets > 0 {
 		return
@@ -44,6 +47,9 @@ func stopsOpening(p *packet.Packet) bool {
 func (t *Table) Lost(p *packet.Packet) {
 	key, _ := keyOf(p)
 	if n, ok := t.index.find(t.secret.hash(&key), &key, &t.flows); ok {
+		if n&isEmbryo != 0 {
+			n = t.hatch(n, true)
+		}
 		f := t.flows.at(n)
 		t.rareOf(f).incomplete++
 		if f.snapshot != 0 {

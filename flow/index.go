@@ -52,7 +52,7 @@ func fold(a, b uint64) uint64 {
 const (
 	numberBits = 24
 	numberMask = 1<<numberBits - 1
-	maxNumbers = numberMask // flows of a table
+	maxNumbers = isEmbryo - 1 // flows of a table, and embryos
 )
 
 // home is where a hash, or a slot, would like to lie. The bits that tell it are
@@ -72,7 +72,8 @@ func (x *index) find(h uint64, k *Key, flows *slab) (uint32, bool) {
 			return 0, false
 		}
 		if (s^h)>>numberBits == 0 {
-			if n := uint32(s&numberMask) - 1; flows.at(n).key.equal(k) {
+			var scratch Key
+			if n := uint32(s&numberMask) - 1; flows.key(n, &scratch).equal(k) {
 				return n, true
 			}
 		}
@@ -130,12 +131,24 @@ func (x *index) grow() {
 	pool.FreeSlice(&x.memory, old)
 }
 
-func (x *index) remove(h uint64, n uint32) {
+// lies gives where the slot of a number is.
+func (x *index) lies(h uint64, n uint32) uint64 {
 	mask := uint64(len(x.slots) - 1)
 	i := x.home(h)
 	for want := h&^numberMask | uint64(n+1); x.slots[i] != want; {
 		i = (i + 1) & mask
 	}
+	return i
+}
+
+// replace gives a key another number.
+func (x *index) replace(h uint64, old, n uint32) {
+	x.slots[x.lies(h, old)] = h&^numberMask | uint64(n+1)
+}
+
+func (x *index) remove(h uint64, n uint32) {
+	mask := uint64(len(x.slots) - 1)
+	i := x.lies(h, n)
 	x.used--
 	for j := i; ; {
 		j = (j + 1) & mask

@@ -249,9 +249,9 @@ func (t *Table) Counts() Counts {
 		Truncated: t.report.truncated, Malformed: t.report.malformed, Stray: t.report.stray,
 		CopiesForgotten: t.copies.evicted,
 		Unread:          t.sessions.Refused(),
-		Open:            t.flows.live,
-		Octets:          int64(t.flows.live)*int64(unsafe.Sizeof(Flow{})) + t.held(),
-		Fill:            max(float64(t.flows.live)/float64(t.maxFlows), float64(t.held())/float64(t.maxStore)),
+		Open:            t.flows.all(),
+		Octets:          int64(t.flows.live)*int64(unsafe.Sizeof(Flow{})) + int64(t.flows.embryos.live)*int64(unsafe.Sizeof(embryo{})) + t.held(),
+		Fill:            max((float64(t.flows.live)*float64(t.perFlow)+float64(t.flows.embryos.live)*perEmbryo)/(float64(t.maxFlows)*float64(t.perFlow)), float64(t.held())/float64(t.maxStore)),
 	}
 }
 

@@ -12,7 +12,8 @@ import (
 func TestIndexModel(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	var x index
-	flows := &slab{free: noFlow}
+	slab := newSlab()
+	flows := &slab
 	model := map[Key]uint32{}
 	for range 200_000 {
 		k := Key{PortA: uint16(rng.IntN(3000)), Proto: 6, Point: packet.PointID(rng.IntN(2))}
@@ -45,7 +46,8 @@ func TestWheelModel(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	for _, timeout := range []int64{2e9, 30e9, 900e9, 7200e9} {
 		w := &wheel{timeout: timeout}
-		flows := &slab{free: noFlow}
+		slab := newSlab()
+		flows := &slab
 		live := map[uint32]bool{}
 		now := int64(sceneStart)
 		for range 4000 {
@@ -60,7 +62,7 @@ func TestWheelModel(t *testing.T) {
 				if n == noFlow {
 					break
 				}
-				if due := w.due(flows.at(n)); due > now/1e9*1e9 {
+				if due := w.due(flows.seen(n)); due > now/1e9*1e9 {
 					t.Fatalf("a flow due at %d left at %d", due, now)
 				}
 				w.remove(n, flows)
@@ -68,8 +70,8 @@ func TestWheelModel(t *testing.T) {
 				delete(live, n)
 			}
 			for n := range live {
-				if w.due(flows.at(n)) <= now/1e9*1e9 {
-					t.Fatalf("a flow due at %d is still there at %d", w.due(flows.at(n)), now)
+				if w.due(flows.seen(n)) <= now/1e9*1e9 {
+					t.Fatalf("a flow due at %d is still there at %d", w.due(flows.seen(n)), now)
 				}
 			}
 			for n := range live { // any one flow is active

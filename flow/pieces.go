@@ -68,10 +68,11 @@ func (t *Table) begin(p plan) {
 
 // planEnd plans the end of a flow and takes it out of its wheel.
 func (t *Table) planEnd(n uint32, release int64) {
-	f := t.flows.at(n)
-	t.wheels[f.class].remove(n, &t.flows)
-	f.class = leaving
-	t.plan.list = append(t.plan.list, due{release: release, start: f.start, n: n})
+	t.wheels[t.flows.class(n)].remove(n, &t.flows)
+	if n&isEmbryo == 0 {
+		t.flows.at(n).class = leaving
+	}
+	t.plan.list = append(t.plan.list, due{release: release, start: t.flows.start(n), n: n})
 }
 
 // sort puts the plan in order.
@@ -80,7 +81,8 @@ func (t *Table) sort() {
 		if c := cmp.Or(cmp.Compare(a.release, b.release), cmp.Compare(a.start, b.start)); c != 0 {
 			return c
 		}
-		if c := t.keyOf(&a).compare(t.keyOf(&b)); c != 0 {
+		var ka, kb Key
+		if c := t.keyOf(&a, &ka).compare(t.keyOf(&b, &kb)); c != 0 {
 			return c
 		}
 		// Generations of a 5-tuple: those that have ended come first, in that order.
@@ -94,15 +96,17 @@ func (t *Table) sort() {
 	})
 }
 
-func (t *Table) keyOf(d *due) *Key {
+// keyOf gives the key of what is due, which may be in scratch.
+func (t *Table) keyOf(d *due, scratch *Key) *Key {
 	if d.made {
 		return &t.intervals.At(int(d.n)).key
 	}
-	return &t.flows.at(d.n).key
+	return t.flows.key(d.n, scratch)
 }
 
 func (t *Table) mark(d *due) Mark {
-	return Mark{release: d.release, kind: t.plan.kind, start: d.start, key: *t.keyOf(d)}
+	var scratch Key
+	return Mark{release: d.release, kind: t.plan.kind, start: d.start, key: *t.keyOf(d, &scratch)}
 }
 
 // behind tells whether a record to be made lies behind a mark.

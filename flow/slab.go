@@ -6,46 +6,123 @@ import (
 	"mirrorscope/pool"
 )
 
-// slab holds flows in chunks that never move, outside of the heap, so that a
-// table grows without copying and the garbage collector has nothing to look
-// into. A flow that is given back is used first, while it is in the caches.
+// slab holds the flows of a table, and those that are embryos yet. Numbers of
+// the latter have isEmbryo set.
 type slab struct {
-	chunks []*chunk
-	memory pool.Memory
-	free   uint32 // head of the list of free flows, linked by link.next; none if noFlow
-	n      uint32 // flows ever handed out from chunks
-	live   int
+	store[Flow]
+	embryos store[embryo]
 }
-
-// chunk holds flows, and beside them, close together, where they are in their
-// wheels: a wheel touches the links of flows that have nothing to do with the
-// packet at hand.
-type chunk struct {
-	flows [chunkLen]Flow
-	links [chunkLen]link
-}
-
-// link places a flow between others: in the ring of a wheel's slot, or in the
-// list of those that are free.
-type link struct{ next, prev uint32 }
 
 const (
-	chunkLen = 64
 	noFlow   = ^uint32(0)
+	isEmbryo = 1 << (numberBits - 1)
 )
 
-func (s *slab) at(n uint32) *Flow { return &s.chunks[n/chunkLen].flows[n%chunkLen] }
+func newSlab() slab { return slab{store[Flow]{free: noFlow}, store[embryo]{free: noFlow}} }
 
-func (s *slab) link(n uint32) *link { return &s.chunks[n/chunkLen].links[n%chunkLen] }
+func (s *slab) embryo(n uint32) *embryo { return s.embryos.at(n &^ isEmbryo) }
+
+func (s *slab) link(n uint32) *link {
+	if n&isEmbryo != 0 {
+		return s.embryos.link(n &^ isEmbryo)
+	}
+	return s.store.link(n)
+}
+
+// seen is the input's clock when the latest packet of a flow or embryo came.
+func (s *slab) seen(n uint32) int64 {
+	if n&isEmbryo != 0 {
+		return s.embryo(n).seen()
+	}
+	return s.at(n).seen
+}
+
+// start is the record time of its first packet.
+func (s *slab) start(n uint32) int64 {
+	if n&isEmbryo != 0 {
+		return s.embryo(n).time
+	}
+	return s.at(n).start
+}
+
+func (s *slab) class(n uint32) class {
+	if n&isEmbryo != 0 {
+		return halfOpen
+	}
+	return s.at(n).class
+}
+
+// slot is its slot in the wheel of its class.
+func (s *slab) slot(n uint32) int {
+	if n&isEmbryo != 0 {
+		return s.embryo(n).slot()
+	}
+	return int(s.at(n).slot)
+}
+
+func (s *slab) setSlot(n uint32, i int) {
+	if n&isEmbryo != 0 {
+		s.embryo(n).setSlot(i)
+	} else {
+		s.at(n).slot = uint16(i)
+	}
+}
+
+// key is its key, in scratch where it is not kept as such.
+func (s *slab) key(n uint32, scratch *Key) *Key {
+	if n&isEmbryo != 0 {
+		*scratch = s.embryo(n).key()
+		return scratch
+	}
+	return &s.at(n).key
+}
+
+// all is how many flows and embryos there are.
+func (s *slab) all() int { return s.live + s.embryos.live }
 
 // prefetch begins to load the lines of a flow that every packet touches.
-func (s *slab) prefetch(n uint32) { pool.Prefetch(unsafe.Pointer(s.at(n)), flowLines) }
+func (s *slab) prefetch(n uint32) {
+	if n&isEmbryo != 0 {
+		pool.Prefetch(unsafe.Pointer(s.embryo(n)), 1)
+		return
+	}
+	pool.Prefetch(unsafe.Pointer(s.at(n)), flowLines)
+}
 
 // flowLines is how many cache lines of a flow most packets touch.
 const flowLines = int(unsafe.Offsetof(Flow{}.handshake)+63) / 64
 
-// get hands out a flow, not cleared.
-func (s *slab) get() uint32 {
+// store holds values in chunks that never move, outside of the heap, so that a
+// table grows without copying and the garbage collector has nothing to look
+// into. What is given back is used first, while it is in the caches.
+type store[T any] struct {
+	chunks []*chunk[T]
+	memory pool.Memory
+	free   uint32 // head of the list of what is free, linked by link.next; none if noFlow
+	n      uint32 // values ever handed out from chunks
+	live   int
+}
+
+// chunk holds values, and beside them, close together, where they are in their
+// wheels: a wheel touches the links of flows that have nothing to do with the
+// packet at hand.
+type chunk[T any] struct {
+	values [chunkLen]T
+	links  [chunkLen]link
+}
+
+// link places a value between others: in the ring of a wheel's slot, or in the
+// list of what is free.
+type link struct{ next, prev uint32 }
+
+const chunkLen = 64
+
+func (s *store[T]) at(n uint32) *T { return &s.chunks[n/chunkLen].values[n%chunkLen] }
+
+func (s *store[T]) link(n uint32) *link { return &s.chunks[n/chunkLen].links[n%chunkLen] }
+
+// get hands out a value, not cleared.
+func (s *store[T]) get() uint32 {
 	s.live++
 	if s.free != noFlow {
 		n := s.free
@@ -53,13 +130,13 @@ func (s *slab) get() uint32 {
 		return n
 	}
 	if int(s.n) == len(s.chunks)*chunkLen {
-		s.chunks = append(s.chunks, pool.New[chunk](&s.memory))
+		s.chunks = append(s.chunks, pool.New[chunk[T]](&s.memory))
 	}
 	s.n++
 	return s.n - 1
 }
 
-func (s *slab) put(n uint32) {
+func (s *store[T]) put(n uint32) {
 	s.live--
 	s.link(n).next = s.free
 	s.free = n

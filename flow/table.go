@@ -26,12 +26,14 @@ type Table struct {
 	learned *Learned // shared; written only at a barrier
 	report  report   // what this table has to tell at the next barrier
 
-	flows    slab
-	index    index
-	secret   secret // of the index
-	wheels   [numClasses]wheel
-	maxFlows int
-	maxStore int64 // octets that connections may hold in the tcp.Store
+	flows     slab
+	index     index
+	secret    secret // of the index
+	wheels    [numClasses]wheel
+	maxFlows  int
+	perFlow   int64 // octets, with all that is there for each
+	fullGrown bool  // for tests: no embryos
+	maxStore  int64 // octets that connections may hold in the tcp.Store
 
 	copies     copies
 	tcp        *tcp.Store
@@ -65,7 +67,7 @@ type Table struct {
 // NewTable makes the table of one of the Partitions, with its share of
 // cfg.Memory.
 func NewTable(cfg Config, learned *Learned, names *packet.Names) *Table {
-	t := &Table{cfg: cfg, names: names, learned: learned, tcp: tcp.NewStore(cfg.TCP), flows: slab{free: noFlow}, secret: newSecret(), second: noSecond, cut: Last()}
+	t := &Table{cfg: cfg, names: names, learned: learned, tcp: tcp.NewStore(cfg.TCP), flows: newSlab(), secret: newSecret(), second: noSecond, cut: Last()}
 	for c, timeout := range cfg.timeouts() {
 		t.wheels[c].timeout = timeout
 	}
@@ -75,6 +77,7 @@ func NewTable(cfg Config, learned *Learned, names *packet.Names) *Table {
 	if cfg.Interval > 0 {
 		perFlow += int64(unsafe.Sizeof(snapshot{}))
 	}
+	t.perFlow = perFlow
 	t.maxFlows = int(min(max(share*3/8/perFlow, 16), maxNumbers)) // an eighth is left to a Watcher
 	t.maxStore = share * 3 / 8
 	t.maxIntervals = int(max(share/8/int64(unsafe.Sizeof(Record{})), 16)) // beside the budget, see Beside
@@ -98,6 +101,9 @@ func (t *Table) AddLooked(p *packet.Packet, a *Ahead) {
 	t.now = max(t.now, p.Now)
 	key, h, dir := &a.key, a.hash, int(a.dir)
 	n, found := t.index.find(h, key, &t.flows)
+	if found && n&isEmbryo != 0 {
+		n = t.hatch(n, true)
+	}
 
 	point := t.report.point(p.Point)
 	point.Packets++
@@ -140,12 +146,14 @@ func (t *Table) AddLooked(p *packet.Packet, a *Ahead) {
 			like = candidateSYN
 		}
 	}
-	if !found {
-		n = t.open(key, h, p, dir)
+	if found || like != noLikeness || p.Proto != packet.ProtoTCP || !t.conceive(h, p) {
+		if !found {
+			n = t.open(key, h, p, dir)
+		}
+		t.update(n, t.flows.at(n), p, dir, like)
 	}
-	t.update(n, t.flows.at(n), p, dir, like)
 	if t.packets++; t.packets%checkEvery == 0 {
-		for t.flows.live > 1 && t.held() > t.maxStore {
+		for t.flows.all() > 1 && t.held() > t.maxStore {
 			t.evict() // what was open has grown
 		}
 	}
@@ -160,13 +168,29 @@ func (t *Table) held() int64 {
 // beside themselves still fits. Those that begin look, too.
 const checkEvery = 64
 
-// open starts a flow with its first packet, which is not counted yet.
-func (t *Table) open(key *Key, h uint64, p *packet.Packet, dir int) uint32 {
-	for t.flows.live >= t.maxFlows || t.flows.live > 0 && t.held() > t.maxStore {
+// full tells that there is no room for so many octets of a flow more.
+func (t *Table) full(more int64) bool {
+	used := int64(t.flows.live)*t.perFlow + int64(t.flows.embryos.live)*perEmbryo
+	return used+more > int64(t.maxFlows)*t.perFlow || t.flows.all() > 0 && t.held() > t.maxStore
+}
+
+func (t *Table) makeRoom(octets int64) {
+	for t.full(octets) {
 		t.evict()
 	}
+}
+
+// open starts a flow with its first packet, which is not counted yet.
+func (t *Table) open(key *Key, h uint64, p *packet.Packet, dir int) uint32 {
+	t.makeRoom(t.perFlow)
 	n := t.flows.get()
-	f := t.flows.at(n)
+	t.begins(t.flows.at(n), key, p, dir)
+	t.index.insert(h, n)
+	return n
+}
+
+// begins makes f the state of a flow that begins with a packet.
+func (t *Table) begins(f *Flow, key *Key, p *packet.Packet, dir int) {
 	*f = Flow{}
 	f.key, f.start, f.last, f.seen, f.path, f.version, f.class = *key, p.Time, p.Time, t.now, p.Path, p.Version, numClasses
 	f.tcp.Init()
@@ -186,8 +210,6 @@ func (t *Table) open(key *Key, h uint64, p *packet.Packet, dir int) uint32 {
 	if t.cfg.Interval > 0 {
 		f.snapshot = t.snapshots.GetZero()
 	}
-	t.index.insert(h, n)
-	return n
 }
 
 // update counts a packet into its flow.
@@ -275,7 +297,10 @@ func (t *Table) opening(f *Flow) *tcp.Opening {
 }
 
 // due is when a flow is released, unless a packet comes before.
-func (t *Table) due(f *Flow) int64 { return t.wheels[f.class].due(f) }
+func (t *Table) due(f *Flow) int64 { return t.wheels[f.class].due(f.seen) }
+
+// dueOf is due of a flow or embryo.
+func (t *Table) dueOf(n uint32) int64 { return t.wheels[t.flows.class(n)].due(t.flows.seen(n)) }
 
 // NextDue is the first whole second, ns, at which Expire or Learned.Merge has
 // something to do; ok is false when there is nothing. It may be early, never
@@ -325,7 +350,7 @@ func (t *Table) planDue(second int64) {
 			if n == noFlow {
 				break
 			}
-			t.planEnd(n, t.due(t.flows.at(n)))
+			t.planEnd(n, t.dueOf(n))
 		}
 	}
 }
@@ -347,7 +372,7 @@ func (t *Table) PlanCollect(now int64) {
 	for c := range t.wheels {
 		t.due0 = t.wheels[c].dueIn(last/1e9+1, last, &t.flows, t.due0[:0])
 		for _, n := range t.due0 {
-			t.planEnd(n, t.due(t.flows.at(n)))
+			t.planEnd(n, t.dueOf(n))
 		}
 	}
 	t.sort()
@@ -367,7 +392,7 @@ func (t *Table) PlanFlush(now int64) {
 			if n == noFlow {
 				break
 			}
-			release := t.due(t.flows.at(n))
+			release := t.dueOf(n)
 			if release > now {
 				release = EndOfInput
 			}
@@ -385,7 +410,9 @@ const EndOfInput = math.MaxInt64
 
 // evict makes room: half-open flows leave first, then the one that has been
 // silent for longest.
-func (t *Table) evict() {
+func (t *Table) evict() { t.end(t.victim(), t.now, EndLackOfResources) }
+
+func (t *Table) victim() uint32 {
 	n := t.wheels[halfOpen].earliest(anySecond, &t.flows)
 	if n == noFlow {
 		for c := halfOpen + 1; c < numClasses; c++ {
@@ -394,18 +421,21 @@ func (t *Table) evict() {
 			}
 		}
 	}
-	t.end(n, t.now, EndLackOfResources)
+	return n
 }
 
 // end makes the record of a flow and forgets it.
 func (t *Table) end(n uint32, release int64, reason EndReason) {
-	t.wheels[t.flows.at(n).class].remove(n, &t.flows)
+	t.wheels[t.flows.class(n)].remove(n, &t.flows)
 	t.finish(n, release, reason)
 }
 
 // finish makes the record of a flow that is in no wheel any more, and forgets
 // the flow.
 func (t *Table) finish(n uint32, release int64, reason EndReason) {
+	if n&isEmbryo != 0 {
+		n = t.hatch(n, false)
+	}
 	f := t.flows.at(n)
 	t.decide(f)
 	if more := t.endTalk(f, release, reason); f.snapshot != 0 && (more || f.tcp.Undecided(t.tcp)) {

@@ -25,14 +25,15 @@ type wheel struct {
 // were entered.
 type wheelSlot struct{ first, held uint32 }
 
-// due is the packet time at which a flow of this wheel is released unless a
+// due is the packet time at which a flow of this wheel that was seen last at a
+// time is released unless a
 // packet comes before: it follows from the packets alone.
-func (w *wheel) due(f *Flow) int64 { return f.seen + w.timeout }
+func (w *wheel) due(seen int64) int64 { return seen + w.timeout }
 
 // dueSecond is the first whole second at which a flow is due.
-func (w *wheel) dueSecond(f *Flow) int64 { return (w.due(f) + 1e9 - 1) / 1e9 }
+func (w *wheel) dueSecond(seen int64) int64 { return (w.due(seen) + 1e9 - 1) / 1e9 }
 
-const wheelSlots = 1024
+const wheelSlots = 1 << slotBits
 
 func (w *wheel) slot(second int64) int {
 	second = min(max(second, w.base), w.base+wheelSlots-1)
@@ -41,12 +42,12 @@ func (w *wheel) slot(second int64) int {
 
 // add enters flow n.
 func (w *wheel) add(n uint32, flows *slab) {
-	f, l := flows.at(n), flows.link(n)
+	l, due := flows.link(n), w.dueSecond(flows.seen(n))
 	if w.n == 0 {
-		w.base = max(w.base, w.dueSecond(f))
+		w.base = max(w.base, due)
 	}
-	i := w.slot(w.dueSecond(f))
-	f.slot = uint16(i)
+	i := w.slot(due)
+	flows.setSlot(n, i)
 	w.n++
 	s := &w.slots[i]
 	if s.held++; s.held == 1 {
@@ -62,7 +63,7 @@ func (w *wheel) add(n uint32, flows *slab) {
 
 // remove takes flow n out.
 func (w *wheel) remove(n uint32, flows *slab) {
-	i := int(flows.at(n).slot)
+	i := flows.slot(n)
 	w.n--
 	s := &w.slots[i]
 	if s.held--; s.held == 0 {
@@ -74,6 +75,21 @@ func (w *wheel) remove(n uint32, flows *slab) {
 	if s.first == n {
 		s.first = l.next
 	}
+}
+
+// replace gives the place of flow old to flow n.
+func (w *wheel) replace(old, n uint32, flows *slab) {
+	i := flows.slot(old)
+	flows.setSlot(n, i)
+	s, l := &w.slots[i], *flows.link(old)
+	if s.first == old {
+		s.first = n
+	}
+	if s.held == 1 {
+		l = link{n, n}
+	}
+	*flows.link(n) = l
+	flows.link(l.prev).next, flows.link(l.next).prev = n, n
 }
 
 // earliest gives the flow that is due first, to the second, moving flows that
@@ -90,8 +106,7 @@ func (w *wheel) earliest(limit int64, flows *slab) uint32 {
 		w.base = second
 		i := int(uint64(second) % wheelSlots)
 		n := w.slots[i].first
-		f := flows.at(n)
-		if w.dueSecond(f) <= second {
+		if w.dueSecond(flows.seen(n)) <= second {
 			return n
 		}
 		w.remove(n, flows)
@@ -122,7 +137,7 @@ func (w *wheel) dueIn(second, now int64, flows *slab, dst []uint32) []uint32 {
 	}
 	s := &w.slots[uint64(second)%wheelSlots]
 	for n, left := s.first, s.held; left > 0; n, left = flows.link(n).next, left-1 {
-		if w.due(flows.at(n)) <= now {
+		if w.due(flows.seen(n)) <= now {
 			dst = append(dst, n)
 		}
 	}

@@ -1,0 +1,144 @@
+package flow
+
+import (
+	"encoding/binary"
+
+	"mirrorscope/packet"
+)
+
+// embryo is a connection of which nothing was recorded but one SYN: that
+// packet, as small as it gets. A flood of SYNs makes them by the million. Whatever
+// happens to the connection next, another packet or its end, first hatches it:
+// a flow begins, and takes the SYN as it would have done then. So a record does
+// not depend on whether its flow ever was one.
+type embryo struct {
+	time               int64
+	src, dst           uint32
+	srcPort, dstPort   uint16
+	point              packet.PointID
+	network            packet.NetworkID
+	path               packet.PathID
+	position           uint32
+	behind             uint32 // ns from time to the input's clock then
+	seq, tsval         uint32
+	window, mss        uint16
+	ipid               uint16
+	flags              packet.Flags
+	tcpFlags           uint16 // and above synFlagBits the options that it has
+	place              uint16 // slot of the wheel; above slotBits the length of the TCP header in words
+	ipLen              uint8
+	wscale, ttl, trafc uint8
+}
+
+const (
+	synFlagBits = 9
+	slotBits    = 10
+	perEmbryo   = 64 + 8 + 24 // octets, with link and slot in the index
+)
+
+// mapped is in front of an IPv4 address in a packet.Addr, as two words.
+const mapped = 0xffff_0000
+
+// set takes a SYN, or tells that it does not fit.
+func (e *embryo) set(p *packet.Packet) bool {
+	c := &p.TCP
+	w := func(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
+	src, dst := w(p.Src[8:]), w(p.Dst[8:])
+	behind := uint64(p.Now) - uint64(p.Time)
+	switch {
+	case c.Flags&(packet.SYN|packet.ACK|packet.RST|packet.FIN) != packet.SYN || c.Flags>>synFlagBits != 0,
+		p.Version != 4 || w(p.Src[:])|w(p.Dst[:]) != 0 || uint32(src) != mapped || uint32(dst) != mapped,
+		p.Flags&(packet.HeaderCut|packet.BadHeader|packet.PortsUnknown) != 0 || p.Kind|p.ICMPType|p.ICMPCode != 0 || p.Weight != 0,
+		p.PayloadLen != 0 || p.IPLen > 255 || c.HeaderLen&3 != 0 || behind > 1<<32-1,
+		c.Ack != 0 || c.TSecr != 0 || c.NumSACK != 0 || c.FastOpenBytes != 0 || c.Has&(packet.HasSACK|packet.HasFastOpen) != 0:
+		return false
+	}
+	*e = embryo{
+		time: p.Time, src: uint32(src >> 32), dst: uint32(dst >> 32), srcPort: p.SrcPort, dstPort: p.DstPort, point: p.Point, network: p.Network, path: p.Path,
+		position: p.Position, behind: uint32(behind), seq: c.Seq, tsval: c.TSval, window: c.Window, mss: c.MSS, ipid: p.IPID, flags: p.Flags,
+		tcpFlags: c.Flags | uint16(c.Has)<<synFlagBits, place: uint16(c.HeaderLen>>2) << slotBits, ipLen: uint8(p.IPLen), wscale: c.WScale, ttl: p.TTL, trafc: p.TOS,
+	}
+	return true
+}
+
+// syn gives back the packet, but for what only the memory of copies asks for:
+// its hash, checksum and DF.
+func (e *embryo) syn(p *packet.Packet) {
+	*p = packet.Packet{
+		Time: e.time, Now: e.seen(), Src: address(e.src), Dst: address(e.dst), SrcPort: e.srcPort, DstPort: e.dstPort, Proto: packet.ProtoTCP, Version: 4,
+		TTL: e.ttl, TOS: e.trafc, Point: e.point, Network: e.network, Path: e.path, Position: e.position, IPLen: uint32(e.ipLen), IPID: e.ipid, Flags: e.flags,
+	}
+	c := &p.TCP
+	c.Seq, c.TSval, c.Window, c.MSS, c.WScale = e.seq, e.tsval, e.window, e.mss, e.wscale
+	c.Flags, c.Has, c.HeaderLen = e.tcpFlags&(1<<synFlagBits-1), packet.TCPOptions(e.tcpFlags>>synFlagBits), uint8(e.place>>slotBits)<<2
+}
+
+func address(v4 uint32) (a packet.Addr) {
+	binary.LittleEndian.PutUint64(a[8:], mapped|uint64(v4)<<32)
+	return a
+}
+
+func (e *embryo) key() Key {
+	k := Key{
+		A: address(e.src), B: address(e.dst), PortA: e.srcPort, PortB: e.dstPort, Proto: packet.ProtoTCP, Point: e.point, Network: e.network,
+	}
+	k.order()
+	return k
+}
+
+// seen is the input's clock when it came.
+func (e *embryo) seen() int64 { return e.time + int64(e.behind) }
+
+func (e *embryo) slot() int { return int(e.place & (1<<slotBits - 1)) }
+
+func (e *embryo) setSlot(i int) { e.place = e.place&^(1<<slotBits-1) | uint16(i) }
+
+// conceive keeps the first packet of a connection as an embryo, if it can be
+// one. Intervals and watchers want to know of each packet at once.
+func (t *Table) conceive(h uint64, p *packet.Packet) bool {
+	if t.cfg.Interval > 0 || t.watcher != nil || t.fullGrown || p.Now != t.now || t.flows.embryos.live >= maxNumbers {
+		return false
+	}
+	var e embryo
+	if !e.set(p) {
+		return false
+	}
+	t.makeRoom(perEmbryo)
+	n := t.flows.embryos.get() | isEmbryo
+	*t.flows.embryo(n) = e
+	t.index.insert(h, n)
+	t.wheels[halfOpen].add(n, &t.flows)
+	return true
+}
+
+// hatch makes an embryo a flow. It takes over the place in the wheel, unless
+// the embryo has left that.
+func (t *Table) hatch(n uint32, inWheel bool) uint32 {
+	if inWheel {
+		for t.full(t.perFlow - perEmbryo) {
+			victim := t.victim()
+			if victim == n {
+				break // it is the next to go, anyway
+			}
+			t.end(victim, t.now, EndLackOfResources)
+		}
+	}
+	var p packet.Packet
+	e := t.flows.embryo(n)
+	e.syn(&p)
+	key, dir := keyOf(&p)
+	m := t.flows.get()
+	t.index.replace(t.secret.hash(&key), n, m)
+	f := t.flows.at(m)
+	now, watcher := t.now, t.watcher
+	t.now, t.watcher = p.Now, nil // a watcher was not there then
+	t.begins(f, &key, &p, dir)
+	f.class = halfOpen
+	if inWheel {
+		t.wheels[halfOpen].replace(n, m, &t.flows)
+	}
+	t.flows.embryos.put(n &^ isEmbryo)
+	t.update(m, f, &p, dir, noLikeness)
+	t.now, t.watcher = now, watcher
+	return m
+}
