@@ -9,13 +9,14 @@ type Ahead struct {
 	key   Key
 	hash  uint64 // of the index, keyed
 	print uint64 // fingerprint of the packet
+	flow  uint32 // + 1, that Fetch found; 0 none
 	dir   uint8
 }
 
 // Look prepares the adding of a packet: its key, the hash of that, its
 // fingerprint, and loads of the places where its flow is found, and packets like
-// it. Whoever has a batch calls
-// Look for all of it, then Fetch for all, then AddLooked.
+// it. Whoever has a batch calls Look for all of it, then Fetch for all, then Warm,
+// then AddLooked.
 func (t *Table) Look(p *packet.Packet, a *Ahead) {
 	key, dir := keyOf(p)
 	a.key, a.dir = key, uint8(dir)
@@ -25,10 +26,32 @@ func (t *Table) Look(p *packet.Packet, a *Ahead) {
 	t.copies.prefetch(a.print)
 }
 
-// Fetch loads what of the flow the packet will need.
+// Fetch begins to load what of the flow the packet will need.
 func (t *Table) Fetch(a *Ahead) {
+	a.flow = 0
 	if n, ok := t.index.probable(a.hash); ok {
 		t.flows.prefetch(n)
+		a.flow = n + 1
+	}
+}
+
+// Warm begins to load what the flow holds beside itself, or, where there is
+// none, what one will be made in.
+func (t *Table) Warm(a *Ahead) {
+	n := a.flow - 1
+	switch {
+	case a.flow == 0 || n&isEmbryo != 0:
+		t.flows.prefetchFree()
+		t.flows.embryos.prefetchFree(1)
+	default:
+		f := t.flows.at(n)
+		if f.opening != 0 {
+			t.openings.Prefetch(f.opening, 3)
+		}
+		if f.session != 0 {
+			t.sessions.Prefetch(f.session)
+		}
+		t.tcp.Prefetch(&f.tcp)
 	}
 }
 

@@ -122,6 +122,9 @@ func (c *crowd) take() {
 			c.tables[Partition(c.packets[i].Hash)].Fetch(&c.ahead[i])
 		}
 		for i := range c.packets {
+			c.tables[Partition(c.packets[i].Hash)].Warm(&c.ahead[i])
+		}
+		for i := range c.packets {
 			c.tables[Partition(c.packets[i].Hash)].AddLooked(&c.packets[i], &c.ahead[i])
 		}
 	}

@@ -8,6 +8,7 @@ import "mirrorscope/packet"
 // an outcome: for TCP the quoted packet must be its SYN.
 func (t *Table) Quote(p *packet.Packet, q *packet.Quote) {
 	t.now = max(t.now, p.Now)
+	t.unchecked++
 	if !stopsOpening(p) {
 		return
 	}
@@ -45,6 +46,7 @@ func stopsOpening(p *packet.Packet) bool {
 // Lost takes a packet of which some fragments did not come: its flow, if
 // there is one, remembers that.
 func (t *Table) Lost(p *packet.Packet) {
+	t.unchecked++
 	key, _ := keyOf(p)
 	if n, ok := t.index.find(t.secret.hash(&key), &key, &t.flows); ok {
 		if n&isEmbryo != 0 {

@@ -151,6 +151,9 @@ func (t *Table) Step(cut Mark) {
 	p := &t.plan
 	for t.cut = cut; p.done < len(p.list); p.done++ {
 		d := &p.list[p.done]
+		if next := p.done + 8; next < len(p.list) && p.kind == Connection {
+			t.flows.prefetch(p.list[next].n)
+		}
 		if t.behind(d, &cut) {
 			return
 		}

@@ -89,6 +89,9 @@ func (s *slab) prefetch(n uint32) {
 	pool.Prefetch(unsafe.Pointer(s.at(n)), flowLines)
 }
 
+// prefetchFree begins to load the flow that comes next.
+func (s *slab) prefetchFree() { s.store.prefetchFree(flowLines) }
+
 // flowLines is how many cache lines of a flow most packets touch.
 const flowLines = int(unsafe.Offsetof(Flow{}.handshake)+63) / 64
 
@@ -134,6 +137,13 @@ func (s *store[T]) get() uint32 {
 	}
 	s.n++
 	return s.n - 1
+}
+
+// prefetchFree begins to load lines of what get gives next.
+func (s *store[T]) prefetchFree(lines int) {
+	if s.free != noFlow {
+		pool.Prefetch(unsafe.Pointer(s.at(s.free)), lines)
+	}
 }
 
 func (s *store[T]) put(n uint32) {

@@ -35,6 +35,9 @@ type Table struct {
 	fullGrown bool  // for tests: no embryos
 	maxStore  int64 // octets that connections may hold in the tcp.Store
 
+	heldThen  int64 // held at the latest look, …
+	unchecked int64 // and how many packets came since
+
 	copies     copies
 	tcp        *tcp.Store
 	sessions   *session.Store
@@ -99,6 +102,7 @@ const maxRare = 4096
 // nothing that aliases it.
 func (t *Table) AddLooked(p *packet.Packet, a *Ahead) {
 	t.now = max(t.now, p.Now)
+	t.unchecked++
 	key, h, dir := &a.key, a.hash, int(a.dir)
 	n, found := t.index.find(h, key, &t.flows)
 	if found && n&isEmbryo != 0 {
@@ -153,7 +157,7 @@ func (t *Table) AddLooked(p *packet.Packet, a *Ahead) {
 		t.update(n, t.flows.at(n), p, dir, like)
 	}
 	if t.packets++; t.packets%checkEvery == 0 {
-		for t.flows.all() > 1 && t.held() > t.maxStore {
+		for t.flows.all() > 1 && t.overgrown() {
 			t.evict() // what was open has grown
 		}
 	}
@@ -164,6 +168,17 @@ func (t *Table) held() int64 {
 	return t.tcp.Octets() + t.sessions.Octets() + int64(t.openings.InUse())*int64(unsafe.Sizeof(tcp.Opening{})) + int64(t.rare.InUse())*int64(unsafe.Sizeof(rare{}))
 }
 
+// overgrown tells whether flows hold more beside themselves than there is room
+// for. It adds that up only when there can have come enough since it last did.
+func (t *Table) overgrown() bool {
+	const most = 64 << 10 // octets that a packet adds, about
+	if t.heldThen+t.unchecked*most <= t.maxStore {
+		return false
+	}
+	t.heldThen, t.unchecked = t.held(), 0
+	return t.heldThen > t.maxStore
+}
+
 // checkEvery is after how many packets it is looked whether what flows hold
 // beside themselves still fits. Those that begin look, too.
 const checkEvery = 64
@@ -171,7 +186,7 @@ const checkEvery = 64
 // full tells that there is no room for so many octets of a flow more.
 func (t *Table) full(more int64) bool {
 	used := int64(t.flows.live)*t.perFlow + int64(t.flows.embryos.live)*perEmbryo
-	return used+more > int64(t.maxFlows)*t.perFlow || t.flows.all() > 0 && t.held() > t.maxStore
+	return used+more > int64(t.maxFlows)*t.perFlow || t.flows.all() > 0 && t.overgrown()
 }
 
 func (t *Table) makeRoom(octets int64) {

@@ -176,6 +176,11 @@ func (s *shard) add(b *batch) {
 			}
 		}
 		for i, at := range some {
+			if b.kind[at] == isPacket {
+				s.tables[b.part[at]].Warm(&s.ahead[i])
+			}
+		}
+		for i, at := range some {
 			t, p := s.tables[b.part[at]], &b.packets[at]
 			switch b.kind[at] {
 			case isPacket:

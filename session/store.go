@@ -47,6 +47,13 @@ func NewStore(memory int64) *Store {
 	return st
 }
 
+// Prefetch begins to load a session.
+func (st *Store) Prefetch(n uint32) {
+	if n &= numberMask; n != 0 {
+		st.sessions.Prefetch(n, int(unsafe.Sizeof(Session{})+63)/64)
+	}
+}
+
 // Octets is what the sessions hold.
 func (st *Store) Octets() int64 {
 	return st.budget.Used() +

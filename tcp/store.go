@@ -58,6 +58,15 @@ func octets[T any](p *pool.Pool[T]) int64 {
 	return int64(p.InUse()) * int64(unsafe.Sizeof(v))
 }
 
+// Prefetch begins to load what a connection keeps of data in flight.
+func (st *Store) Prefetch(c *Conn) {
+	for i := range c.Dirs {
+		if n := c.Dirs[i].flight; n != 0 {
+			st.flights.Prefetch(n, 2)
+		}
+	}
+}
+
 // inUse is how many values the connections hold.
 func (st *Store) inUse() int {
 	return st.flights.InUse() + st.crowds.InUse() + st.rares.InUse() + st.troubles.InUse() + st.tallies.InUse() + st.waits.InUse() +
