@@ -42,7 +42,7 @@ var arrows = map[string]string{
 	"flow":   "packet tcp session tlsmeta dnsmeta httpmeta histogram pool",
 	"path":   "packet tcp flow histogram pool",
 	"enrich": "packet tcp session tlsmeta dnsmeta httpmeta flow path histogram cloud",
-	"edge":   "packet tcp session tlsmeta dnsmeta httpmeta flow path histogram enrich",
+	"edge":   "packet tcp session tlsmeta dnsmeta httpmeta flow path histogram pool enrich",
 	"sink":   "unit packet tcp session tlsmeta dnsmeta httpmeta flow path histogram enrich edge",
 	"store":  "packet tcp session tlsmeta dnsmeta httpmeta flow path histogram enrich edge",
 	"api":    "packet tcp session tlsmeta dnsmeta httpmeta flow path histogram enrich edge store ui",
