@@ -5,7 +5,6 @@ package sink
 
 import (
 	"net/netip"
-	"strconv"
 	"time"
 
 	"mirrorscope/packet"
@@ -71,36 +70,44 @@ func AppendProtocol(dst []byte, proto uint8) []byte {
 	if name := protocols[proto]; name != "" {
 		return append(dst, name...)
 	}
-	return strconv.AppendUint(dst, uint64(proto), 10)
+	return AppendUint(dst, uint64(proto))
 }
 
 // AppendMicros adds ns as a number of µs with up to three decimals.
 func AppendMicros(dst []byte, ns uint64) []byte {
-	dst = strconv.AppendUint(dst, ns/1000, 10)
-	frac := ns % 1000
-	if frac == 0 {
+	dst = AppendUint(dst, ns/1000)
+	switch frac := ns % 1000; {
+	case frac == 0:
 		return dst
+	case frac%10 != 0:
+		return append(dst, '.', '0'+byte(frac/100), pairs[2*(frac%100)], pairs[2*(frac%100)+1])
+	case frac%100 != 0:
+		return append(dst, '.', pairs[frac/5], pairs[frac/5+1])
+	default:
+		return append(dst, '.', '0'+byte(frac/100))
 	}
-	dst = append(dst, '.', '0'+byte(frac/100), '0'+byte(frac/10%10), '0'+byte(frac%10))
-	for dst[len(dst)-1] == '0' {
-		dst = dst[:len(dst)-1]
-	}
-	return dst
 }
 
 // AppendTime adds ns since the Unix epoch as RFC 3339, UTC, always with nine
 // decimals, so that times sort as text.
 func AppendTime(dst []byte, ns int64) []byte {
-	s, nanos := ns/1e9, int(ns%1e9)
-	if nanos < 0 {
-		s, nanos = s-1, nanos+1e9
+	s, nanos := split(ns)
+	return appendNanos(appendSeconds(dst, s), nanos)
+}
+
+// split gives whole seconds, rounded down, and the rest in ns.
+func split(ns int64) (s int64, nanos uint32) {
+	s, rest := ns/1e9, ns%1e9
+	if rest < 0 {
+		s, rest = s-1, rest+1e9
 	}
-	dst = append(appendSeconds(dst, s), '.')
-	dst = append2(dst, nanos/10_000_000)
-	dst = append2(dst, nanos/100_000%100)
-	dst = append2(dst, nanos/1000%100)
-	dst = append2(dst, nanos/10%100)
-	return append(dst, '0'+byte(nanos%10), 'Z')
+	return s, uint32(rest)
+}
+
+// appendNanos ends a time behind its seconds.
+func appendNanos(dst []byte, n uint32) []byte {
+	a, b, c, d := 2*(n/10_000_000), 2*(n/100_000%100), 2*(n/1000%100), 2*(n/10%100)
+	return append(dst, '.', pairs[a], pairs[a+1], pairs[b], pairs[b+1], pairs[c], pairs[c+1], pairs[d], pairs[d+1], '0'+byte(n%10), 'Z')
 }
 
 // appendSeconds adds s since the Unix epoch, up to the seconds. The year must
@@ -123,8 +130,9 @@ func append2(dst []byte, n int) []byte { return append(dst, '0'+byte(n/10), '0'+
 // AppendID adds the id of a record, 16 hexadecimal digits.
 func AppendID(dst []byte, id uint64) []byte {
 	const digits = "0123456789abcdef"
-	for shift := 60; shift >= 0; shift -= 4 {
-		dst = append(dst, digits[id>>shift&15])
+	var text [16]byte
+	for i := range text {
+		text[i] = digits[id>>(60-4*i)&15]
 	}
-	return dst
+	return append(dst, text[:]...)
 }

@@ -71,13 +71,13 @@ var plainColumns = slices.Concat(
 		}},
 		{"vlan", func(dst []byte, r *row) []byte {
 			for i := range r.path.NVLANs {
-				dst = strconv.AppendUint(separate(dst, i > 0), uint64(r.path.VLANs[i]), 10)
+				dst = sink.AppendUint(separate(dst, i > 0), uint64(r.path.VLANs[i]))
 			}
 			return dst
 		}},
 		{"network", func(dst []byte, r *row) []byte { return appendText(dst, r.network) }},
 		{"protocol", func(dst []byte, r *row) []byte { return sink.AppendProtocol(dst, r.Proto) }},
-		{"ip_version", func(dst []byte, r *row) []byte { return strconv.AppendUint(dst, uint64(r.Version), 10) }},
+		{"ip_version", func(dst []byte, r *row) []byte { return sink.AppendUint(dst, uint64(r.Version)) }},
 	},
 	endColumns(flow.Client), endColumns(flow.Server),
 	[]column{
@@ -151,7 +151,7 @@ var pointColumns = []column{
 	{"observation_point_outer_dst", func(dst []byte, r *row) []byte { return appendOuter(dst, r, !r.OuterSwapped) }},
 	cookie("aws_endpoint", sink.ClassAWS, func(dst []byte, c *packet.Cookies) []byte { return hex.AppendEncode(dst, c.ID[:8]) }),
 	cookie("aws_attachment", sink.ClassAWS, func(dst []byte, c *packet.Cookies) []byte { return hex.AppendEncode(dst, c.ID[8:]) }),
-	cookie("google_network", sink.ClassGoogle, func(dst []byte, c *packet.Cookies) []byte { return strconv.AppendUint(dst, uint64(c.Net), 10) }),
+	cookie("google_network", sink.ClassGoogle, func(dst []byte, c *packet.Cookies) []byte { return sink.AppendUint(dst, uint64(c.Net)) }),
 	cookie("google_endpoint", sink.ClassGoogle, func(dst []byte, c *packet.Cookies) []byte { return hex.AppendEncode(dst, c.ID[:]) }),
 }
 
@@ -210,7 +210,7 @@ func duration(name string, get func(*tcp.Handshake) int64) column {
 }
 
 func number(name string, get func(*row) int64) column {
-	return column{name, func(dst []byte, r *row) []byte { return strconv.AppendInt(dst, get(r), 10) }}
+	return column{name, func(dst []byte, r *row) []byte { return sink.AppendInt(dst, get(r)) }}
 }
 
 func boolean(name string, get func(*row) bool) column {

@@ -2,7 +2,6 @@ package csv
 
 import (
 	"slices"
-	"strconv"
 
 	"mirrorscope/dnsmeta"
 	"mirrorscope/histogram"
@@ -125,7 +124,7 @@ func list(name string, n func(*row) int, item func(*row, int) string) column {
 func numbers(name string, n func(*row) int, item func(*row, int) int64) column {
 	return column{name, func(dst []byte, r *row) []byte {
 		for i := range n(r) {
-			dst = strconv.AppendInt(separate(dst, i > 0), item(r, i), 10)
+			dst = sink.AppendInt(separate(dst, i > 0), item(r, i))
 		}
 		return dst
 	}}

@@ -3,7 +3,6 @@ package csv
 import (
 	"encoding/hex"
 	"slices"
-	"strconv"
 
 	"mirrorscope/session"
 	"mirrorscope/sink"
@@ -118,7 +117,7 @@ var quicColumns = func() []column {
 		verdictColumns("quic_", info),
 		[]column{
 			when(closed, text("quic_close_by", func(r *row) string { return sink.ClosedBy(&r.QUIC.Close) })),
-			when(closed, column{"quic_close_code", func(dst []byte, r *row) []byte { return strconv.AppendUint(dst, r.QUIC.Close.Code, 10) }}),
+			when(closed, column{"quic_close_code", func(dst []byte, r *row) []byte { return sink.AppendUint(dst, r.QUIC.Close.Code) }}),
 			boolean("quic_version_negotiation", func(r *row) bool { return r.QUIC.VersionNegotiation }),
 			boolean("quic_retry", func(r *row) bool { return r.QUIC.Retry }),
 			boolean("quic_zero_rtt", func(r *row) bool { return r.QUIC.ZeroRTT }),

@@ -26,7 +26,7 @@ func (e *Encoder) AppendCapture(dst []byte, c *flow.Capture) []byte {
 			dst = append(dst, ',')
 		}
 		dst = append(append(append(dst, '"'), s.String()...), `":`...)
-		dst = strconv.AppendUint(dst, c.Skipped[s], 10)
+		dst = sink.AppendUint(dst, c.Skipped[s])
 	}
 	dst = append(dst, `},"unknown_link_types":{`...)
 	for i, name := range slices.Sorted(maps.Keys(c.UnknownLinks)) {

@@ -1,9 +1,8 @@
 package jsonl
 
 import (
-	"strconv"
-
 	"mirrorscope/dnsmeta"
+	"mirrorscope/sink"
 )
 
 // appendDNS adds the queries of a flow, or, unless whole, of an interval.
@@ -23,7 +22,7 @@ func appendDNS(dst []byte, d *dnsmeta.Info, whole bool) []byte {
 	dst = append(dst, `,"rcodes":{`...)
 	for r, n := range d.RCodes {
 		if n != 0 {
-			dst = strconv.AppendInt(appendKey(dst, dnsmeta.RCodeName(r)), n, 10)
+			dst = sink.AppendInt(appendKey(dst, dnsmeta.RCodeName(r)), n)
 		}
 	}
 	dst = append(dst, '}')
@@ -49,7 +48,7 @@ func appendDNS(dst []byte, d *dnsmeta.Info, whole bool) []byte {
 }
 
 func appendCounts(dst []byte, c *dnsmeta.Counts) []byte {
-	dst = strconv.AppendInt(appendKey(dst, "queries"), c.Queries, 10)
+	dst = sink.AppendInt(appendKey(dst, "queries"), c.Queries)
 	dst = appendInt(dst, `,"repeats":`, c.Repeats)
 	dst = appendInt(dst, `,"responses":`, c.Responses)
 	dst = appendInt(dst, `,"nxdomain":`, c.NXDOMAIN)

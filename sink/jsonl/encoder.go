@@ -17,6 +17,7 @@ type Encoder struct {
 	networks [][]byte // by NetworkID: the value of network
 	paths    [][]byte // by PathID: the fields tunnels and vlan
 	reasons  []string
+	clock    sink.Clock
 }
 
 // NewEncoder gives an Encoder for records with numbers out of names.
@@ -32,8 +33,8 @@ func (e *Encoder) AppendRecord(dst []byte, r *flow.Record) []byte {
 	} else {
 		dst = append(dst, `{"type":"connection","id":`...)
 		dst = appendID(dst, r.ID)
-		dst = appendTime(dst, `,"start":`, r.Start)
-		dst = appendTime(dst, `,"end":`, r.End)
+		dst = append(e.clock.AppendTime(append(dst, `,"start":"`...), r.Start), `","end":"`...)
+		dst = append(e.clock.AppendTime(dst, r.End), '"')
 		if r.End >= r.Start { // a clock that stepped back gives no duration
 			dst = append(dst, `,"duration_us":`...)
 			dst = sink.AppendMicros(dst, uint64(r.End)-uint64(r.Start))
@@ -59,8 +60,8 @@ func (e *Encoder) AppendRecord(dst []byte, r *flow.Record) []byte {
 		dst = appendEnding(dst, r)
 	}
 
-	dst = appendVolume(dst, `,"client_sent":`, &r.Sent[flow.Client])
-	dst = appendVolume(dst, `,"server_sent":`, &r.Sent[flow.Server])
+	dst = appendVolume(dst, `,"client_sent":{"packets":`, &r.Sent[flow.Client])
+	dst = appendVolume(dst, `,"server_sent":{"packets":`, &r.Sent[flow.Server])
 	if r.HasHandshake {
 		dst = e.handshake(dst, &r.Handshake)
 	}
@@ -68,16 +69,19 @@ func (e *Encoder) AppendRecord(dst []byte, r *flow.Record) []byte {
 		dst = e.tcp(dst, r)
 	}
 	if r.Proto == packet.ProtoTCP {
-		dst = appendSides(dst, `,"resets":`, r.Resets)
-		dst = appendSides(dst, `,"fins":`, r.FINs)
+		dst = appendSides(dst, `,"resets":{"client":`, r.Resets)
+		dst = appendSides(dst, `,"fins":{"client":`, r.FINs)
 	}
 	dst = append(dst, `,"ecn":{`...)
 	if r.ECN.Known && r.Kind == flow.Connection {
 		dst = append(strconv.AppendBool(append(dst, `"negotiated":`...), r.ECN.Negotiated), ',')
 	}
-	dst = appendInt(dst, `"ce_client":`, r.CE[flow.Client])
-	dst = appendInt(dst, `,"ce_server":`, r.CE[flow.Server])
-	dst = append(dst, '}')
+	if r.CE == [2]int64{} {
+		dst = append(dst, `"ce_client":0,"ce_server":0}`...)
+	} else {
+		dst = appendInt(dst, `"ce_client":`, r.CE[flow.Client])
+		dst = append(appendInt(dst, `,"ce_server":`, r.CE[flow.Server]), '}')
+	}
 	if r.Kind == flow.Connection {
 		dst = appendOptions(dst, &r.Options)
 	}
@@ -104,6 +108,9 @@ func (e *Encoder) AppendRecord(dst []byte, r *flow.Record) []byte {
 		dst = appendKnown(append(dst, `"missed_bytes":{`...), r, appendMissed)
 		dst = append(dst, "},"...)
 	}
+	if r.MirrorDuplicates|r.TruncatedPackets|r.FragmentsIncomplete|r.Malformed|r.StrayPackets == 0 && r.Weight <= 1 {
+		return append(dst, faultless...)
+	}
 	dst = appendInt(dst, `"mirror_duplicates":`, r.MirrorDuplicates)
 	dst = appendInt(dst, `,"truncated_packets":`, r.TruncatedPackets)
 	dst = appendInt(dst, `,"fragments_incomplete":`, r.FragmentsIncomplete)
@@ -114,6 +121,9 @@ func (e *Encoder) AppendRecord(dst []byte, r *flow.Record) []byte {
 	}
 	return append(dst, "}}\n"...)
 }
+
+// faultless ends a record whose packets were all whole, and came once.
+const faultless = `"mirror_duplicates":0,"truncated_packets":0,"fragments_incomplete":0,"malformed_packets":0,"stray_packets":0}}` + "\n"
 
 // appendEnding adds how the flow ended.
 func appendEnding(dst []byte, r *flow.Record) []byte {
@@ -154,10 +164,10 @@ func (e *Encoder) handshake(dst []byte, h *tcp.Handshake) []byte {
 
 // state adds the fields state and, for all but measured, reasons.
 func (e *Encoder) state(dst []byte, s tcp.State, r tcp.Reasons) []byte {
-	dst = append(append(append(dst, `"state":"`...), s.String()...), '"')
 	if s == tcp.Measured {
-		return dst
+		return append(dst, `"state":"measured"`...)
 	}
+	dst = append(append(append(dst, `"state":"`...), s.String()...), '"')
 	dst = append(dst, `,"reasons":[`...)
 	e.reasons = r.Append(e.reasons[:0])
 	for i, name := range e.reasons {
@@ -198,7 +208,7 @@ func appendOptions(dst []byte, o *[2]tcp.Options) []byte {
 }
 
 func appendEnd(dst []byte, key string, end *flow.Endpoint) []byte {
-	dst = append(end.Addr.IP().AppendTo(append(dst, key...)), '"')
+	dst = append(sink.AppendAddr(append(dst, key...), &end.Addr), '"')
 	if end.HasPort {
 		dst = appendUint(dst, `,"port":`, uint64(end.Port))
 	}
@@ -206,14 +216,14 @@ func appendEnd(dst []byte, key string, end *flow.Endpoint) []byte {
 }
 
 func appendVolume(dst []byte, key string, v *flow.Volume) []byte {
-	dst = appendInt(append(dst, key...), `{"packets":`, v.Packets)
+	dst = appendInt(dst, key, v.Packets)
 	dst = appendInt(dst, `,"bytes":`, v.Bytes)
 	dst = appendInt(dst, `,"payload_bytes":`, v.PayloadBytes)
 	return append(dst, '}')
 }
 
 func appendSides(dst []byte, key string, n [2]int64) []byte {
-	dst = appendInt(append(dst, key...), `{"client":`, n[flow.Client])
+	dst = appendInt(dst, key, n[flow.Client])
 	dst = appendInt(dst, `,"server":`, n[flow.Server])
 	return append(dst, '}')
 }
@@ -236,9 +246,9 @@ func appendID(dst []byte, id uint64) []byte {
 }
 
 func appendInt(dst []byte, key string, n int64) []byte {
-	return strconv.AppendInt(append(dst, key...), n, 10)
+	return sink.AppendInt(append(dst, key...), n)
 }
 
 func appendUint(dst []byte, key string, n uint64) []byte {
-	return strconv.AppendUint(append(dst, key...), n, 10)
+	return sink.AppendUint(append(dst, key...), n)
 }

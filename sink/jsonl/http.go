@@ -1,8 +1,6 @@
 package jsonl
 
 import (
-	"strconv"
-
 	"mirrorscope/histogram"
 	"mirrorscope/httpmeta"
 	"mirrorscope/sink"
@@ -13,7 +11,7 @@ import (
 func appendHTTP(dst []byte, h *httpmeta.Info, whole bool) []byte {
 	dst = append(dst, `,"http":{`...)
 	dst = appendText(dst, "version", h.Version.String())
-	dst = strconv.AppendInt(appendKey(dst, "requests"), h.Requests, 10)
+	dst = sink.AppendInt(appendKey(dst, "requests"), h.Requests)
 	dst = appendInt(dst, `,"responses":`, h.Responses)
 	dst = appendStatus(dst, &h.Status)
 	dst = appendGRPC(dst, h.GRPC, h.GRPCError)
@@ -48,7 +46,7 @@ func appendEndpoint(dst []byte, p *httpmeta.Endpoint, whole bool) []byte {
 	dst = appendText(dst, "method", p.Method)
 	dst = appendText(dst, "host", p.Host)
 	dst = appendText(dst, "path", p.Path)
-	dst = strconv.AppendInt(appendKey(dst, "requests"), p.Requests, 10)
+	dst = sink.AppendInt(appendKey(dst, "requests"), p.Requests)
 	dst = appendStatus(dst, &p.Status)
 	dst = appendGRPC(dst, p.GRPC, p.GRPCError)
 	dst = appendTimes(dst, &p.Response, whole)
@@ -61,7 +59,7 @@ func appendStatus(dst []byte, status *[6]int64) []byte {
 	dst = append(dst, `,"status":{`...)
 	for class, name := range sink.StatusClasses {
 		if n := status[class]; n != 0 {
-			dst = strconv.AppendInt(appendKey(dst, name), n, 10)
+			dst = sink.AppendInt(appendKey(dst, name), n)
 		}
 	}
 	return append(dst, '}')

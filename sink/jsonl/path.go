@@ -1,8 +1,6 @@
 package jsonl
 
 import (
-	"strconv"
-
 	"mirrorscope/flow"
 	"mirrorscope/path"
 	"mirrorscope/sink"
@@ -44,16 +42,16 @@ func (e *Encoder) AppendPath(dst []byte, c *path.Connection) []byte {
 				dst = append(dst, ',')
 			}
 			dst = append(append(append(dst, '"'), side.String()...), `":`...)
-			dst = strconv.AppendInt(dst, p.Missed[side], 10)
+			dst = sink.AppendInt(dst, p.Missed[side])
 		}
 		dst = append(dst, "}}"...)
 	}
 	dst = append(e.state(append(dst, `],"order":{`...), c.Order.State, c.Order.Reasons), '}')
 	dst = appendID(append(dst, `,"primary":{"client":`...), c.Points[c.Primary[flow.Client]].Flow)
 	dst = appendID(append(dst, `,"server":`...), c.Points[c.Primary[flow.Server]].Flow)
-	dst = appendVolume(dst, `},"client_sent":`, &c.Sent[flow.Client])
-	dst = appendVolume(dst, `,"server_sent":`, &c.Sent[flow.Server])
-	dst = appendSides(dst, `,"matched_packets":`, c.Matched)
+	dst = appendVolume(dst, `},"client_sent":{"packets":`, &c.Sent[flow.Client])
+	dst = appendVolume(dst, `,"server_sent":{"packets":`, &c.Sent[flow.Server])
+	dst = appendSides(dst, `,"matched_packets":{"client":`, c.Matched)
 	dst = append(dst, `,"segments":[`...)
 	for i := range c.Segments {
 		if i > 0 {
@@ -91,8 +89,8 @@ func (e *Encoder) segment(dst []byte, s *path.Segment) []byte {
 		dst = append(append(append(dst, '"'), side.String()...), `":{`...)
 		dst = e.state(dst, l.State, l.Reasons)
 		if l.State != tcp.Unknown {
-			dst = strconv.AppendInt(append(dst, `,"lost_packets":`...), l.Lost, 10)
-			dst = strconv.AppendInt(append(dst, `,"unlocated_packets":`...), l.Unlocated, 10)
+			dst = sink.AppendInt(append(dst, `,"lost_packets":`...), l.Lost)
+			dst = sink.AppendInt(append(dst, `,"unlocated_packets":`...), l.Unlocated)
 		}
 		dst = append(dst, '}')
 	}

@@ -10,10 +10,24 @@ import (
 func appendPhases(dst []byte, p *session.Phases) []byte {
 	dst = append(dst, `,"phases":{`...)
 	for i := range sink.Phases {
-		dst = appendSigned(appendKey(dst, sink.Phases[i].Field), sink.Phases[i].Of(p))
+		dst = append(dst, phaseKeys[i]...)
+		if ns := sink.Phases[i].Of(p); ns == 0 {
+			dst = append(dst, '0')
+		} else {
+			dst = appendSigned(dst, ns)
+		}
 	}
 	if p.Overlap {
 		dst = append(dst, `,"overlap":true`...)
 	}
 	return append(dst, '}')
 }
+
+// phaseKeys are the keys of sink.Phases, with the comma before each but the first.
+var phaseKeys = func() (keys [len(sink.Phases)]string) {
+	for i := range keys {
+		keys[i] = `,"` + sink.Phases[i].Field + `":`
+	}
+	keys[0] = keys[0][1:]
+	return keys
+}()

@@ -3,7 +3,6 @@ package jsonl
 import (
 	"encoding/hex"
 	"net/netip"
-	"strconv"
 
 	"mirrorscope/packet"
 	"mirrorscope/sink"
@@ -111,7 +110,7 @@ func (e *Encoder) path(id packet.PathID) []byte {
 			if i == 0 {
 				sep = `,"vlan":[`
 			}
-			dst = strconv.AppendUint(append(dst, sep...), uint64(p.VLANs[i]), 10)
+			dst = sink.AppendUint(append(dst, sep...), uint64(p.VLANs[i]))
 		}
 		if p.NVLANs > 0 {
 			dst = append(dst, ']')

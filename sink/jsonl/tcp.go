@@ -1,8 +1,6 @@
 package jsonl
 
 import (
-	"strconv"
-
 	"mirrorscope/flow"
 	"mirrorscope/histogram"
 	"mirrorscope/sink"
@@ -125,7 +123,7 @@ func (e *Encoder) retransmits(dst []byte, r *flow.Record, side flow.Side) []byte
 			dst = append(dst, ',')
 		}
 		dst = append(append(append(dst, '"'), tcp.Class(c).String()...), `":`...)
-		dst = strconv.AppendInt(dst, n, 10)
+		dst = sink.AppendInt(dst, n)
 	}
 	return append(dst, '}')
 }
@@ -159,11 +157,11 @@ func appendZeroWindow(dst []byte, r *flow.Record, side flow.Side) []byte {
 }
 
 func appendNetworkDuplicates(dst []byte, r *flow.Record, side flow.Side) []byte {
-	return strconv.AppendInt(dst, r.TCP.Sides[side].NetworkDuplicates, 10)
+	return sink.AppendInt(dst, r.TCP.Sides[side].NetworkDuplicates)
 }
 
 func appendKeepAlives(dst []byte, r *flow.Record, side flow.Side) []byte {
-	return strconv.AppendInt(dst, r.TCP.Sides[side].KeepAlives, 10)
+	return sink.AppendInt(dst, r.TCP.Sides[side].KeepAlives)
 }
 
 func appendWindowFull(dst []byte, r *flow.Record, side flow.Side) []byte {
@@ -171,7 +169,7 @@ func appendWindowFull(dst []byte, r *flow.Record, side flow.Side) []byte {
 }
 
 func appendMissed(dst []byte, r *flow.Record, side flow.Side) []byte {
-	return strconv.AppendInt(dst, r.TCP.Sides[side].Missed, 10)
+	return sink.AppendInt(dst, r.TCP.Sides[side].Missed)
 }
 
 // response adds the time that the server took to answer.
@@ -208,7 +206,7 @@ func appendDistribution(dst []byte, key string, h *histogram.Histogram) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = strconv.AppendInt(append(dst, '['), int64(b.Index), 10)
+		dst = sink.AppendInt(append(dst, '['), int64(b.Index))
 		dst = appendUint(dst, `,`, b.Count)
 		dst = append(dst, ']')
 	}
