@@ -82,7 +82,7 @@ func BenchmarkRun(b *testing.B) {
 			b.Run(fmt.Sprintf("%s/shards=%d", name, shards), func(b *testing.B) {
 				b.ReportAllocs()
 				src.at, src.lap, src.n = 0, 0, b.N
-				if _, err := Run(context.Background(), src, config(shards), func([]flow.Record) error { return nil }); err != nil {
+				if _, err := Run(context.Background(), src, config(shards), func([]*flow.Record) error { return nil }); err != nil {
 					b.Fatal(err)
 				}
 			})
