@@ -34,18 +34,20 @@ func keyOf(network packet.NetworkID, proto uint8, ends *[2]flow.Endpoint) Key {
 // single makes c a connection that one point recorded. What it had before is
 // overwritten, and its memory used again.
 func (c *connection) single(r *flow.Record) {
-	*c = connection{
-		key: keyOf(r.Network, r.Proto, &r.Ends), start: r.Start, end: r.End, sent: r.Sent, outcome: r.Outcome, rtt: tcp.Absent,
-		repeats: [2]Repeats{repeatsOf(r, flow.Client), repeatsOf(r, flow.Server)}, times: sampleOf(r), talk: talkOf(r), ends: endsOf(r),
-		points: append(c.points[:0], r.Point),
-	}
-	for side := range r.Ends {
-		c.names[side] = r.Ends[side].Name
-		c.missed[side], c.recorded[side] = r.TCP.Sides[side].Missed, r.TCP.Sides[side].Recorded
-	}
+	c.key = keyOf(r.Network, r.Proto, &r.Ends)
+	c.start, c.end, c.sent, c.outcome, c.rtt = r.Start, r.End, r.Sent, r.Outcome, tcp.Absent
 	if r.HasHandshake && r.Handshake.State == tcp.Measured {
 		c.rtt = r.Handshake.RTT
 	}
+	c.points = append(c.points[:0], r.Point)
+	for side := range r.Ends {
+		c.repeats[side].of(r, flow.Side(side))
+		c.names[side] = r.Ends[side].Name
+		c.missed[side], c.recorded[side] = r.TCP.Sides[side].Missed, r.TCP.Sides[side].Recorded
+	}
+	c.ends = endsOf(r)
+	c.times.of(r)
+	c.talk.of(r)
 }
 
 // endsOf tells who ended a connection.

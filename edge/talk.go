@@ -248,10 +248,10 @@ type talk struct {
 	weight   int // memory, in buckets
 }
 
-func talkOf(r *flow.Record) talk {
-	t := talk{
-		Report: r.Report, point: r.Point, pace: paceOf(r), bare: bareOf(r),
-	}
+// of makes it that of one record.
+func (t *talk) of(r *flow.Record) {
+	t.Report, t.point, t.pace, t.bare = r.Report, r.Point, paceOf(r), bareOf(r)
+	t.rank, t.weight, t.turns, t.measured, t.atMost = 0, 0, 0, 0, false
 	t.ending, t.waited = endingOf(r)
 	t.mute = muteOf(r, t.ending)
 	if r.HasTCP {
@@ -292,7 +292,6 @@ func talkOf(r *flow.Record) talk {
 	if t.turns > 0 {
 		t.rank++
 	}
-	return t
 }
 
 // Memory of what a record holds of a handshake with its certificates, and of one

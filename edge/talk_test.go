@@ -2,8 +2,8 @@ package edge
 
 import (
 	"fmt"
-	"slices"
 	"reflect"
+	"slices"
 	"testing"
 
 	"mirrorscope/dnsmeta"

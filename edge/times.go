@@ -23,13 +23,14 @@ func (s *Repeats) add(o *Repeats) {
 	s.AtLeast = s.AtLeast || o.AtLeast
 }
 
-// repeatsOf are those of one record.
-func repeatsOf(r *flow.Record, side flow.Side) Repeats {
+// of makes them those of one record.
+func (s *Repeats) of(r *flow.Record, side flow.Side) {
 	x := &r.TCP.Sides[side].Retransmits
 	if !r.HasTCP || x.State == tcp.Unknown {
-		return Repeats{}
+		*s = Repeats{}
+		return
 	}
-	return Repeats{Connections: 1, Packets: x.Packets, Bytes: x.Bytes, Payload: r.Sent[side].PayloadBytes, AtLeast: x.State == tcp.Bounded}
+	s.Connections, s.Packets, s.Bytes, s.Payload, s.AtLeast = 1, x.Packets, x.Bytes, r.Sent[side].PayloadBytes, x.State == tcp.Bounded
 }
 
 // Times are distributions of durations in ns.
@@ -125,11 +126,14 @@ type sample struct {
 	weight           int            // memory, in buckets
 }
 
-func sampleOf(r *flow.Record) (s sample) {
+// of makes it that of one record.
+func (s *sample) of(r *flow.Record) {
 	if r.Distributions == nil {
-		return s
+		*s = sample{}
+		return
 	}
-	s = sample{Distributions: *r.Distributions, point: r.Point, atMost: r.TCP.Response.State == tcp.Bounded, doubtful: r.TCP.Response.State == tcp.Ambiguous}
+	s.Distributions, s.point, s.halves, s.weight = *r.Distributions, r.Point, 0, 0
+	s.atMost, s.doubtful = r.TCP.Response.State == tcp.Bounded, r.TCP.Response.State == tcp.Ambiguous
 	for i := range s.RTT {
 		if s.RTT[i] != nil || s.Delayed[i] != nil {
 			s.halves++
@@ -140,7 +144,6 @@ func sampleOf(r *flow.Record) (s sample) {
 			s.weight += histogramWeight + len(h.Buckets())
 		}
 	}
-	return s
 }
 
 // histogramWeight is the memory of an empty histogram, in buckets.
