@@ -38,7 +38,8 @@ func anyTCP(r *rand.Rand) flow.Record {
 		}
 		return h
 	}
-	x := record(uint16(r.IntN(9)), n()-n(), n())
+	start := n() * (1 - 2*r.Int64N(2))
+	x := record(uint16(r.IntN(9)), start, n())
 	x.Point = packet.PointID(1 + n()%3)
 	x.Outcome, x.ResetBy, x.ResetAfterFIN, x.RSTForeign = flow.Outcome(r.IntN(int(flow.NumOutcomes))), flow.Side(r.IntN(2)), is(), is()
 	x.Unreachable.OK, x.Unreachable.By = is(), x.Ends[r.IntN(2)].Addr
