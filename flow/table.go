@@ -32,7 +32,7 @@ type Table struct {
 	wheels    [numClasses]wheel
 	maxFlows  int
 	perFlow   int64 // octets, with all that is there for each
-	fullGrown bool  // for tests: no embryos
+	fullGrown bool  // no embryos, for comparison
 	maxStore  int64 // octets that connections may hold in the tcp.Store
 
 	heldThen  int64 // held at the latest look, …

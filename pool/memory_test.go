@@ -73,12 +73,11 @@ func TestMemoryComesBack(t *testing.T) {
 }
 
 func TestPointers(t *testing.T) {
-	type flat struct {
-		a [2]struct{ b uint8 }
-		c float64
-	}
 	var m Memory
-	New[flat](&m)
+	New[struct {
+		A [2]struct{ B uint8 }
+		C float64
+	}](&m)
 	if m.anchor == nil {
 		t.Error("values without pointers are on the heap")
 	}
