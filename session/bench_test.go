@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"mirrorscope/packet"
+	"mirrorscope/tcp"
 )
 
 // Outside of handshakes and heads, a packet allocates nothing.
@@ -87,6 +88,58 @@ func BenchmarkPacket(b *testing.B) {
 				s.packet(at, 1, packet.ACK, data)
 				s.packet(at, 0, packet.ACK, nil)
 				at += ms
+			}
+		})
+	}
+}
+
+// BenchmarkShort is a connection of a protocol that is not known: a request, a
+// response in two segments, an ACK for each, and the end.
+func BenchmarkShort(b *testing.B) {
+	s := newScene(b, 1<<20)
+	request, response := make([]byte, 120), make([]byte, 300)
+	for i := range request {
+		request[i] = '.'
+	}
+	copy(response, request)
+	b.ReportAllocs()
+	for b.Loop() {
+		s.begin(8080).shake()
+		s.packet(30*ms, 0, packet.ACK, request)
+		s.packet(31*ms, 1, packet.ACK, nil)
+		s.packet(50*ms, 1, packet.ACK, response)
+		s.packet(50*ms, 1, packet.ACK, response[:77])
+		s.packet(56*ms, 0, packet.ACK, nil)
+		s.packet(57*ms, 0, packet.ACK|packet.FIN, nil)
+		s.packet(77*ms, 1, packet.ACK|packet.FIN, nil)
+		s.packet(83*ms, 0, packet.ACK, nil)
+		s.end()
+	}
+}
+
+// BenchmarkSegment leaves out what TCP makes of a packet.
+func BenchmarkSegment(b *testing.B) {
+	for _, bb := range []struct {
+		name string
+		play func(s *scene)
+		data []byte
+	}{
+		{"TLS", func(s *scene) { at := s.secure(30 * ms); s.client(at, app(100)); s.server(at+90*ms, app(100)) }, app(1443)},
+		{"plain", func(s *scene) { s.client(30*ms, []byte("\xfe\xfe\xfe\xfe")); s.server(90*ms, []byte("\xfd\xfd")) }, app(1443)},
+		{"ACK", func(s *scene) { s.client(30*ms, []byte("\xfe\xfe\xfe\xfe")); s.server(90*ms, []byte("\xfd\xfd")) }, nil},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			s := newScene(b, 1<<20).shake()
+			bb.play(s)
+			s.packet(1000*ms, 1, packet.ACK, bb.data)
+			c := s.conn()
+			pos := s.tcp.Una(1)
+			g := tcp.Segment{Time: s.p.Time, Pos: pos, End: pos + int64(len(bb.data)), Before: pos, Acked: s.tcp.Una(0)}
+			for b.Loop() {
+				if g.End == g.Pos && Ignores(s.n, s.p.TCP.Flags) {
+					continue
+				}
+				s.n = s.st.Segment(s.n, &c, &s.p, &g, 1)
 			}
 		})
 	}

@@ -245,11 +245,17 @@ func (st *Store) closeReading(s *Session) {
 	st.closeSniff(r)
 	st.readings.Put(s.reading)
 	s.reading = 0
+	if s.tls != 0 {
+		st.tls.At(s.tls).conn.Release(&st.room)
+	}
 }
 
 // read puts a segment in order and hands on what that makes available.
 func (st *Store) read(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, dir int) {
 	r := st.readings.At(s.reading)
+	if s.kind == tlsKind {
+		st.tls.At(s.tls).conn.Fetch(dir)
+	}
 	if p.TCP.Flags&packet.FIN != 0 && r.fin[dir] == 0 {
 		r.fin[dir] = g.End + 1
 		s.flags |= fin0 << dir

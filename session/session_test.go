@@ -327,8 +327,19 @@ func TestStreamsAreClosed(t *testing.T) {
 	at := s.secure(30 * ms)
 	s.client(at, app(100))
 	s.server(at+50*ms, app(1000))
-	if s.st.readings.InUse() != 0 || s.st.sniffs.InUse() != 0 {
-		t.Errorf("%d readings, %d sniffs in use behind the handshake", s.st.readings.InUse(), s.st.sniffs.InUse())
+	if s.st.readings.InUse() != 0 || s.st.sniffs.InUse() != 0 || s.st.room.Lent() != 0 {
+		t.Errorf("%d readings, %d sniffs, %d handshakes in use behind the handshake", s.st.readings.InUse(), s.st.sniffs.InUse(), s.st.room.Lent())
+	}
+	s.end()
+	s.begin(443).shake()
+	s.client(30*ms, flights(tls13)[0])
+	if s.st.room.Lent() != 1 {
+		t.Errorf("%d handshakes in use while one is read", s.st.room.Lent())
+	}
+	s.server(60*ms, []byte("no record at all"))
+	s.client(90*ms, app(100))
+	if s.st.readings.InUse() != 0 || s.st.room.Lent() != 0 {
+		t.Errorf("%d readings, %d handshakes in use for what cannot be followed", s.st.readings.InUse(), s.st.room.Lent())
 	}
 	s.end()
 	s.begin(9999).shake()

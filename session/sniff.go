@@ -136,24 +136,26 @@ func (st *Store) probe(c *Conn, b []byte) httpmeta.Verdict {
 
 // begin hands the first octets on to the reader of a protocol.
 func (st *Store) begin(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, dir int, kind kind) {
-	var x sniff
+	var x *sniff // of what came before, which most connections begin without
+	names := ""
 	if r := st.readings.At(s.reading); r.sniff != 0 {
-		x = *st.sniffs.At(r.sniff)
+		before := *st.sniffs.At(r.sniff)
+		x, names = &before, before.names
 		st.closeSniff(r)
 	}
 	s.kind = kind
 	switch kind {
 	case tlsKind:
 		first := k.Time
-		if x.n[dir] > 0 {
+		if x != nil && x.n[dir] > 0 {
 			first = x.first[dir].Time
 		}
-		st.openTLS(s, c, dir, first, x.names)
+		st.openTLS(s, c, dir, first, names)
 	case headless:
 		s.kind = tlsKind
-		st.openHeadless(s, 1-dir, k.Time, x.names)
+		st.openHeadless(s, 1-dir, k.Time, names)
 	case httpKind:
-		st.openHTTP(s, c, k, dir, x.names)
+		st.openHTTP(s, c, k, dir, names)
 	case dnsKind:
 		client := dir
 		if c.Client >= 0 {
@@ -161,6 +163,14 @@ func (st *Store) begin(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, dir
 		}
 		st.openDNS(s, c, client)
 	}
+	if x != nil {
+		st.beginBefore(s, c, g, k, dir, x)
+	}
+	st.chunk(s, c, g, k, dir)
+}
+
+// beginBefore hands on the octets that waited for more.
+func (st *Store) beginBefore(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, dir int, x *sniff) {
 	for d := range x.n {
 		if x.n[d] == 0 {
 			continue
@@ -173,7 +183,6 @@ func (st *Store) begin(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, dir
 		before.Data = x.head[d][:n]
 		st.chunk(s, c, g, &before, d)
 	}
-	st.chunk(s, c, g, k, dir)
 }
 
 // preludeChunk hands octets to the reader of preludes, and looks anew at what

@@ -54,6 +54,22 @@ func (st *Store) Prefetch(n uint32) {
 	}
 }
 
+// PrefetchMore begins to load what a session refers to, once that was loaded
+// itself: of many sessions that take turns, none is in a cache when its packet
+// comes.
+func (st *Store) PrefetchMore(n uint32) {
+	if n&numberMask == 0 || n&endless != 0 {
+		return
+	}
+	s := st.at(n)
+	if s.reading != 0 {
+		st.readings.Prefetch(s.reading, 3)
+	}
+	if s.tls != 0 {
+		st.tls.Prefetch(s.tls, 3)
+	}
+}
+
 // Octets is what the sessions hold.
 func (st *Store) Octets() int64 {
 	return st.budget.Used() +

@@ -143,6 +143,14 @@ type after struct {
 // What it was lent must have been released.
 func (c *Conn) Init(client int) { *c = Conn{client: uint8(client)} }
 
+// Fetch begins to load what Feed needs for a direction.
+func (c *Conn) Fetch(dir int) {
+	if c.w != nil {
+		pool.Prefetch(unsafe.Pointer(&c.w.dirs[dir]), 3)
+		pool.Prefetch(unsafe.Pointer(c.w), 1)
+	}
+}
+
 // Client is the direction that the client sends in.
 func (c *Conn) Client() int { return int(c.client) }
 

@@ -14,6 +14,7 @@ import (
 // it. Any goroutine may use it, and none waits for another. The zero value is
 // ready for use.
 type memo[V any] struct {
+	few  bool // a quarter of the entries are used, for keys are long
 	ways [memoSets][2]atomic.Pointer[memoEntry[V]]
 }
 
@@ -26,6 +27,14 @@ type memoEntry[V any] struct {
 
 const memoSets = 512 // a power of two
 
+// set is where a hash belongs.
+func (m *memo[V]) set(hash uint64) *[2]atomic.Pointer[memoEntry[V]] {
+	if m.few {
+		hash %= memoSets / 4
+	}
+	return &m.ways[hash%memoSets]
+}
+
 // memoSeed keeps others from choosing octets that displace each other.
 var memoSeed = maphash.MakeSeed()
 
@@ -33,7 +42,7 @@ var memoSeed = maphash.MakeSeed()
 // the key is not known.
 func (m *memo[V]) get(key []byte) (value *V, hash uint64) {
 	hash = maphash.Bytes(memoSeed, key)
-	set := &m.ways[hash%memoSets]
+	set := m.set(hash)
 	for i := range set {
 		if e := set[i].Load(); e != nil && e.hash == hash && bytes.Equal(e.key, key) {
 			return &e.value, hash
@@ -45,7 +54,7 @@ func (m *memo[V]) get(key []byte) (value *V, hash uint64) {
 // put keeps a value, of which nothing may change any more. The key is copied.
 func (m *memo[V]) put(key []byte, hash uint64, value V) *V {
 	e := &memoEntry[V]{hash, bytes.Clone(key), value}
-	set := &m.ways[hash%memoSets]
+	set := m.set(hash)
 	way := 0
 	if set[0].Load() != nil && (set[1].Load() == nil || hash>>32&1 != 0) {
 		way = 1
@@ -54,13 +63,13 @@ func (m *memo[V]) put(key []byte, hash uint64, value V) *V {
 	return &e.value
 }
 
-// What is known of hellos, names and certificates, in the whole process: at
-// most 1024 entries each.
+// What is known of hellos, names and certificates, in the whole process: 1024
+// entries at most, of certificates 256.
 var (
 	knownHellos       memo[helloFacts]
 	knownAnswers      memo[string] // JA3S
 	knownNames        memo[string]
-	knownCertificates memo[chain]
+	knownCertificates = memo[chain]{few: true}
 )
 
 // maxKey bounds what a memo of hellos compares, octets; longer ones are rare.
