@@ -11,6 +11,7 @@ MICRO    ?= .
 .DEFAULT_GOAL := help
 VERSION  ?= 0.0.0
 SOAK     ?=
+RATES    ?=
 
 .PHONY: help demo build test check bench microbench benchstat fuzz lab rates soak test-kernels test-packages generate packages image docs clean
 
@@ -49,9 +50,9 @@ lab: ## as root: kernel TCP through planned faults; rewrite docs/explanation/acc
 	@scripts/test-deps
 	$(GO) run -buildvcs=false ./internal/netlab/cmd/lab -o docs/explanation/accuracy.md
 
-rates: ## as root, on an idle machine: frames a second on one core, beside tcpdump and a bare reader (20 min)
+rates: ## as root, on an idle machine: frames a second on one core, beside tcpdump and a bare reader (20 min); RATES="-rate 100000": CPU time of a frame
 	@scripts/test-deps
-	$(GO) run -buildvcs=false ./internal/livelab/cmd/rates
+	$(GO) run -buildvcs=false ./internal/livelab/cmd/rates $(RATES)
 
 soak: ## as root: ten minutes at a constant rate (SOAK="-mode afxdp -rate 200000"): memory, losses
 	$(GO) run -buildvcs=false ./internal/livelab/cmd/soak $(SOAK)

@@ -105,7 +105,10 @@ func start(o *Options) (*daemon, error) {
 		d.src.unguard()
 		return nil, err
 	}
-	d.out.top, d.out.observe, d.out.tally = d.services.newTop(), d.services.observe, d.services.tally.Add
+	d.out.top, d.out.observe = d.services.newTop(), d.services.observe
+	if cfg.Health.Listen != "" {
+		d.out.tally = d.services.tally.Add
+	}
 	d.out.more = d.services.lost
 	d.out.fill = d.src.Fill
 	if len(d.out.writers) == 0 && d.services.unasked() {
@@ -131,6 +134,9 @@ func (d *daemon) pipeline() error {
 		Shards: cfg.Measure.Shards, Decode: decode, Flow: cfg.flow(memory), Names: d.names,
 		Sample: d.sample.Load, Overload: cfg.Overload,
 		HealthEvery: time.Duration(cfg.Measure.Interval),
+	}
+	if d.o.Top == nil && !cfg.wantsIntervals() {
+		d.pipe.Flow.Interval = 0
 	}
 	if cfg.Measure.Match != "" {
 		e, err := filter.Parse(cfg.Measure.Match)

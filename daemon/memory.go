@@ -122,7 +122,17 @@ func within(c live.Config, tables int64) live.Config {
 }
 
 // wantsTop tells whether somebody can ask what conversations do now.
-func (c *Config) wantsTop() bool { return c.Top.Socket != "" || c.Metrics.Conversations > 0 }
+func (c *Config) wantsTop() bool {
+	return c.Top.Socket != "" || c.Metrics.Conversations > 0 && c.Health.Listen != ""
+}
+
+// wantsIntervals tells whether somebody looks at what connections did in an
+// interval: the outputs, what conversations do now, or the metrics. A record for
+// each connection in each interval costs more than its packets.
+func (c *Config) wantsIntervals() bool {
+	written := c.Output.Stdout || c.Output.File.Directory != ""
+	return c.Output.Intervals && written || c.wantsTop() || c.Health.Listen != ""
+}
 
 // liveMemory is what a table of conversations may hold.
 func liveMemory(c live.Config) int64 {

@@ -47,3 +47,29 @@ func TestPlanMemory(t *testing.T) {
 		t.Errorf("AF_XDP: rings of %d MiB", m.Rings/mib)
 	}
 }
+
+// Records of intervals are made where somebody looks at them.
+func TestWants(t *testing.T) {
+	for _, tc := range []struct {
+		name           string
+		set            func(*Config)
+		top, intervals bool
+	}{
+		{"nobody", func(*Config) {}, false, false},
+		{"intervals that are written nowhere", func(c *Config) { c.Output.Intervals = true }, false, false},
+		{"standard output", func(c *Config) { c.Output.Intervals, c.Output.Stdout = true, true }, false, true},
+		{"ends alone", func(c *Config) { c.Output.Stdout, c.Output.File.Directory = true, "/tmp" }, false, false},
+		{"files", func(c *Config) { c.Output.Intervals, c.Output.File.Directory = true, "/tmp" }, false, true},
+		{"top", func(c *Config) { c.Top.Socket = "/tmp/top" }, true, true},
+		{"metrics", func(c *Config) { c.Health.Listen = "127.0.0.1:9090" }, false, true},
+		{"metrics of conversations", func(c *Config) { c.Health.Listen, c.Metrics.Conversations = "127.0.0.1:9090", 10 }, true, true},
+		{"metrics of conversations that nobody can ask for", func(c *Config) { c.Metrics.Conversations = 10 }, false, false},
+	} {
+		c := DefaultConfig()
+		c.Top.Socket, c.Health.Listen, c.Metrics.Conversations, c.Output.Intervals = "", "", 0, false
+		tc.set(&c)
+		if c.wantsTop() != tc.top || c.wantsIntervals() != tc.intervals {
+			t.Errorf("%s: conversations %v, intervals %v", tc.name, c.wantsTop(), c.wantsIntervals())
+		}
+	}
+}

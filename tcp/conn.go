@@ -6,16 +6,18 @@ import "mirrorscope/packet"
 // the caller (0 and 1) and keep their number whoever turns out to be the
 // client.
 type Conn struct {
-	turn   turn
-	second uint32 // of the input's clock, at the latest packet, its lower 32 bits
+	now  int64 // of the input's clock, at the latest packet
+	turn turn
 
-	samples uint32    // in the Store, of all quantities; 0 none
-	syns    [2]uint16 // SYN packets without ACK, by sender
-	synacks [2]uint16
-	mss     [2]uint16 // by the options of each direction
-	flags   connFlags
-	client  int8 // direction that the client sends in, by SYN or SYN-ACK; -1 not known
-	resetBy uint8
+	samples   uint32    // in the Store, of all quantities; 0 none
+	syns      [2]uint16 // SYN packets without ACK, by sender
+	synacks   [2]uint16
+	mss       [2]uint16 // by the options of each direction
+	flags     connFlags
+	client    int8 // direction that the client sends in, by SYN or SYN-ACK; -1 not known
+	resetBy   uint8
+	peerHeard bool // all that the other side sent was acknowledged before the present packet
+	unacked   bool // the reset came while data was unacknowledged
 
 	Dirs [2]Dir
 }
@@ -27,12 +29,10 @@ const (
 	refused
 	reset
 	resetAfterFIN
-	resetUnacked // it came while data was unacknowledged
 	rstForeign
 	simultaneous
 	ecnOffered
 	ecnAccepted
-	peerHeard // all that the other side sent was acknowledged before the present packet, if that is not plain
 )
 
 // Init makes c the state of a connection of which nothing was recorded yet.
@@ -58,7 +58,7 @@ func (c *Conn) Refused() bool { return c.flags&refused != 0 }
 // direction it was sent in, whether a FIN had been recorded before, and
 // whether data was unacknowledged then.
 func (c *Conn) Reset() (ok bool, by int, afterFIN, unacked bool) {
-	return c.flags&reset != 0, int(c.resetBy), c.flags&resetAfterFIN != 0, c.flags&resetUnacked != 0
+	return c.flags&reset != 0, int(c.resetBy), c.flags&resetAfterFIN != 0, c.unacked
 }
 
 // RSTForeign hints that an RST did not come from the host it names: its TTL
@@ -170,8 +170,8 @@ func (c *Conn) AddTo(st *Store, g *Segment, p *packet.Packet, dir int, o *Openin
 	if p.Flags&(packet.HeaderCut|packet.BadHeader) != 0 {
 		return
 	}
-	if c.second = uint32(p.Now / 1e9); c.turn.waits != 0 && c.second != c.turn.second {
-		c.settleTurns(st, int(st.waits.At(c.turn.waits).client))
+	if c.now = p.Now; c.turn.waits != 0 {
+		c.settleOld(st)
 	}
 	if alike || st.whole || !c.plain(st, g, p, dir, o) {
 		c.add(st, g, p, dir, o, alike)
@@ -189,7 +189,7 @@ func (c *Conn) add(st *Store, g *Segment, p *packet.Packet, dir int, o *Opening,
 		st.tallyOf(d).netDups++
 		return
 	case t.Flags&packet.SYN != 0:
-		c.syn(st, p, dir, o)
+		c.syn(p, dir, o)
 	case t.Flags&packet.RST != 0:
 		c.rst(p, dir)
 		return
@@ -203,9 +203,7 @@ func (c *Conn) add(st *Store, g *Segment, p *packet.Packet, dir int, o *Opening,
 	}
 	before, inferred := d.hi, st.inferred(d)
 	skipped := d.skippedTail(p)
-	if c.flags &^= peerHeard; r.una >= r.hi {
-		c.flags |= peerHeard
-	}
+	c.peerHeard = r.una >= r.hi
 	s := d.place(t.Seq)
 	if t.Flags&packet.ACK != 0 {
 		if !alike || n > 0 {
@@ -244,7 +242,7 @@ func (c *Conn) add(st *Store, g *Segment, p *packet.Packet, dir int, o *Opening,
 	}
 	c.zeroWindow(st, d, r, t, p.Time)
 	c.calm(st, d, p.Time)
-	c.note(st, d, p, s <= before)
+	c.note(d, p, s <= before)
 	if r.has&full != 0 && c.window(r, d) > r.hi-r.una {
 		r.wfEnd(st, p.Time)
 	}
@@ -262,7 +260,7 @@ func (d *Dir) place(seq uint32) int64 {
 }
 
 // note keeps what later packets are compared with.
-func (c *Conn) note(st *Store, d *Dir, p *packet.Packet, inOrder bool) {
+func (c *Conn) note(d *Dir, p *packet.Packet, inOrder bool) {
 	t := &p.TCP
 	c.noteID(d, p, inOrder)
 	d.seenAt = p.Time
@@ -273,9 +271,6 @@ func (c *Conn) note(st *Store, d *Dir, p *packet.Packet, inOrder bool) {
 		d.has |= heard
 	}
 	if t.Has&packet.HasTimestamps != 0 && (d.has&hasTSval == 0 || After(t.TSval, d.tsval)) {
-		if d.has&loneStamped != 0 {
-			st.flightOf(d)
-		}
 		d.tsval = t.TSval
 		d.has |= hasTSval
 	}
@@ -319,7 +314,7 @@ func (d *Dir) plausible(ack uint32) bool {
 	return After(ack, d.begin) && ack-d.begin <= max(uint32(d.hi)-d.begin, 1<<16)
 }
 
-func (c *Conn) syn(st *Store, p *packet.Packet, dir int, o *Opening) {
+func (c *Conn) syn(p *packet.Packet, dir int, o *Opening) {
 	t := &p.TCP
 	d := &c.Dirs[dir]
 	d.begin = t.Seq
@@ -356,7 +351,7 @@ func (c *Conn) syn(st *Store, p *packet.Packet, dir int, o *Opening) {
 			c.flags |= ecnOffered
 		}
 		if o != nil {
-			o.sawSYN(st, c, p, dir)
+			o.sawSYN(c, p, dir)
 		}
 		return
 	}
@@ -369,7 +364,7 @@ func (c *Conn) syn(st *Store, p *packet.Packet, dir int, o *Opening) {
 		c.flags |= ecnAccepted
 	}
 	if o != nil {
-		o.sawSYNACK(st, c, p, dir)
+		o.sawSYNACK(c, p, dir)
 	}
 }
 
@@ -407,9 +402,7 @@ func (c *Conn) rst(p *packet.Packet, dir int) {
 	if (d.has|r.has)&hasFIN != 0 {
 		c.flags |= resetAfterFIN
 	}
-	if d.unacked() || r.unacked() {
-		c.flags |= resetUnacked
-	}
+	c.unacked = d.unacked() || r.unacked()
 }
 
 func (d *Dir) unacked() bool {

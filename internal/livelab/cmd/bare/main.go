@@ -113,14 +113,14 @@ func read(c live, stop *atomic.Bool) error {
 	fs := make([]capture.Frame, 64)
 	var checked, stopped time.Time
 	for {
-		found := false
+		found, more := false, false
 		for _, r := range rings {
-			for range 64 {
-				if r.NextBatch(fs) == 0 {
-					break
-				}
+			left := 64 // batches between two looks at the clock
+			for left > 0 && r.NextBatch(fs) > 0 {
 				found = true
+				left--
 			}
+			more = more || left == 0
 		}
 		now := time.Now()
 		if now.Sub(checked) > 100*time.Millisecond {
@@ -132,6 +132,9 @@ func read(c live, stop *atomic.Bool) error {
 			}
 		}
 		wait := 100 * time.Millisecond
+		if more {
+			continue
+		}
 		switch {
 		case stopped.IsZero() && stop.Load():
 			if err := c.Stop(); err != nil {

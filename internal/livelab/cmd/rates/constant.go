@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -68,9 +69,23 @@ func constantReaders(dir string, all []reader) ([]reader, error) {
 			sensor = r.path
 		}
 	}
-	generic, err := sensorReader(dir, sensor, "sensor AF_XDP generic", afxdp, "[capture.afxdp]\nattach = \"generic\"\n")
-	generic.stack = true
-	return append(list, generic), err
+	// What is written of a connection before it ends costs more than its packets,
+	// and other programs do not do it.
+	const ends = stdout + "intervals = false\n[top]\nsocket = \"\"\n[health]\nlisten = \"\"\n"
+	for _, x := range []struct{ name, ring, more string }{
+		{"sensor AF_XDP generic", afxdp, stdout + "[capture.afxdp]\nattach = \"generic\"\n"},
+		{"sensor AF_PACKET, records at the end", afpacket, ends},
+		{"sensor AF_XDP, records at the end", afxdp, ends},
+		{"sensor AF_XDP generic, records at the end", afxdp, ends + "[capture.afxdp]\nattach = \"generic\"\n"},
+	} {
+		r, err := sensorReader(dir, sensor, x.name, x.ring, x.more)
+		if err != nil {
+			return nil, err
+		}
+		r.stack = r.stack || strings.Contains(x.name, "generic")
+		list = append(list, r)
+	}
+	return list, nil
 }
 
 // others are other programs that make flows, where they are installed.
@@ -169,7 +184,7 @@ func costs(ctx context.Context, s settings, r reader, t traffic) (c cost, err er
 	if err != nil {
 		return c, err
 	}
-	c.idle = idle.CPU * time.Duration(time.Second) / idleTime
+	c.idle = idle.CPU * time.Second / idleTime
 	flood := livelab.Flood{
 		Frames: 1 << 40, Size: constantSize, Flows: t.flows, Packets: t.packets, Stagger: true, Rate: s.rate, Stack: r.stack, CPU: senderCore, Batch: constantBatch,
 	}

@@ -61,10 +61,10 @@ func readers(dir, sensor string) ([]reader, error) {
 		reader{name: "bare AF_XDP, trimmed", ring: afxdp, path: bare, args: []string{"-mode", "afxdp", "-trim", "64"}, ready: ready, account: bareAccount},
 	)
 	for _, x := range []struct{ name, ring, filter string }{
-		{"sensor AF_PACKET", afpacket, ""},
-		{"sensor AF_XDP", afxdp, ""},
-		{"sensor AF_XDP, trimmed", afxdp, "[filter]\ntrim = 64\ntrim_head = 0\n"},
-		{"sensor AF_XDP, all filtered", afxdp, "[filter]\ndefault = \"deny\"\n"},
+		{"sensor AF_PACKET", afpacket, stdout},
+		{"sensor AF_XDP", afxdp, stdout},
+		{"sensor AF_XDP, trimmed", afxdp, stdout + "[filter]\ntrim = 64\ntrim_head = 0\n"},
+		{"sensor AF_XDP, all filtered", afxdp, stdout + "[filter]\ndefault = \"deny\"\n"},
 	} {
 		r, err := ours(x.name, x.ring, x.filter)
 		if err != nil {
@@ -75,24 +75,27 @@ func readers(dir, sensor string) ([]reader, error) {
 	return all, nil
 }
 
+// stdout has records written to where they are counted.
+const stdout = "[output]\nstdout = true\n"
+
 // sensorReader is a sensor with something more in its configuration.
 func sensorReader(dir, sensor, name, ring, more string) (reader, error) {
 	mode := map[string]string{afpacket: "afpacket", afxdp: "afxdp"}[ring]
 	config := filepath.Join(dir, name+".toml")
 	// Nothing is left out by plan: what is not taken is lost, and seen.
-	text := fmt.Sprintf("[capture]\ninterfaces = [%q]\nmode = %q\n[output]\nstdout = true\n[overload]\nsteps = 0\n%s", livelab.CaptureName, mode, more)
+	text := fmt.Sprintf("[capture]\ninterfaces = [%q]\nmode = %q\n[overload]\nsteps = 0\n%s", livelab.CaptureName, mode, more)
 	return reader{
 		name: name, ring: ring, stack: ring == afpacket, path: sensor, args: []string{"run", "--config", config},
 		ready: regexp.MustCompile(`msg=ready`), account: sensorAccount,
 	}, os.WriteFile(config, []byte(text), 0o600)
 }
 
-func bareAccount(stdout, _ []byte) (uint64, map[string]uint64, error) {
+func bareAccount(text, _ []byte) (uint64, map[string]uint64, error) {
 	var r struct {
 		Frames uint64
 		Losses map[string]uint64
 	}
-	if err := json.Unmarshal(stdout, &r); err != nil {
+	if err := json.Unmarshal(text, &r); err != nil {
 		return 0, nil, fmt.Errorf("account of bare: %w", err)
 	}
 	return r.Frames, r.Losses, nil
@@ -100,15 +103,15 @@ func bareAccount(stdout, _ []byte) (uint64, map[string]uint64, error) {
 
 // sensorAccount reads the last line, the capture record. What the filter was
 // told to leave out was taken.
-func sensorAccount(stdout, _ []byte) (uint64, map[string]uint64, error) {
-	stdout = bytes.TrimSpace(stdout)
+func sensorAccount(text, _ []byte) (uint64, map[string]uint64, error) {
+	text = bytes.TrimSpace(text)
 	var r struct {
 		Type        string
 		Packets     uint64
 		Prefiltered map[string]uint64
 		Losses      map[string]uint64
 	}
-	if err := json.Unmarshal(stdout[bytes.LastIndexByte(stdout, '\n')+1:], &r); err != nil || r.Type != "capture" {
+	if err := json.Unmarshal(text[bytes.LastIndexByte(text, '\n')+1:], &r); err != nil || r.Type != "capture" {
 		return 0, nil, fmt.Errorf("the last line is no capture record (%w)", err)
 	}
 	for _, n := range r.Prefiltered {
