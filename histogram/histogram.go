@@ -228,7 +228,8 @@ func QuantileOf(rising []int64, q float64) float64 {
 func (h *Histogram) middle(i int32) float64 { return middle(i, h.Scale()) }
 
 func middle(i int32, scale int) float64 {
-	return math.Ldexp(middles[scale][i&(1<<scale-1)], int(i>>scale))
+	octave := math.Float64frombits(uint64(1023+(i>>scale)) << 52) // 2^(i>>scale)
+	return middles[scale][i&(1<<scale-1)] * octave
 }
 
 // middles are those of the first octave, by scale. Those of the others are

@@ -137,7 +137,13 @@ func (st *Store) summary(samples uint32, q quantity) (s summary) {
 		return s
 	}
 	slices.Sort(ns[:n])
-	return summary{uint64(n), ns[0], ns[n-1], Quantiles{histogram.QuantileOf(ns[:n], 0.50), histogram.QuantileOf(ns[:n], 0.90), histogram.QuantileOf(ns[:n], 0.99)}}
+	s = summary{n: uint64(n), min: ns[0], max: ns[n-1]}
+	// Of up to 9 values the share of 0.9 is reached with the last, as that of 0.99 is.
+	s.P50, s.P99 = histogram.QuantileOf(ns[:n], 0.50), histogram.QuantileOf(ns[:n], 0.99)
+	if s.P90 = s.P99; n >= 10 {
+		s.P90 = histogram.QuantileOf(ns[:n], 0.90)
+	}
+	return s
 }
 
 // allOf gives the distribution of a quantity over all intervals: it is lent

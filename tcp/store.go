@@ -58,8 +58,12 @@ func octets[T any](p *pool.Pool[T]) int64 {
 	return int64(p.InUse()) * int64(unsafe.Sizeof(v))
 }
 
-// Prefetch begins to load what a connection keeps of data in flight.
+// Prefetch begins to load what a connection keeps of data in flight, and its
+// samples.
 func (st *Store) Prefetch(c *Conn) {
+	if n := c.samples; n != 0 && n&inDists == 0 {
+		st.fews.Prefetch(n, 1)
+	}
 	for i := range c.Dirs {
 		if n := c.Dirs[i].flight; n != 0 {
 			st.flights.Prefetch(n, 2)
