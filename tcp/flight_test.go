@@ -63,7 +63,7 @@ func TestFlight(t *testing.T) {
 		var d Dir
 		f := st.flightOf(&d)
 		var plain plainFlight
-		end, at, una, ts, most := int64(firstPos), epoch, int64(firstPos), uint32(r.Uint32()), 1+r.IntN(120)
+		end, at, una, ts, most := int64(firstPos), epoch, int64(firstPos), r.Uint32(), 1+r.IntN(120)
 		for range 300 {
 			at += r.Int64N(1e6) + 1
 			if len(plain.segs) < most && r.IntN(3) > 0 {

@@ -139,8 +139,8 @@ func bounded(t *testing.T, c *Conn, st *Store) {
 	t.Helper()
 	for i := range c.Dirs {
 		d := &c.Dirs[i]
-		if f := st.flightIf(d); f != nil && (f.n < 0 || f.n > maxSegs) {
-			t.Fatalf("direction %d: %d segments in flight", i, f.n)
+		if d.flight != 0 && st.flights.At(d.flight).n > maxSegs {
+			t.Fatalf("direction %d: %d segments in flight", i, st.flights.At(d.flight).n)
 		}
 		tr := st.troubleIf(d)
 		if tr == nil {
