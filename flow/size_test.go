@@ -16,7 +16,7 @@ func TestSizes(t *testing.T) {
 	}{
 		{"Flow", unsafe.Sizeof(Flow{}), 616},
 		{"tcp.Conn", unsafe.Sizeof(tcp.Conn{}), 320},
-		{"tcp.Opening", unsafe.Sizeof(tcp.Opening{}), 512},
+		{"tcp.Opening", unsafe.Sizeof(tcp.Opening{}), 80},
 		{"embryo", unsafe.Sizeof(embryo{}), 64},
 		{"seenCopy", unsafe.Sizeof(seenCopy{}), 24},
 		{"packet.Packet", unsafe.Sizeof(packet.Packet{}), 256},

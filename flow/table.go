@@ -132,7 +132,7 @@ func (t *Table) AddLooked(p *packet.Packet, a *Ahead) {
 				t.activate(n, f)
 			}
 			if o := t.opening(f); o != nil {
-				o.Copy(&f.tcp, p, dir)
+				o.Copy(t.tcp, &f.tcp, p, dir)
 			}
 		}
 		return
@@ -301,7 +301,8 @@ func (t *Table) decide(f *Flow) {
 	if o == nil {
 		return
 	}
-	f.handshake = o.Result(&f.tcp)
+	f.handshake = o.Result(t.tcp, &f.tcp)
+	o.Release(t.tcp)
 	f.flags |= decided
 	t.openings.Put(f.opening)
 	f.opening = 0

@@ -6,18 +6,16 @@ import "mirrorscope/packet"
 // the caller (0 and 1) and keep their number whoever turns out to be the
 // client.
 type Conn struct {
-	now  int64 // of the input's clock, at the latest packet
-	turn turn
+	turn   turn
+	second uint32 // of the input's clock, at the latest packet, its lower 32 bits
 
-	samples   uint32    // in the Store, of all quantities; 0 none
-	syns      [2]uint16 // SYN packets without ACK, by sender
-	synacks   [2]uint16
-	mss       [2]uint16 // by the options of each direction
-	flags     connFlags
-	client    int8 // direction that the client sends in, by SYN or SYN-ACK; -1 not known
-	resetBy   uint8
-	peerHeard bool // all that the other side sent was acknowledged before the present packet
-	unacked   bool // the reset came while data was unacknowledged
+	samples uint32    // in the Store, of all quantities; 0 none
+	syns    [2]uint16 // SYN packets without ACK, by sender
+	synacks [2]uint16
+	mss     [2]uint16 // by the options of each direction
+	flags   connFlags
+	client  int8 // direction that the client sends in, by SYN or SYN-ACK; -1 not known
+	resetBy uint8
 
 	Dirs [2]Dir
 }
@@ -29,10 +27,12 @@ const (
 	refused
 	reset
 	resetAfterFIN
+	resetUnacked // it came while data was unacknowledged
 	rstForeign
 	simultaneous
 	ecnOffered
 	ecnAccepted
+	peerHeard // all that the other side sent was acknowledged before the present packet, if that is not plain
 )
 
 // Init makes c the state of a connection of which nothing was recorded yet.
@@ -58,7 +58,7 @@ func (c *Conn) Refused() bool { return c.flags&refused != 0 }
 // direction it was sent in, whether a FIN had been recorded before, and
 // whether data was unacknowledged then.
 func (c *Conn) Reset() (ok bool, by int, afterFIN, unacked bool) {
-	return c.flags&reset != 0, int(c.resetBy), c.flags&resetAfterFIN != 0, c.unacked
+	return c.flags&reset != 0, int(c.resetBy), c.flags&resetAfterFIN != 0, c.flags&resetUnacked != 0
 }
 
 // RSTForeign hints that an RST did not come from the host it names: its TTL
@@ -170,8 +170,8 @@ func (c *Conn) AddTo(st *Store, g *Segment, p *packet.Packet, dir int, o *Openin
 	if p.Flags&(packet.HeaderCut|packet.BadHeader) != 0 {
 		return
 	}
-	if c.now = p.Now; c.turn.waits != 0 {
-		c.settleOld(st)
+	if c.second = uint32(p.Now / 1e9); c.turn.waits != 0 && c.second != c.turn.second {
+		c.settleTurns(st, int(st.waits.At(c.turn.waits).client))
 	}
 	if alike || st.whole || !c.plain(st, g, p, dir, o) {
 		c.add(st, g, p, dir, o, alike)
@@ -189,7 +189,7 @@ func (c *Conn) add(st *Store, g *Segment, p *packet.Packet, dir int, o *Opening,
 		st.tallyOf(d).netDups++
 		return
 	case t.Flags&packet.SYN != 0:
-		c.syn(p, dir, o)
+		c.syn(st, p, dir, o)
 	case t.Flags&packet.RST != 0:
 		c.rst(p, dir)
 		return
@@ -203,7 +203,9 @@ func (c *Conn) add(st *Store, g *Segment, p *packet.Packet, dir int, o *Opening,
 	}
 	before, inferred := d.hi, st.inferred(d)
 	skipped := d.skippedTail(p)
-	c.peerHeard = r.una >= r.hi
+	if c.flags &^= peerHeard; r.una >= r.hi {
+		c.flags |= peerHeard
+	}
 	s := d.place(t.Seq)
 	if t.Flags&packet.ACK != 0 {
 		if !alike || n > 0 {
@@ -242,7 +244,7 @@ func (c *Conn) add(st *Store, g *Segment, p *packet.Packet, dir int, o *Opening,
 	}
 	c.zeroWindow(st, d, r, t, p.Time)
 	c.calm(st, d, p.Time)
-	c.note(d, p, s <= before)
+	c.note(st, d, p, s <= before)
 	if r.has&full != 0 && c.window(r, d) > r.hi-r.una {
 		r.wfEnd(st, p.Time)
 	}
@@ -260,7 +262,7 @@ func (d *Dir) place(seq uint32) int64 {
 }
 
 // note keeps what later packets are compared with.
-func (c *Conn) note(d *Dir, p *packet.Packet, inOrder bool) {
+func (c *Conn) note(st *Store, d *Dir, p *packet.Packet, inOrder bool) {
 	t := &p.TCP
 	c.noteID(d, p, inOrder)
 	d.seenAt = p.Time
@@ -271,6 +273,9 @@ func (c *Conn) note(d *Dir, p *packet.Packet, inOrder bool) {
 		d.has |= heard
 	}
 	if t.Has&packet.HasTimestamps != 0 && (d.has&hasTSval == 0 || After(t.TSval, d.tsval)) {
+		if d.has&loneStamped != 0 {
+			st.flightOf(d)
+		}
 		d.tsval = t.TSval
 		d.has |= hasTSval
 	}
@@ -314,7 +319,7 @@ func (d *Dir) plausible(ack uint32) bool {
 	return After(ack, d.begin) && ack-d.begin <= max(uint32(d.hi)-d.begin, 1<<16)
 }
 
-func (c *Conn) syn(p *packet.Packet, dir int, o *Opening) {
+func (c *Conn) syn(st *Store, p *packet.Packet, dir int, o *Opening) {
 	t := &p.TCP
 	d := &c.Dirs[dir]
 	d.begin = t.Seq
@@ -351,7 +356,7 @@ func (c *Conn) syn(p *packet.Packet, dir int, o *Opening) {
 			c.flags |= ecnOffered
 		}
 		if o != nil {
-			o.sawSYN(c, p, dir)
+			o.sawSYN(st, c, p, dir)
 		}
 		return
 	}
@@ -364,7 +369,7 @@ func (c *Conn) syn(p *packet.Packet, dir int, o *Opening) {
 		c.flags |= ecnAccepted
 	}
 	if o != nil {
-		o.sawSYNACK(c, p, dir)
+		o.sawSYNACK(st, c, p, dir)
 	}
 }
 
@@ -402,7 +407,9 @@ func (c *Conn) rst(p *packet.Packet, dir int) {
 	if (d.has|r.has)&hasFIN != 0 {
 		c.flags |= resetAfterFIN
 	}
-	c.unacked = d.unacked() || r.unacked()
+	if d.unacked() || r.unacked() {
+		c.flags |= resetUnacked
+	}
 }
 
 func (d *Dir) unacked() bool {

@@ -53,6 +53,7 @@ func (c *Conn) occupy(st *Store, p *packet.Packet, dir int, s, e int64, alike bo
 	if s >= d.hi {
 		c.fresh(st, p, dir, s, e)
 	} else {
+		st.flightIf(d) // a lone segment was the latest
 		if c.probe(st, d, r, p, s, n) {
 			if f := st.flightIf(d); f != nil && n > 0 {
 				f.collapse = d.hi // it may be what is acknowledged next
@@ -128,18 +129,12 @@ func (c *Conn) fresh(st *Store, p *packet.Packet, dir int, s, e int64) {
 		d.setTail(st, st.rareOf(d).tail-1)
 		st.tallyOf(d).inferred++
 	}
-	d.hi = e
-	if d.has&hasUna != 0 && d.una >= e {
-		return // acknowledged before it was recorded: nothing to time
+	if d.has&hasUna != 0 && d.una >= e || t.Flags&packet.SYN != 0 {
+		st.flightIf(d)
+		d.hi = e
+		return // acknowledged before it was recorded, or with times of its own: nothing to time
 	}
-	if t.Flags&packet.SYN != 0 {
-		return // the handshake has its own times
-	}
-	f := st.flightOf(d)
-	f.sent(st, e, p.Time)
-	if t.Has&packet.HasTimestamps != 0 {
-		f.stamp(st, t.TSval, e, p.Time)
-	}
+	st.sent(d, p, e)
 	d.has &^= probing
 }
 
@@ -165,7 +160,7 @@ func (c *Conn) inferred(st *Store, d, r *Dir, p *packet.Packet) int {
 	if tr := st.troubleIf(d); tr != nil && (len(tr.holes) > 0 || len(tr.sacked) > 0 || tr.dupACKs > 0) {
 		return 0 // what is missing may be repeats
 	}
-	if !c.peerHeard && p.Time-d.seenAt < minTimerGap {
+	if c.flags&peerHeard == 0 && p.Time-d.seenAt < minTimerGap {
 		return 0 // … or the ACK of the other side's last data
 	}
 	if !d.countsIDs(p) || int16(p.IPID-d.idHigh) < 2 || int16(p.IPID-d.idHigh) > 64 {

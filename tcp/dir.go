@@ -62,6 +62,8 @@ const (
 	full        // this side has filled the other's window, since rare.wfSince
 	tailLost    // rare.tail is not 0
 	repeating   // repRun is not 0
+	lone        // one segment is in flight, without a flight: it ends at hi and was sent at lastAt
+	loneStamped // it was the first to use tsval
 )
 
 // rare is what few directions need at all: those that lose something, that
@@ -126,6 +128,7 @@ func (d *Dir) setRecorded(st *Store, to int64) {
 
 // moveHi moves hi without anything being recorded.
 func (d *Dir) moveHi(st *Store, hi int64) {
+	st.flightIf(d)
 	if d.has&recordedAll != 0 {
 		d.has &^= recordedAll
 		st.rareOf(d).recorded = d.hi

@@ -49,7 +49,8 @@ func FuzzConn(f *testing.F) {
 		sound(t, &r)
 		c.Report(st, &r, 0, now, true)
 		sound(t, &r)
-		o.Result(&c)
+		o.Result(st, &c)
+		o.Release(st)
 		st.Release(&c)
 		if n := st.inUse(); n != 0 {
 			t.Errorf("%d values in use after Release", n)

@@ -194,7 +194,7 @@ func (c *card) times(r *result, m *measured, ts *[2]truth) {
 		l := &r.links[i]
 		slack += l.jitter + l.reorderBy + 2*l.service
 	}
-	h := m.o.Result(&m.Conn)
+	h := m.o.Result(m.st, &m.Conn)
 	var copies [2]uint32
 	for i := range r.records {
 		if w := r.records[i].w; w.flags&syn != 0 && !w.copied && !m.alike[w.tx] {
@@ -254,6 +254,7 @@ func playAll(t *testing.T, k kind, n uint64) *card {
 		m := measure(r.records, 0)
 		ts := r.judge(m)
 		c.take(r, m, &ts)
+		m.o.Release(m.st)
 		m.st.Release(&m.Conn)
 		if n := m.st.inUse(); n != 0 {
 			t.Fatalf("%v, seed %d: %d values in use after Release", k, seed, n)

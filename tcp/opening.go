@@ -19,56 +19,109 @@ type stamp struct {
 // the SYN and the SYN-ACK, and the ACK. It is needed only while that is open,
 // so it lives apart from Conn.
 type Opening struct {
-	syn, synack   [maxCopies]stamp
+	syn, synack   [1]stamp // the first copy
 	ack           stamp
-	peerSYN       stamp // simultaneous open: the other side's SYN …
-	peerSYNACK    stamp // … and the client's SYN-ACK
+	more          uint32 // in the Store; 0 none
 	nsyn, nsynack uint8
 	ackData       bool // the first packet that covers the SYN-ACK carries data
 	ackPlain      bool // it is an ACK of the next octet after the SYN, without data
-
 }
 
-func newStamp(p *packet.Packet) stamp {
-	return stamp{t: p.Time, tsval: p.TCP.TSval, tsecr: p.TCP.TSecr, place: place(p), hasTS: p.TCP.Has&packet.HasTimestamps != 0}
+// reopening is what few openings need: copies of what was sent again, and those
+// of a simultaneous open.
+type reopening struct {
+	syn, synack [maxCopies - 1]stamp // but for the first copy
+	peerSYN     stamp                // simultaneous open: the other side's SYN …
+	peerSYNACK  stamp                // … and the client's SYN-ACK
+}
+
+// Release gives back what an opening holds in the store.
+func (o *Opening) Release(st *Store) {
+	if o.more != 0 {
+		st.reopenings.Put(o.more)
+		o.more = 0
+	}
+}
+
+func (o *Opening) moreOf(st *Store) *reopening {
+	if o.more == 0 {
+		o.more = st.reopenings.GetZero()
+	}
+	return st.reopenings.At(o.more)
+}
+
+func newStamp(p *packet.Packet) (s stamp) {
+	s.set(p)
+	return s
+}
+
+func (s *stamp) set(p *packet.Packet) {
+	s.t, s.tsval, s.tsecr, s.place, s.hasTS = p.Time, p.TCP.TSval, p.TCP.TSecr, place(p), p.TCP.Has&packet.HasTimestamps != 0
 }
 
 // place tells recording positions on one path apart: the link addresses and
 // the TTL.
 func place(p *packet.Packet) uint32 { return p.Position*31 + uint32(p.TTL) }
 
-// push keeps the first and the latest copies.
-func push(s *[maxCopies]stamp, n *uint8, v stamp) {
+// push keeps the latest copies, of which there are n with the first.
+func push(s *[maxCopies - 1]stamp, n *uint8, v stamp) {
 	if int(*n) == maxCopies {
-		copy(s[1:], s[2:])
-		s[maxCopies-1] = v
+		copy(s[:], s[1:])
+		s[maxCopies-2] = v
 		return
 	}
-	s[*n] = v
+	s[*n-1] = v
 	*n++
 }
 
-func (o *Opening) sawSYN(c *Conn, p *packet.Packet, dir int) {
-	if int(c.client) != dir {
-		if o.peerSYN.t == 0 {
-			o.peerSYN = newStamp(p)
+func (o *Opening) sawSYN(st *Store, c *Conn, p *packet.Packet, dir int) {
+	switch {
+	case int(c.client) != dir:
+		if m := o.moreOf(st); m.peerSYN.t == 0 {
+			m.peerSYN = newStamp(p)
 		}
-		return
+	case o.nsyn == 0:
+		o.syn[0].set(p)
+		o.nsyn = 1
+	default:
+		push(&o.moreOf(st).syn, &o.nsyn, newStamp(p))
 	}
-	push(&o.syn, &o.nsyn, newStamp(p))
 }
 
-func (o *Opening) sawSYNACK(c *Conn, p *packet.Packet, dir int) {
-	if int(c.client) == dir {
-		if o.peerSYNACK.t == 0 {
-			o.peerSYNACK = newStamp(p)
+func (o *Opening) sawSYNACK(st *Store, c *Conn, p *packet.Packet, dir int) {
+	switch {
+	case int(c.client) == dir:
+		if m := o.moreOf(st); m.peerSYNACK.t == 0 {
+			m.peerSYNACK = newStamp(p)
 		}
-		return
+	case o.ack.t != 0:
+		// Repeated although the ACK was recorded: the ACK was lost behind us, or the server waits for data.
+	case o.nsynack == 0:
+		o.synack[0].set(p)
+		o.nsynack = 1
+	default:
+		push(&o.moreOf(st).synack, &o.nsynack, newStamp(p))
 	}
-	if o.ack.t != 0 {
-		return // repeated although the ACK was recorded: the ACK was lost behind us, or the server waits for data
+}
+
+// syns and synacks give the copies, the first and the latest. They may lie in
+// room.
+func (o *Opening) syns(st *Store, room *[maxCopies]stamp) []stamp {
+	if o.nsyn <= 1 {
+		return o.syn[:o.nsyn]
 	}
-	push(&o.synack, &o.nsynack, newStamp(p))
+	room[0] = o.syn[0]
+	copy(room[1:], st.reopenings.At(o.more).syn[:])
+	return room[:o.nsyn]
+}
+
+func (o *Opening) synacks(st *Store, room *[maxCopies]stamp) []stamp {
+	if o.nsynack <= 1 {
+		return o.synack[:o.nsynack]
+	}
+	room[0] = o.synack[0]
+	copy(room[1:], st.reopenings.At(o.more).synack[:])
+	return room[:o.nsynack]
 }
 
 // answered takes a packet of the client with ACK, if it is the first that can
@@ -83,7 +136,7 @@ func (o *Opening) answered(c *Conn, p *packet.Packet, dir int) {
 	case cl.has&hasISN == 0 || p.TCP.Seq != cl.begin+1 || p.PayloadLen > 0:
 		return // no SYN-ACK recorded: only the plain ACK behind the SYN is proof
 	}
-	o.ack = newStamp(p)
+	o.ack.set(p)
 	o.ackData = p.PayloadLen > 0 && p.TCP.Flags&packet.SYN == 0
 	o.ackPlain = p.PayloadLen == 0 && (cl.has&hasISN == 0 || p.TCP.Seq == cl.begin+1 || cl.packets == 1 && p.TCP.Seq == uint32(cl.hi)) && (s.has&hasISN == 0 || p.TCP.Ack == s.begin+1)
 	if o.nsyn == 1 && o.nsynack == 1 && c.flags&simultaneous == 0 {
@@ -102,32 +155,46 @@ func (o *Opening) Answered() int64 { return o.ack.t }
 // handshake must come from one place of the path; the place of a direction is
 // where its first packet was recorded first. A copy from there replaces the
 // time of one recorded elsewhere.
-func (o *Opening) Copy(c *Conn, p *packet.Packet, dir int) {
+func (o *Opening) Copy(st *Store, c *Conn, p *packet.Packet, dir int) {
 	if c.client < 0 {
 		return
 	}
 	t := &p.TCP
 	v := newStamp(p)
 	fromClient := dir == int(c.client)
+	var again *[maxCopies - 1]stamp
 	switch {
 	case t.Flags&(packet.SYN|packet.ACK) == packet.SYN && fromClient:
-		replace(o.syn[:o.nsyn], v, o.syn[0].place)
+		if o.nsyn > 1 {
+			again = &st.reopenings.At(o.more).syn
+		}
+		replace(&o.syn[0], again, int(o.nsyn), v)
 	case t.Flags&(packet.SYN|packet.ACK) == packet.SYN|packet.ACK && !fromClient:
-		replace(o.synack[:o.nsynack], v, o.synack[0].place)
+		if o.nsynack > 1 {
+			again = &st.reopenings.At(o.more).synack
+		}
+		replace(&o.synack[0], again, int(o.nsynack), v)
 	case fromClient && o.ack.t != 0 && o.nsyn > 0 && o.ack.place != o.syn[0].place && v.place == o.syn[0].place &&
 		o.ack.tsval == v.tsval && t.Flags&packet.ACK != 0 && (p.PayloadLen > 0) == o.ackData:
 		o.ack = v
 	}
 }
 
-func replace(s []stamp, v stamp, pinned uint32) {
+// replace looks for the copy that v is another recording of: of n, the first and
+// those that came again.
+func replace(first *stamp, again *[maxCopies - 1]stamp, n int, v stamp) {
+	pinned := first.place
 	if v.place != pinned {
 		return
 	}
-	for i := len(s) - 1; i >= 0; i-- {
-		if s[i].tsval == v.tsval && s[i].t <= v.t {
-			if s[i].place != pinned {
-				s[i] = v
+	for i := n - 1; i >= 0; i-- {
+		s := first
+		if i > 0 {
+			s = &again[i-1]
+		}
+		if s.tsval == v.tsval && s.t <= v.t {
+			if s.place != pinned {
+				*s = v
 			}
 			return
 		}
@@ -165,7 +232,7 @@ func (c *Conn) bases() bool {
 }
 
 // Result computes the handshake's figures from what was recorded so far.
-func (o *Opening) Result(c *Conn) Handshake {
+func (o *Opening) Result(st *Store, c *Conn) Handshake {
 	h := Handshake{RTT: Absent, Client: Absent, Server: Absent, Setup: Absent, Connect: Absent, SYNs: c.SYNs(), SYNACKs: c.SYNACKs()}
 	if c.client < 0 {
 		h.Reasons = Midstream
@@ -178,15 +245,17 @@ func (o *Opening) Result(c *Conn) Handshake {
 		h.Setup = o.ack.t - o.syn[0].t
 	}
 	if c.flags&simultaneous != 0 {
-		o.simultaneous(&h)
+		o.simultaneous(st, &h)
 		return h
 	}
+	var room [2][maxCopies]stamp
+	syns, synacks := o.syns(st, &room[0]), o.synacks(st, &room[1])
 
 	server := c.Dirs[c.client].rtt   // client data until the server's ACK
 	client := c.Dirs[1-c.client].rtt // server data until the client's ACK
-	accepted, cst := o.pair(o.synack[:o.nsynack], o.ack, &client, true, &h.Reasons)
+	accepted, cst := o.pair(synacks, &o.ack, &client, true, &h.Reasons)
 	if accepted >= 0 {
-		h.Client = o.ack.t - o.synack[accepted].t
+		h.Client = o.ack.t - synacks[accepted].t
 		if cst == Measured && !o.ackPlain {
 			cst = Bounded // data may have waited for the application, and a later ACK for data
 		}
@@ -195,11 +264,11 @@ func (o *Opening) Result(c *Conn) Handshake {
 	if o.nsynack > 0 && o.nsyn > 0 {
 		// Any copy of the SYN-ACK serves; the first that has a proven SYN is taken.
 		var why Reasons
-		for i := range o.nsynack {
+		for i := range synacks {
 			why = 0
 			var syn int
-			if syn, sst = o.pair(o.syn[:o.nsyn], o.synack[i], &server, false, &why); syn >= 0 {
-				h.Server = o.synack[i].t - o.syn[syn].t
+			if syn, sst = o.pair(syns, &synacks[i], &server, false, &why); syn >= 0 {
+				h.Server = synacks[i].t - syns[syn].t
 				break
 			}
 		}
@@ -223,7 +292,7 @@ func (o *Opening) Result(c *Conn) Handshake {
 		}
 	}
 	if h.Client >= 0 && o.nsyn > 0 {
-		if d := o.synack[accepted].t - o.syn[0].t; d >= 0 {
+		if d := synacks[accepted].t - o.syn[0].t; d >= 0 {
 			h.Connect = d + h.Client
 		}
 	}
@@ -236,7 +305,7 @@ func (o *Opening) Result(c *Conn) Handshake {
 // one's), so a copy counts only if TSecr names it or it is the nearest before,
 // and if the half that follows fits the base that later data showed. echoes says
 // that the answer echoes the very packet it answers: the client's ACK does.
-func (o *Opening) pair(copies []stamp, answer stamp, base *half, echoes bool, why *Reasons) (int, State) {
+func (o *Opening) pair(copies []stamp, answer *stamp, base *half, echoes bool, why *Reasons) (int, State) {
 	n := 0
 	for n < len(copies) && copies[n].t <= answer.t {
 		n++
@@ -277,14 +346,16 @@ func (o *Opening) pair(copies []stamp, answer stamp, base *half, echoes bool, wh
 
 // simultaneous fills in the halves of a simultaneous open (RFC 9293 section
 // 3.5): each SYN is answered by the other side's SYN-ACK.
-func (o *Opening) simultaneous(h *Handshake) {
+func (o *Opening) simultaneous(st *Store, h *Handshake) {
 	h.State = Ambiguous
 	h.Reasons |= SimultaneousOpen
 	if o.nsyn > 0 && o.nsynack > 0 && o.synack[0].t >= o.syn[0].t {
 		h.Server = o.synack[0].t - o.syn[0].t
 	}
-	if o.peerSYN.t != 0 && o.peerSYNACK.t >= o.peerSYN.t {
-		h.Client = o.peerSYNACK.t - o.peerSYN.t
+	if o.more != 0 {
+		if m := st.reopenings.At(o.more); m.peerSYN.t != 0 && m.peerSYNACK.t >= m.peerSYN.t {
+			h.Client = m.peerSYNACK.t - m.peerSYN.t
+		}
 	}
 	if h.Server >= 0 && h.Client >= 0 {
 		h.RTT = h.Server + h.Client

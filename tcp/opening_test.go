@@ -128,7 +128,7 @@ func TestHandshake(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newPlay().add(tt.play...)
-			got := p.o.Result(&p.c)
+			got := p.o.Result(p.st, &p.c)
 			want := Handshake{State: tt.state, Reasons: tt.reasons}
 			for _, d := range []struct {
 				to   *int64
@@ -162,7 +162,7 @@ func TestManyCopies(t *testing.T) {
 	}
 	p.add(seg{at: 19_000_500, dir: 1, flags: synack, seq: 900, ack: 101}, seg{at: 19_000_800, flags: ack, seq: 101, ack: 901})
 	p.add(base(20_000_000, 500, 300)...)
-	h := p.o.Result(&p.c)
+	h := p.o.Result(p.st, &p.c)
 	if h.SYNs != 20 || h.RTT != 800_000 || h.Setup != 19_000_800_000 {
 		t.Errorf("%+v", h)
 	}
@@ -176,7 +176,7 @@ func TestWrap(t *testing.T) {
 		seg{at: 900, flags: psh, seq: isn + 1, ack: 901, n: 1000}, seg{at: 1300, dir: 1, flags: ack, seq: 901, ack: 999},
 		seg{at: 1400, flags: packet.RST | packet.ACK, seq: 999, ack: 901},
 	)
-	if h := p.o.Result(&p.c); h.State != Measured || h.RTT != 800_000 {
+	if h := p.o.Result(p.st, &p.c); h.State != Measured || h.RTT != 800_000 {
 		t.Errorf("%+v", h)
 	}
 	if p.c.Dirs[0].rtt.min != 400_000 {

@@ -43,7 +43,7 @@ func (c *Conn) plain(st *Store, g *Segment, p *packet.Packet, dir int, o *Openin
 
 	hasTS := t.Has&packet.HasTimestamps != 0
 	if moved > 0 {
-		if r.flight != 0 {
+		if r.flight != 0 || r.has&lone != 0 {
 			c.sample(st, r, ack, now, t.TSecr, hasTS, p.PayloadLen)
 		}
 		r.move(ack, t.TSecr, hasTS)
@@ -53,15 +53,9 @@ func (c *Conn) plain(st *Store, g *Segment, p *packet.Packet, dir int, o *Openin
 			d.maxLen = max(d.maxLen, uint16(n))
 		}
 		d.packets++
-		d.hi = s + n
-		d.lastAt = now
-		f := st.flightOf(d)
-		f.sent(st, d.hi, now)
-		if hasTS {
-			f.stamp(st, t.TSval, d.hi, now)
-		}
+		st.sent(d, p, s+n)
 	}
-	c.note(d, p, true)
+	c.note(st, d, p, true)
 	g.Time, g.Pos, g.End, g.Before, g.Acked = now, s, s+n, s, ack
 	return true
 }

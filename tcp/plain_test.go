@@ -34,17 +34,16 @@ func (w *twins) add(t *testing.T, p *packet.Packet, dir int, without, alike bool
 		if without {
 			o = nil
 		}
-		c.peerHeard = true // whatever it was: of the packet before
 		c.AddTo(w.st[i], &g[i], p, dir, o, alike)
 		client, _ := c.Client()
 		c.Exchange(w.st[i], &g[i], dir, client)
 	}
-	heard := w.c[1].peerHeard
-	w.c[1].peerHeard = w.c[0].peerHeard
+	for i := range w.c {
+		w.c[i].flags &^= peerHeard // of this packet only, and not told by a plain one
+	}
 	if g[0] != g[1] || w.c[0] != w.c[1] || w.o[0] != w.o[1] {
 		t.Fatalf("packet %+v:\nshort %+v\n      %+v\nwhole %+v\n      %+v", p, g[0], w.c[0], g[1], w.c[1])
 	}
-	w.c[1].peerHeard = heard
 	for i := range w.c[0].Dirs {
 		a, b := &w.c[0].Dirs[i], &w.c[1].Dirs[i]
 		if a.flight != 0 { // flightIf would make one of a lone segment

@@ -59,16 +59,26 @@ func (h *half) fits(ns int64) bool {
 // moves to ack. r is the receiver's own direction, in which the ACK was sent,
 // with its n octets of payload.
 func (c *Conn) sample(st *Store, d *Dir, ack int64, now int64, tsecr uint32, hasTS bool, n uint32) {
-	f := st.flightIf(d)
-	if f == nil {
-		return
-	}
-	tr := st.troubleIf(d)
-	repairing := d.una < f.collapse || tr != nil && (len(tr.sacked) > 0 || tr.overlap(d.una, ack) > 0)
-	at, exact := f.acked(st, ack)
-	byStampAt, echoed := int64(0), false
-	if hasTS && tsecr != 0 {
-		byStampAt, echoed = f.echo(st, tsecr, ack)
+	repairing, echoed, byStampAt := false, false, int64(0)
+	var at int64
+	var exact bool
+	if d.has&lone != 0 && ack == d.hi && d.has&troubled == 0 {
+		at, exact = d.lastAt, true
+		d.has &^= lone | loneStamped
+	} else {
+		f := st.flightIf(d)
+		if f == nil {
+			return
+		}
+		tr := st.troubleIf(d)
+		repairing = d.una < f.collapse || tr != nil && (len(tr.sacked) > 0 || tr.overlap(d.una, ack) > 0)
+		at, exact = f.acked(st, ack)
+		if hasTS && tsecr != 0 {
+			byStampAt, echoed = f.echo(st, tsecr, ack)
+		}
+		if ack >= d.hi && f.n == 0 && ack >= f.collapse {
+			st.freeFlight(d)
+		}
 	}
 	// An answer that carries the ACK may have taken its time: the ACK that had to
 	// come at once may not have been recorded.
@@ -85,9 +95,6 @@ func (c *Conn) sample(st *Store, d *Dir, ack int64, now int64, tsecr uint32, has
 		c.timed(st, d, ns, clean, false)
 	case echoed && repairing:
 		c.timed(st, d, now-byStampAt, false, true)
-	}
-	if ack >= d.hi && f.n == 0 && ack >= f.collapse {
-		st.freeFlight(d)
 	}
 }
 

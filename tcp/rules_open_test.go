@@ -4,7 +4,7 @@ import "testing"
 
 // opened gives the handshake in µs; none where it is absent.
 func opened(p *play) (client, server, setup int64, s State) {
-	h := p.o.Result(&p.c)
+	h := p.o.Result(p.st, &p.c)
 	us := func(ns int64) int64 {
 		if ns == Absent {
 			return none
@@ -58,7 +58,7 @@ func TestRuleSimultaneousOpen(t *testing.T) {
 		pk{at: 0, flags: syn}, pk{at: 100, dir: 1, flags: syn}, pk{at: 400, flags: synack, ack: 1}, pk{at: 500, dir: 1, flags: synack, ack: 1},
 		pk{at: 10_000, seq: 1, ack: 1, n: 100}, pk{at: 10_500, dir: 1, seq: 1, ack: 101},
 	)
-	h := p.o.Result(&p.c)
+	h := p.o.Result(p.st, &p.c)
 	if h.State != Ambiguous || h.Reasons != SimultaneousOpen || h.Server != 500_000 || h.Client != 300_000 || h.RTT != 800_000 {
 		t.Errorf("%+v", h)
 	}

@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"mirrorscope/histogram"
+	"mirrorscope/packet"
 	"mirrorscope/pool"
 )
 
@@ -29,17 +30,18 @@ func DefaultConfig() Config {
 // flight, losses and repeats, their counts, distributions. It belongs to the
 // goroutine that owns the connections.
 type Store struct {
-	cfg      Config
-	flights  pool.Pool[flight]
-	crowds   pool.Pool[crowd]
-	rares    pool.Pool[rare]
-	troubles pool.Pool[trouble]
-	tallies  pool.Pool[tally]
-	waits    pool.Pool[waits]
-	fews     pool.Pool[few]
-	dists    pool.Pool[dists]
-	hists    pool.Pool[histogram.Histogram]
-	scratch  histogram.Histogram
+	cfg        Config
+	flights    pool.Pool[flight]
+	crowds     pool.Pool[crowd]
+	rares      pool.Pool[rare]
+	troubles   pool.Pool[trouble]
+	tallies    pool.Pool[tally]
+	waits      pool.Pool[waits]
+	fews       pool.Pool[few]
+	dists      pool.Pool[dists]
+	hists      pool.Pool[histogram.Histogram]
+	reopenings pool.Pool[reopening]
+	scratch    histogram.Histogram
 
 	whole bool // each packet takes the whole way: for tests
 }
@@ -50,7 +52,7 @@ func NewStore(cfg Config) *Store { return &Store{cfg: cfg} }
 // Octets is what the connections hold in the store.
 func (st *Store) Octets() int64 {
 	return octets(&st.flights) + octets(&st.crowds) + octets(&st.rares) + int64(st.troubles.InUse())*troubleOctets + octets(&st.tallies) +
-		octets(&st.waits) + octets(&st.fews) + octets(&st.dists) + int64(st.hists.InUse())*histOctets
+		octets(&st.waits) + octets(&st.fews) + octets(&st.dists) + int64(st.hists.InUse())*histOctets + octets(&st.reopenings)
 }
 
 func octets[T any](p *pool.Pool[T]) int64 {
@@ -74,7 +76,7 @@ func (st *Store) Prefetch(c *Conn) {
 // inUse is how many values the connections hold.
 func (st *Store) inUse() int {
 	return st.flights.InUse() + st.crowds.InUse() + st.rares.InUse() + st.troubles.InUse() + st.tallies.InUse() + st.waits.InUse() +
-		st.fews.InUse() + st.dists.InUse() + st.hists.InUse()
+		st.fews.InUse() + st.dists.InUse() + st.hists.InUse() + st.reopenings.InUse()
 }
 
 // What a trouble and a histogram take with lists of a usual length.
@@ -113,6 +115,7 @@ func (st *Store) freeWaits(c *Conn) {
 }
 
 func (st *Store) freeFlight(d *Dir) {
+	d.has &^= lone | loneStamped
 	if d.flight == 0 {
 		return
 	}
@@ -140,8 +143,38 @@ func (st *Store) freeTrouble(d *Dir) {
 func (st *Store) flightOf(d *Dir) *flight {
 	if d.flight == 0 {
 		d.flight = st.flights.GetZero()
+		if d.has&lone != 0 {
+			f := st.flights.At(d.flight)
+			f.sent(st, d.hi, d.lastAt)
+			if d.has&loneStamped != 0 {
+				f.stamp(st, d.tsval, d.hi, d.lastAt)
+			}
+			d.has &^= lone | loneStamped
+		}
 	}
 	return st.flights.At(d.flight)
+}
+
+// sent notes that new data was sent, up to end: in its direction's flight, or in
+// the direction itself if nothing else is in flight. It moves hi.
+func (st *Store) sent(d *Dir, p *packet.Packet, end int64) {
+	t := &p.TCP
+	hasTS := t.Has&packet.HasTimestamps != 0
+	if d.flight == 0 && d.has&lone == 0 && (!hasTS || d.has&hasTSval == 0 || t.TSval == d.tsval || After(t.TSval, d.tsval)) {
+		d.hi, d.lastAt = end, p.Time
+		d.has |= lone
+		if hasTS {
+			d.tsval = t.TSval
+			d.has |= hasTSval | loneStamped
+		}
+		return
+	}
+	f := st.flightOf(d) // before hi moves: a lone segment ends there
+	d.hi, d.lastAt = end, p.Time
+	f.sent(st, end, p.Time)
+	if hasTS {
+		f.stamp(st, t.TSval, end, p.Time)
+	}
 }
 
 func (st *Store) rareOf(d *Dir) *rare {
@@ -171,10 +204,10 @@ func (st *Store) tallyOf(d *Dir) *tally {
 
 // flightIf, rareIf, troubleIf and tallyIf give what is there, or nil.
 func (st *Store) flightIf(d *Dir) *flight {
-	if d.flight == 0 {
+	if d.flight == 0 && d.has&lone == 0 {
 		return nil
 	}
-	return st.flights.At(d.flight)
+	return st.flightOf(d)
 }
 
 func (st *Store) rareIf(d *Dir) *rare {

@@ -42,6 +42,7 @@ type turn struct {
 	reqAt  int64  // record time of the packet that carried it
 	turns  uint32 // requests with a response
 	waits  uint32 // in the Store; 0 none
+	second uint32 // of the input's clock, when the latest of waits was added, its lower 32 bits
 	doubt  Reasons
 	state  turnState
 	flags  turnFlags
@@ -52,7 +53,6 @@ type turn struct {
 // still to be taken.
 type waits struct {
 	ns     [4]int64
-	second int64 // of the input's clock, when the latest was added
 	n      uint8
 	client uint8 // direction, when they were added
 }
@@ -144,24 +144,18 @@ func (c *Conn) think(st *Store, raw int64, client int) int64 {
 		c.settleTurns(st, client)
 	}
 	if u.waits == 0 {
-		u.waits = st.waits.GetZero()
+		u.waits = st.waits.Get()
+		st.waits.At(u.waits).n = 0
 	}
 	w := st.waits.At(u.waits)
 	w.ns[w.n] = raw
 	w.n++
-	w.client, w.second = uint8(client), c.now/1e9
+	w.client, u.second = uint8(client), c.second
 	base, solid := c.Half(1 - client)
 	if !solid {
 		base = 0
 	}
 	return max(raw-base, 0)
-}
-
-// settleOld settles turns of an earlier second.
-func (c *Conn) settleOld(st *Store) {
-	if w := st.waits.At(c.turn.waits); c.now/1e9 != w.second {
-		c.settleTurns(st, int(w.client))
-	}
 }
 
 // settleTurns takes the base off the latest waits. It is put off to the end of
