@@ -1,6 +1,11 @@
 package flow
 
-import "mirrorscope/packet"
+import (
+	"unsafe"
+
+	"mirrorscope/packet"
+	"mirrorscope/pool"
+)
 
 // Ahead is what looking ahead at a packet leaves for AddLooked. It is used
 // again for the next batch, holds no pointers, and promises nothing: between
@@ -18,26 +23,43 @@ type Ahead struct {
 // it. Whoever has a batch calls Look for all of it, then Fetch for all, then Warm,
 // then AddLooked.
 func (t *Table) Look(p *packet.Packet, a *Ahead) {
-	key, dir := keyOf(p)
-	a.key, a.dir = key, uint8(dir)
+	dir := a.key.of(p)
+	a.dir = uint8(dir)
 	a.hash = t.secret.hash(&a.key)
-	t.index.prefetch(a.hash)
 	a.print = t.copies.secret.fingerprint(a.hash, p, dir)
-	t.copies.prefetch(a.print)
+	pool.Prefetch2(t.index.at(a.hash), unsafe.Pointer(t.copies.bucket(a.print)))
 }
+
+// fewFlows of a table, and of the other Partitions as many, lie in the caches
+// anyway: nothing needs to be loaded ahead.
+const fewFlows = 48
 
 // Fetch begins to load what of the flow the packet will need.
 func (t *Table) Fetch(a *Ahead) {
 	a.flow = 0
-	if n, ok := t.index.probable(a.hash); ok {
-		t.flows.prefetch(n)
-		a.flow = n + 1
+	if t.flows.live > fewFlows {
+		t.fetch(a)
 	}
+}
+
+func (t *Table) fetch(a *Ahead) {
+	n, ok := t.index.probable(a.hash)
+	if !ok {
+		return
+	}
+	a.flow = n + 1
+	t.flows.prefetch(n)
 }
 
 // Warm begins to load what the flow holds beside itself, or, where there is
 // none, what one will be made in.
 func (t *Table) Warm(a *Ahead) {
+	if t.flows.all() > fewFlows {
+		t.warm(a)
+	}
+}
+
+func (t *Table) warm(a *Ahead) {
 	n := a.flow - 1
 	switch {
 	case a.flow == 0 || n&isEmbryo != 0:
@@ -46,7 +68,7 @@ func (t *Table) Warm(a *Ahead) {
 	default:
 		f := t.flows.at(n)
 		if f.opening != 0 {
-			t.openings.Prefetch(f.opening, 3)
+			pool.Prefetch(unsafe.Pointer(t.openings.At(f.opening)), 2)
 		}
 		if f.session != 0 {
 			t.sessions.Prefetch(f.session)

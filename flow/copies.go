@@ -1,10 +1,6 @@
 package flow
 
-import (
-	"encoding/binary"
-
-	"mirrorscope/packet"
-)
+import "mirrorscope/packet"
 
 // likeness says what a packet is to the latest packet that is like it.
 type likeness uint8
@@ -17,15 +13,23 @@ const (
 )
 
 // likeness looks for a packet whose like was recorded at the same observation
-// point just before. From another hop or link, or too soon for any host to
-// have sent it again, it is a mirror's copy. f is its flow, or nil, and print
-// its fingerprint.
+// point just before. f is its flow, or nil, and print its fingerprint. A packet
+// that is new is remembered.
 func (t *Table) likeness(f *Flow, p *packet.Packet, dir int, print uint64) likeness {
-	e := t.copies.find(print, sum(p), checksumFlag(p))
-	if e == nil {
-		t.copies.add(seenCopy{print: print, at: p.Time, position: p.Position, checksum: sum(p), ttl: p.TTL, flags: checksumFlag(p)}, t.now)
-		return noLikeness
+	c := &t.copies
+	if c.may(print) {
+		if e := c.find(print, sum(p), checksumFlag(p)); e != nil {
+			return t.alike(e, f, p, dir)
+		}
 	}
+	e := c.add(print, p.Time, t.now)
+	e.position, e.checksum, e.ttl, e.flags = p.Position, sum(p), p.TTL, checksumFlag(p)
+	return noLikeness
+}
+
+// alike judges a packet by e, which is like it. From another hop or link, or too
+// soon for any host to have sent it again, it is a mirror's copy.
+func (t *Table) alike(e *seenCopy, f *Flow, p *packet.Packet, dir int) likeness {
 	weak, noID := repeats(f, p, dir)
 	age := p.Time - e.at
 	ttl, position := e.ttl, e.position
@@ -134,8 +138,6 @@ func (s *secret) payload(h uint64, b []byte) uint64 {
 	}
 	return fold(h^uint64(n)^s[6], g^s[4])
 }
-
-func word(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
 
 func sum(p *packet.Packet) uint16 {
 	if p.Proto == packet.ProtoTCP {

@@ -86,6 +86,12 @@ func (e *embryo) key() Key {
 	return k
 }
 
+// has tells whether its key is k.
+func (e *embryo) has(k *Key) bool {
+	own := e.key()
+	return own.equal(k)
+}
+
 // seen is the input's clock when it came.
 func (e *embryo) seen() int64 { return e.time + int64(e.behind) }
 

@@ -1,7 +1,6 @@
 package flow
 
 import (
-	"encoding/binary"
 	"math/bits"
 	"math/rand/v2"
 	"unsafe"
@@ -31,14 +30,17 @@ func newSecret() (s secret) {
 }
 
 // hash of a key, by products of 128 bits as in wyhash: two words at a time,
-// each with a secret of its own, so that no product can be made to vanish.
+// each with a secret of its own, so that no product can be made to vanish. What
+// IPv4 addresses tell fits in one word.
 func (s *secret) hash(k *Key) uint64 {
-	w := func(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
+	a0, a1, b0, b1 := word(k.A[:8]), word(k.A[8:]), word(k.B[:8]), word(k.B[8:])
 	rest := uint64(k.PortA) | uint64(k.PortB)<<16 | uint64(k.Proto)<<32 | uint64(k.Kind)<<40
-	where := uint64(k.Point) | uint64(k.Network)<<32
-	h := fold(w(k.A[:8])^s[0], w(k.A[8:])^s[1])
-	h ^= fold(w(k.B[:8])^s[2], w(k.B[8:])^s[3])
-	h ^= fold(rest^s[4], where^s[5])
+	h := uint64(k.Point) | uint64(k.Network)<<32
+	if a0|b0|uint64(uint32(a1)^mapped|uint32(b1)^mapped) == 0 {
+		h ^= fold((a1>>32|b1&^(1<<32-1))^s[0], rest^s[1])
+	} else {
+		h = fold(a0^s[0], a1^s[1]) ^ fold(b0^s[2], b1^s[3]) ^ fold(rest^s[4], h^s[5])
+	}
 	return fold(h^s[6], s[7]|1)
 }
 
@@ -62,22 +64,20 @@ func (x *index) home(h uint64) uint64 { return h >> numberBits & uint64(len(x.sl
 // find gives the flow of a key. It looks at no flow whose hash differs in the
 // 40 bits that slots keep.
 func (x *index) find(h uint64, k *Key, flows *slab) (uint32, bool) {
-	if len(x.slots) == 0 {
-		return 0, false
-	}
 	mask := uint64(len(x.slots) - 1)
-	for i := x.home(h); ; i = (i + 1) & mask {
+	for i := x.home(h); i < uint64(len(x.slots)); i = (i + 1) & mask {
 		s := x.slots[i]
 		if s == 0 {
 			return 0, false
 		}
 		if (s^h)>>numberBits == 0 {
-			var scratch Key
-			if n := uint32(s&numberMask) - 1; flows.key(n, &scratch).equal(k) {
+			n := uint32(s&numberMask) - 1
+			if n&isEmbryo == 0 && flows.at(n).key.equal(k) || n&isEmbryo != 0 && flows.embryo(n).has(k) {
 				return n, true
 			}
 		}
 	}
+	return 0, false
 }
 
 // probable gives the flow that find is likely to find, without looking at it.
@@ -94,11 +94,12 @@ func (x *index) probable(h uint64) (uint32, bool) {
 	return 0, false
 }
 
-// prefetch begins to load the place of a hash.
-func (x *index) prefetch(h uint64) {
-	if len(x.slots) > 0 {
-		pool.Prefetch(unsafe.Pointer(&x.slots[x.home(h)]), 1)
+// at is where a hash is found; nil in an empty index.
+func (x *index) at(h uint64) unsafe.Pointer {
+	if i := x.home(h); i < uint64(len(x.slots)) {
+		return unsafe.Pointer(&x.slots[i])
 	}
+	return nil
 }
 
 func (x *index) insert(h uint64, n uint32) {

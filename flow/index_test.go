@@ -33,6 +33,18 @@ func TestIndexSecret(t *testing.T) {
 func TestIndexHashFields(t *testing.T) {
 	s := newSecret()
 	base := s.hash(&Key{})
+	v4 := Key{A: address(1 << 24), B: address(2 << 24), PortA: 1, PortB: 2, Proto: 6}
+	for name, change := range map[string]func(*Key){
+		"IPv4 A": func(k *Key) { k.A[15]++ }, "IPv4 A begin": func(k *Key) { k.A[12]++ }, "IPv4 B": func(k *Key) { k.B[15]++ }, "IPv4 B begin": func(k *Key) { k.B[12]++ },
+		"IPv4 ports": func(k *Key) { k.PortA++ }, "IPv4 port B": func(k *Key) { k.PortB++ }, "IPv4 protocol": func(k *Key) { k.Proto++ }, "IPv4 kind": func(k *Key) { k.Kind++ },
+		"IPv4 point": func(k *Key) { k.Point++ }, "IPv4 network": func(k *Key) { k.Network++ }, "not IPv4": func(k *Key) { k.A[0]++ }, "not IPv4 either": func(k *Key) { k.B[11]++ },
+	} {
+		k := v4
+		change(&k)
+		if s.hash(&k) == s.hash(&v4) {
+			t.Errorf("%s does not count", name)
+		}
+	}
 	for name, k := range map[string]Key{
 		"A": {A: packet.Addr{1}}, "A end": {A: packet.Addr{15: 1}}, "B": {B: packet.Addr{1}}, "B end": {B: packet.Addr{15: 1}}, "port A": {PortA: 1}, "port B": {PortB: 1},
 		"protocol": {Proto: 1}, "kind": {Kind: 1}, "point": {Point: 1}, "network": {Network: 1},

@@ -2,7 +2,7 @@ package flow
 
 import (
 	"math"
-	"unsafe"
+	"math/bits"
 
 	"mirrorscope/pool"
 )
@@ -14,13 +14,14 @@ import (
 // Entries are numbered as they come, and the index holds those numbers. One
 // that has left the ring needs no removal: its number tells, and its slot is
 // taken by the next that comes to lie there. When something leaves is told by
-// the block that it is in. So a new packet touches one line of the index, and
-// the head of the ring.
+// the block that it is in, when another one begins. So a new packet touches one line of the
+// index, and the head of the ring.
 type copies struct {
 	ring       []seenCopy // length a power of two
-	blocks     []int64    // of blockLen entries each: the latest record time of one, unless it is refreshed; twice those of the ring, so that head and tail have different ones
+	blocks     []int64    // of blockLen entries each, but for the one at the head: the latest record time; twice those of the ring, so that head and tail have different ones
+	running    int64      // that of the block at the head
 	head, tail uint32     // numbers of entries: [tail, head) are in use; tail is never 0
-	index      []bucket   // as many as a quarter of the ring
+	index      []bucket   // half as many as the ring has entries
 	secret     secret     // of the fingerprints
 	memory     pool.Memory
 	max        int // entries
@@ -32,13 +33,50 @@ type copies struct {
 	evicted           uint64 // that had to leave for lack of room
 }
 
-// bucket of the index: one line. The lower bits of a fingerprint name it. Its
-// slots are taken in turn, so the next one is the oldest: when that is in use
-// they all are.
+// bucket of the index: half a cache line. The lower bits of a fingerprint name
+// it. Its slots are taken in turn, so the next one is the oldest: when that is in
+// use they all are.
 type bucket struct {
-	slots [7]uint64 // upper half of a fingerprint, number of an entry; 0 never used
-	more  uint32    // the latest entry that found no room here, and went to the next bucket; 0 none
-	next  uint32    // slot
+	tags  uint64           // octet i: a tag of slot i, of a fingerprint; the highest one: the next slot
+	slots [slotsLen]uint32 // numbers of entries; 0 never used
+	more  uint32           // the latest entry that found no room here, and went to the next bucket; 0 none
+}
+
+const (
+	slotsLen = 5
+	eachTag  = 1 << (8 * slotsLen) / 255 // 1 in the octet of each slot
+	nextAt   = 56                        // bits of bucket.tags below the next slot
+)
+
+func tagOf(print uint64) uint64 { return print >> 32 & 0xff }
+
+// alike has the highest bit set in the octet of each slot whose tag is that of
+// a fingerprint, and perhaps of some more.
+func (b *bucket) alike(print uint64) uint64 {
+	x := b.tags ^ tagOf(print)*eachTag
+	return (x - eachTag) &^ x & (eachTag << 7)
+}
+
+// put enters an entry in the next slot.
+func (b *bucket) put(print uint64, number uint32) {
+	i := b.tags >> nextAt % 8
+	if i < slotsLen { // always
+		b.slots[i] = number
+	}
+	next := i + 1
+	if next == slotsLen {
+		next = 0
+	}
+	b.tags = b.tags&^(0xff<<nextAt|0xff<<(8*i)) | next<<nextAt | tagOf(print)<<(8*i)
+}
+
+// oldest is the number in the slot that is taken next.
+func (b *bucket) oldest() uint32 {
+	i := b.tags >> nextAt
+	if i >= slotsLen {
+		return 0 // never
+	}
+	return b.slots[i]
 }
 
 // enough entries of a table are kept up to windowHop; beyond that only what is
@@ -79,10 +117,11 @@ func (c *copies) init(octets int64, cfg *Config) {
 }
 
 // octets that are held.
-func (c *copies) octets() int { return 24*len(c.ring) + 8*len(c.blocks) + 64*len(c.index) }
+func (c *copies) octets() int { return 24*len(c.ring) + 8*len(c.blocks) + 32*len(c.index) }
 
 func (c *copies) at(number uint32) *seenCopy { return &c.ring[number&uint32(len(c.ring)-1)] }
 
+// block is that of an entry, which is not the one at the head.
 func (c *copies) block(number uint32) *int64 {
 	return &c.blocks[number/blockLen&uint32(len(c.blocks)-1)]
 }
@@ -90,9 +129,13 @@ func (c *copies) block(number uint32) *int64 {
 // has tells whether an entry is still in the ring.
 func (c *copies) has(number uint32) bool { return number-c.tail < c.head-c.tail }
 
-// prefetch begins to load the place in the index where a fingerprint is found.
-func (c *copies) prefetch(print uint64) {
-	pool.Prefetch(unsafe.Pointer(&c.index[uint32(print)&uint32(len(c.index)-1)]), 1)
+// bucket is where a fingerprint is found.
+func (c *copies) bucket(print uint64) *bucket { return &c.index[uint32(print)&uint32(len(c.index)-1)] }
+
+// may tells whether it is worth to call find.
+func (c *copies) may(print uint64) bool {
+	b := c.bucket(print)
+	return b.alike(print) != 0 || c.has(b.more)
 }
 
 // find gives the remembered packet of a fingerprint whose checksum does not
@@ -111,16 +154,17 @@ func (c *copies) find(print uint64, checksum uint16, flags copyFlags) *seenCopy 
 }
 
 func (c *copies) search(print uint64, checksum uint16, flags copyFlags) (n uint32, ok bool) {
-	tag, mask := uint32(print>>32), uint32(len(c.index)-1)
+	mask := uint32(len(c.index) - 1)
 	for i := range mask + 1 {
 		b := &c.index[(uint32(print)+i)&mask]
-		for _, s := range &b.slots {
-			if uint32(s>>32) != tag || !c.has(uint32(s)) {
+		for z := b.alike(print); z != 0; z &= z - 1 {
+			s := b.slots[bits.TrailingZeros64(z)/8]
+			if !c.has(s) {
 				continue
 			}
-			e := c.at(uint32(s))
-			if e.print == print && (e.checksum == checksum || (e.flags|flags)&noChecksum != 0) && (!ok || uint32(s)-c.tail < n-c.tail) {
-				n, ok = uint32(s), true
+			e := c.at(s)
+			if e.print == print && (e.checksum == checksum || (e.flags|flags)&noChecksum != 0) && (!ok || s-c.tail < n-c.tail) {
+				n, ok = s, true
 			}
 		}
 		if !c.has(b.more) {
@@ -139,13 +183,23 @@ func (c *copies) refresh(e *seenCopy, at int64, ttl uint8, position uint32) {
 	}
 }
 
-// add remembers a packet that find does not know, at time now of the input's
-// clock.
-func (c *copies) add(e seenCopy, now int64) {
+// add remembers a packet that find does not know, of record time at, at time
+// now of the input's clock. Its other fields are those of an older one: the caller
+// sets them.
+func (c *copies) add(print uint64, at, now int64) *seenCopy {
+	c.clock = now
+	c.late = true
+	if c.head%blockLen == 0 || c.refreshed != 0 || c.head-c.tail == uint32(len(c.ring)) {
+		c.makeRoom(now)
+	}
+	return c.push(print, at)
+}
+
+// makeRoom drops what is too old, and what there is no room for.
+func (c *copies) makeRoom(now int64) {
 	if c.head > math.MaxUint32-2*uint32(len(c.ring)) {
 		c.resize(len(c.ring)) // numbers begin again
 	}
-	c.clock = now
 	// The refreshed take their new place when they come to the tail. Without them
 	// dropping may lag behind: what is too old does not come back.
 	if c.late = c.refreshed == 0; c.late {
@@ -162,14 +216,13 @@ func (c *copies) add(e seenCopy, now int64) {
 			c.drop()
 		}
 	}
-	c.push(e)
 }
 
 // forgetBlocks drops what must be too old, from what its block tells.
 func (c *copies) forgetBlocks(now int64) {
 	for {
 		next := (c.tail | (blockLen - 1)) + 1
-		if next-c.tail > c.head-c.tail {
+		if next-c.tail >= c.head-c.tail { // the block at the head has no time yet
 			return
 		}
 		age := now - *c.block(c.tail)
@@ -200,31 +253,41 @@ func (c *copies) forget(now int64, latest uint32) {
 			young := *e // it may not keep the older ones behind it
 			young.flags &^= refreshed
 			c.drop()
-			c.push(young)
+			*c.push(young.print, young.at) = young
 			continue
 		}
 		c.drop()
 	}
 }
 
-// push enters e at the head.
-func (c *copies) push(e seenCopy) {
-	*c.at(c.head) = e
-	if b := c.block(c.head); c.head%blockLen == 0 || c.head == c.tail {
-		*b = e.at
-	} else {
-		*b = max(*b, e.at)
+// push enters a packet at the head. The caller sets its other fields.
+func (c *copies) push(print uint64, at int64) *seenCopy {
+	if c.head%blockLen == 0 {
+		*c.block(c.head - 1) = c.running
+		c.running = at
 	}
-	mask := uint32(len(c.index) - 1)
-	b := &c.index[uint32(e.print)&mask]
-	for i := uint32(e.print); c.has(uint32(b.slots[b.next%7])); {
+	c.running = max(c.running, at)
+	b := c.bucket(print)
+	if c.has(b.oldest()) {
+		b = c.spill(uint32(print))
+	}
+	b.put(print, c.head)
+	e := c.at(c.head)
+	e.print, e.at = print, at
+	c.head++
+	return e
+}
+
+// spill finds a bucket with room behind bucket i, which is full.
+func (c *copies) spill(i uint32) *bucket {
+	for {
+		b := &c.index[i&uint32(len(c.index)-1)]
+		if !c.has(b.oldest()) {
+			return b
+		}
 		b.more = c.head
 		i++
-		b = &c.index[i&mask]
 	}
-	b.slots[b.next%7] = e.print&^(1<<32-1) | uint64(c.head)
-	b.next = (b.next + 1) % 7
-	c.head++
 }
 
 // drop removes the entry at the tail.
@@ -236,11 +299,12 @@ func (c *copies) drop() {
 // resize moves all to a ring of n entries.
 func (c *copies) resize(n int) {
 	old := *c
-	c.ring, c.index = pool.MakeSlice[seenCopy](&c.memory, n), pool.MakeSlice[bucket](&c.memory, n/4)
+	c.ring, c.index = pool.MakeSlice[seenCopy](&c.memory, n), pool.MakeSlice[bucket](&c.memory, n/2)
 	c.blocks = make([]int64, 2*n/blockLen)
-	c.head, c.tail = 1, 1
+	c.head, c.tail, c.running = 1, 1, math.MinInt64
 	for i := old.tail; i != old.head; i++ {
-		c.push(*old.at(i))
+		e := old.at(i)
+		*c.push(e.print, e.at) = *e
 	}
 	pool.FreeSlice(&c.memory, old.ring)
 	pool.FreeSlice(&c.memory, old.index)

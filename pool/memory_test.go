@@ -94,8 +94,10 @@ func TestPointers(t *testing.T) {
 // Any address can be prefetched.
 func TestPrefetch(t *testing.T) {
 	Prefetch(nil, 3)
+	Prefetch2(nil, nil)
 	x := new([100]uint64)
 	Prefetch(unsafe.Pointer(x), 13)
+	Prefetch2(unsafe.Pointer(x), unsafe.Pointer(&x[99]))
 }
 
 func BenchmarkPrefetch(b *testing.B) {

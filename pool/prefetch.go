@@ -9,3 +9,8 @@ import "unsafe"
 //
 //go:noescape
 func Prefetch(p unsafe.Pointer, lines int)
+
+// Prefetch2 begins to load two cache lines.
+//
+//go:noescape
+func Prefetch2(p, q unsafe.Pointer)

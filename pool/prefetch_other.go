@@ -4,5 +4,7 @@ package pool
 
 import "unsafe"
 
-// Prefetch does nothing here.
+// Prefetch and Prefetch2 do nothing here.
 func Prefetch(unsafe.Pointer, int) {}
+
+func Prefetch2(p, q unsafe.Pointer) {}
