@@ -69,10 +69,12 @@ var none rare
 // rareOf gives the rare state of a flow, which is made if needed.
 func (t *Table) rareOf(f *Flow) *rare {
 	if f.rare == 0 {
-		f.rare = t.rare.GetZero()
+		t.makeRare(f)
 	}
 	return t.rare.At(f.rare)
 }
+
+func (t *Table) makeRare(f *Flow) { f.rare = t.rare.GetZero() }
 
 // rareIf gives the rare state of a flow to look at.
 func (t *Table) rareIf(f *Flow) *rare {

@@ -42,10 +42,18 @@ func (t *Table) generation(n uint32, p *packet.Packet, dir int) (m uint32, v con
 	if p.TCP.Flags&packet.SYN == 0 {
 		return n, belongs
 	}
+	return t.syn(n, f, p, dir)
+}
+
+// syn is generation for a packet with SYN.
+func (t *Table) syn(n uint32, f *Flow, p *packet.Packet, dir int) (m uint32, v continuity) {
 	var candidate *uint32
-	syn, waits := t.candidates[n]
-	if waits && syn.Src == p.Dst && syn.SrcPort == p.DstPort {
-		candidate = &syn.TCP.Seq
+	var syn packet.Packet
+	if len(t.candidates) > 0 {
+		waits := false
+		if syn, waits = t.candidates[n]; waits && syn.Src == p.Dst && syn.SrcPort == p.DstPort {
+			candidate = &syn.TCP.Seq
+		}
 	}
 	switch f.tcp.Continues(p, dir, t.now-f.seen > int64(t.cfg.TupleIdle), candidate) {
 	case tcp.New:

@@ -133,6 +133,16 @@ func (r *report) point(id packet.PointID) *PointCapture {
 	return p
 }
 
+// damaged counts a packet that is not all there, or contradicts itself.
+func (r *report) damaged(flags packet.Flags) {
+	if flags&packet.Truncated != 0 {
+		r.truncated++
+	}
+	if flags&packet.BadHeader != 0 {
+		r.malformed++
+	}
+}
+
 // Merge takes the reports of all tables, in partition order, at the barrier
 // between the packets of second before and those of second now (ns).
 func (l *Learned) Merge(tables []*Table, before, now int64) {

@@ -33,6 +33,7 @@ type Table struct {
 	maxFlows  int
 	perFlow   int64 // octets, with all that is there for each
 	fullGrown bool  // no embryos, for comparison
+	unhurried bool  // no packet runs, for comparison
 	maxStore  int64 // octets that connections may hold in the tcp.Store
 
 	heldThen  int64 // held at the latest look, …
@@ -103,40 +104,62 @@ const maxRare = 4096
 func (t *Table) AddLooked(p *packet.Packet, a *Ahead) {
 	t.now = max(t.now, p.Now)
 	t.unchecked++
-	key, h, dir := &a.key, a.hash, int(a.dir)
-	n, found := t.index.find(h, key, &t.flows)
-	if found && n&isEmbryo != 0 {
-		n = t.hatch(n, true)
-	}
-
-	point := t.report.point(p.Point)
-	point.Packets++
-	point.Bytes += uint64(p.IPLen)
-	if p.Flags&packet.Truncated != 0 {
-		t.report.truncated++
-	}
-	if p.Flags&packet.BadHeader != 0 {
-		t.report.malformed++
-	}
-
+	dir := int(a.dir)
+	n, found := t.index.find(a.hash, &a.key, &t.flows)
 	var f *Flow
 	if found {
+		if n&isEmbryo != 0 {
+			n = t.hatch(n, true)
+		}
 		f = t.flows.at(n)
 	}
+
+	point := t.report.last
+	if point == nil || t.report.lastID != p.Point {
+		point = t.report.point(p.Point)
+	}
+	point.Packets++
+	point.Bytes += uint64(p.IPLen)
+	if p.Flags&(packet.Truncated|packet.BadHeader) != 0 {
+		t.report.damaged(p.Flags)
+	}
+
 	like := t.likeness(f, p, dir, a.print)
-	if like == mirrorCopy {
+	switch {
+	case f != nil && like == noLikeness && t.runs(f, p):
+		t.run(f, p, dir)
+	case like == mirrorCopy:
 		point.MirrorDuplicates++
-		if f != nil {
-			t.rareOf(f).mirrorDups++
-			if f.snapshot != 0 {
-				t.activate(n, f)
-			}
-			if o := t.opening(f); o != nil {
-				o.Copy(t.tcp, &f.tcp, p, dir)
-			}
-		}
+		t.copied(n, f, p, dir)
+		return
+	case !t.place(n, f, p, a, like):
 		return
 	}
+	if t.packets++; t.packets%checkEvery == 0 {
+		for t.flows.all() > 1 && t.overgrown() {
+			t.evict() // what was open has grown
+		}
+	}
+}
+
+// copied takes note of a mirror's copy of a packet of flow n, if that is there.
+func (t *Table) copied(n uint32, f *Flow, p *packet.Packet, dir int) {
+	if f == nil {
+		return
+	}
+	t.rareOf(f).mirrorDups++
+	if f.snapshot != 0 {
+		t.activate(n, f)
+	}
+	if o := t.opening(f); o != nil {
+		o.Copy(t.tcp, &f.tcp, p, dir)
+	}
+}
+
+// place counts a packet into the flow that it belongs to: n, which its key
+// names, or, if f is nil, none yet, or a new one. It is false if it belongs to none.
+func (t *Table) place(n uint32, f *Flow, p *packet.Packet, a *Ahead, like likeness) bool {
+	dir, found := int(a.dir), f != nil
 	if found && t.now >= t.due(f) {
 		t.end(n, t.due(f), EndIdleTimeout)
 		found = false
@@ -145,22 +168,19 @@ func (t *Table) AddLooked(p *packet.Packet, a *Ahead) {
 		var v continuity
 		switch n, v = t.generation(n, p, dir); v {
 		case strayed:
-			return
+			return false
 		case undecided:
 			like = candidateSYN
 		}
 	}
-	if found || like != noLikeness || p.Proto != packet.ProtoTCP || !t.conceive(h, p) {
-		if !found {
-			n = t.open(key, h, p, dir)
+	if !found {
+		if like == noLikeness && p.Proto == packet.ProtoTCP && t.conceive(a.hash, p) {
+			return true
 		}
-		t.update(n, t.flows.at(n), p, dir, like)
+		n = t.open(&a.key, a.hash, p, dir)
 	}
-	if t.packets++; t.packets%checkEvery == 0 {
-		for t.flows.all() > 1 && t.overgrown() {
-			t.evict() // what was open has grown
-		}
-	}
+	t.update(n, t.flows.at(n), p, dir, like)
+	return true
 }
 
 // held is what flows hold beside themselves, octets.
@@ -289,8 +309,15 @@ func (t *Table) updateTCP(f *Flow, p *packet.Packet, dir int, like likeness) {
 	var g tcp.Segment
 	f.tcp.AddTo(t.tcp, &g, p, dir, o, like == networkCopy)
 	t.talk(f, p, &g, dir)
-	// A mirror's copy of the last packet may still correct the times.
-	if o != nil && o.Answered() != 0 && p.Time-o.Answered() > int64(t.cfg.DupWindow) && o.Decided(&f.tcp) {
+	if o != nil {
+		t.answered(f, o, p.Time)
+	}
+}
+
+// answered decides the handshake, if that can be done at a time: a mirror's copy
+// of its last packet may still correct the times.
+func (t *Table) answered(f *Flow, o *tcp.Opening, now int64) {
+	if o.Answered() != 0 && now-o.Answered() > int64(t.cfg.DupWindow) && o.Decided(&f.tcp) {
 		t.decide(f)
 	}
 }

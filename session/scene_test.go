@@ -26,6 +26,9 @@ type scene struct {
 	last  int64
 	p     packet.Packet
 	snap  int // octets of payload captured; 0: all
+
+	unhurried bool   // no packet runs
+	ran       [2]int // packets that did, and behind a handshake
 }
 
 const (
@@ -43,7 +46,7 @@ func newScene(t testing.TB, memory int64) *scene {
 
 // begin makes another connection in the same stores.
 func (s *scene) begin(port uint16) *scene {
-	*s = scene{t: s.t, st: s.st, tcps: s.tcps, ports: [2]uint16{51234, port}, seq: [2]uint32{1000, 900_000_000}}
+	*s = scene{t: s.t, st: s.st, tcps: s.tcps, unhurried: s.unhurried, ports: [2]uint16{51234, port}, seq: [2]uint32{1000, 900_000_000}}
 	s.tcp.Init()
 	return s
 }
@@ -89,6 +92,10 @@ func (s *scene) put(at int64, dir int, flags uint16, seq uint32, data []byte) *s
 	g := s.tcp.Add(s.tcps, p, dir, &s.open, false)
 	if s.n != 0 || g.End > g.Pos {
 		c := s.conn()
+		if !s.unhurried && flags&(packet.SYN|packet.FIN|packet.RST) == 0 && Runs(s.n) && s.st.Run(s.n, &s.tcp, s.tcps, p.Payload, &g, dir, c.Client) {
+			s.ran[s.n&past/past]++
+			return s
+		}
 		s.n = s.st.Segment(s.n, &c, p, &g, dir)
 		if flags&packet.RST != 0 {
 			s.st.Reset(s.n, &c, dir, p.Time)

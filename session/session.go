@@ -102,7 +102,7 @@ const (
 	fin1
 	bye0 // tlsTalk.bye of direction 0 is there
 	bye1
-	asksFor1  // direction 1 is the client's, of HTTP and DNS
+	asksFor1  // direction 1 is the client's, of HTTP and DNS, and of TLS that is past its handshake
 	hasTicket // tlsTalk.ticket is there
 	hasEarly  // tlsTalk.early is there
 )
@@ -124,12 +124,13 @@ type Conn struct {
 }
 
 // Numbers of sessions carry what their packets still need: those of a session
-// that listens to payload alone, and those of one to which even an end says
-// nothing.
+// that listens to payload alone, those of one to which even an end says
+// nothing, and those of TLS that is past all that comes with a handshake.
 const (
 	payloadOnly = 1 << 31
 	endless     = 1 << 30
-	numberMask  = endless - 1
+	past        = 1 << 29
+	numberMask  = past - 1
 )
 
 // Ignores tells whether a segment without payload, with the given flags, says
@@ -161,7 +162,7 @@ func (st *Store) Segment(n uint32, c *Conn, p *packet.Packet, g *tcp.Segment, di
 	s := st.at(n)
 	if s.reading == 0 {
 		st.afterwards(s, c, p, g, dir)
-		return n
+		return n | s.past(c, st)
 	}
 	st.read(s, c, p, g, dir)
 	return s.number(n)

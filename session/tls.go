@@ -199,17 +199,21 @@ func (st *Store) turn(s *Session, c *Conn, g *tcp.Segment, dir int) {
 
 // exchange follows requests and responses.
 func (st *Store) exchange(s *Session, c *Conn, g *tcp.Segment, dir, client int) {
+	s.exchange(c.TCP, c.Store, g, dir, client)
+}
+
+func (s *Session) exchange(c *tcp.Conn, st *tcp.Store, g *tcp.Segment, dir, client int) {
 	if g.End == g.Pos || client < 0 {
 		return
 	}
 	if dir == client {
 		s.line.request(g)
 	} else {
-		half, _ := c.TCP.Half(1 - client)
+		half, _ := c.Half(1 - client)
 		s.line.response(g, half)
 	}
 	if s.kind != httpKind {
-		c.TCP.Exchange(c.Store, g, dir, client)
+		c.Exchange(st, g, dir, client)
 	}
 }
 
