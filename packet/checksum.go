@@ -16,10 +16,12 @@ func pseudoSum(p *Packet, n int) uint16 {
 	return fold(s)
 }
 
-// pseudoSum4 is pseudoSum of two IPv4 addresses, source and destination, as they
-// stand in the header.
-func pseudoSum4(ends uint64, proto uint8, n int) uint16 {
-	return fold(uint64(proto) + uint64(n) + ends>>32 + ends&0xffffffff)
+// isPseudoSum4 tells whether a checksum is pseudoSum of two IPv4 addresses,
+// source and destination, as they stand in the header; or 0. Folding keeps a sum
+// modulo 2^16-1, and gives 0 for nothing but 0.
+func isPseudoSum4(checksum uint16, ends uint64, proto uint8, n int) bool {
+	s := uint64(proto) + uint64(n) + ends>>32 + ends&0xffffffff
+	return checksum == 0 || (s+0xffff-uint64(checksum))%0xffff == 0
 }
 
 func fold(s uint64) uint16 {

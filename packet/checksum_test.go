@@ -1,6 +1,7 @@
 package packet
 
 import (
+	"math/rand/v2"
 	"testing"
 
 	gen "mirrorscope/internal/pcapgen"
@@ -25,5 +26,25 @@ func TestChecksumPartial(t *testing.T) {
 	for _, tt := range tests {
 		v := decodeRaw(gen.Build(tt.layers...))
 		check(t, tt.name, v.Packet.Flags&ChecksumPartial != 0, tt.want)
+	}
+}
+
+// The check without folding is the one with it.
+func TestIsPseudoSum4(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	for i := range 200_000 {
+		ends, n := r.Uint64(), r.IntN(1<<16)
+		switch i & 3 {
+		case 0:
+			ends = 0
+		case 1:
+			ends = 1<<64 - 1 - uint64(r.IntN(1<<17))
+		}
+		sum := fold(ProtoTCP + uint64(n) + ends>>32 + ends&0xffffffff)
+		for _, c := range []uint16{0, 1, sum - 1, sum, sum + 1, 0xffff, uint16(r.Uint32())} {
+			if got, want := isPseudoSum4(c, ends, ProtoTCP, n), c == 0 || c == sum; got != want {
+				t.Fatalf("checksum %#x of %#x, %d octets: %v, want %v", c, ends, n, got, want)
+			}
+		}
 	}
 }

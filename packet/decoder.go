@@ -72,8 +72,15 @@ func (d *Decoder) Decode(data []byte, link uint16, iface uint32, wireLen int, ti
 	if wireLen < len(data) || wireLen > maxFrame {
 		wireLen = len(data)
 	}
-	if link == linkEthernet && !d.cfg.VLANInKey && d.fast(data, wireLen, iface, time, p) {
-		return OK
+	if link == linkEthernet {
+		if c := &d.straight.direct; c.point != 0 && c.iface == iface && fastTCP(data, wireLen, p) {
+			p.Time, p.Now = time, 0
+			p.Point, p.Network, p.Path = c.point, c.network, c.path
+			return OK
+		}
+		if !d.cfg.VLANInKey && d.fast(data, wireLen, iface, time, p) {
+			return OK
+		}
 	}
 	return d.general(data, link, iface, wireLen, time, p)
 }

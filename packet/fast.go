@@ -26,6 +26,7 @@ const (
 	fastProto     = etherHeader + 9
 	fastSrc       = etherHeader + 12 // both addresses
 	fastTransport = etherHeader + ipv4Header
+	fastSegment   = fastTransport + tcpHeader // options, or payload
 	fastInside    = fastTransport + udpHeader + vxlanHeader
 )
 
@@ -34,6 +35,14 @@ const (
 const (
 	fastIPMask = 0xff | 0xff3f<<48
 	fastIPWant = 0x45
+)
+
+// The same with the EtherType in front, and with TCP behind.
+const (
+	fastTCPMask     = 0xffffff
+	fastTCPWant     = fastIPv4 | fastIPWant<<16
+	fastTCPMoreMask = 0xff00ff3f
+	fastTCPMoreWant = ProtoTCP << 24
 )
 
 // fastIDs are the ids of what fast met of late, found by a few words.
@@ -104,58 +113,42 @@ type outside struct {
 // false, what p holds is not valid, and the Decoder is as it was.
 func (d *Decoder) fast(b []byte, wire int, iface uint32, time int64, p *Packet) bool {
 	var out outside
+	var position uint64
 	for {
 		if len(b) < leastFast {
 			return false
 		}
-		position := ethernetPosition(b)
+		tagged := false
 		if tag := binary.LittleEndian.Uint16(b[12:]); tag == fastVLAN || tag == fastQinQ {
 			vid := be16(b[14:]) & 0xfff
 			out.path = out.path.tag(vid)
-			position = tagPosition(position, vid)
+			tagged, position = true, tagPosition(ethernetPosition(b), vid)
 			// What follows stands where it would without the tag.
 			b, wire = b[4:], wire-4
 			if len(b) < leastFast {
 				return false
 			}
 		}
-		h := (*[leastFast]byte)(b)
-		x := binary.LittleEndian.Uint64(h[etherHeader:]) // the first 8 octets of the IP header
-		total := int(bits.ReverseBytes16(uint16(x >> 16)))
-		if binary.LittleEndian.Uint16(h[12:]) != fastIPv4 || x&fastIPMask != fastIPWant ||
-			total < ipv4Header+udpHeader || wire > etherHeader+maxIPv4 {
-			return false
-		}
-		flags := HasMAC | out.flags
-		if end := etherHeader + total; len(b) >= end {
-			b = b[:end]
+		if b[fastProto] == ProtoTCP {
+			if !fastTCP(b, wire, p) {
+				return false
+			}
 		} else {
-			flags |= Truncated
+			inside := false
+			if b, wire, inside = d.fastUDP(b, wire, &out, p); inside {
+				continue
+			}
+			if b == nil {
+				return false
+			}
 		}
-		wire = total - ipv4Header
-		if h[fastProto] == ProtoTCP {
-			return d.fastTCP(b, wire, flags, position, &out, iface, time, p)
+		if tagged {
+			p.Position = uint32(position>>32) | 1
 		}
-		if h[fastProto] != ProtoUDP {
-			return false
-		}
-		length := int(be16(h[fastTransport+4:]))
-		if length < udpHeader || length > wire {
-			return false
-		}
-		if length < wire {
-			wire = length
-			b = b[:min(len(b), fastTransport+length)]
-		}
-		port := be16(h[fastTransport+2:])
-		if d.ports.bits[port>>6]&(1<<(port&63)) == 0 && be16(h[fastTransport:]) != gtpuPort {
-			d.fastUDP(b, wire, flags, position, &out, iface, time, p)
-			return true
-		}
-		if out.path&fastPathVXLAN != 0 || d.ports.kind(port) != VXLAN || !d.fastVXLAN(b, wire, &out) {
-			return false
-		}
-		b, wire = b[fastInside:], wire-udpHeader-vxlanHeader
+		p.Flags |= out.flags
+		p.Time, p.Now = time, 0
+		d.fastIDs(iface, &out, p)
+		return true
 	}
 }
 
@@ -181,79 +174,125 @@ func (d *Decoder) fastVXLAN(b []byte, wire int, out *outside) bool {
 	return true
 }
 
-// fastTCP reads the TCP header in the frame b into p, if all of it is there; of
-// TCP header and payload there are wire octets.
-func (d *Decoder) fastTCP(b []byte, wire int, flags Flags, position uint64, out *outside, iface uint32, time int64, p *Packet) bool {
-	if len(b) < fastTransport+tcpHeader {
+// fastTCP reads TCP in IPv4 right behind Ethernet into p, if all headers are
+// there: all but time and ids.
+func fastTCP(b []byte, wire int, p *Packet) bool {
+	if len(b) < fastSegment || wire > etherHeader+maxIPv4 {
 		return false
 	}
-	h := (*[fastTransport + tcpHeader]byte)(b)
+	h := (*[fastSegment]byte)(b)
+	x, y := binary.LittleEndian.Uint64(h[12:]), binary.LittleEndian.Uint32(h[20:])
+	if x&fastTCPMask != fastTCPWant || y&fastTCPMoreMask != fastTCPMoreWant {
+		return false
+	}
+	length := bits.ReverseBytes16(uint16(x >> 32))
+	end, flags := etherHeader+int(length), HasMAC
+	captured := end // octets of the frame that belong to the IP packet
+	if len(b) < end {
+		captured = len(b)
+		flags |= Truncated
+	}
 	head := int(h[fastTransport+12]>>4) << 2
-	if head < tcpHeader || head > wire || fastTransport+head > len(b) {
+	behind := fastTransport + head
+	if head < tcpHeader || behind > captured {
 		return false
 	}
 	t := &p.TCP
-	*t = TCP{
-		Seq: be32(h[fastTransport+4:]), Ack: be32(h[fastTransport+8:]),
-		Flags:  be16(h[fastTransport+12:]) & 0x1ff,
-		Window: be16(h[fastTransport+14:]), Checksum: be16(h[fastTransport+16:]),
-		HeaderLen: uint8(head),
-	}
+	*t = TCP{}
+	t.Seq, t.Ack = be32(h[fastTransport+4:]), be32(h[fastTransport+8:])
+	t.Flags = be16(h[fastTransport+12:]) & 0x1ff
+	t.Window = be16(h[fastTransport+14:])
+	t.HeaderLen = uint8(head)
 	if head > tcpHeader {
-		o := b[fastTransport+tcpHeader : fastTransport+head]
-		if len(o) == 12 && be32(o) == timestampsAlone {
-			t.Has = HasTimestamps
-			t.TSval, t.TSecr = be32(o[4:]), be32(o[8:])
+		if o := b[fastSegment:behind]; len(o) == 12 && be32(o) == wordTimestamps {
+			t.timestamps((*[8]byte)(o[4:]))
 		} else if !t.options(o) {
 			flags |= OptionsUnknown
 		}
 	}
-	if t.Checksum == 0 || t.Checksum == pseudoSum4(be64(h[fastSrc:]), ProtoTCP, wire) {
+	ends := be64(h[fastSrc:])
+	t.Checksum = be16(h[fastTransport+16:])
+	if isPseudoSum4(t.Checksum, ends, ProtoTCP, end-fastTransport) {
 		flags |= ChecksumPartial
 	}
-	p.Checksum = 0
-	p.PayloadLen = uint32(wire - head)
-	p.Payload = b[fastTransport+head:]
-	d.fastIP((*[leastFast]byte)(b), flags, position, out, iface, time, p)
-	return true
-}
-
-// fastUDP reads the UDP header in the frame b into p.
-func (d *Decoder) fastUDP(b []byte, wire int, flags Flags, position uint64, out *outside, iface uint32, time int64, p *Packet) {
-	h := (*[leastFast]byte)(b)
-	p.TCP = TCP{}
-	p.Checksum = be16(h[fastTransport+6:])
-	if p.Checksum != 0 && p.Checksum == pseudoSum4(be64(h[fastSrc:]), ProtoUDP, wire) {
-		flags |= ChecksumPartial
-	}
-	p.PayloadLen = uint32(wire - udpHeader)
-	p.Payload = b[leastFast:]
-	d.fastIP(h, flags, position, out, iface, time, p)
-}
-
-// fastIP fills in all but what fastTCP and fastUDP do, of a frame that is sure
-// to give a packet: asking for ids counts where there are no more.
-func (d *Decoder) fastIP(h *[leastFast]byte, flags Flags, position uint64, out *outside, iface uint32, time int64, p *Packet) {
-	if len(p.Payload) == 0 {
+	p.PayloadLen = uint32(end - behind)
+	if behind < captured {
+		p.Payload = b[behind:captured]
+	} else {
 		p.Payload = nil
 	}
 	p.Flags = flags
-	p.Time, p.Now = time, 0
+	fastIP((*[leastFast]byte)(h[:]), p)
+	p.Checksum = 0
+	return true
+}
+
+// fastUDP reads UDP in IPv4 right behind Ethernet into p, all but time and ids;
+// or it steps into VXLAN: then inside is set, and what is left is the frame in
+// there. What it cannot read leaves nil.
+func (d *Decoder) fastUDP(b []byte, wire int, out *outside, p *Packet) (left []byte, wireLeft int, inside bool) {
+	h := (*[leastFast]byte)(b)
+	x := binary.LittleEndian.Uint64(h[etherHeader:]) // the first 8 octets of the IP header
+	total := int(bits.ReverseBytes16(uint16(x >> 16)))
+	if binary.LittleEndian.Uint16(h[12:]) != fastIPv4 || x&fastIPMask != fastIPWant || h[fastProto] != ProtoUDP ||
+		total < ipv4Header+udpHeader || wire > etherHeader+maxIPv4 {
+		return nil, 0, false
+	}
+	flags := HasMAC
+	if end := etherHeader + total; len(b) >= end {
+		b = b[:end]
+	} else {
+		flags |= Truncated
+	}
+	wire = total - ipv4Header
+	length := int(be16(h[fastTransport+4:]))
+	if length < udpHeader || length > wire {
+		return nil, 0, false
+	}
+	if length < wire {
+		wire = length
+		b = b[:min(len(b), fastTransport+length)]
+	}
+	port := be16(h[fastTransport+2:])
+	if d.ports.bits[port>>6]&(1<<(port&63)) != 0 || be16(h[fastTransport:]) == gtpuPort {
+		if out.path&fastPathVXLAN != 0 || d.ports.kind(port) != VXLAN || !d.fastVXLAN(b, wire, out) {
+			return nil, 0, false
+		}
+		return b[fastInside:], wire - udpHeader - vxlanHeader, true
+	}
+	p.TCP = TCP{}
+	p.Checksum = be16(h[fastTransport+6:])
+	if p.Checksum != 0 && isPseudoSum4(p.Checksum, be64(h[fastSrc:]), ProtoUDP, wire) {
+		flags |= ChecksumPartial
+	}
+	p.PayloadLen = uint32(wire - udpHeader)
+	p.Payload = nil
+	if len(b) > leastFast {
+		p.Payload = b[leastFast:]
+	}
+	p.Flags = flags
+	fastIP(h, p)
+	return b, wire, false
+}
+
+// fastIP fills in what the headers of Ethernet and IPv4 say, and the ports.
+func fastIP(h *[leastFast]byte, p *Packet) {
 	src, dst := binary.LittleEndian.Uint32(h[fastSrc:]), binary.LittleEndian.Uint32(h[fastSrc+4:])
 	setMapped(&p.Src, src)
 	setMapped(&p.Dst, dst)
 	p.SrcPort, p.DstPort = be16(h[fastTransport:]), be16(h[fastTransport+2:])
 	p.Proto, p.Version, p.TTL, p.TOS = h[fastProto], 4, h[etherHeader+8], h[etherHeader+1]
-	p.Hash = symmetricHash4(src, dst, p.SrcPort, p.DstPort, h[fastProto])
-	p.Position = uint32(position>>32) | 1
+	p.Hash = combine(mix4(src, uint64(p.SrcPort)), mix4(dst, uint64(p.DstPort)), h[fastProto], 0)
+	p.Position = uint32(ethernetPosition(h[:])>>32) | 1
 	p.IPLen = uint32(be16(h[etherHeader+2:]))
 	p.IPID, p.DF = be16(h[etherHeader+4:]), h[etherHeader+6]&0x40 != 0
 	p.Kind, p.ICMPType, p.ICMPCode, p.Weight = 0, 0, 0, 0
+}
+
+// fastIDs fills in the ids, of a frame that is sure to give a packet: asking for
+// them counts where there are no more.
+func (d *Decoder) fastIDs(iface uint32, out *outside, p *Packet) {
 	c := &d.straight
-	if out.path == 0 && c.direct.iface == iface && c.direct.point != 0 {
-		p.Point, p.Network, p.Path = c.direct.point, c.direct.network, c.direct.path
-		return
-	}
 	if out.path&fastPathVXLAN == 0 {
 		p.Point = d.ifaceID(iface)
 	} else {

@@ -14,12 +14,6 @@ func SymmetricHash(a, b *Addr, aPort, bPort uint16, proto, kind uint8) uint64 {
 	return combine(x, y, proto, kind)
 }
 
-// symmetricHash4 is SymmetricHash of IPv4 addresses, each loaded as
-// little-endian.
-func symmetricHash4(a, b uint32, aPort, bPort uint16, proto uint8) uint64 {
-	return combine(mix4(a, uint64(aPort)), mix4(b, uint64(bPort)), proto, 0)
-}
-
 func combine(x, y uint64, proto, kind uint8) uint64 {
 	// Sum and product-free combination are symmetric; equal ends do not cancel.
 	s := x + y
@@ -35,5 +29,5 @@ func mix(a, b, c uint64) uint64 {
 	return hi ^ lo ^ h
 }
 
-// mix4 is mix of a mapped address.
+// mix4 is mix of a mapped IPv4 address, loaded as little-endian.
 func mix4(ip uint32, c uint64) uint64 { return mix(0, 0xffff_0000|uint64(ip)<<32, c) }

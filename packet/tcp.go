@@ -2,24 +2,6 @@ package packet
 
 const tcpHeader = 20 // octets, without options
 
-// TCP option kinds (IANA).
-const (
-	optEnd           = 0
-	optNOP           = 1
-	optMSS           = 2
-	optWScale        = 3
-	optSACKPermitted = 4
-	optSACK          = 5
-	optTimestamps    = 8
-	optFastOpen      = 34
-	optExperiment    = 254
-	fastOpenMagic    = 0xf989 // experiment id of Fast Open before kind 34 (RFC 7413 section 4.1.1)
-)
-
-// timestampsAlone are the first 4 of 12 octets of options that hold nothing but
-// time stamps.
-const timestampsAlone = optNOP<<24 | optNOP<<16 | optTimestamps<<8 | 10
-
 // tcp reads a TCP header (RFC 9293 section 3.1).
 func (w *walk) tcp(p *Packet) step {
 	p.Proto = ProtoTCP
@@ -87,85 +69,4 @@ func (w *walk) tcpCut(p *Packet) {
 			p.PayloadLen = uint32(w.wire - head)
 		}
 	}
-}
-
-// options reads a list of TCP options, and tells whether it was well-formed.
-// Unknown kinds are skipped (RFC 9293 section 3.1).
-func (t *TCP) options(b []byte) bool {
-	if len(b) == 12 && be32(b) == timestampsAlone {
-		// The layout that nearly every segment has (RFC 7323 appendix A).
-		t.Has |= HasTimestamps
-		t.TSval, t.TSecr = be32(b[4:]), be32(b[8:])
-		return true
-	}
-	ok := true
-	for len(b) > 0 {
-		kind := b[0]
-		if kind == optNOP {
-			b = b[1:]
-			continue
-		}
-		if kind == optEnd {
-			break
-		}
-		if len(b) < 2 {
-			return false
-		}
-		n := int(b[1])
-		if n < 2 || n > len(b) {
-			return false
-		}
-		if !t.option(kind, b[2:n]) {
-			ok = false
-		}
-		b = b[n:]
-	}
-	return ok
-}
-
-// option reads one option, and tells whether its length fits its kind.
-func (t *TCP) option(kind byte, v []byte) bool {
-	switch kind {
-	case optTimestamps:
-		if len(v) != 8 {
-			return false
-		}
-		t.Has |= HasTimestamps
-		t.TSval, t.TSecr = be32(v), be32(v[4:])
-	case optSACK:
-		if len(v) == 0 || len(v)&7 != 0 || len(v) > 8*len(t.SACK) {
-			return false
-		}
-		t.Has |= HasSACK
-		t.NumSACK = uint8(len(v) / 8)
-		for i := range len(v) / 8 {
-			t.SACK[i] = SACK{be32(v[8*i:]), be32(v[8*i+4:])}
-		}
-	case optMSS:
-		if len(v) != 2 {
-			return false
-		}
-		t.Has |= HasMSS
-		t.MSS = be16(v)
-	case optWScale:
-		if len(v) != 1 {
-			return false
-		}
-		t.Has |= HasWScale
-		t.WScale = v[0]
-	case optSACKPermitted:
-		if len(v) != 0 {
-			return false
-		}
-		t.Has |= HasSACKPermitted
-	case optFastOpen:
-		t.Has |= HasFastOpen
-		t.FastOpenBytes = uint8(len(v))
-	case optExperiment:
-		if len(v) >= 2 && be16(v) == fastOpenMagic {
-			t.Has |= HasFastOpen
-			t.FastOpenBytes = uint8(len(v) - 2)
-		}
-	}
-	return true
 }

@@ -1,6 +1,7 @@
 package packet
 
 import (
+	"slices"
 	"testing"
 
 	gen "mirrorscope/internal/pcapgen"
@@ -66,6 +67,47 @@ func TestTCPOptions(t *testing.T) {
 			check(t, "options unknown", v.Packet.Flags&OptionsUnknown != 0, tt.bad)
 			check(t, "payload", string(v.Payload), string(data))
 		})
+	}
+}
+
+// Options that are read at a glance are what they are one by one, however the
+// octets of the usual layouts are changed.
+func TestOptionsUsual(t *testing.T) {
+	ts := []byte{8, 10, 1, 2, 3, 4, 5, 6, 7, 8}
+	block := []byte{0, 0, 0, 9, 0, 0, 0, 17}
+	layouts := [][]byte{
+		slices.Concat([]byte{1, 1}, ts),
+		{2, 4, 5, 180, 1, 3, 3, 8, 1, 1, 4, 2},
+		slices.Concat([]byte{2, 4, 5, 180, 4, 2}, ts, []byte{1, 3, 3, 7}),
+		slices.Concat([]byte{1, 1}, ts, []byte{1, 1, 5, 10}, block),
+		slices.Concat([]byte{1, 1}, ts, []byte{1, 1, 5, 18}, block, block),
+		slices.Concat([]byte{1, 1}, ts, []byte{1, 1, 5, 26}, block, block, block),
+	}
+	compare := func(b []byte) bool {
+		t.Helper()
+		var got, want TCP
+		quick := got.usual(b)
+		ok := want.list(b)
+		if quick && (!ok || got != want) || !quick && got != (TCP{}) {
+			t.Fatalf("%x: %+v, one by one %+v, well-formed %v", b, got, want, ok)
+		}
+		return quick
+	}
+	for _, b := range layouts {
+		if !compare(b) {
+			t.Errorf("%x is not read at a glance", b)
+		}
+		for n := range b {
+			compare(b[:n])
+		}
+		for i := range b {
+			was := b[i]
+			for v := range 256 {
+				b[i] = byte(v)
+				compare(b)
+			}
+			b[i] = was
+		}
 	}
 }
 

@@ -127,9 +127,7 @@ func (r *reader) read() (n int, err error) {
 	if n, err = r.many.NextBatch(r.frames); err != nil {
 		return 0, err
 	}
-	for i := range n {
-		r.frame(&r.frames[i])
-	}
+	r.take(r.frames[:n])
 	if !r.keep {
 		r.hand() // the frames go
 	}
@@ -182,6 +180,11 @@ func (r *reader) frame(f *capture.Frame) {
 		c.PayloadShed++
 	}
 	p.Now = r.now
+	r.took(p)
+}
+
+// took takes a decoded packet that counts.
+func (r *reader) took(p *packet.Packet) {
 	if r.now >= r.next {
 		p = r.aside(p)
 		r.turn(p)

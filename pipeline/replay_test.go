@@ -97,18 +97,25 @@ func captures(t *testing.T) []string {
 
 // On every real capture: all frames are accounted for, the records are in
 // order and hold all packets, and neither the number of shards changes anything
-// nor that of the records that are made at a time.
+// nor that of the records that are made at a time, nor whether frames go
+// straight.
 func TestCaptures(t *testing.T) {
 	for _, file := range captures(t) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			var first string
-			for _, by := range []struct{ shards, piece int }{{1, 0}, {3, 1}, {8, 0}, {64, 200}} {
+			for _, by := range []struct {
+				shards, piece int
+				asked         bool
+			}{{1, 0, false}, {3, 1, false}, {8, 0, true}, {64, 200, false}, {1, 0, true}} {
 				src, err := pcapfile.Open(pcapfile.Config{Paths: []string{file}})
 				if err != nil {
 					t.Fatal(err)
 				}
 				cfg := config(by.shards)
 				cfg.piece = by.piece
+				if by.asked { // for each packet, which none goes straight by
+					cfg.Match = func(*packet.Packet) bool { return true }
+				}
 				cfg.Flow.Interval = time.Second
 				recs, c := run(t, src, cfg)
 				src.Close()

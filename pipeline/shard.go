@@ -42,16 +42,19 @@ const (
 type batch struct {
 	packets []packet.Packet
 	kind    []itemKind
-	part    []uint8 // of the tables
 	n       int
+	odd     bool       // some are no isPacket
 	payload []byte     // what payloads alias that the source does not keep
-	lists   [][]uint16 // by shard: its packets
+	lists   [][]uint16 // by shard: its packets; nil where there is one shard, which has all
 	users   atomic.Int32
 }
 
 func newBatch(shards int) *batch {
 	n := batchLen(shards)
-	b := &batch{packets: make([]packet.Packet, n), kind: make([]itemKind, n), part: make([]uint8, n), lists: make([][]uint16, shards)}
+	b := &batch{packets: make([]packet.Packet, n), kind: make([]itemKind, n)}
+	if shards > 1 {
+		b.lists = make([][]uint16, shards)
+	}
 	for i := range b.lists {
 		b.lists[i] = make([]uint16, 0, n)
 	}
@@ -60,6 +63,13 @@ func newBatch(shards int) *batch {
 
 // next is where the next packet is decoded to; it counts once it is put.
 func (b *batch) next() *packet.Packet { return &b.packets[b.n] }
+
+// count adds the packet that was decoded to next, where there is one shard and
+// its payload stays. It tells whether the batch is full.
+func (b *batch) count() bool {
+	b.n++
+	return b.n == len(b.packets)
+}
 
 // put adds a packet, which is copied unless it is at next already, with its
 // payload if keep is set. It tells whether the batch is full.
@@ -73,15 +83,23 @@ func (b *batch) put(p *packet.Packet, partition int, kind itemKind, keep bool) b
 		b.payload = append(b.payload, p.Payload...)
 		q.Payload = b.payload[start:len(b.payload):len(b.payload)]
 	}
-	b.kind[b.n], b.part[b.n] = kind, uint8(partition)
-	to := partition % len(b.lists)
-	b.lists[to] = append(b.lists[to], uint16(b.n))
+	if kind != isPacket {
+		b.odd, b.kind[b.n] = true, kind
+	}
+	if b.lists != nil {
+		to := &b.lists[partition%len(b.lists)]
+		*to = append(*to, uint16(b.n))
+	}
 	b.n++
 	return b.n == len(b.packets)
 }
 
 // clear empties the batch.
 func (b *batch) clear() {
+	if b.odd {
+		clear(b.kind)
+		b.odd = false
+	}
 	b.n, b.payload = 0, b.payload[:0]
 	for i := range b.lists {
 		b.lists[i] = b.lists[i][:0]
@@ -99,7 +117,7 @@ type work struct {
 // otherwise it is a goroutine.
 type shard struct {
 	i, n     int
-	tables   []*flow.Table // all of them
+	tables   *[flow.Partitions]*flow.Table // all of them
 	matchers []*path.Matcher
 	ahead    [aheadLen]flow.Ahead
 	in       chan work      // nil where the reader calls
@@ -110,7 +128,7 @@ type shard struct {
 const depth = 4
 
 func newShard(i, n int, tables []*flow.Table) *shard {
-	s := &shard{i: i, n: n, tables: tables}
+	s := &shard{i: i, n: n, tables: (*[flow.Partitions]*flow.Table)(tables)}
 	if n > 1 {
 		s.in = make(chan work, depth)
 	}
@@ -161,39 +179,67 @@ func (s *shard) work(w *work) {
 
 // add gives the tables the shard's packets of a batch, in order. They look at
 // some of them at a time before they take the first one: its memory is on its
-// way then.
+// way then. Looking does no harm to what is no isPacket.
 func (s *shard) add(b *batch) {
+	if b.lists == nil {
+		s.addAll(b)
+		return
+	}
 	for list := b.lists[s.i]; len(list) > 0; list = list[min(len(list), aheadLen):] {
 		some := list[:min(len(list), aheadLen)]
 		for i, at := range some {
-			if b.kind[at] == isPacket {
-				s.tables[b.part[at]].Look(&b.packets[at], &s.ahead[i])
-			}
+			p := &b.packets[at]
+			s.tables[flow.Partition(p.Hash)].Look(p, &s.ahead[i])
 		}
 		for i, at := range some {
-			if b.kind[at] == isPacket {
-				s.tables[b.part[at]].Fetch(&s.ahead[i])
-			}
+			s.tables[flow.Partition(b.packets[at].Hash)].Fetch(&s.ahead[i])
 		}
 		for i, at := range some {
-			if b.kind[at] == isPacket {
-				s.tables[b.part[at]].Warm(&s.ahead[i])
-			}
+			s.tables[flow.Partition(b.packets[at].Hash)].Warm(&s.ahead[i])
 		}
 		for i, at := range some {
-			t, p := s.tables[b.part[at]], &b.packets[at]
-			switch b.kind[at] {
-			case isPacket:
-				t.AddLooked(p, &s.ahead[i])
-			case isQuote:
-				var q packet.Quote
-				if packet.ParseQuote(p, &q) {
-					t.Quote(p, &q)
-				}
-			case isLost:
-				t.Lost(p)
-			}
+			s.take(&b.packets[at], b.kind[at], &s.ahead[i])
 		}
+	}
+}
+
+// addAll is add where there is one shard: a batch has aheadLen packets at most.
+func (s *shard) addAll(b *batch) {
+	packets, tables, ahead := b.packets[:b.n], s.tables, s.ahead[:b.n]
+	for i := range packets {
+		p := &packets[i]
+		tables[flow.Partition(p.Hash)].Look(p, &ahead[i])
+	}
+	for i := range packets {
+		tables[flow.Partition(packets[i].Hash)].Fetch(&ahead[i])
+	}
+	for i := range packets {
+		tables[flow.Partition(packets[i].Hash)].Warm(&ahead[i])
+	}
+	if b.odd {
+		for i := range packets {
+			s.take(&packets[i], b.kind[i], &ahead[i])
+		}
+		return
+	}
+	for i := range packets {
+		p := &packets[i]
+		tables[flow.Partition(p.Hash)].AddLooked(p, &ahead[i])
+	}
+}
+
+// take does with a packet what its kind says; a is what was looked at of it.
+func (s *shard) take(p *packet.Packet, kind itemKind, a *flow.Ahead) {
+	switch kind {
+	case isPacket:
+		s.tables[flow.Partition(p.Hash)].AddLooked(p, a)
+	case isQuote:
+		var q packet.Quote
+		if packet.ParseQuote(p, &q) {
+			s.tables[flow.Partition(q.Hash)].Quote(p, &q)
+		}
+	case isLost:
+		s.tables[flow.Partition(p.Hash)].Lost(p)
 	}
 }
 

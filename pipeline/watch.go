@@ -32,11 +32,14 @@ func (w *watch) start(memory int64, tables []*flow.Table) {
 // firstPoint is the number of the first point.
 const firstPoint packet.PointID = 1
 
+// waits tells whether any packet may yet be due.
+func (w *watch) waits() bool { return !w.several && w.matchers != nil }
+
 // due tells whether the packet that comes next turns the watch on or off. The
 // answer follows from what was read so far, so it is the same for any number
 // of shards.
 func (w *watch) due(p *packet.Packet, faces int) bool {
-	if w.several || w.matchers == nil {
+	if !w.waits() {
 		return false
 	}
 	w.several = p.Point != firstPoint || faces > 1

@@ -131,23 +131,24 @@ func (d *pcapDecoder) batch(fs []capture.Frame) (given int) {
 	if d.nano {
 		scale, most = 1, 999_999_999
 	}
+	bigEndian, head, limit, link, iface := d.bigEndian, d.recordLen, d.limit, d.link, d.iface
 	b := d.w.buf[d.w.lo:d.w.hi]
-	for given < len(fs) && len(b) >= d.recordLen && len(b) >= pcapRecordLen {
+	for given < len(fs) && len(b) >= pcapRecordLen {
 		h := (*[pcapRecordLen]byte)(b)
 		sec, frac := binary.LittleEndian.Uint32(h[0:]), binary.LittleEndian.Uint32(h[4:])
 		n, orig := binary.LittleEndian.Uint32(h[8:]), binary.LittleEndian.Uint32(h[12:])
-		if d.bigEndian {
+		if bigEndian {
 			sec, frac, n, orig = bits.ReverseBytes32(sec), bits.ReverseBytes32(frac), bits.ReverseBytes32(n), bits.ReverseBytes32(orig)
 		}
-		end := d.recordLen + int(n)
-		if n > d.limit || end > len(b) || n|orig|sec|frac == 0 {
+		end := head + int(n)
+		if n > limit || end > len(b) || n|orig|sec|frac == 0 {
 			break
 		}
 		f := &fs[given]
-		f.Data = b[d.recordLen:end:end]
+		f.Data = b[head:end:end]
 		f.Time = int64(sec)*1e9 + int64(min(frac, most))*scale
 		f.WireLen = wireLen(n, orig)
-		f.Link, f.Interface = d.link, d.iface
+		f.Link, f.Interface = link, iface
 		b = b[end:]
 		given++
 	}
