@@ -128,10 +128,15 @@ func (o Order) of(c *Conversation) (v value) {
 }
 
 func compareKeys(a, b *Key) int {
-	return cmp.Or(
-		cmp.Compare(a.Network, b.Network), bytes.Compare(a.Client[:], b.Client[:]), bytes.Compare(a.Server[:], b.Server[:]),
-		cmp.Compare(a.Port, b.Port), cmp.Compare(a.Proto, b.Proto),
-	)
+	switch {
+	case a.Network != b.Network:
+		return cmp.Compare(a.Network, b.Network)
+	case a.Client != b.Client:
+		return bytes.Compare(a.Client[:], b.Client[:])
+	case a.Server != b.Server:
+		return bytes.Compare(a.Server[:], b.Server[:])
+	}
+	return cmp.Or(cmp.Compare(a.Port, b.Port), cmp.Compare(a.Proto, b.Proto))
 }
 
 // notKnown is in the orders what is less than any duration or share.

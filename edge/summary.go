@@ -91,8 +91,13 @@ func (s *Summary) Sorted(order Order, limit int) []int {
 		i     int
 	}
 	rows := first[row]{limit: limit, compare: func(a, b *row) int {
-		if c := cmp.Or(cmp.Compare(b.n, a.n), cmp.Compare(b.x, a.x), cmp.Compare(b.bytes, a.bytes)); c != 0 {
-			return c
+		switch {
+		case a.n != b.n:
+			return cmp.Compare(b.n, a.n)
+		case a.x != b.x:
+			return cmp.Compare(b.x, a.x)
+		case a.bytes != b.bytes:
+			return cmp.Compare(b.bytes, a.bytes)
 		}
 		return compareKeys(&x.at(a.i).Key, &x.at(b.i).Key)
 	}}

@@ -168,7 +168,13 @@ func (f *Flow) side(dir int) Side { return Side(dir ^ int(f.role.client)) }
 // intervals of a moment follow its connections. What is equal in all of these
 // are generations of one 5-tuple: they keep their order.
 func Compare(a, b *Record) int {
-	return cmp.Or(
-		cmp.Compare(a.Release, b.Release), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Start, b.Start), a.key.compare(&b.key), cmp.Compare(a.serial, b.serial),
-	)
+	switch {
+	case a.Release != b.Release:
+		return cmp.Compare(a.Release, b.Release)
+	case a.Kind != b.Kind:
+		return cmp.Compare(a.Kind, b.Kind)
+	case a.Start != b.Start:
+		return cmp.Compare(a.Start, b.Start)
+	}
+	return cmp.Or(a.key.compare(&b.key), cmp.Compare(a.serial, b.serial))
 }

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"math/bits"
 	"unsafe"
@@ -67,15 +68,23 @@ func (k *Key) equal(l *Key) bool {
 
 // compare orders keys for the output.
 func (k *Key) compare(l *Key) int {
-	for _, c := range [...]int{
-		bytes.Compare(k.A[:], l.A[:]), bytes.Compare(k.B[:], l.B[:]), int(k.PortA) - int(l.PortA), int(k.PortB) - int(l.PortB),
-		int(k.Proto) - int(l.Proto), int(k.Kind) - int(l.Kind), int(k.Point) - int(l.Point), int(k.Network) - int(l.Network),
-	} {
-		if c != 0 {
-			return c
-		}
+	switch {
+	case k.A != l.A:
+		return bytes.Compare(k.A[:], l.A[:])
+	case k.B != l.B:
+		return bytes.Compare(k.B[:], l.B[:])
+	case k.PortA != l.PortA:
+		return int(k.PortA) - int(l.PortA)
+	case k.PortB != l.PortB:
+		return int(k.PortB) - int(l.PortB)
+	case k.Proto != l.Proto:
+		return int(k.Proto) - int(l.Proto)
+	case k.Kind != l.Kind:
+		return int(k.Kind) - int(l.Kind)
+	case k.Point != l.Point:
+		return cmp.Compare(k.Point, l.Point)
 	}
-	return 0
+	return cmp.Compare(k.Network, l.Network)
 }
 
 func word(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }

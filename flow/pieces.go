@@ -25,12 +25,27 @@ type Mark struct {
 func Last() Mark { return Mark{release: math.MaxInt64, kind: numKinds} }
 
 func (m *Mark) compare(o *Mark) int {
-	return cmp.Or(cmp.Compare(m.release, o.release), cmp.Compare(m.kind, o.kind), cmp.Compare(m.start, o.start), m.key.compare(&o.key))
+	if m.release != o.release || m.kind != o.kind || m.start != o.start {
+		return m.compareTo(o.release, o.kind, o.start)
+	}
+	return m.key.compare(&o.key)
+}
+
+// compareTo compares with a place whose key does not matter, or is that of m.
+func (m *Mark) compareTo(release int64, kind Kind, start int64) int {
+	switch {
+	case m.release != release:
+		return cmp.Compare(m.release, release)
+	case m.kind != kind:
+		return cmp.Compare(m.kind, kind)
+	}
+	return cmp.Compare(m.start, start)
 }
 
 // before tells whether the record lies behind the mark.
 func (m *Mark) before(r *Record) bool {
-	return m.compare(&Mark{release: r.Release, kind: r.Kind, start: r.Start, key: r.key}) < 0
+	c := m.compareTo(r.Release, r.Kind, r.Start)
+	return c < 0 || c == 0 && m.key.compare(&r.key) < 0
 }
 
 // plan is what a table has to tell at a barrier: connections that end, or the
@@ -78,8 +93,11 @@ func (t *Table) planEnd(n uint32, release int64) {
 // sort puts the plan in order.
 func (t *Table) sort() {
 	slices.SortFunc(t.plan.list, func(a, b due) int {
-		if c := cmp.Or(cmp.Compare(a.release, b.release), cmp.Compare(a.start, b.start)); c != 0 {
-			return c
+		if a.release != b.release {
+			return cmp.Compare(a.release, b.release)
+		}
+		if a.start != b.start {
+			return cmp.Compare(a.start, b.start)
 		}
 		var ka, kb Key
 		if c := t.keyOf(&a, &ka).compare(t.keyOf(&b, &kb)); c != 0 {
@@ -114,8 +132,11 @@ func (t *Table) behind(d *due, m *Mark) bool {
 	if d.release != m.release {
 		return d.release > m.release
 	}
-	of := t.mark(d)
-	return m.compare(&of) < 0
+	if c := m.compareTo(d.release, t.plan.kind, d.start); c != 0 {
+		return c < 0
+	}
+	var scratch Key
+	return m.key.compare(t.keyOf(d, &scratch)) < 0
 }
 
 // left is how many records of the plan are not made yet.
