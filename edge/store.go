@@ -34,11 +34,11 @@ type entry struct {
 	point packet.PointID // where it was seen, one of several
 	bytes int64          // Conversation.Bytes
 
-	first, last uint32 // cells with its packed connections
+	first, last uint32 // cells with its packed connections; where it is lone, the time
 	whole       uint32 // number of its Conversation in store.whole, and 1; 0: it is packed
 	names       uint32 // number in store.names, while it is packed; 0: not known
 
-	fill   uint8 // octets used in the last cell
+	fill   uint8 // octets used in the last cell; where it is lone, the outcome
 	packed uint8 // connections that are packed
 	traits traits
 }
@@ -51,6 +51,7 @@ const (
 	suspect                    // the verdict may point at somebody
 	located                    // entry.point is known
 	several                    // it was seen at several points
+	lone                       // it is one SYN, and nothing else: see setLone
 )
 
 // cell is a part of packed connections.
@@ -105,19 +106,27 @@ func (s *store) add(k *Key, hash uint64) *entry {
 
 // fold adds a connection to its conversation.
 func (s *store) fold(e *entry, c *connection) {
+	if e.traits&lone != 0 {
+		s.packLone(e)
+	}
 	e.bytes += c.sent[0].Bytes + c.sent[1].Bytes
 	for _, p := range c.points {
-		if e.traits&located != 0 && p != e.point {
-			e.traits |= several
-		}
-		e.point = p
-		e.traits |= located
+		e.seen(p)
 	}
 	if e.whole == 0 && e.packed < maxPacked && c.plain() {
 		s.pack(e, c)
 		return
 	}
 	s.unfold(e).add(c)
+}
+
+// seen notes that a connection was seen at a point.
+func (e *entry) seen(p packet.PointID) {
+	if e.traits&located != 0 && p != e.point {
+		e.traits |= several
+	}
+	e.point = p
+	e.traits |= located
 }
 
 func (s *store) pack(e *entry, c *connection) {
@@ -181,6 +190,11 @@ func (s *store) unfold(e *entry) *Conversation {
 
 // sum adds the connections that an entry has packed.
 func (s *store) sum(e *entry, v *Conversation) {
+	if e.traits&lone != 0 {
+		x := e.getLone()
+		v.addLone(&x)
+		return
+	}
 	s.buf = s.buf[:0]
 	for n := e.first; n != 0; n = s.cells.At(n).next {
 		s.buf = append(s.buf, s.cells.At(n).data[:]...)
@@ -197,6 +211,10 @@ func (s *store) sum(e *entry, v *Conversation) {
 
 // drop gives back what an entry holds.
 func (s *store) drop(e *entry) {
+	if e.traits&lone != 0 {
+		e.traits &^= lone
+		e.first = 0 // it is no cell
+	}
 	for n := e.first; n != 0; {
 		next := s.cells.At(n).next
 		s.cells.Put(n)

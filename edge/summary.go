@@ -63,13 +63,20 @@ type Common struct {
 // Common looks at all conversations.
 func (s *Summary) Common() (c Common) {
 	x := &s.conversations
+	if x.n == 0 {
+		return c
+	}
+	first := x.at(0)
 	for i := range x.n {
-		e, first := x.at(i), x.at(0)
+		e := x.at(i)
 		c.Networks = c.Networks || e.Network != first.Network
 		c.Points = c.Points || e.traits&several != 0 || e.point != first.point
+		c.Tried = c.Tried || e.whole == 0 && e.traits&tried != 0
+		if e.whole|e.names == 0 {
+			continue
+		}
 		if e.whole == 0 {
-			c.Tried = c.Tried || e.traits&tried != 0
-			c.Names = c.Names || e.names != 0 && x.names.At(e.names)[flow.Server] != ""
+			c.Names = c.Names || x.names.At(e.names)[flow.Server] != ""
 			continue
 		}
 		v := x.whole[e.whole-1]

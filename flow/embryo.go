@@ -2,6 +2,7 @@ package flow
 
 import (
 	"encoding/binary"
+	"math/bits"
 
 	"mirrorscope/packet"
 )
@@ -79,10 +80,13 @@ func address(v4 uint32) (a packet.Addr) {
 }
 
 func (e *embryo) key() Key {
-	k := Key{
-		A: address(e.src), B: address(e.dst), PortA: e.srcPort, PortB: e.dstPort, Proto: packet.ProtoTCP, Point: e.point, Network: e.network,
+	k := Key{Proto: packet.ProtoTCP, Point: e.point, Network: e.network}
+	a, b := bits.ReverseBytes32(e.src), bits.ReverseBytes32(e.dst)
+	if a < b || a == b && e.srcPort <= e.dstPort {
+		k.A, k.B, k.PortA, k.PortB = address(e.src), address(e.dst), e.srcPort, e.dstPort
+	} else {
+		k.A, k.B, k.PortA, k.PortB = address(e.dst), address(e.src), e.dstPort, e.srcPort
 	}
-	k.order()
 	return k
 }
 

@@ -117,7 +117,7 @@ func TestEmbryosAlike(t *testing.T) {
 		for _, interval := range []time.Duration{0, 10 * time.Second} {
 			change := func(c *Config) { c.Interval = interval }
 			were := 0
-			small := openings(t, seed, 1500, change, func(*Table) {})
+			small := openings(t, seed, 1500, change, func(t *Table) { t.keepLone = seed%2 == 0 })
 			were = int(small.table.flows.embryos.n)
 			small.end()
 			full := openings(t, seed, 1500, change, func(t *Table) { t.fullGrown = true })

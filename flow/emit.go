@@ -73,7 +73,7 @@ func (f *Flow) oneSided() bool {
 
 // identify fills in what all records of a flow share.
 func (t *Table) identify(f *Flow, r *Record) {
-	r.ID = t.id(f)
+	r.ID = t.id(&f.key, f.start)
 	r.Start, r.End = f.start, f.last
 	x := t.rareIf(f)
 	r.Weight = x.weight
@@ -105,20 +105,19 @@ func (f *Flow) volume(s Side, x *rare) Volume {
 
 // id is the same in every run: it depends on names, not on the numbers that
 // one run gave them.
-func (t *Table) id(f *Flow) uint64 {
-	point, ok := t.idHash[f.key.Point]
+func (t *Table) id(k *Key, start int64) uint64 {
+	point, ok := t.idHash[k.Point]
 	if !ok {
-		point = hashString(t.names.PointName(f.key.Point))
-		t.idHash[f.key.Point] = point
+		point = hashString(t.names.PointName(k.Point))
+		t.idHash[k.Point] = point
 	}
-	network, ok := t.netHash[f.key.Network]
+	network, ok := t.netHash[k.Network]
 	if !ok {
-		network = hashString(t.names.NetworkName(f.key.Network))
-		t.netHash[f.key.Network] = network
+		network = hashString(t.names.NetworkName(k.Network))
+		t.netHash[k.Network] = network
 	}
-	k := &f.key
 	tuple := packet.SymmetricHash(&k.A, &k.B, k.PortA, k.PortB, k.Proto, k.Kind)
-	return mix64(mix64(point^network<<1, tuple^0xe7037ed1a0b428db), uint64(f.start)^0x589965cc75374cc3)
+	return mix64(mix64(point^network<<1, tuple^0xe7037ed1a0b428db), uint64(start)^0x589965cc75374cc3)
 }
 
 func mix64(a, b uint64) uint64 {

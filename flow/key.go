@@ -60,6 +60,9 @@ func (k *Key) setEnds(a, b *packet.Addr, portA, portB uint16) int {
 	return int(less)
 }
 
+// pair gives the hosts, which are in order.
+func (k *Key) pair() pair { return pair{a: k.A, b: k.B, point: k.Point, network: k.Network} }
+
 // equal compares word by word.
 func (k *Key) equal(l *Key) bool {
 	a, b := (*[6]uint64)(unsafe.Pointer(k)), (*[6]uint64)(unsafe.Pointer(l))

@@ -1,7 +1,6 @@
 package flow
 
 import (
-	"bytes"
 	"unsafe"
 
 	"mirrorscope/dnsmeta"
@@ -265,13 +264,7 @@ func (t *Table) Counts() Counts {
 	}
 }
 
-func pairOf(f *Flow) pair {
-	p := pair{a: f.key.A, b: f.key.B, point: f.key.Point, network: f.key.Network}
-	if bytes.Compare(p.a[:], p.b[:]) > 0 {
-		p.a, p.b = p.b, p.a
-	}
-	return p
-}
+func pairOf(f *Flow) pair { return f.key.pair() }
 
 // teach reports what a flow has proved: that both directions are recorded, and
 // who listens.

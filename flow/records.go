@@ -3,10 +3,33 @@ package flow
 import "mirrorscope/session"
 
 // Records is a list of records that grows without moving them: they are large.
-// The zero value is empty. Its memory is used again after Reset.
+// Beside it is a list of those that are small. The zero value is empty. Its memory
+// is used again after Reset.
 type Records struct {
-	pages []*recordPage
-	n     int
+	pages     []*recordPage
+	n         int
+	lonePages []*lonePage
+	lones     int
+}
+
+// lonePage is about 6 KiB.
+type lonePage [64]Lone
+
+// Lones is how many small ones there are.
+func (l *Records) Lones() int { return l.lones }
+
+// Lone is one of the small ones, valid until Reset.
+func (l *Records) Lone(i int) *Lone {
+	return &l.lonePages[i/len(lonePage{})][i%len(lonePage{})]
+}
+
+// addLone gives a small one at the end of its list, not cleared.
+func (l *Records) addLone() *Lone {
+	if l.lones == len(l.lonePages)*len(lonePage{}) {
+		l.lonePages = append(l.lonePages, new(lonePage))
+	}
+	l.lones++
+	return l.Lone(l.lones - 1)
 }
 
 // recordPage is about 10 KiB: there are many lists, most of them short.
@@ -50,10 +73,17 @@ func (l *Records) truncate(n int) {
 // Reset empties the list, whose records were forgotten. Memory beyond a few pages
 // that the last use did not need is given back.
 func (l *Records) Reset() {
-	used := (l.n + len(recordPage{}) - 1) / len(recordPage{})
-	l.n = 0
-	if keep := max(2*used, 4); len(l.pages) > keep {
-		clear(l.pages[keep:])
-		l.pages = l.pages[:keep]
+	l.pages = fewer(l.pages, l.n, len(recordPage{}))
+	l.lonePages = fewer(l.lonePages, l.lones, len(lonePage{}))
+	l.n, l.lones = 0, 0
+}
+
+// fewer lets go of pages beyond twice those that n values on pages of each need.
+func fewer[T any](pages []*T, n, each int) []*T {
+	keep := max(2*((n+each-1)/each), 4)
+	if len(pages) <= keep {
+		return pages
 	}
+	clear(pages[keep:])
+	return pages[:keep]
 }

@@ -98,9 +98,14 @@ func (s *scene) collect() {
 func (s *scene) take() {
 	var taken Records
 	s.table.Take(&taken)
-	recs := make([]Record, taken.Len())
-	for i := range recs {
+	recs := make([]Record, taken.Len()+taken.Lones())
+	for i := range taken.Len() {
 		recs[i] = *taken.At(i)
+	}
+	for i := range taken.Lones() {
+		l := taken.Lone(i)
+		key := l.key()
+		s.table.lone(l, &key, &recs[taken.Len()+i])
 	}
 	slices.SortFunc(recs, func(a, b Record) int { return Compare(&a, &b) })
 	s.recs = append(s.recs, recs...)

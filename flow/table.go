@@ -58,6 +58,8 @@ type Table struct {
 	second  int64 // the latest barrier, ns; noSecond before the first
 	out     Records
 
+	keepLone bool
+
 	watcher Watcher
 
 	active       []uint32         // flows with packets in the running interval; may name one twice, and others
@@ -480,6 +482,9 @@ func (t *Table) end(n uint32, release int64, reason EndReason) {
 // the flow.
 func (t *Table) finish(n uint32, release int64, reason EndReason) {
 	if n&isEmbryo != 0 {
+		if t.finishLone(n, release, reason) {
+			return
+		}
 		n = t.hatch(n, false)
 	}
 	f := t.flows.at(n)
@@ -533,6 +538,11 @@ func (t *Table) Take(to *Records) {
 				ties++
 			}
 		}
+		for i := range to.Lones() {
+			if to.Lone(i).release == tie {
+				ties++
+			}
+		}
 		if ties == 0 || ties > maxTies {
 			tie = 0
 		}
@@ -553,6 +563,19 @@ func (t *Table) Take(to *Records) {
 		k++
 	}
 	to.truncate(k)
+	k = 0
+	for i := range to.Lones() {
+		l := to.Lone(i)
+		if tie != 0 && l.release == tie || l.behind(&t.cut) {
+			*t.out.addLone() = *l
+			continue
+		}
+		if k != i {
+			*to.Lone(k) = *l
+		}
+		k++
+	}
+	to.lones = k
 }
 
 // maxTies is how many records of one moment wait for each other.

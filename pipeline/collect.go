@@ -2,14 +2,17 @@ package pipeline
 
 import (
 	"mirrorscope/flow"
+	"mirrorscope/packet"
 	"mirrorscope/path"
 )
 
 // told is what only the records tell of the health of the input.
 type told struct {
 	connections, evicted uint64
-	points               []struct{ missed, recorded int64 } // by packet.PointID
+	points               []toldPoint // by packet.PointID
 }
+
+type toldPoint struct{ missed, recorded int64 }
 
 func (t *told) add(r *flow.Record) {
 	if r.Kind != flow.Connection {
@@ -22,14 +25,27 @@ func (t *told) add(r *flow.Record) {
 	if !r.HasTCP {
 		return
 	}
-	for int(r.Point) >= len(t.points) {
-		t.points = append(t.points, struct{ missed, recorded int64 }{})
-	}
-	p := &t.points[r.Point]
+	p := t.point(r.Point)
 	for i := range r.TCP.Sides {
 		p.missed += r.TCP.Sides[i].Missed
 		p.recorded += r.TCP.Sides[i].Recorded
 	}
+}
+
+// addLone is add for what is small.
+func (t *told) addLone(l *flow.Lone) {
+	t.connections++
+	if l.EndReason() == flow.EndLackOfResources {
+		t.evicted++
+	}
+	t.point(l.Point()).recorded += flow.RecordedLone
+}
+
+func (t *told) point(id packet.PointID) *toldPoint {
+	for int(id) >= len(t.points) {
+		t.points = append(t.points, toldPoint{})
+	}
+	return &t.points[id]
 }
 
 func (t *told) complete(c *flow.Capture) {
@@ -56,19 +72,25 @@ func collect(seconds <-chan *second, free chan<- *second, cfg *Config, told *tol
 	chunk := make([]*flow.Record, 0, outLen)
 	for s := range seconds {
 		s.wait.Wait()
-		sorted := order.merge(s.records[:])
 		for i := range s.paths {
 			for _, c := range s.paths[i] {
 				paths[c.Last] = c
 			}
 		}
-		for len(sorted) > 0 && err == nil {
+		order.begin(s.records[:])
+		r, small := order.next()
+		for (r != nil || small != nil) && err == nil {
+			if small != nil {
+				told.addLone(small)
+				if err = cfg.Lone(small); err != nil {
+					s.failed()
+				}
+				r, small = order.next()
+				continue
+			}
 			var last path.Connection
 			found := false
-			chunk = chunk[:0]
-			for !found && len(chunk) < outLen && len(sorted) > 0 {
-				r := sorted[0].record
-				sorted = sorted[1:]
+			for chunk = chunk[:0]; r != nil && !found && len(chunk) < outLen; r, small = order.next() {
 				chunk = append(chunk, r)
 				told.add(r)
 				if r.Joined && r.Kind == flow.Connection {
@@ -87,8 +109,10 @@ func collect(seconds <-chan *second, free chan<- *second, cfg *Config, told *tol
 				r.Forget()
 			}
 		}
-		for _, x := range sorted { // nobody wants them
-			x.record.Forget()
+		for ; r != nil || small != nil; r, small = order.next() { // nobody wants them
+			if r != nil {
+				r.Forget()
+			}
 		}
 		if s.health != nil && err == nil {
 			told.complete(s.health)

@@ -1,78 +1,143 @@
 package pipeline
 
 import (
-	"cmp"
+	"math/bits"
 
 	"mirrorscope/flow"
 )
 
 // merger puts records in order. What a table plans to tell comes in order, so
-// that its list is one run, as a rule, and all that is left is to merge runs.
+// that its lists are a run each, as a rule, and all that is left is to merge runs.
+// It gives out one record at a time, by a tree of losers: on the way up from where
+// the latest came from, each is compared with the one that has lost there before.
 type merger struct {
-	keys, spare []sortKey
-	runs        []int // where each ends
+	runs []part // as many as a power of two
+	tree []seat // who lost, as in a heap whose leaves would be all runs
+	won  seat
 }
 
-// sortKey is what tells most records apart, so that they need not be looked at.
-type sortKey struct {
+// part is a part of a list that is in order.
+type part struct {
+	at, end uint32 // the first record, and behind the last
+	small   bool   // they are the list's flow.Lone
+	list    *flow.Records
+}
+
+// seat is the first record of a run, by what tells most of them apart.
+type seat struct {
 	release, start int64
 	kind           flow.Kind
-	record         *flow.Record
+	run            uint32
 }
 
-func (a *sortKey) compare(b *sortKey) int {
+// noKind is that of a run without records. It comes behind all.
+const noKind flow.Kind = 255
+
+// first gives the first record of a run.
+func (p *part) first(run uint32) seat {
 	switch {
-	case a.release != b.release:
-		return cmp.Compare(a.release, b.release)
-	case a.kind == b.kind && a.start != b.start:
-		return cmp.Compare(a.start, b.start)
+	case p.at == p.end:
+		return seat{flow.EndOfInput, 0, noKind, run}
+	case p.small:
+		l := p.list.Lone(int(p.at))
+		return seat{l.Release(), l.Start(), flow.Connection, run}
 	}
-	return flow.Compare(a.record, b.record)
+	r := p.list.At(int(p.at))
+	return seat{r.Release, r.Start, r.Kind, run}
 }
 
-// merge gives all records of some lists in order, valid until the next call.
-func (m *merger) merge(lists []flow.Records) []sortKey {
-	m.keys, m.runs = m.keys[:0], m.runs[:0]
+func (p *part) place() flow.Place {
+	if p.small {
+		return p.list.Lone(int(p.at)).Place()
+	}
+	return p.list.At(int(p.at)).Place()
+}
+
+// before tells whether a record comes before another. x and y have it first.
+func (s *seat) before(o *seat, x, y *part) bool {
+	switch {
+	case s.release != o.release:
+		return s.release < o.release
+	case s.kind != o.kind:
+		return s.kind < o.kind
+	case s.start != o.start:
+		return s.start < o.start
+	case s.kind == noKind:
+		return false
+	}
+	a, b := x.place(), y.place()
+	c := a.Compare(&b)
+	return c < 0 || c == 0 && s.run < o.run
+}
+
+// begin takes lists, which must stay until all was given out.
+func (m *merger) begin(lists []flow.Records) {
+	m.runs = m.runs[:0]
 	for i := range lists {
-		for k := range lists[i].Len() {
-			r := lists[i].At(k)
-			m.keys = append(m.keys, sortKey{r.Release, r.Start, r.Kind, r})
-			if n := len(m.keys); n > 1 && m.keys[n-2].compare(&m.keys[n-1]) > 0 {
-				m.runs = append(m.runs, n-1)
-			}
-		}
+		m.add(part{list: &lists[i]}, lists[i].Len())
+		m.add(part{list: &lists[i], small: true}, lists[i].Lones())
 	}
-	m.runs = append(m.runs, len(m.keys))
-	if cap(m.spare) < len(m.keys) {
-		m.spare = make([]sortKey, cap(m.keys))
+	leaves := 1 << bits.Len(uint(max(len(m.runs), 2)-1))
+	for len(m.runs) < leaves {
+		m.runs = append(m.runs, part{})
 	}
-	for len(m.runs) > 1 {
-		m.pairs()
+	if len(m.tree) != leaves {
+		m.tree = make([]seat, leaves)
 	}
-	return m.keys
+	m.won = m.play(1)
 }
 
-// pairs merges each run with the next.
-func (m *merger) pairs() {
-	to := m.spare[:0]
-	begin, k := 0, 0
-	for i := 0; i < len(m.runs); i += 2 {
-		middle, end := m.runs[i], m.runs[i]
-		if i+1 < len(m.runs) {
-			end = m.runs[i+1]
+// add adds a list of n records, as runs.
+func (m *merger) add(p part, n int) {
+	var s seat
+	for p.end = uint32(n); p.at < p.end; p.at++ {
+		last, was := p, s
+		last.at--
+		if s = p.first(0); p.at == 0 || s.before(&was, &p, &last) {
+			m.runs = append(m.runs, p)
 		}
-		a, b := m.keys[begin:middle], m.keys[middle:end]
-		for len(a) > 0 && len(b) > 0 {
-			if b[0].compare(&a[0]) < 0 {
-				to, b = append(to, b[0]), b[1:]
-			} else {
-				to, a = append(to, a[0]), a[1:]
-			}
-		}
-		to = append(append(to, a...), b...)
-		m.runs[k] = end
-		begin = end
-		k++
+		m.runs[len(m.runs)-1].end = p.at + 1
 	}
-	m.keys, m.spare, m.runs = to, m.keys, m.runs[:k]
+}
+
+// play finds the winner below a node.
+func (m *merger) play(node int) seat {
+	if run := node - len(m.tree); run >= 0 {
+		return m.runs[run].first(uint32(run))
+	}
+	a, b := m.play(2*node), m.play(2*node+1)
+	if m.beats(&b, &a) {
+		a, b = b, a
+	}
+	m.tree[node] = b
+	return a
+}
+
+func (m *merger) beats(a, b *seat) bool { return a.before(b, &m.runs[a.run], &m.runs[b.run]) }
+
+// next gives the record that comes next, whole or small; neither at the end.
+func (m *merger) next() (whole *flow.Record, small *flow.Lone) {
+	w := m.won
+	p := &m.runs[w.run]
+	switch {
+	case w.kind == noKind:
+		return nil, nil
+	case p.small:
+		small = p.list.Lone(int(p.at))
+	default:
+		whole = p.list.At(int(p.at))
+	}
+	p.at++
+	w = p.first(w.run)
+	for node := (len(m.tree) + int(w.run)) / 2; node > 0; node /= 2 {
+		l := &m.tree[node]
+		if l.release > w.release || l.release == w.release && l.kind == w.kind && l.start > w.start {
+			continue // as a rule
+		}
+		if m.beats(l, &w) {
+			*l, w = w, *l
+		}
+	}
+	m.won = w
+	return whole, small
 }

@@ -54,6 +54,10 @@ type Config struct {
 	// path.Connection is valid during the call only.
 	Paths func(*path.Connection) error
 
+	// Lone takes what is small of the records, in their place among the others,
+	// valid during the call only. nil: all are whole.
+	Lone func(*flow.Lone) error
+
 	piece int // records made at a time, in tests; 0: by Flow.Memory
 }
 
@@ -88,6 +92,9 @@ func Run(ctx context.Context, src capture.Source, cfg Config, out func([]*flow.R
 	tables := make([]*flow.Table, flow.Partitions)
 	for i := range tables {
 		tables[i] = flow.NewTable(cfg.Flow, learned, cfg.Names)
+		if cfg.Lone != nil {
+			tables[i].KeepLone()
+		}
 	}
 	r := newReader(src, cfg, tables, learned)
 	if cfg.Paths != nil {

@@ -80,6 +80,12 @@ type pathSink interface {
 	WritePath(*path.Connection) error
 }
 
+// loneSink is an output that needs of a connection that is one SYN no more than
+// that.
+type loneSink interface {
+	WriteLone(*flow.Lone)
+}
+
 func newSink(w io.Writer, o *replayOptions) recordSink {
 	var names sink.Names = o.pipeline.Names
 	switch {
@@ -126,6 +132,12 @@ func replay(ctx context.Context, s *streams, o *replayOptions, progress bool) er
 		o.pipeline.Paths = func(c *path.Connection) error {
 			writeErr = p.WritePath(c)
 			return writeErr
+		}
+	}
+	if l, ok := out.(loneSink); ok {
+		o.pipeline.Lone = func(r *flow.Lone) error {
+			l.WriteLone(r)
+			return nil
 		}
 	}
 	c, err := pipeline.Run(ctx, source, o.pipeline, func(records []*flow.Record) error {

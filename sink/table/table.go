@@ -52,6 +52,9 @@ func (t *Writer) Write(records []*flow.Record) error {
 	return nil
 }
 
+// WriteLone takes what is small of the records.
+func (t *Writer) WriteLone(l *flow.Lone) { t.edges.AddLone(l) }
+
 // WritePath takes the path of a connection whose last record was just written.
 func (t *Writer) WritePath(c *path.Connection) error {
 	t.edges.AddPath(c)

@@ -50,6 +50,9 @@ func (w *Writer) Write(records []*flow.Record) error {
 	return nil
 }
 
+// WriteLone takes what is small of the records.
+func (w *Writer) WriteLone(l *flow.Lone) { w.edges.AddLone(l) }
+
 // WritePath takes the path of a connection whose last record was just written.
 func (w *Writer) WritePath(c *path.Connection) error {
 	w.edges.AddPath(c)

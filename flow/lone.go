@@ -1,0 +1,151 @@
+package flow
+
+import (
+	"cmp"
+
+	"mirrorscope/packet"
+	"mirrorscope/session"
+	"mirrorscope/tcp"
+)
+
+// RecordedLone is what tcp.Side.Recorded says of a SYN.
+const RecordedLone = 1
+
+// Lone is the record of a connection of which nothing was recorded but one SYN, as
+// small as it gets. Of a flood there are as many as packets, and most of a Record
+// would say for each of them that nothing is known.
+type Lone struct {
+	embryo
+	release int64
+	serial  uint64 // Record.serial
+	reason  EndReason
+	outcome Outcome
+}
+
+// Release is that of a Record.
+func (l *Lone) Release() int64 { return l.release }
+
+// Start is when the SYN was recorded: the start and end of the connection, ns.
+func (l *Lone) Start() int64 { return l.time }
+
+// Client and Server are the ends: addresses and ports.
+func (l *Lone) Client() (packet.Addr, uint16) { return address(l.src), l.srcPort }
+func (l *Lone) Server() (packet.Addr, uint16) { return address(l.dst), l.dstPort }
+
+// Point and Network are those of a Record.
+func (l *Lone) Point() packet.PointID     { return l.point }
+func (l *Lone) Network() packet.NetworkID { return l.network }
+
+// Bytes is how many IP octets the SYN had. It had no payload.
+func (l *Lone) Bytes() int64 { return int64(l.ipLen) }
+
+// Outcome is Timeout or not known.
+func (l *Lone) Outcome() Outcome { return l.outcome }
+
+// EndReason is that of a Record.
+func (l *Lone) EndReason() EndReason { return l.reason }
+
+// Place is where a record belongs in the output: Compare orders records by it.
+type Place struct {
+	Mark
+	serial uint64
+}
+
+// Place of a record.
+func (r *Record) Place() Place { return Place{Mark{r.Release, r.Kind, r.Start, r.key}, r.serial} }
+
+// Place of a record.
+func (l *Lone) Place() Place {
+	return Place{Mark{l.release, Connection, l.time, l.key()}, l.serial}
+}
+
+// Compare orders places. None is like another.
+func (p *Place) Compare(o *Place) int {
+	return cmp.Or(p.compare(&o.Mark), cmp.Compare(p.serial, o.serial))
+}
+
+// behind tells whether the record lies behind the mark.
+func (l *Lone) behind(m *Mark) bool {
+	if c := m.compareTo(l.release, Connection, l.time); c != 0 {
+		return c < 0
+	}
+	k := l.key()
+	return m.key.compare(&k) < 0
+}
+
+// KeepLone has Take give what can be as Lone from now on. Otherwise all are
+// Records.
+func (t *Table) KeepLone() { t.keepLone = true }
+
+// finishLone is finish for an embryo: its record says what that of the flow would
+// that hatch makes. It tells whether it could.
+func (t *Table) finishLone(n uint32, release int64, reason EndReason) bool {
+	if t.watcher != nil || t.learned.names.Len() != 0 {
+		return false
+	}
+	e := t.flows.embryo(n)
+	key := e.key()
+	o := OutcomeNone
+	if reason == EndIdleTimeout || reason == EndLackOfResources {
+		if t.learned.recordsBoth(key.pair()) {
+			o = Timeout
+		}
+	}
+	t.serial++
+	if t.keepLone {
+		l := t.out.addLone()
+		l.embryo, l.release, l.serial, l.reason, l.outcome = *e, release, t.serial, reason, o
+	} else {
+		t.lone(&Lone{embryo: *e, release: release, serial: t.serial, reason: reason, outcome: o}, &key, t.out.Add())
+	}
+	t.index.remove(t.secret.hash(&key), n)
+	t.flows.embryos.put(n &^ isEmbryo)
+	return true
+}
+
+// lone fills an empty record with what a Lone stands for.
+func (t *Table) lone(l *Lone, key *Key, r *Record) {
+	r.Release, r.ID, r.Start, r.End = l.release, t.id(key, l.time), l.time, l.time
+	r.Point, r.Network, r.Path, r.OuterSwapped = l.point, l.network, l.path, l.flags&packet.OuterSwapped != 0
+	r.key, r.serial = *key, l.serial
+	r.Proto, r.Version = packet.ProtoTCP, 4
+	r.Ends[Client] = Endpoint{Addr: address(l.src), Port: l.srcPort, HasPort: true}
+	r.Ends[Server] = Endpoint{Addr: address(l.dst), Port: l.dstPort, HasPort: true}
+	r.Direction, r.DirectionState = DirSYN, tcp.Measured
+	r.Outcome, r.EndReason = l.outcome, l.reason
+	r.Sent[Client] = Volume{Packets: 1, Bytes: int64(l.ipLen)}
+	if l.flags&packet.Truncated != 0 {
+		r.TruncatedPackets = 1
+	}
+	if l.trafc&3 == 3 {
+		r.CE[Client] = 1
+	}
+	l.options(&r.Options[Client])
+	r.HasTCP, r.HasHandshake = true, true
+	r.Handshake = tcp.Handshake{RTT: tcp.Absent, Client: tcp.Absent, Server: tcp.Absent, Setup: tcp.Absent, Connect: tcp.Absent, SYNs: 1}
+	if l.outcome == OutcomeNone && (l.reason == EndIdleTimeout || l.reason == EndLackOfResources) {
+		r.Handshake.Reasons = tcp.OneSided
+	}
+	c, s := &r.TCP.Sides[Client], &r.TCP.Sides[Server]
+	c.RTT.Reasons, s.RTT.Reasons = tcp.OneSided, tcp.OneSided
+	c.Retransmits.State, c.Recorded = tcp.Measured, RecordedLone
+	s.Retransmits.State, s.Retransmits.Reasons = tcp.Unknown, tcp.OneSided
+	r.TCP.Response.Min, r.TCP.Response.Max = tcp.Absent, tcp.Absent
+	r.Report = t.sessions.Whole(0, nil, false, &session.Frame{Start: l.time, End: l.time, Setup: tcp.Absent, Server: tcp.Absent, Failed: true})
+}
+
+// options are what the SYN offered.
+func (e *embryo) options(o *tcp.Options) {
+	if e.flags&packet.OptionsUnknown != 0 {
+		return
+	}
+	has := packet.TCPOptions(e.tcpFlags >> synFlagBits)
+	o.Known = true
+	if has&packet.HasMSS != 0 {
+		o.HasMSS, o.MSS = true, e.mss
+	}
+	if has&packet.HasWScale != 0 {
+		o.HasWScale, o.WScale = true, min(e.wscale, 14) // RFC 7323 section 2.3
+	}
+	o.SACK, o.Timestamps = has&packet.HasSACKPermitted != 0, has&packet.HasTimestamps != 0
+}
