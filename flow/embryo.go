@@ -2,7 +2,6 @@ package flow
 
 import (
 	"encoding/binary"
-	"math/bits"
 
 	"mirrorscope/packet"
 )
@@ -81,12 +80,8 @@ func address(v4 uint32) (a packet.Addr) {
 
 func (e *embryo) key() Key {
 	k := Key{Proto: packet.ProtoTCP, Point: e.point, Network: e.network}
-	a, b := bits.ReverseBytes32(e.src), bits.ReverseBytes32(e.dst)
-	if a < b || a == b && e.srcPort <= e.dstPort {
-		k.A, k.B, k.PortA, k.PortB = address(e.src), address(e.dst), e.srcPort, e.dstPort
-	} else {
-		k.A, k.B, k.PortA, k.PortB = address(e.dst), address(e.src), e.dstPort, e.srcPort
-	}
+	src, dst := address(e.src), address(e.dst)
+	k.setEnds(&src, &dst, e.srcPort, e.dstPort)
 	return k
 }
 
