@@ -210,16 +210,47 @@ func (h *Histogram) Quantile(q float64) (ns float64, ok bool) {
 	return float64(h.max), true
 }
 
-// QuantileOf is what Quantile would give for a histogram of the given values, at
-// the scale of 5. They are ≥ 0, at least one, and in rising order.
-func QuantileOf(rising []int64, q float64) float64 {
-	n := len(rising)
-	rank := min(max(1, int(math.Ceil(min(q, 1)*float64(n)))), n)
-	v, least, most := rising[rank-1], float64(rising[0]), float64(rising[n-1])
-	if v < zeroLimit {
-		return least
+// Nearest is what Quantile gives for a histogram at the scale of 5 where the
+// value of the nearest rank is ns, the smallest is least and the largest most,
+// all ≥ 0.
+func Nearest(ns, least, most uint32) float64 {
+	if ns < zeroLimit || least == most {
+		return float64(least)
 	}
-	return min(max(middle(index(uint64(v)), MaxScale), least), most)
+	return min(max(middle(index(uint64(ns)), MaxScale), float64(least)), float64(most))
+}
+
+// SetRising makes h, which is empty and without limit, the histogram of values
+// in rising order, at least one. Its buckets are put into room, which must hold
+// one for each value and is h's from then on. It gives what is left of room.
+func (h *Histogram) SetRising(values []uint32, room []Bucket) []Bucket {
+	least, most := values[0], values[len(values)-1]
+	h.count, h.min, h.max = uint64(len(values)), int64(least), int64(most)
+	if len(values) == 1 && least >= zeroLimit {
+		room[0] = Bucket{Index: index(uint64(least)), Count: 1}
+		h.sum, h.buckets = int64(least), room[:1:1]
+		return room[1:]
+	}
+	zero, sum, n := 0, int64(0), 0
+	last := int32(math.MinInt32)
+	for _, ns := range values {
+		sum += int64(ns)
+		if ns < zeroLimit {
+			zero++
+			continue
+		}
+		i := index(uint64(ns))
+		if i == last {
+			room[n-1].Count++
+			continue
+		}
+		room[n] = Bucket{Index: i, Count: 1}
+		last = i
+		n++
+	}
+	h.zero, h.sum = uint64(zero), sum
+	h.buckets = room[:n:n]
+	return room[n:]
 }
 
 // middle is the value in ns that is in the same relative distance of both

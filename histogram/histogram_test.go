@@ -3,6 +3,7 @@ package histogram
 import (
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"testing"
 )
@@ -219,21 +220,57 @@ func requireEqual(t *testing.T, name string, got, want *Histogram) {
 	}
 }
 
-// A few values give the quantiles of their histogram.
-func TestQuantileOf(t *testing.T) {
+// A few values in order give the histogram that adding them gives, and its
+// quantiles.
+func TestSetRising(t *testing.T) {
 	r := rand.New(rand.NewPCG(13, 14))
+	room := make([]Bucket, 0, 64)
 	for range 20000 {
-		values := make([]int64, 1+r.IntN(20))
+		values := make([]uint32, 1+r.IntN(20))
+		bits := 1 + r.IntN(31)
 		var h Histogram
 		for i := range values {
-			values[i] = r.Int64N(1 << (1 + r.IntN(50)))
-			h.Add(values[i])
+			values[i] = r.Uint32N(1 << bits)
+			h.Add(int64(values[i]))
 		}
 		slices.Sort(values)
-		for _, q := range []float64{0, 0.01, 0.5, 0.9, 0.99, 1, 2} {
-			if want, _ := h.Quantile(q); QuantileOf(values, q) != want {
-				t.Fatalf("%v of %d: %v, want %v", q, values, QuantileOf(values, q), want)
+		if cap(room) < len(values) {
+			room = make([]Bucket, 64)
+		}
+		var got Histogram
+		left := got.SetRising(values, room[:len(values)])
+		if len(left) != len(values)-len(got.buckets) || !slices.Equal(got.buckets, h.buckets) {
+			t.Fatalf("%d: buckets %v, want %v", values, got.buckets, h.buckets)
+		}
+		got.buckets, h.buckets = nil, nil
+		if !reflect.DeepEqual(got, h) {
+			t.Fatalf("%d: %+v, want %+v", values, got, h)
+		}
+		h = Histogram{}
+		for _, v := range values {
+			h.Add(int64(v))
+		}
+		for _, ns := range values {
+			rank, _ := slices.BinarySearch(values, ns)
+			if want, _ := h.Quantile((float64(rank) + 0.5) / float64(len(values))); Nearest(ns, values[0], values[len(values)-1]) != want {
+				t.Fatalf("%d of %d: %v, want %v", ns, values, Nearest(ns, values[0], values[len(values)-1]), want)
 			}
 		}
+	}
+}
+
+// What is added later to one of several histograms with one room stays out of
+// the others.
+func TestSetRisingShares(t *testing.T) {
+	room := make([]Bucket, 4)
+	var a, b Histogram
+	left := a.SetRising([]uint32{5000, 9000}, room)
+	b.SetRising([]uint32{7000, 8000}, left)
+	before := slices.Clone(b.buckets)
+	for ns := range int64(100) {
+		a.Add(ns * 1000)
+	}
+	if !slices.Equal(b.buckets, before) {
+		t.Errorf("buckets %v, want %v", b.buckets, before)
 	}
 }

@@ -19,40 +19,48 @@ var root = [1 << MaxScale]uint64{
 
 // index gives the bucket, at MaxScale, of ns ≥ 1000. Logarithms in floating
 // point would put values next to a boundary on the wrong side; whole numbers do
-// not. Floating point serves for a first guess, at most one bucket off, and
-// boundaries decide.
+// not. ns is shifted until its highest bit is the 64th, as the boundaries of
+// rising are: those that it lies beyond are counted.
 func index(ns uint64) int32 {
-	const mantissa = 52
-	x := math.Float64bits(float64(ns) * (1.0 / zeroLimit))
-	octave := int32(x>>mantissa) - 1023
-	k := max(octave<<MaxScale+int32(guess[x>>(mantissa-guessBits)&(1<<guessBits-1)]), 0)
-	// The smallest k with ns ≤ boundary(k) is the upper boundary of the bucket.
-	for ns > boundary(k) {
+	zeros := bits.LeadingZeros64(ns)
+	m := ns << (zeros & 63)
+	k := below[m>>(63-belowBits)&(1<<belowBits-1)]
+	if m > rising[k&63] {
 		k++
 	}
-	for k > 0 && ns <= boundary(k-1) {
-		k--
-	}
-	return k - 1
+	// The first boundary is the (firstRank+1)-th between its power of two and the next.
+	return (63-firstOctave-int32(zeros))<<MaxScale - firstRank - 1 + int32(k)
 }
 
-// guess[i] is the upper boundary of the bucket that the values begin in whose
-// ratio to a power of two begins with the bits i behind the point. Such a range
-// is narrower than a bucket.
-var guess = func() (g [1 << guessBits]uint8) {
-	for i := range g {
-		g[i] = uint8(math.Ceil(math.Log2(1+(float64(i)+0.5)/(1<<guessBits)) * (1 << MaxScale)))
+const (
+	firstOctave = 9  // 2^9 ≤ zeroLimit < 2^10
+	firstRank   = 30 // boundaries, taken times powers of two, in [2^9, zeroLimit)
+	belowBits   = 7
+)
+
+// rising are the 32 boundaries of [2^63, 2^64), in order: those of one octave,
+// times powers of two, rounded down. They are exact but for those beyond
+// 2^50 µs (36 years), which the 64 bits of root may leave 1 ns short.
+var rising = func() (r [64]uint64) {
+	for j := range root {
+		hi, lo := bits.Mul64(zeroLimit, root[j])
+		up := bits.LeadingZeros64(hi)
+		r[(j+firstRank)%len(root)] = hi<<up | lo>>(64-up)
 	}
-	return g
+	for i := len(root); i < len(r); i++ {
+		r[i] = math.MaxUint64
+	}
+	return r
 }()
 
-const guessBits = 7
-
-// boundary is ⌊1000 · 2^(k/32)⌋: the largest value in ns that is not beyond the
-// boundary at 2^(k/32) µs. It is exact below 2^50 µs (36 years); from there on the
-// 64 bits of root may leave it 1 ns short. k is in [0, 54·32).
-func boundary(k int32) uint64 {
-	hi, lo := bits.Mul64(zeroLimit, root[k&(1<<MaxScale-1)])
-	octave := k >> MaxScale
-	return hi<<(octave+1) | lo>>(63-octave)
-}
+// below[i] is how many of rising lie below all values that begin with the bits i
+// behind their first. No two boundaries begin with the same.
+var below = func() (b [1 << belowBits]uint8) {
+	for i := range b {
+		first := 1<<63 | uint64(i)<<(63-belowBits)
+		for rising[b[i]] < first {
+			b[i]++
+		}
+	}
+	return b
+}()

@@ -3,6 +3,7 @@ package histogram
 import (
 	"math"
 	"math/big"
+	"math/bits"
 	"testing"
 )
 
@@ -58,6 +59,29 @@ func TestIndexAtBoundaries(t *testing.T) {
 	}
 	if got, want := index(math.MaxInt64), int32(53*32); got < want || got >= want+32 {
 		t.Errorf("index of the largest duration = %d", got)
+	}
+}
+
+// boundary is ⌊1000 · 2^(k/32)⌋: the largest value in ns that is not beyond the
+// boundary at 2^(k/32) µs. It is exact below 2^50 µs (36 years); from there on the
+// 64 bits of root may leave it 1 ns short. k is in [0, 54·32).
+func boundary(k int32) uint64 {
+	hi, lo := bits.Mul64(zeroLimit, root[k&(1<<MaxScale-1)])
+	octave := k >> MaxScale
+	return hi<<(octave+1) | lo>>(63-octave)
+}
+
+// index counts boundaries, wherever they are.
+func TestIndexIsBoundaries(t *testing.T) {
+	for k := int32(1); k < 53*32; k++ {
+		for _, x := range []struct {
+			ns   uint64
+			want int32
+		}{{boundary(k), k - 1}, {boundary(k) + 1, k}, {boundary(k-1) + 1, k - 1}, {(boundary(k-1) + boundary(k)) / 2, k - 1}} {
+			if got := index(x.ns); got != x.want {
+				t.Fatalf("index(%d) = %d, want %d", x.ns, got, x.want)
+			}
+		}
 	}
 }
 

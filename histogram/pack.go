@@ -1,13 +1,29 @@
 package histogram
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // AppendPacked adds all that h holds, but for its limit, as a few octets: a
 // handful of values takes a tenth of a Histogram. MergePacked reads it.
 func (h *Histogram) AppendPacked(dst []byte) []byte {
-	dst = binary.AppendUvarint(dst, h.count)
-	if h.count == 0 {
-		return dst
+	switch h.count {
+	case 0:
+		return append(dst, nothing)
+	case 1:
+		if len(dst)+1+binary.MaxVarintLen64 > cap(dst) {
+			dst = slices.Grow(dst, 1+binary.MaxVarintLen64)
+		}
+		b, n := dst[:cap(dst)], len(dst)+1
+		b[n-1] = single | h.shift
+		v := uint64(h.min)
+		for ; v >= 0x80 && n < len(b); n++ {
+			b[n] = byte(v) | 0x80
+			v >>= 7
+		}
+		b[n] = byte(v)
+		return b[:n+1]
 	}
 	how := h.shift
 	if h.zero > 0 {
@@ -16,10 +32,11 @@ func (h *Histogram) AppendPacked(dst []byte) []byte {
 	if h.max != h.min {
 		how |= someMore
 	}
-	if h.sum != h.few() {
+	if h.sum != h.min+h.max {
 		how |= otherSum
 	}
-	dst = binary.AppendUvarint(append(dst, how), uint64(h.min))
+	dst = binary.AppendUvarint(append(dst, how), h.count)
+	dst = binary.AppendUvarint(dst, uint64(h.min))
 	if how&someMore != 0 {
 		dst = binary.AppendUvarint(dst, uint64(h.max-h.min))
 	}
@@ -38,37 +55,40 @@ func (h *Histogram) AppendPacked(dst []byte) []byte {
 	return dst
 }
 
-// Bits beside the shift in what AppendPacked adds.
+// Bits beside the shift in what AppendPacked begins with.
 const (
 	someZero = 1 << (iota + 4) // zero is not 0
 	someMore                   // max is not min
-	otherSum                   // sum is not few
+	otherSum                   // sum is not that of two, min and max
+	single                     // there is one value, min
+	nothing  = 15              // no shift: there is no value
 )
-
-// few is the sum of one value, or of two.
-func (h *Histogram) few() int64 {
-	if h.count == 1 {
-		return h.min
-	}
-	return h.min + h.max
-}
 
 // MergePacked does what Merge would with the histogram that AppendPacked began
 // src with, and gives what follows it. What it reads must be whole.
 func (h *Histogram) MergePacked(src []byte) (rest []byte) {
-	r := unpacker(src)
-	o := Histogram{count: r.next()}
-	if o.count == 0 {
+	how, r := src[0], unpacker(src[1:])
+	if how == nothing {
 		return r
 	}
-	how := r[0]
-	r = r[1:]
-	o.shift, o.min = how&0xf, int64(r.next())
+	o := Histogram{count: 1, shift: how & 0xf}
+	if how&single != 0 {
+		ns := int64(r.next())
+		o.min, o.max, o.sum = ns, ns, ns
+		if ns < zeroLimit {
+			o.zero = 1
+		}
+		if h.absorb(&o); o.zero == 0 {
+			h.put(index(uint64(ns))>>h.shift, 1)
+		}
+		return r
+	}
+	o.count, o.min = r.next(), int64(r.next())
 	o.max = o.min
 	if how&someMore != 0 {
 		o.max += int64(r.next())
 	}
-	o.sum = o.few()
+	o.sum = o.min + o.max
 	if how&otherSum != 0 {
 		o.sum = int64(r.next())
 	}
@@ -77,11 +97,11 @@ func (h *Histogram) MergePacked(src []byte) (rest []byte) {
 	}
 	h.absorb(&o)
 	down := h.shift - o.shift
-	index := int32(0)
+	at := int32(0)
 	for left := o.count - o.zero; left > 0; {
-		index += int32(r.next())
+		at += int32(r.next())
 		n := r.next()
-		h.put(index>>down, n)
+		h.put(at>>down, n)
 		left -= n
 	}
 	return r

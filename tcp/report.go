@@ -85,10 +85,12 @@ type Report struct {
 // Report fills r. client is the direction of the client, now the packet time
 // of the report; final says that nothing more will come.
 func (c *Conn) Report(st *Store, r *Report, client int, now int64, final bool) {
+	c.settleTurns(st, client)
+	st.sort(c.samples)
 	for i, dir := range [2]int{client, 1 - client} {
 		c.side(st, &r.Sides[i], dir, now, final)
 	}
-	c.response(st, &r.Response, client)
+	c.response(st, &r.Response)
 }
 
 // Undecided tells whether a final report can differ from one before it: data
@@ -213,43 +215,32 @@ type Distributions struct {
 // sampled.
 func (c *Conn) Distributions(st *Store, client int) *Distributions {
 	c.settleTurns(st, client)
-	return c.distributions(client, func(q quantity) *histogram.Histogram { return clone(st.allOf(c.samples, q)) })
+	return c.distributions(st, client, ofAll)
 }
 
 // CloseInterval gives the distributions of the running interval, nil where
 // nothing was sampled, and begins the next.
 func (c *Conn) CloseInterval(st *Store, client int) *Distributions {
 	c.settleTurns(st, client)
-	x := c.distributions(client, func(q quantity) *histogram.Histogram { return clone(st.running(c.samples, q)) })
+	x := c.distributions(st, client, ofRunning)
 	st.closeInterval(c.samples)
 	return x
 }
 
-func (c *Conn) distributions(client int, take func(quantity) *histogram.Histogram) *Distributions {
-	if c.samples == 0 {
+func (c *Conn) distributions(st *Store, client int, set uint8) *Distributions {
+	all, some := st.distributions(c.samples, set)
+	if !some {
 		return nil
 	}
-	var x Distributions
+	x := &Distributions{Think: all[thinkTime]}
 	for i, dir := range [2]int{client, 1 - client} {
-		q := 2 * quantity(1-dir) // the other's data is acknowledged by this side
-		x.RTT[i], x.Delayed[i] = take(q+cleanRTT), take(q+delayedRTT)
+		q := 2 * quantity(1-dir&1) // the other's data is acknowledged by this side
+		x.RTT[i], x.Delayed[i] = all[q+cleanRTT], all[q+delayedRTT]
 	}
-	x.Think = take(thinkTime)
-	if x == (Distributions{}) {
-		return nil
-	}
-	return &x
+	return x
 }
 
-func clone(h *histogram.Histogram) *histogram.Histogram {
-	if h == nil || h.Count() == 0 {
-		return nil
-	}
-	return h.Clone()
-}
-
-func (c *Conn) response(st *Store, r *Response, client int) {
-	c.settleTurns(st, client)
+func (c *Conn) response(st *Store, r *Response) {
 	u := &c.turn
 	think := st.summary(c.samples, thinkTime)
 	*r = Response{Turns: int64(u.turns), Measured: int64(think.n), Min: Absent, Max: Absent}

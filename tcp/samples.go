@@ -2,7 +2,6 @@ package tcp
 
 import (
 	"math"
-	"slices"
 
 	"mirrorscope/histogram"
 )
@@ -24,16 +23,21 @@ const (
 // ten times as much.
 type few struct {
 	ns   [maxFew]uint32
-	tags [maxFew / 2]uint8 // 4 bits each: the quantity, and past
-	n    uint8
+	tags uint64 // 4 bits each: the quantity, and past; above those how many there are
 }
 
 const (
-	maxFew       = 14
-	past   uint8 = 8 // the interval of the sample has been told
+	maxFew      = 14
+	past        = 8 // the interval of the sample has been told
+	countShift  = 4 * maxFew
+	pastAll     = past * 0x11111111111111 // of each
+	oneMoreFew  = 1 << countShift
+	quantityTag = past - 1
 )
 
-func (f *few) tag(i int) uint8 { return f.tags[i/2] >> (i % 2 * 4) & 15 }
+func (f *few) n() int { return int(f.tags >> countShift) }
+
+func (f *few) tag(i int) uint8 { return uint8(f.tags >> (4 * i & 63) & 15) }
 
 // dists are the distributions of a connection with more samples.
 type dists [numQuantities]dist
@@ -55,10 +59,10 @@ func (st *Store) add(samples *uint32, q quantity, ns int64) {
 	if *samples&inDists == 0 {
 		if *samples == 0 {
 			*samples = st.fews.Get()
-			st.fews.At(*samples).n = 0
+			st.fews.At(*samples).tags = 0
 		}
 		f := st.fews.At(*samples)
-		if f.n < maxFew && ns <= math.MaxUint32 {
+		if f.n() < maxFew && ns <= math.MaxUint32 {
 			f.put(q, uint32(ns))
 			return
 		}
@@ -72,14 +76,9 @@ func (st *Store) add(samples *uint32, q quantity, ns int64) {
 }
 
 func (f *few) put(q quantity, ns uint32) {
-	f.ns[f.n] = ns
-	t := &f.tags[f.n/2]
-	if f.n%2 == 0 {
-		*t = uint8(q)
-	} else {
-		*t |= uint8(q) << 4
-	}
-	f.n++
+	n := f.n()
+	f.ns[n] = ns
+	f.tags = (f.tags | uint64(q)<<(4*n&63)) + oneMoreFew
 }
 
 func addBounded(h *histogram.Histogram, ns int64) {
@@ -93,7 +92,7 @@ func addBounded(h *histogram.Histogram, ns int64) {
 func (st *Store) spread(samples *uint32, f *few) {
 	n := st.dists.GetZero()
 	x := st.dists.At(n)
-	for i := range int(f.n) {
+	for i := range f.n() {
 		tag := f.tag(i)
 		d := &x[tag&^past]
 		h := &d.running
@@ -106,7 +105,57 @@ func (st *Store) spread(samples *uint32, f *few) {
 		addBounded(st.hists.At(*h), int64(f.ns[i]))
 	}
 	st.fews.Put(*samples)
+	st.sorted.samples = 0
 	*samples = n | inDists
+}
+
+// sorted are the first samples of a connection by quantity, and in rising order
+// for each.
+type sorted struct {
+	keys [16]uint64 // the quantity above the sample, in order; maxFew are in use
+	ns   [16]uint32
+	from [numQuantities + 1]uint8 // where those of a quantity begin; where all end
+
+	samples uint32 // that this is all of; 0: of none, or not of all
+	tags    uint64 // then
+}
+
+// of gives the samples of a quantity.
+func (s *sorted) of(q quantity) []uint32 { return s.ns[s.from[q]:s.from[q+1]] }
+
+// Which samples are looked at.
+const (
+	ofAll     uint8 = 15
+	ofRunning       = ofAll &^ past // of the running interval
+)
+
+// sort puts those samples into s whose tag is in set.
+func (f *few) sort(s *sorted, set uint8) {
+	n, tags := 0, f.tags
+	for i := range min(f.n(), maxFew) {
+		tag := uint8(tags & 15)
+		if tags >>= 4; tag&^set != 0 {
+			continue
+		}
+		key, k := uint64(tag&quantityTag)<<32|uint64(f.ns[i]), n
+		for ; k > 0 && s.keys[(k-1)&15] > key; k-- {
+			s.keys[k&15] = s.keys[(k-1)&15]
+		}
+		s.keys[k&15] = key
+		n++
+	}
+	q := 0
+	for i := range n {
+		key := s.keys[i&15]
+		s.ns[i&15] = uint32(key)
+		for ; q <= int(key>>32) && q < len(s.from); q++ {
+			s.from[q] = uint8(i)
+		}
+	}
+	for ; q < len(s.from); q++ {
+		s.from[q] = uint8(n)
+	}
+	s.samples = 0
 }
 
 // summary is what a report tells of one quantity.
@@ -116,46 +165,101 @@ type summary struct {
 	Quantiles
 }
 
-// summary sums up a quantity over all intervals.
+// sort makes summary ready for the samples of a connection.
+func (st *Store) sort(samples uint32) {
+	if samples == 0 || samples&inDists != 0 {
+		return
+	}
+	f, s := st.fews.At(samples), &st.sorted
+	if s.samples != samples || s.tags != f.tags {
+		f.sort(s, ofAll)
+		s.samples, s.tags = samples, f.tags
+	}
+}
+
+// summary sums up a quantity over all intervals. sort goes before.
 func (st *Store) summary(samples uint32, q quantity) (s summary) {
-	if samples&inDists != 0 || samples == 0 {
+	if samples == 0 {
+		return s
+	}
+	if samples&inDists != 0 {
 		if h := st.allOf(samples, q); h != nil {
 			return summary{h.Count(), h.Min(), h.Max(), quantiles(h)}
 		}
 		return s
 	}
-	f := st.fews.At(samples)
-	var ns [maxFew]int64
-	n := 0
-	for i := range int(f.n) {
-		if quantity(f.tag(i)&^past) == q {
-			ns[n] = int64(f.ns[i])
-			n++
-		}
-	}
+	ns := st.sorted.of(q)
+	n := len(ns)
 	if n == 0 {
 		return s
 	}
-	slices.Sort(ns[:n])
-	s = summary{n: uint64(n), min: ns[0], max: ns[n-1]}
-	// Of up to 9 values the share of 0.9 is reached with the last, as that of 0.99 is.
-	s.P50, s.P99 = histogram.QuantileOf(ns[:n], 0.50), histogram.QuantileOf(ns[:n], 0.99)
+	least, most := ns[0], ns[n-1]
+	s.n, s.min, s.max = uint64(n), int64(least), int64(most)
+	// The nearest ranks of up to 14 values: of 9 the share of 0.9 is reached with the
+	// last, as that of 0.99 always is.
+	s.P50, s.P99 = histogram.Nearest(ns[(n-1)/2], least, most), histogram.Nearest(most, least, most)
 	if s.P90 = s.P99; n >= 10 {
-		s.P90 = histogram.QuantileOf(ns[:n], 0.90)
+		s.P90 = histogram.Nearest(ns[n-2], least, most)
 	}
 	return s
 }
 
-// allOf gives the distribution of a quantity over all intervals: it is lent
-// until the next call of allOf or running, or until the connection is released.
-// It is nil when empty.
-func (st *Store) allOf(samples uint32, q quantity) *histogram.Histogram {
+// distributions gives those of all quantities, over all intervals or of the
+// running one, nil where there is none. They own their memory.
+func (st *Store) distributions(samples uint32, set uint8) (x [numQuantities]*histogram.Histogram, some bool) {
 	if samples == 0 {
-		return nil
+		return x, false
 	}
-	if samples&inDists == 0 {
-		return st.gather(samples, q, 15)
+	if samples&inDists != 0 {
+		for q := range numQuantities {
+			if h := st.inSet(samples, q, set); h != nil && h.Count() > 0 {
+				x[q], some = h.Clone(), true
+			}
+		}
+		return x, some
 	}
+	s := &st.sorted
+	if set == ofAll {
+		st.sort(samples)
+	} else {
+		st.fews.At(samples).sort(s, set)
+	}
+	n := 0
+	for q := range numQuantities {
+		if s.from[q] != s.from[q+1] {
+			n++
+		}
+	}
+	if n == 0 {
+		return x, false
+	}
+	hists := make([]histogram.Histogram, n)
+	room := make([]histogram.Bucket, s.from[numQuantities])
+	for q := range numQuantities {
+		if ns := s.of(q); len(ns) > 0 {
+			h := &hists[0]
+			room = h.SetRising(ns, room)
+			x[q], hists = h, hists[1:]
+		}
+	}
+	return x, true
+}
+
+// inSet gives the distribution of a quantity of a connection with many samples.
+func (st *Store) inSet(samples uint32, q quantity, set uint8) *histogram.Histogram {
+	if set == ofAll {
+		return st.allOf(samples, q)
+	}
+	if n := st.dists.At(samples &^ inDists)[q].running; n != 0 {
+		return st.hists.At(n)
+	}
+	return nil
+}
+
+// allOf gives the distribution of a quantity of a connection with many samples
+// over all intervals: it is lent until the next call of allOf, or until the
+// connection is released. It is nil when empty.
+func (st *Store) allOf(samples uint32, q quantity) *histogram.Histogram {
 	d := st.dists.At(samples &^ inDists)[q]
 	switch {
 	case d.before == 0 && d.running == 0:
@@ -171,37 +275,6 @@ func (st *Store) allOf(samples uint32, q quantity) *histogram.Histogram {
 	return &st.scratch
 }
 
-// running gives the distribution of a quantity in the running interval, lent
-// like that of allOf.
-func (st *Store) running(samples uint32, q quantity) *histogram.Histogram {
-	if samples == 0 {
-		return nil
-	}
-	if samples&inDists == 0 {
-		return st.gather(samples, q, 15&^past)
-	}
-	if n := st.dists.At(samples &^ inDists)[q].running; n != 0 {
-		return st.hists.At(n)
-	}
-	return nil
-}
-
-// gather makes a histogram of those first samples whose tag is in set but for
-// the quantity.
-func (st *Store) gather(samples uint32, q quantity, set uint8) *histogram.Histogram {
-	f := st.fews.At(samples)
-	st.scratch.Reset()
-	for i := range int(f.n) {
-		if tag := f.tag(i); quantity(tag&^past) == q && tag&^set == 0 {
-			st.scratch.Add(int64(f.ns[i]))
-		}
-	}
-	if st.scratch.Count() == 0 {
-		return nil
-	}
-	return &st.scratch
-}
-
 // closeInterval moves what the running interval holds to those before.
 func (st *Store) closeInterval(samples uint32) {
 	if samples == 0 {
@@ -209,12 +282,7 @@ func (st *Store) closeInterval(samples uint32) {
 	}
 	if samples&inDists == 0 {
 		f := st.fews.At(samples)
-		for i := range f.tags[:(f.n+1)/2] {
-			f.tags[i] |= past | past<<4
-		}
-		if f.n%2 == 1 {
-			f.tags[f.n/2] &= 15
-		}
+		f.tags |= pastAll & (1<<(4*f.n()&63) - 1)
 		return
 	}
 	x := st.dists.At(samples &^ inDists)
@@ -236,6 +304,7 @@ func (st *Store) freeSamples(samples *uint32) {
 		return
 	case *samples&inDists == 0:
 		st.fews.Put(*samples)
+		st.sorted.samples = 0
 	default:
 		x := st.dists.At(*samples &^ inDists)
 		for q := range x {

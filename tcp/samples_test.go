@@ -39,16 +39,26 @@ func TestSamples(t *testing.T) {
 				st.add(&samples, q, ns)
 				addBounded(&running[q], ns)
 			}
+			st.sort(samples)
+			var sums [numQuantities]summary
 			for q := range numQuantities {
-				if got, want := show(st.running(samples, q)), show(&running[q]); got != want {
+				sums[q] = st.summary(samples, q)
+			}
+			now, some := st.distributions(samples, ofRunning)
+			all, any := st.distributions(samples, ofAll)
+			if some != (now != [numQuantities]*histogram.Histogram{}) || any != (all != [numQuantities]*histogram.Histogram{}) {
+				t.Fatalf("%v of %v, %v of %v", some, now, any, all)
+			}
+			for q := range numQuantities {
+				if got, want := show(now[q]), show(&running[q]); got != want {
 					t.Fatalf("running %d: %s, want %s", q, got, want)
 				}
 				whole := before[q].Clone()
 				whole.Merge(&running[q])
-				if got, want := show(st.allOf(samples, q)), show(whole); got != want {
+				if got, want := show(all[q]), show(whole); got != want {
 					t.Fatalf("whole %d: %s, want %s", q, got, want)
 				}
-				if got, want := st.summary(samples, q), (summary{whole.Count(), whole.Min(), whole.Max(), quantiles(whole)}); got != want {
+				if got, want := sums[q], (summary{whole.Count(), whole.Min(), whole.Max(), quantiles(whole)}); got != want {
 					t.Fatalf("summary %d: %+v, want %+v", q, got, want)
 				}
 			}

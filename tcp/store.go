@@ -42,6 +42,7 @@ type Store struct {
 	hists      pool.Pool[histogram.Histogram]
 	reopenings pool.Pool[reopening]
 	scratch    histogram.Histogram
+	sorted     sorted // scratch
 
 	whole bool // each packet takes the whole way: for tests
 }
