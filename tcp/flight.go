@@ -67,39 +67,54 @@ func (f *flight) grow(st *Store) {
 
 // sent notes new data that ends at end.
 func (f *flight) sent(st *Store, end, at int64) {
-	if f.n == fewSegs && f.crowd == 0 {
+	if f.crowd == 0 {
+		if f.n < fewSegs {
+			f.segs[(f.first+f.n)%fewSegs] = segment{end, at}
+			f.n++
+			return
+		}
 		f.grow(st)
 	}
-	segs := f.ring(st)
-	mask := uint8(len(segs) - 1)
+	segs := &st.crowds.At(f.crowd).segs
 	if f.n == maxSegs {
-		// Keep the newer quarter whole: ACKs and tail repeats name those.
-		const whole = maxSegs / 4
-		k := uint8(0)
-		for i := uint8(1); i < maxSegs; i++ {
-			if i%2 == 1 || i >= maxSegs-whole {
-				segs[(f.first+k)&mask] = segs[(f.first+i)&mask]
-				k++
-			}
-		}
-		f.n = k
+		f.thin(segs)
 	}
-	segs[(f.first+f.n)&mask] = segment{end, at}
+	segs[(f.first+f.n)%maxSegs] = segment{end, at}
 	f.n++
+}
+
+// thin forgets every second of the older segments.
+func (f *flight) thin(segs *[maxSegs]segment) {
+	// Keep the newer quarter whole: ACKs and tail repeats name those.
+	const whole = maxSegs / 4
+	k := uint8(0)
+	for i := uint8(1); i < maxSegs; i++ {
+		if i%2 == 1 || i >= maxSegs-whole {
+			segs[(f.first+k)%maxSegs] = segs[(f.first+i)%maxSegs]
+			k++
+		}
+	}
+	f.n = k
 }
 
 // stamp notes the first use of a TSval.
 func (f *flight) stamp(st *Store, tsval uint32, end, at int64) {
-	marks := f.ringOfMarks(st)
-	last := &marks[int(f.mark-1)&(len(marks)-1)]
-	if last.at != 0 && !After(tsval, last.tsval) {
-		return
+	var last *mark
+	if f.crowd != 0 {
+		last = &st.crowds.At(f.crowd).marks[(f.mark-1)%maxMarks]
+	} else {
+		last = &f.marks[(f.mark-1)%fewMarks]
 	}
+	if last.at == 0 || After(tsval, last.tsval) {
+		f.addMark(st, tsval, end, at)
+	}
+}
+
+func (f *flight) addMark(st *Store, tsval uint32, end, at int64) {
 	if f.mark == fewMarks && f.crowd == 0 {
 		f.grow(st)
-		marks = f.ringOfMarks(st)
 	}
-	marks[f.mark] = mark{end: end, at: at, tsval: tsval, open: true}
+	f.ringOfMarks(st)[f.mark] = mark{end: end, at: at, tsval: tsval, open: true}
 	if f.mark++; f.mark == maxMarks {
 		f.mark = 0
 	}
@@ -122,18 +137,24 @@ func (f *flight) echo(st *Store, tsecr uint32, ack int64) (at int64, ok bool) {
 // acked removes what lies below ack, and gives the last segment removed if it
 // ends exactly there.
 func (f *flight) acked(st *Store, ack int64) (at int64, exact bool) {
-	segs := f.ring(st)
-	mask := uint8(len(segs) - 1)
-	var last segment
-	n := f.n
-	for f.n > 0 && segs[f.first&mask].end <= ack {
-		last = segs[f.first&mask]
-		f.first++
-		f.n--
+	var last *segment
+	first, n := f.first, f.n
+	if f.crowd != 0 {
+		segs := &st.crowds.At(f.crowd).segs
+		for ; n > 0 && segs[first%maxSegs].end <= ack; n-- {
+			last = &segs[first%maxSegs]
+			first++
+		}
+	} else {
+		for ; n > 0 && f.segs[first%fewSegs].end <= ack; n-- {
+			last = &f.segs[first%fewSegs]
+			first++
+		}
 	}
-	if f.n == n {
+	if last == nil {
 		return 0, false
 	}
+	f.first, f.n = first, n
 	return last.at, last.end == ack
 }
 

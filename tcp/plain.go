@@ -13,51 +13,118 @@ const upset = suspect | suspectSeq | probing | troubled | shut | full | tailLost
 // whole way has nothing to do.
 func (c *Conn) plain(st *Store, g *Segment, p *packet.Packet, dir int, o *Opening) bool {
 	t := &p.TCP
-	d, r := &c.Dirs[dir], &c.Dirs[1-dir]
+	d, r := &c.Dirs[dir&1], &c.Dirs[(dir^1)&1]
+	has, both := d.has, d.has&r.has
 	const begun = hasSeq | hasUna
-	switch {
-	case t.Flags&(packet.FIN|packet.SYN|packet.RST|packet.ACK) != packet.ACK, t.NumSACK != 0, t.Window == 0,
-		c.flags&established == 0, o != nil && o.ack.t == 0:
-		return false
-	case d.has&r.has&begun != begun, (d.has|r.has)&upset != 0, t.Seq != uint32(d.hi), d.una > d.hi:
+	s := d.hi
+	if t.Flags&(packet.SYN|packet.RST|packet.ACK) != packet.ACK || t.Window == 0 || t.NumSACK != 0 || c.flags&established == 0 ||
+		both&begun != begun || (has|r.has)&upset != 0 || t.Seq != uint32(s) || d.una > s || o != nil && o.ack.t == 0 {
 		return false
 	}
-	now, s, n := p.Time, d.hi, int64(p.PayloadLen)
+	now, n := p.Time, int64(p.PayloadLen)
+	if t.Flags&packet.FIN != 0 {
+		n++
+	}
 	ack := unwrap(r.hi, t.Ack)
 	moved := ack - r.una
-	if ack > r.hi || moved < 0 || moved > maxJump {
+	if ack > r.hi || uint64(moved) > maxJump {
 		return false
 	}
 	step := int16(p.IPID - d.idHigh)
 	switch {
 	case n > 0:
-		if d.has&recordedAll == 0 || p.Version == 4 && step >= 2 && step <= 64 && d.idSteps >= 1 {
+		if has&recordedAll == 0 || p.Version == 4 && uint16(step)-2 <= 64-2 && d.idSteps >= 1 {
 			return false // a lost tail may show
 		}
 		if w := c.window(d, r); w > 0 && s+n-d.una >= w {
 			return false
 		}
-	case moved == 0 && r.hi > r.una && d.has&r.has&hasSACK == 0:
+	case moved == 0 && r.hi > r.una && both&hasSACK == 0:
 		return false // it may be a duplicate ACK
 	}
 
 	hasTS := t.Has&packet.HasTimestamps != 0
 	if moved > 0 {
-		if r.flight != 0 || r.has&lone != 0 {
-			c.sample(st, r, ack, now, t.TSecr, hasTS, p.PayloadLen)
-		}
+		c.clear(st, r, ack, now, t.TSecr, hasTS, p.PayloadLen)
 		r.move(ack, t.TSecr, hasTS)
 	}
+	later := int32(t.TSval - d.tsval) // than the latest timestamp
+	newer := hasTS && (later > 0 || has&hasTSval == 0)
 	if n > 0 {
-		if n <= maxPlainSegment && d.has&r.has&hasMSS == 0 {
-			d.maxLen = max(d.maxLen, uint16(n))
+		if both&hasMSS == 0 && p.PayloadLen <= maxPlainSegment {
+			d.maxLen = max(d.maxLen, uint16(p.PayloadLen))
 		}
 		d.packets++
-		st.sent(d, p, s+n)
+		if t.Flags&packet.FIN != 0 {
+			d.fin = uint32(s + n)
+			d.has |= hasFIN
+		}
+		switch {
+		case d.flight != 0:
+			d.hi, d.lastAt = s+n, now
+			f := st.flights.At(d.flight)
+			f.sent(st, s+n, now)
+			if hasTS {
+				f.stamp(st, t.TSval, s+n, now)
+			}
+		case has&lone == 0 && (newer || !hasTS || later == 0):
+			d.hi, d.lastAt = s+n, now
+			d.has |= lone
+			if hasTS {
+				d.tsval = t.TSval
+				d.has |= hasTSval | loneStamped
+				newer = false
+			}
+		default:
+			st.sent(d, p, s+n)
+		}
 	}
-	c.note(st, d, p, true)
-	g.Time, g.Pos, g.End, g.Before, g.Acked = now, s, s+n, s, ack
+	if has&hasID != 0 && step == 1 && p.Version == 4 {
+		d.idSteps, d.idUp, d.idHigh = min(d.idSteps+1, 8), min(d.idUp+1, 8), p.IPID
+	} else {
+		c.noteID(d, p, true)
+	}
+	d.seenAt, d.window, d.ttl = now, t.Window, p.TTL
+	d.has |= hasTTL | heard
+	if newer {
+		if d.has&loneStamped != 0 {
+			st.flightOf(d)
+		}
+		d.tsval = t.TSval
+		d.has |= hasTSval
+	}
+	g.Time, g.Pos, g.End, g.Before, g.Acked = now, s, s+int64(p.PayloadLen), s, ack
 	return true
+}
+
+// clear is sample where nothing is upset.
+func (c *Conn) clear(st *Store, d *Dir, ack, now int64, tsecr uint32, hasTS bool, n uint32) {
+	if d.flight == 0 {
+		switch {
+		case d.has&lone == 0:
+		case ack == d.hi:
+			d.has &^= lone | loneStamped
+			c.exact(st, d, ack, now-d.lastAt, n)
+		default:
+			c.sample(st, d, ack, now, tsecr, hasTS, n)
+		}
+		return
+	}
+	f := st.flights.At(d.flight)
+	if d.una < f.collapse {
+		c.sample(st, d, ack, now, tsecr, hasTS, n)
+		return
+	}
+	at, exact := f.acked(st, ack)
+	if hasTS && tsecr != 0 {
+		f.echo(st, tsecr, ack)
+	}
+	if f.n == 0 && ack >= d.hi && ack >= f.collapse {
+		st.freeFlight(d)
+	}
+	if exact {
+		c.exact(st, d, ack, now-at, n)
+	}
 }
 
 // move moves the left edge of what is unacknowledged.

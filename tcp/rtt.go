@@ -80,22 +80,30 @@ func (c *Conn) sample(st *Store, d *Dir, ack int64, now int64, tsecr uint32, has
 			st.freeFlight(d)
 		}
 	}
-	// An answer that carries the ACK may have taken its time: the ACK that had to
-	// come at once may not have been recorded.
-	clean := n == 0 && (ack-d.una >= 2*c.segmentSize(d) || d.has&hasFIN != 0 && uint32(ack) == d.fin)
 	switch {
 	case exact && !repairing:
-		ns := now - at
-		if clean && ns > 0 && (d.rtt.solid == 0 || ns < d.rtt.solid) {
-			d.rtt.solid = ns
-		}
-		if base, solid := d.rtt.known(); n > 0 && solid && ns <= base*5/4 {
-			clean = true // carried by an answer that came at once
-		}
-		c.timed(st, d, ns, clean, false)
+		c.exact(st, d, ack, now-at, n)
 	case echoed && repairing:
 		c.timed(st, d, now-byStampAt, false, true)
 	}
+}
+
+// exact takes the sample of an ACK that came ns after the segment of d that
+// ends where it acknowledges, in a packet with n octets of payload. d has not
+// moved there yet.
+func (c *Conn) exact(st *Store, d *Dir, ack, ns int64, n uint32) {
+	// An answer that carries the ACK may have taken its time: the ACK that had to
+	// come at once may not have been recorded.
+	clean := n == 0 && (ack-d.una >= 2*c.segmentSize(d) || d.has&hasFIN != 0 && uint32(ack) == d.fin)
+	if clean && ns > 0 && (d.rtt.solid == 0 || ns < d.rtt.solid) {
+		d.rtt.solid = ns
+	}
+	if n > 0 {
+		if base, solid := d.rtt.known(); solid && ns <= base*5/4 {
+			clean = true // carried by an answer that came at once
+		}
+	}
+	c.timed(st, d, ns, clean, false)
 }
 
 // pathRTT is the smallest round trip of the whole path, or 0.
