@@ -128,22 +128,22 @@ func (t *Table) hatch(n uint32, inWheel bool) uint32 {
 			t.end(victim, t.now, EndLackOfResources)
 		}
 	}
-	var p packet.Packet
+	p := &t.hatched
 	e := t.flows.embryo(n)
-	e.syn(&p)
-	key, dir := keyOf(&p)
+	e.syn(p)
+	key, dir := keyOf(p)
 	m := t.flows.get()
 	t.index.replace(t.secret.hash(&key), n, m)
 	f := t.flows.at(m)
 	now, watcher := t.now, t.watcher
 	t.now, t.watcher = p.Now, nil // a watcher was not there then
-	t.begins(f, &key, &p, dir)
+	t.begins(f, &key, p, dir)
 	f.class = halfOpen
 	if inWheel {
 		t.wheels[halfOpen].replace(n, m, &t.flows)
 	}
 	t.flows.embryos.put(n &^ isEmbryo)
-	t.update(m, f, &p, dir, noLikeness)
+	t.update(m, f, p, dir, noLikeness)
 	t.now, t.watcher = now, watcher
 	return m
 }

@@ -48,11 +48,10 @@ func (t *Table) generation(n uint32, p *packet.Packet, dir int) (m uint32, v con
 // syn is generation for a packet with SYN.
 func (t *Table) syn(n uint32, f *Flow, p *packet.Packet, dir int) (m uint32, v continuity) {
 	var candidate *uint32
-	var syn packet.Packet
+	var syn *packet.Packet
 	if len(t.candidates) > 0 {
-		waits := false
-		if syn, waits = t.candidates[n]; waits && syn.Src == p.Dst && syn.SrcPort == p.DstPort {
-			candidate = &syn.TCP.Seq
+		if c, waits := t.candidates[n]; waits && c.Src == p.Dst && c.SrcPort == p.DstPort {
+			syn, candidate = &c, &c.TCP.Seq
 		}
 	}
 	switch f.tcp.Continues(p, dir, t.now-f.seen > int64(t.cfg.TupleIdle), candidate) {
@@ -71,8 +70,8 @@ func (t *Table) syn(n uint32, f *Flow, p *packet.Packet, dir int) (m uint32, v c
 		v.packets--
 		v.bytes -= syn.IPLen
 		v.payload -= syn.PayloadLen
-		m := t.supersede(n, &syn, 1-dir)
-		t.update(m, t.flows.at(m), &syn, 1-dir, noLikeness)
+		m := t.supersede(n, syn, 1-dir)
+		t.update(m, t.flows.at(m), syn, 1-dir, noLikeness)
 		return m, belongs
 	}
 	return n, belongs

@@ -45,6 +45,7 @@ type Table struct {
 	openings   pool.Pool[tcp.Opening]
 	candidates map[uint32]packet.Packet // by flow: a SYN that may open a new generation
 	earlier    map[uint32]earlier       // by flow: the sequence space of the generation before
+	hatched    packet.Packet            // scratch of hatch
 	snapshots  pool.Pool[snapshot]
 	rare       pool.Pool[rare]
 

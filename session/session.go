@@ -282,23 +282,17 @@ func (st *Store) read(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, dir
 		if r.acked != 0 {
 			x.Start(min(g.Pos, r.acked)) // where that was not known: by no SYN, nor by octets before
 		}
-		x.Push(&st.buffers, g.Pos, p.Payload, g.End-g.Pos, g.Time, g.Acked, r.gate(1-dir))
-		st.drain(s, r, c, g, dir)
+		var k stream.Chunk
+		switch gate := r.gate(1 - dir); {
+		case !r.streams[1-dir].Waiting() && !g.Again() && x.Pass(&st.buffers, &k, g.Pos, p.Payload, g.End-g.Pos, g.Time, g.Acked, gate):
+			st.chunk(s, c, g, &k, dir)
+		default:
+			x.Push(&st.buffers, g.Pos, p.Payload, g.End-g.Pos, g.Time, g.Acked, gate)
+			st.drain(s, r, c, g, dir)
+		}
 	}
-	// What waits in the other direction may wait for something that was not
-	// recorded, but acknowledged by this packet.
-	for _, d := range [2]int{dir, 1 - dir} {
-		x := &r.streams[d]
-		if !x.Waiting() {
-			continue
-		}
-		if x.Overdue(&st.buffers, g.Time, c.TCP.Una(d), grace) {
-			x.GiveUp(g.Time)
-			st.drain(s, r, c, g, d)
-		} else if pos := x.Awaits(&st.buffers, g.Time, r.gate(1-d), grace); pos != 0 {
-			r.streams[1-d].Miss(pos, g.Time)
-			st.drain(s, r, c, g, 1-d)
-		}
+	if r.streams[0].Waiting() || r.streams[1].Waiting() {
+		st.overdue(s, r, c, g, dir)
 	}
 	switch s.kind {
 	case tlsKind:
@@ -321,6 +315,24 @@ func (st *Store) read(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, dir
 		st.exchanges(s, c, st.http.At(s.part))
 	}
 	st.settle(s, r)
+}
+
+// overdue gives up what has waited for too long: what waits in one direction may
+// wait for something that was not recorded, but acknowledged by this packet.
+func (st *Store) overdue(s *Session, r *reading, c *Conn, g *tcp.Segment, dir int) {
+	for _, d := range [2]int{dir, 1 - dir} {
+		x := &r.streams[d]
+		if !x.Waiting() {
+			continue
+		}
+		if x.Overdue(&st.buffers, g.Time, c.TCP.Una(d), grace) {
+			x.GiveUp(g.Time)
+			st.drain(s, r, c, g, d)
+		} else if pos := x.Awaits(&st.buffers, g.Time, r.gate(1-d), grace); pos != 0 {
+			r.streams[1-d].Miss(pos, g.Time)
+			st.drain(s, r, c, g, 1-d)
+		}
+	}
 }
 
 // drain hands on what a direction has ready, and what of the other direction

@@ -165,6 +165,22 @@ func (s *Stream) Push(b *Buffers, pos int64, data []byte, wire int64, at, acked,
 	}
 }
 
+// Pass takes a segment that is whole, comes next, and waits for nothing, and
+// gives it as what comes next: what Push and Next would do with it. It is false,
+// and nothing happens, if it is no such segment.
+func (s *Stream) Pass(b *Buffers, c *Chunk, pos int64, data []byte, wire int64, at, acked, gate int64) bool {
+	if !s.started || pos != s.next || int64(len(data)) != wire || wire <= 0 || acked > gate || s.w != 0 || s.cut > pos {
+		return false
+	}
+	s.now, s.acked, s.filled, s.force = at, acked, false, false
+	if b.owner == s {
+		b.owner = nil
+	}
+	s.next = pos + wire
+	*c = Chunk{Pos: pos, Data: data, Time: max(at, s.filling), Acked: acked, Since: s.opened}
+	return true
+}
+
 func (p *part) end() int64 { return p.pos + p.wire }
 
 // wait keeps a segment that came early, if there is room.

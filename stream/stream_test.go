@@ -3,6 +3,7 @@ package stream
 import (
 	"bytes"
 	"math/rand/v2"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -233,5 +234,62 @@ func BenchmarkInOrder(b *testing.B) {
 		for s.Next(budget, &c, 0) {
 		}
 		pos += 1448
+	}
+}
+
+// What passes comes out as by Push and Next, and leaves the same behind.
+func TestPass(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	passed := 0
+	for range 2000 {
+		var quick, slow Stream
+		b, c := buffers(300), buffers(300)
+		if rng.IntN(4) > 0 {
+			quick.Start(0)
+			slow.Start(0)
+		}
+		pos := int64(0)
+		for at := range int64(30) {
+			from, n, gate, acked := pos, rng.IntN(20), int64(rng.IntN(50)), int64(rng.IntN(20))
+			switch rng.IntN(8) {
+			case 0:
+				from += int64(rng.IntN(30))
+			case 1:
+				from = max(0, from-int64(rng.IntN(30)))
+			}
+			pos = max(pos, from+int64(n))
+			data := octets(int(from), n)
+			switch rng.IntN(12) {
+			case 0:
+				data = data[:n/2]
+			case 1:
+				data = append(data, 'x')
+			}
+			var got, want []Chunk
+			var k Chunk
+			if quick.Pass(b, &k, from, data, int64(n), at, acked, gate) {
+				passed++
+				got = append(got, k)
+			} else {
+				quick.Push(b, from, data, int64(n), at, acked, gate)
+			}
+			for quick.Next(b, &k, gate) {
+				got = append(got, k)
+			}
+			slow.Push(c, from, data, int64(n), at, acked, gate)
+			for slow.Next(c, &k, gate) {
+				want = append(want, k)
+			}
+			if !reflect.DeepEqual(got, want) || quick != slow || b.Budget.Used() != c.Budget.Used() {
+				t.Fatalf("%+v, want %+v; left %+v, want %+v", got, want, quick, slow)
+			}
+			if rng.IntN(10) == 0 {
+				quick.GiveUp(at)
+				slow.GiveUp(at)
+			}
+		}
+	}
+	if passed < 1000 {
+		t.Errorf("%d segments passed", passed)
 	}
 }

@@ -91,13 +91,18 @@ func (c *Conn) read(b *Room, dir int, s *Segment) {
 				data, pos = data[n:], pos+int64(n)
 				continue
 			}
-			n := copy(d.hdr[d.nhdr:], data)
-			d.nhdr += uint8(n)
-			data, pos = data[n:], pos+int64(n)
-			if d.nhdr < 5 {
-				return
+			if d.nhdr == 0 && len(data) >= len(d.hdr) {
+				d.hdr = [5]byte(data)
+				data, pos = data[len(d.hdr):], pos+int64(len(d.hdr))
+			} else {
+				n := copy(d.hdr[d.nhdr:], data)
+				d.nhdr += uint8(n)
+				data, pos = data[n:], pos+int64(n)
+				if d.nhdr < 5 {
+					return
+				}
+				d.nhdr = 0
 			}
-			d.nhdr = 0
 			d.n = int32(binary.BigEndian.Uint16(d.hdr[3:]))
 			d.left = d.n
 			if d.hdr[0] < typeCCS || d.hdr[0] > typeHeartbeat || d.hdr[1] > 3 || d.left > maxRecord {
@@ -108,8 +113,14 @@ func (c *Conn) read(b *Room, dir int, s *Segment) {
 		}
 		n := min(int(d.left), len(data))
 		d.left -= int32(n)
-		c.fragment(b, dir, data[:n], stamp{pos + int64(n), s.Time, s.Acked})
+		part := data[:n]
 		data, pos = data[n:], pos+int64(n)
+		switch {
+		case d.hdr[0] == typeHandshake && !d.ccs && !d.cut:
+			c.messages(b, dir, part, stamp{pos, s.Time, s.Acked})
+		case d.hdr[0] == typeAlert && d.nal < 2:
+			d.nal += uint8(copy(d.alert[d.nal:], part))
+		}
 		if d.left == 0 && c.stage != stageOver {
 			c.record(dir, &record{d.hdr[0], int(d.n), d.first, stamp{pos, s.Time, s.Acked}})
 		}
@@ -234,21 +245,6 @@ func (c *Conn) missMessage(b *Room, dir, n int, at int64) {
 		m.nhdr = 0
 		end := d.first.pos + 5 + int64(d.n-d.left)
 		c.message(dir, m.hdr[0], nil, wanted(m.hdr[0]), stamp{end, at, d.first.acked})
-	}
-}
-
-// fragment takes octets of the present record; end is where they end.
-func (c *Conn) fragment(b *Room, dir int, data []byte, end stamp) {
-	d := &c.w.dirs[dir]
-	switch d.hdr[0] {
-	case typeHandshake:
-		if !d.ccs && !d.cut {
-			c.messages(b, dir, data, end)
-		}
-	case typeAlert:
-		if d.nal < 2 {
-			d.nal += uint8(copy(d.alert[d.nal:], data))
-		}
 	}
 }
 
