@@ -173,9 +173,16 @@ func (c *Conn) AddTo(st *Store, g *Segment, p *packet.Packet, dir int, o *Openin
 	if c.second = uint32(p.Now / 1e9); c.turn.waits != 0 && c.second != c.turn.second {
 		c.settleTurns(st, int(st.waits.At(c.turn.waits).client))
 	}
-	if alike || st.whole || !c.plain(st, g, p, dir, o) {
-		c.add(st, g, p, dir, o, alike)
+	switch {
+	case alike, st.whole:
+	case c.flags&established != 0:
+		if c.plain(st, g, p, dir, o) {
+			return
+		}
+	case c.opens(st, g, p, dir, o):
+		return
 	}
+	c.add(st, g, p, dir, o, alike)
 }
 
 // add is Add for whatever packet.

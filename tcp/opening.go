@@ -244,16 +244,25 @@ func (o *Opening) Result(st *Store, c *Conn) Handshake {
 	if o.ack.t != 0 && o.nsyn > 0 && o.ack.t >= o.syn[0].t {
 		h.Setup = o.ack.t - o.syn[0].t
 	}
-	if c.flags&simultaneous != 0 {
+	switch {
+	case c.flags&simultaneous != 0:
 		o.simultaneous(st, &h)
-		return h
+	case o.nsynack == 0 && o.ack.t == 0:
+		// There is nothing but SYNs.
+	case o.more == 0:
+		o.halves(c, &h, o.syn[:o.nsyn], o.synack[:o.nsynack])
+	default:
+		var room [2][maxCopies]stamp
+		o.halves(c, &h, o.syns(st, &room[0]), o.synacks(st, &room[1]))
 	}
-	var room [2][maxCopies]stamp
-	syns, synacks := o.syns(st, &room[0]), o.synacks(st, &room[1])
+	return h
+}
 
-	server := c.Dirs[c.client].rtt   // client data until the server's ACK
-	client := c.Dirs[1-c.client].rtt // server data until the client's ACK
-	accepted, cst := o.pair(synacks, &o.ack, &client, true, &h.Reasons)
+// halves fills in what the copies of the SYN and SYN-ACK tell.
+func (o *Opening) halves(c *Conn, h *Handshake, syns, synacks []stamp) {
+	client := c.client & 1
+	server, toClient := &c.Dirs[client].rtt, &c.Dirs[client^1].rtt // client data until the server's ACK, and the other way round
+	accepted, cst := o.pair(synacks, &o.ack, toClient, true, &h.Reasons)
 	if accepted >= 0 {
 		h.Client = o.ack.t - synacks[accepted].t
 		if cst == Measured && !o.ackPlain {
@@ -267,7 +276,7 @@ func (o *Opening) Result(st *Store, c *Conn) Handshake {
 		for i := range synacks {
 			why = 0
 			var syn int
-			if syn, sst = o.pair(syns, &synacks[i], &server, false, &why); syn >= 0 {
+			if syn, sst = o.pair(syns, &synacks[i], server, false, &why); syn >= 0 {
 				h.Server = synacks[i].t - syns[syn].t
 				break
 			}
@@ -296,7 +305,6 @@ func (o *Opening) Result(st *Store, c *Conn) Handshake {
 			h.Connect = d + h.Client
 		}
 	}
-	return h
 }
 
 // pair finds the copy that the answer answers. One copy before it needs no

@@ -7,8 +7,8 @@ import "mirrorscope/packet"
 const upset = suspect | suspectSeq | probing | troubled | shut | full | tailLost | repeating
 
 // plain takes a packet the short way, if it is one of those that most are: of
-// an established connection in which nothing is upset, next in its direction,
-// with an ACK of what was recorded. It does what the whole way would do with it,
+// an established connection, which c is, in which nothing is upset, next in its
+// direction, with an ACK of what was recorded. It does what the whole way would do with it,
 // or nothing, if it is no such packet. Each condition says which step of the
 // whole way has nothing to do.
 func (c *Conn) plain(st *Store, g *Segment, p *packet.Packet, dir int, o *Opening) bool {
@@ -17,7 +17,7 @@ func (c *Conn) plain(st *Store, g *Segment, p *packet.Packet, dir int, o *Openin
 	has, both := d.has, d.has&r.has
 	const begun = hasSeq | hasUna
 	s := d.hi
-	if t.Flags&(packet.SYN|packet.RST|packet.ACK) != packet.ACK || t.Window == 0 || t.NumSACK != 0 || c.flags&established == 0 ||
+	if t.Flags&(packet.SYN|packet.RST|packet.ACK) != packet.ACK || t.Window == 0 || t.NumSACK != 0 ||
 		both&begun != begun || (has|r.has)&upset != 0 || t.Seq != uint32(s) || d.una > s || o != nil && o.ack.t == 0 {
 		return false
 	}

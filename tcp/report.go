@@ -115,6 +115,28 @@ func (c *Conn) side(st *Store, s *Side, dir int, now int64, final bool) {
 	if s.RTT.State == Unknown && (d.has&hasSeq == 0 || o.has&hasSeq == 0) {
 		s.RTT.Reasons = OneSided
 	}
+	x := &s.Retransmits
+	x.State = Measured
+	if d.has&hasSeq != 0 {
+		s.Recorded = max(d.hi-d.lo, 0)
+	}
+	if d.rare|o.rare != 0 {
+		c.rareSide(st, s, d, o, final)
+	}
+	switch {
+	case d.has&hasSeq == 0:
+		x.State, x.Reasons = Unknown, OneSided
+	case d.has&hasUna == 0 && o.has&hasSeq == 0 && d.packets > 1:
+		x.State = Bounded // a loss before the point is heard of from nobody
+		x.Reasons |= OneSided
+		x.Unlocated += x.LostAfter + x.LostBefore
+		x.LostAfter, x.LostBefore = 0, 0
+	}
+}
+
+// rareSide fills in what has left a trace in the rare of a direction, d, or of
+// the other.
+func (c *Conn) rareSide(st *Store, s *Side, d, o *Dir, final bool) {
 	if d.has&hasSeq != 0 {
 		s.Recorded = d.hi - d.lo
 		if x := st.rareIf(d); x != nil {
@@ -140,7 +162,6 @@ func (c *Conn) side(st *Store, s *Side, dir int, now int64, final bool) {
 		}
 	}
 	x := &s.Retransmits
-	x.State = Measured
 	y := st.tallyIf(d)
 	s.Missed = pending
 	if y != nil {
@@ -177,15 +198,6 @@ func (c *Conn) side(st *Store, s *Side, dir int, now int64, final bool) {
 		x.Unlocated += x.LostBefore
 		x.LostBefore = 0
 		x.Inferred = 0 // what the identifications miss, the capture has missed
-	}
-	switch {
-	case d.has&hasSeq == 0:
-		x.State, x.Reasons = Unknown, OneSided
-	case d.has&hasUna == 0 && o.has&hasSeq == 0 && d.packets > 1:
-		x.State = Bounded // a loss before the point is heard of from nobody
-		x.Reasons |= OneSided
-		x.Unlocated += x.LostAfter + x.LostBefore
-		x.LostAfter, x.LostBefore = 0, 0
 	}
 }
 
