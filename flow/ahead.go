@@ -62,9 +62,12 @@ func (t *Table) Warm(a *Ahead) {
 func (t *Table) warm(a *Ahead) {
 	n := a.flow - 1
 	switch {
-	case a.flow == 0 || n&isEmbryo != 0:
+	case a.flow == 0 || asleep(n):
 		t.flows.prefetchFree()
 		t.flows.embryos.prefetchFree(1)
+		if a.flow != 0 && n&isResting != 0 {
+			t.flows.prefetchLines(n)
+		}
 	default:
 		f := t.flows.at(n)
 		if f.opening != 0 {

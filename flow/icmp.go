@@ -17,8 +17,8 @@ func (t *Table) Quote(p *packet.Packet, q *packet.Quote) {
 	if !ok {
 		return
 	}
-	if n&isEmbryo != 0 {
-		n = t.hatch(n, true)
+	if asleep(n) {
+		n = t.wake(n)
 	}
 	f := t.flows.at(n)
 	if t.now >= t.due(f) || t.rareIf(f).unreachable.ok || f.sent[1-dir].packets > 0 {
@@ -49,8 +49,8 @@ func (t *Table) Lost(p *packet.Packet) {
 	t.unchecked++
 	key, _ := keyOf(p)
 	if n, ok := t.index.find(t.secret.hash(&key), &key, &t.flows); ok {
-		if n&isEmbryo != 0 {
-			n = t.hatch(n, true)
+		if asleep(n) {
+			n = t.wake(n)
 		}
 		f := t.flows.at(n)
 		t.rareOf(f).incomplete++

@@ -54,7 +54,7 @@ func fold(a, b uint64) uint64 {
 const (
 	numberBits = 24
 	numberMask = 1<<numberBits - 1
-	maxNumbers = isEmbryo - 1 // flows of a table, and embryos
+	maxNumbers = isResting - 1 // flows of a table, embryos, and flows at rest, each
 )
 
 // home is where a hash, or a slot, would like to lie. The bits that tell it are
@@ -72,7 +72,7 @@ func (x *index) find(h uint64, k *Key, flows *slab) (uint32, bool) {
 		}
 		if (s^h)>>numberBits == 0 {
 			n := uint32(s&numberMask) - 1
-			if n&isEmbryo == 0 && flows.at(n).key.equal(k) || n&isEmbryo != 0 && flows.embryo(n).has(k) {
+			if !asleep(n) && flows.at(n).key.equal(k) || asleep(n) && flows.has(n, k) {
 				return n, true
 			}
 		}

@@ -84,7 +84,7 @@ func (t *Table) begin(p plan) {
 // planEnd plans the end of a flow and takes it out of its wheel.
 func (t *Table) planEnd(n uint32, release int64) {
 	t.wheels[t.flows.class(n)].remove(n, &t.flows)
-	if n&isEmbryo == 0 {
+	if !asleep(n) {
 		t.flows.at(n).class = leaving
 	}
 	t.plan.list = append(t.plan.list, due{release: release, start: t.flows.start(n), n: n})
@@ -174,6 +174,9 @@ func (t *Table) Step(cut Mark) {
 		d := &p.list[p.done]
 		if next := p.done + 8; next < len(p.list) && p.kind == Connection {
 			t.flows.prefetch(p.list[next].n)
+			if n := p.list[next-4].n; n&isResting != 0 {
+				t.flows.prefetchLines(n)
+			}
 		}
 		if t.behind(d, &cut) {
 			return

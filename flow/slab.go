@@ -6,87 +6,129 @@ import (
 	"mirrorscope/pool"
 )
 
-// slab holds the flows of a table, and those that are embryos yet. Numbers of
-// the latter have isEmbryo set.
+// slab holds the flows of a table: those that are awake, those that are embryos
+// yet, whose numbers have isEmbryo set, and those at rest, with isResting.
 type slab struct {
 	store[Flow]
 	embryos store[embryo]
+	resting store[rested]
+	lines   pool.Pool[line] // of those at rest
 }
 
 const (
-	noFlow   = ^uint32(0)
-	isEmbryo = 1 << (numberBits - 1)
+	noFlow    = ^uint32(0)
+	isEmbryo  = 1 << (numberBits - 1)
+	isResting = 1 << (numberBits - 2)
 )
 
-func newSlab() slab { return slab{store[Flow]{free: noFlow}, store[embryo]{free: noFlow}} }
+func newSlab() slab {
+	return slab{store: store[Flow]{free: noFlow}, embryos: store[embryo]{free: noFlow}, resting: store[rested]{free: noFlow}}
+}
+
+// asleep tells that a number is that of an embryo or of a flow at rest.
+func asleep(n uint32) bool { return n >= isResting }
 
 func (s *slab) embryo(n uint32) *embryo { return s.embryos.at(n &^ isEmbryo) }
 
 func (s *slab) link(n uint32) *link {
-	if n&isEmbryo != 0 {
+	switch {
+	case !asleep(n):
+		return s.store.link(n)
+	case n&isEmbryo != 0:
 		return s.embryos.link(n &^ isEmbryo)
 	}
-	return s.store.link(n)
+	return s.resting.link(n &^ isResting)
 }
 
 // seen is the input's clock when the latest packet of a flow or embryo came.
 func (s *slab) seen(n uint32) int64 {
-	if n&isEmbryo != 0 {
+	switch {
+	case !asleep(n):
+		return s.at(n).seen
+	case n&isEmbryo != 0:
 		return s.embryo(n).seen()
 	}
-	return s.at(n).seen
+	return s.rested(n).seen
 }
 
 // start is the record time of its first packet.
 func (s *slab) start(n uint32) int64 {
-	if n&isEmbryo != 0 {
+	switch {
+	case !asleep(n):
+		return s.at(n).start
+	case n&isEmbryo != 0:
 		return s.embryo(n).time
 	}
-	return s.at(n).start
+	return s.rested(n).start
 }
 
 func (s *slab) class(n uint32) class {
-	if n&isEmbryo != 0 {
+	switch {
+	case !asleep(n):
+		return s.at(n).class
+	case n&isEmbryo != 0:
 		return halfOpen
 	}
-	return s.at(n).class
+	return s.rested(n).class
 }
 
 // slot is its slot in the wheel of its class.
 func (s *slab) slot(n uint32) int {
-	if n&isEmbryo != 0 {
+	switch {
+	case !asleep(n):
+		return int(s.at(n).slot)
+	case n&isEmbryo != 0:
 		return s.embryo(n).slot()
 	}
-	return int(s.at(n).slot)
+	return int(s.rested(n).slot)
 }
 
 func (s *slab) setSlot(n uint32, i int) {
-	if n&isEmbryo != 0 {
-		s.embryo(n).setSlot(i)
-	} else {
+	switch {
+	case !asleep(n):
 		s.at(n).slot = uint16(i)
+	case n&isEmbryo != 0:
+		s.embryo(n).setSlot(i)
+	default:
+		s.rested(n).slot = uint16(i)
 	}
 }
 
 // key is its key, in scratch where it is not kept as such.
 func (s *slab) key(n uint32, scratch *Key) *Key {
-	if n&isEmbryo != 0 {
+	switch {
+	case !asleep(n):
+		return &s.at(n).key
+	case n&isEmbryo != 0:
 		*scratch = s.embryo(n).key()
-		return scratch
+	default:
+		s.outline(n, scratch)
 	}
-	return &s.at(n).key
+	return scratch
 }
 
-// all is how many flows and embryos there are.
-func (s *slab) all() int { return s.live + s.embryos.live }
+// all is how many there are.
+func (s *slab) all() int { return s.live + s.embryos.live + s.resting.live }
+
+// put takes back the number of a flow, or of one at rest whose lines are.
+func (s *slab) put(n uint32) {
+	if n&isResting != 0 {
+		s.resting.put(n &^ isResting)
+	} else {
+		s.store.put(n)
+	}
+}
 
 // prefetch begins to load the lines of a flow that every packet touches.
 func (s *slab) prefetch(n uint32) {
-	if n&isEmbryo != 0 {
+	switch {
+	case !asleep(n):
+		pool.Prefetch(unsafe.Pointer(s.at(n)), flowLines)
+	case n&isEmbryo != 0:
 		pool.Prefetch(unsafe.Pointer(s.embryo(n)), 1)
-		return
+	default:
+		pool.Prefetch(unsafe.Pointer(s.rested(n)), 1)
 	}
-	pool.Prefetch(unsafe.Pointer(s.at(n)), flowLines)
 }
 
 // prefetchFree begins to load the flow that comes next.

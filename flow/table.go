@@ -42,6 +42,7 @@ type Table struct {
 	copies     copies
 	tcp        *tcp.Store
 	sessions   *session.Store
+	bed        bed
 	openings   pool.Pool[tcp.Opening]
 	candidates map[uint32]packet.Packet // by flow: a SYN that may open a new generation
 	earlier    map[uint32]earlier       // by flow: the sequence space of the generation before
@@ -95,6 +96,7 @@ func NewTable(cfg Config, learned *Learned, names *packet.Names) *Table {
 	t.earlier = make(map[uint32]earlier)
 	t.heard = make(map[uint32]heard)
 	t.plan.second = noSecond
+	t.bed.awake = fewAwake
 	t.report.init()
 	return t
 }
@@ -111,8 +113,8 @@ func (t *Table) AddLooked(p *packet.Packet, a *Ahead) {
 	n, found := t.index.find(a.hash, &a.key, &t.flows)
 	var f *Flow
 	if found {
-		if n&isEmbryo != 0 {
-			n = t.hatch(n, true)
+		if asleep(n) {
+			n = t.wake(n)
 		}
 		f = t.flows.at(n)
 	}
@@ -131,6 +133,9 @@ func (t *Table) AddLooked(p *packet.Packet, a *Ahead) {
 	switch {
 	case f != nil && like == noLikeness && t.runs(f, p):
 		t.run(f, p, dir)
+		if t.bed.always {
+			t.rest(n, f)
+		}
 	case like == mirrorCopy:
 		point.MirrorDuplicates++
 		t.copied(n, f, p, dir)
@@ -157,6 +162,7 @@ func (t *Table) copied(n uint32, f *Flow, p *packet.Packet, dir int) {
 	if o := t.opening(f); o != nil {
 		o.Copy(t.tcp, &f.tcp, p, dir)
 	}
+	t.settle(n, f)
 }
 
 // place counts a packet into the flow that it belongs to: n, which its key
@@ -182,7 +188,9 @@ func (t *Table) place(n uint32, f *Flow, p *packet.Packet, a *Ahead, like likene
 		}
 		n = t.open(&a.key, a.hash, p, dir)
 	}
-	t.update(n, t.flows.at(n), p, dir, like)
+	f = t.flows.at(n)
+	t.update(n, f, p, dir, like)
+	t.settle(n, f)
 	return true
 }
 
@@ -208,7 +216,7 @@ const checkEvery = 64
 
 // full tells that there is no room for so many octets of a flow more.
 func (t *Table) full(more int64) bool {
-	used := int64(t.flows.live)*t.perFlow + int64(t.flows.embryos.live)*perEmbryo
+	used := int64(t.flows.live)*t.perFlow + int64(t.flows.embryos.live)*perEmbryo + t.flows.restOctets()
 	return used+more > int64(t.maxFlows)*t.perFlow || t.flows.all() > 0 && t.overgrown()
 }
 
@@ -465,7 +473,7 @@ func (t *Table) victim() uint32 {
 	n := t.wheels[halfOpen].earliest(anySecond, &t.flows)
 	if n == noFlow {
 		for c := halfOpen + 1; c < numClasses; c++ {
-			if m := t.wheels[c].earliest(anySecond, &t.flows); m != noFlow && (n == noFlow || t.flows.at(m).seen < t.flows.at(n).seen) {
+			if m := t.wheels[c].earliest(anySecond, &t.flows); m != noFlow && (n == noFlow || t.flows.seen(m) < t.flows.seen(n)) {
 				n = m
 			}
 		}
@@ -488,7 +496,7 @@ func (t *Table) finish(n uint32, release int64, reason EndReason) {
 		}
 		n = t.hatch(n, false)
 	}
-	f := t.flows.at(n)
+	f := t.ending(n)
 	t.decide(f)
 	if more := t.endTalk(f, release, reason); f.snapshot != 0 && (more || f.tcp.Undecided(t.tcp)) {
 		t.activate(n, f)
