@@ -3,6 +3,7 @@ package edge
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 
 	"mirrorscope/flow"
 	"mirrorscope/histogram"
@@ -87,16 +88,66 @@ func (c *connection) suspect() bool {
 func zigzag(n int64) uint64   { return uint64(n)<<1 ^ uint64(n>>63) }
 func unzigzag(u uint64) int64 { return int64(u>>1) ^ -int64(u&1) }
 
-func (w *words) mark(is bool, bit uint64) {
-	if is {
-		w[wordMarks] |= bit
+// packer packs words, which come in rising order: behind a head with two bits for
+// each word that tell how many octets it takes, 0, 2, 4 or 8.
+type packer struct {
+	b     []byte // with room for all words
+	n     int
+	codes [2]uint64
+}
+
+func (p *packer) add(i int, v uint64) {
+	if v != 0 {
+		p.put(i, v)
 	}
 }
 
-// pack adds a plain connection, without its key and names. fill is scratch.
-func (c *connection) pack(dst []byte, fill *words) []byte {
-	c.words(fill)
-	dst = fill.pack(dst)
+// put is add for what is not 0.
+func (p *packer) put(i int, v uint64) {
+	code := codes[bits.Len64(v)]
+	p.codes[i/32&1] |= uint64(code) << (i % 32 * 2)
+	binary.LittleEndian.PutUint64(p.b[p.n:], v)
+	p.n += 1 << code
+}
+
+// codes are what a word takes that has so many bits.
+var codes = func() (c [65]uint8) {
+	for n := range c {
+		switch {
+		case n > 32:
+			c[n] = 3
+		case n > 16:
+			c[n] = 2
+		case n > 0:
+			c[n] = 1
+		}
+	}
+	return c
+}()
+
+// begin gives dst with room for words, which go behind it.
+func (p *packer) begin(dst []byte) []byte {
+	const most = packedHead + numWords*8 + 8
+	if cap(dst)-len(dst) < most {
+		dst = slices.Grow(dst, most)
+	}
+	p.b, p.n, p.codes = dst[len(dst):cap(dst)], packedHead, [2]uint64{}
+	return dst
+}
+
+// end gives what begin gave with the words.
+func (p *packer) end(dst []byte) []byte {
+	binary.LittleEndian.PutUint64(p.b, p.codes[0])
+	binary.LittleEndian.PutUint16(p.b[8:], uint16(p.codes[1]))
+	return dst[:len(dst)+p.n]
+}
+
+// pack adds a plain connection, without its key and names.
+func (c *connection) pack(dst []byte) []byte {
+	var w packer
+	dst = w.begin(dst)
+	c.words(&w)
+	dst = w.end(dst)
 	for _, p := range c.points[1:] {
 		dst = binary.LittleEndian.AppendUint32(dst, uint32(p))
 	}
@@ -111,47 +162,76 @@ func (c *connection) pack(dst []byte, fill *words) []byte {
 	return dst
 }
 
-func (c *connection) words(w *words) {
-	*w = words{wordMarks: uint64(c.outcome), wordPoint: uint64(c.points[0]), wordStart: uint64(c.start), wordSpan: zigzag(c.end - c.start), wordRTT: uint64(c.rtt + 1)}
-	w[wordMarks] |= morePoints * uint64(len(c.points)-1)
-	for side := range uint64(2) {
-		s, r := &c.sent[side], &c.repeats[side]
-		w[wordSent+3*side], w[wordSent+3*side+1], w[wordSent+3*side+2] = uint64(s.Packets), uint64(s.Bytes), uint64(s.PayloadBytes)
-		w[wordRecorded+side], w[wordMissed+side] = uint64(c.recorded[side]), uint64(c.missed[side])
-		if r.Connections != 0 {
-			w[wordMarks] |= markRepeats << side
-			w[wordRepeats+3*side], w[wordRepeats+3*side+1], w[wordRepeats+3*side+2] = uint64(r.Packets), uint64(r.Bytes), zigzag(r.Payload-s.PayloadBytes)
-			w.mark(r.AtLeast, markAtLeast<<side)
-		}
-		w[wordMarks] |= markResetBy << side * uint64(c.ends.ResetBy[side])
+func bit(is bool, bit uint64) uint64 {
+	if is {
+		return bit
 	}
+	return 0
+}
+
+// marks gives the first word.
+func (c *connection) marks() uint64 {
 	e, t := &c.ends, &c.talk
-	w.mark(e.Foreign != 0, markForeign)
-	w.mark(e.FromServer != 0, markFromServer)
-	w.mark(e.ResetsKnown != 0, markResetsKnown)
-	w.mark(e.ResetsBehind != 0, markBehind)
-	w.mark(e.Leftover != 0, markLeftover)
-	w.mark(t.bare, markBare)
-	w[wordTurns], w[wordUnmeasured] = uint64(t.turns), uint64(t.turns-t.measured)
-	if p := t.Phases; p != nil {
-		x := &t.pace
-		w.mark(true, markPhases)
-		w.mark(p.Overlap, markOverlap)
-		w.mark(x.repeats, markPaceRepeats)
-		w[wordClosed], w[wordClosed+1], w[wordFull], w[wordFull+1] = uint64(x.closed[0]), uint64(x.closed[1]), uint64(x.full[0]), uint64(x.full[1])
-		w[wordVolume] = zigzag(x.volume - c.sent[flow.Server].PayloadBytes)
-		for i, ns := range [...]int64{p.TCP, p.Prelude, p.ClientIdle, p.TLS, p.Request, p.Server, p.Network, p.Transfer, p.Idle, p.Close, p.Unknown} {
-			w[wordPhases+i] = uint64(ns)
+	m := uint64(c.outcome) | morePoints*uint64(len(c.points)-1) | bit(t.bare, markBare) |
+		bit(e.Foreign != 0, markForeign) | bit(e.FromServer != 0, markFromServer) | bit(e.ResetsKnown != 0, markResetsKnown) |
+		bit(e.ResetsBehind != 0, markBehind) | bit(e.Leftover != 0, markLeftover)
+	for side := range uint64(2) {
+		m |= markResetBy << side * uint64(e.ResetBy[side])
+		if r := &c.repeats[side]; r.Connections != 0 {
+			m |= markRepeats<<side | bit(r.AtLeast, markAtLeast<<side)
 		}
+	}
+	if p := t.Phases; p != nil {
+		m |= markPhases | bit(p.Overlap, markOverlap) | bit(t.pace.repeats, markPaceRepeats)
 	}
 	if c.times.empty() {
+		return m
+	}
+	m |= markTimes | bit(c.times.atMost, markAtMost) | bit(c.times.doubtful, markDoubtful)
+	for i, h := range c.times.all() {
+		m |= bit(h != nil, markHistogram<<i)
+	}
+	return m
+}
+
+func (c *connection) words(w *packer) {
+	w.add(wordMarks, c.marks())
+	w.add(wordPoint, uint64(c.points[0]))
+	w.add(wordStart, uint64(c.start))
+	w.add(wordSpan, zigzag(c.end-c.start))
+	w.add(wordRTT, uint64(c.rtt+1))
+	for side := range c.sent {
+		s := &c.sent[side]
+		w.add(wordSent+3*side, uint64(s.Packets))
+		w.add(wordSent+3*side+1, uint64(s.Bytes))
+		w.add(wordSent+3*side+2, uint64(s.PayloadBytes))
+	}
+	w.add(wordRecorded, uint64(c.recorded[0]))
+	w.add(wordRecorded+1, uint64(c.recorded[1]))
+	w.add(wordMissed, uint64(c.missed[0]))
+	w.add(wordMissed+1, uint64(c.missed[1]))
+	for side := range c.repeats {
+		if r := &c.repeats[side]; r.Connections != 0 {
+			w.add(wordRepeats+3*side, uint64(r.Packets))
+			w.add(wordRepeats+3*side+1, uint64(r.Bytes))
+			w.add(wordRepeats+3*side+2, zigzag(r.Payload-c.sent[side].PayloadBytes))
+		}
+	}
+	t := &c.talk
+	w.add(wordTurns, uint64(t.turns))
+	w.add(wordUnmeasured, uint64(t.turns-t.measured))
+	p := t.Phases
+	if p == nil {
 		return
 	}
-	w.mark(true, markTimes)
-	w.mark(c.times.atMost, markAtMost)
-	w.mark(c.times.doubtful, markDoubtful)
-	for i, h := range c.times.all() {
-		w.mark(h != nil, markHistogram<<i)
+	x := &t.pace
+	w.add(wordClosed, uint64(x.closed[0]))
+	w.add(wordClosed+1, uint64(x.closed[1]))
+	w.add(wordFull, uint64(x.full[0]))
+	w.add(wordFull+1, uint64(x.full[1]))
+	w.add(wordVolume, zigzag(x.volume-c.sent[flow.Server].PayloadBytes))
+	for i, ns := range [...]int64{p.TCP, p.Prelude, p.ClientIdle, p.TLS, p.Request, p.Server, p.Network, p.Transfer, p.Idle, p.Close, p.Unknown} {
+		w.add(wordPhases+i, uint64(ns))
 	}
 }
 
@@ -162,32 +242,6 @@ func (s *sample) all() [5]*histogram.Histogram {
 
 func (t *Times) all() [5]*histogram.Histogram {
 	return [...]*histogram.Histogram{&t.RTT[0], &t.RTT[1], &t.Delayed[0], &t.Delayed[1], &t.Response}
-}
-
-// pack adds the words: for each two bits that tell how many octets it takes, 0,
-// 2, 4 or 8; then those.
-func (w *words) pack(dst []byte) []byte {
-	var room [packedHead + numWords*8 + 8]byte
-	n := packedHead
-	var codes [2]uint64
-	for i, v := range w {
-		if v == 0 {
-			continue
-		}
-		code := uint64(1)
-		switch {
-		case v >= 1<<32:
-			code = 3
-		case v >= 1<<16:
-			code = 2
-		}
-		codes[i/32] |= code << (i % 32 * 2)
-		binary.LittleEndian.PutUint64(room[n:], v)
-		n += 1 << code
-	}
-	binary.LittleEndian.PutUint64(room[:], codes[0])
-	binary.LittleEndian.PutUint16(room[8:], uint16(codes[1]))
-	return append(dst, room[:n]...)
 }
 
 // unpack reads words, and gives what follows them. There must be 8 octets more

@@ -23,7 +23,6 @@ type store struct {
 	whole  []*Conversation
 	spare  []uint32 // numbers in whole that are free
 	buf    []byte   // scratch: packed connections
-	words  words    // scratch
 	replay replay   // scratch
 	bytes  []int64  // scratch
 }
@@ -130,7 +129,7 @@ func (e *entry) seen(p packet.PointID) {
 }
 
 func (s *store) pack(e *entry, c *connection) {
-	s.buf = c.pack(s.buf[:0], &s.words)
+	s.buf = c.pack(s.buf[:0])
 	for b := s.buf; ; {
 		if e.last != 0 {
 			n := copy(s.cells.At(e.last).data[e.fill:], b)
