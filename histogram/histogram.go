@@ -253,6 +253,13 @@ func (h *Histogram) SetRising(values []uint32, room []Bucket) []Bucket {
 	return room[n:]
 }
 
+// FillRising is SetRising with the memory of h itself.
+func (h *Histogram) FillRising(values []uint32) {
+	room := slices.Grow(h.buckets[:0], len(values))[:len(values)]
+	h.SetRising(values, room)
+	h.buckets = room[:len(h.buckets)]
+}
+
 // middle is the value in ns that is in the same relative distance of both
 // boundaries of bucket i: at most (b-1)/(b+1), 1.08 % at the scale of 5, where b
 // is the ratio of the boundaries.

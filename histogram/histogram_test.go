@@ -239,6 +239,11 @@ func TestSetRising(t *testing.T) {
 		}
 		var got Histogram
 		left := got.SetRising(values, room[:len(values)])
+		filled := Histogram{buckets: make([]Bucket, 0, r.IntN(20))}
+		filled.FillRising(values)
+		if !slices.Equal(filled.buckets, h.buckets) || filled.sum != h.sum || filled.zero != h.zero {
+			t.Fatalf("%d: filled %+v, want %+v", values, filled, h)
+		}
 		if len(left) != len(values)-len(got.buckets) || !slices.Equal(got.buckets, h.buckets) {
 			t.Fatalf("%d: buckets %v, want %v", values, got.buckets, h.buckets)
 		}

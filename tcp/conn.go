@@ -175,18 +175,17 @@ func (c *Conn) AddTo(st *Store, g *Segment, p *packet.Packet, dir int, o *Openin
 	}
 	switch {
 	case alike, st.whole:
+		c.add(st, g, p, dir, o, alike)
 	case c.flags&established != 0:
-		if c.plain(st, g, p, dir, o) {
-			return
-		}
-	case c.opens(st, g, p, dir, o):
-		return
+		c.plain(st, g, p, dir, o)
+	default:
+		c.opens(st, g, p, dir, o)
 	}
-	c.add(st, g, p, dir, o, alike)
 }
 
 // add is Add for whatever packet.
 func (c *Conn) add(st *Store, g *Segment, p *packet.Packet, dir int, o *Opening, alike bool) {
+	st.wholes++
 	t := &p.TCP
 	d, r := &c.Dirs[dir], &c.Dirs[1-dir]
 	switch {

@@ -4,9 +4,16 @@ import "mirrorscope/packet"
 
 // opens takes a packet the short way, if it is one of the three that nearly all
 // connections open with: the first SYN, the SYN-ACK that answers it, the ACK of
-// that, none with data. It does what the whole way would do with it, or nothing,
-// if it is none of these.
-func (c *Conn) opens(st *Store, g *Segment, p *packet.Packet, dir int, o *Opening) bool {
+// that, none with data. It does what the whole way would do with it, and sends
+// all others there.
+func (c *Conn) opens(st *Store, g *Segment, p *packet.Packet, dir int, o *Opening) {
+	if !c.opened(st, g, p, dir, o) {
+		c.add(st, g, p, dir, o, false)
+	}
+}
+
+// opened is opens, or false.
+func (c *Conn) opened(st *Store, g *Segment, p *packet.Packet, dir int, o *Opening) bool {
 	t := &p.TCP
 	d, r := &c.Dirs[dir&1], &c.Dirs[(dir^1)&1]
 	if p.PayloadLen != 0 || t.NumSACK != 0 || (d.has|r.has)&(upset|hasFIN) != 0 {

@@ -8,18 +8,22 @@ const upset = suspect | suspectSeq | probing | troubled | shut | full | tailLost
 
 // plain takes a packet the short way, if it is one of those that most are: of
 // an established connection, which c is, in which nothing is upset, next in its
-// direction, with an ACK of what was recorded. It does what the whole way would do with it,
-// or nothing, if it is no such packet. Each condition says which step of the
+// direction, with an ACK of what was recorded. It does what the whole way would
+// do with it, and sends all others there. Each condition says which step of the
 // whole way has nothing to do.
-func (c *Conn) plain(st *Store, g *Segment, p *packet.Packet, dir int, o *Opening) bool {
+func (c *Conn) plain(st *Store, g *Segment, p *packet.Packet, dir int, o *Opening) {
 	t := &p.TCP
-	d, r := &c.Dirs[dir&1], &c.Dirs[(dir^1)&1]
+	d, r := &c.Dirs[0], &c.Dirs[1]
+	if dir != 0 {
+		d, r = r, d
+	}
 	has, both := d.has, d.has&r.has
 	const begun = hasSeq | hasUna
 	s := d.hi
 	if t.Flags&(packet.SYN|packet.RST|packet.ACK) != packet.ACK || t.Window == 0 || t.NumSACK != 0 ||
 		both&begun != begun || (has|r.has)&upset != 0 || t.Seq != uint32(s) || d.una > s || o != nil && o.ack.t == 0 {
-		return false
+		c.add(st, g, p, dir, o, false)
+		return
 	}
 	now, n := p.Time, int64(p.PayloadLen)
 	if t.Flags&packet.FIN != 0 {
@@ -28,19 +32,23 @@ func (c *Conn) plain(st *Store, g *Segment, p *packet.Packet, dir int, o *Openin
 	ack := unwrap(r.hi, t.Ack)
 	moved := ack - r.una
 	if ack > r.hi || uint64(moved) > maxJump {
-		return false
+		c.add(st, g, p, dir, o, false)
+		return
 	}
 	step := int16(p.IPID - d.idHigh)
 	switch {
 	case n > 0:
 		if has&recordedAll == 0 || p.Version == 4 && uint16(step)-2 <= 64-2 && d.idSteps >= 1 {
-			return false // a lost tail may show
+			c.add(st, g, p, dir, o, false) // a lost tail may show
+			return
 		}
 		if w := c.window(d, r); w > 0 && s+n-d.una >= w {
-			return false
+			c.add(st, g, p, dir, o, false)
+			return
 		}
 	case moved == 0 && r.hi > r.una && both&hasSACK == 0:
-		return false // it may be a duplicate ACK
+		c.add(st, g, p, dir, o, false) // it may be a duplicate ACK
+		return
 	}
 
 	hasTS := t.Has&packet.HasTimestamps != 0
@@ -79,22 +87,27 @@ func (c *Conn) plain(st *Store, g *Segment, p *packet.Packet, dir int, o *Openin
 			st.sent(d, p, s+n)
 		}
 	}
-	if has&hasID != 0 && step == 1 && p.Version == 4 {
-		d.idSteps, d.idUp, d.idHigh = min(d.idSteps+1, 8), min(d.idUp+1, 8), p.IPID
+	if step == 1 && has&hasID != 0 && p.Version == 4 {
+		if d.idHigh = p.IPID; d.idSteps < 8 {
+			d.idSteps++
+		}
+		if d.idUp < 8 {
+			d.idUp++
+		}
 	} else {
 		c.noteID(d, p, true)
 	}
 	d.seenAt, d.window, d.ttl = now, t.Window, p.TTL
-	d.has |= hasTTL | heard
-	if newer {
+	if !newer {
+		d.has |= hasTTL | heard
+	} else {
 		if d.has&loneStamped != 0 {
 			st.flightOf(d)
 		}
 		d.tsval = t.TSval
-		d.has |= hasTSval
+		d.has |= hasTTL | heard | hasTSval
 	}
 	g.Time, g.Pos, g.End, g.Before, g.Acked = now, s, s+int64(p.PayloadLen), s, ack
-	return true
 }
 
 // clear is sample where nothing is upset.

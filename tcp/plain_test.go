@@ -138,19 +138,25 @@ func change(r *rand.Rand, p *packet.Packet) (alike bool) {
 // Most packets of a transfer and of exchanges are plain.
 func TestMostArePlain(t *testing.T) {
 	b := newBulk()
+	if b.st.wholes != 0 {
+		t.Errorf("%d packets of the opening took the whole way", b.st.wholes)
+	}
 	b.round()
 	b.exchange()
 	var g Segment
+	before := b.st.wholes
 	for dir, k := range []packet.TCP{{Flags: ack, Seq: b.seq, Ack: b.answered}, {Flags: psh, Seq: b.answered, Ack: b.seq + 100}} {
 		k.Window, k.Has, k.TSval = 5000, packet.HasTimestamps, uint32(b.now/1e6)
 		b.ids[dir]++
 		p := packet.Packet{Time: b.now, Now: b.now, Version: 4, TTL: 64, IPID: b.ids[dir], PayloadLen: 100, TCP: k}
-		if !b.c.plain(b.st, &g, &p, dir, &b.o) {
+		b.c.AddTo(b.st, &g, &p, dir, &b.o, false)
+		if b.st.wholes != before {
 			t.Errorf("data of direction %d is not plain", dir)
 		}
 		p.TCP.Seq += 100
 		p.PayloadLen = 0
-		if !b.c.plain(b.st, &g, &p, dir, &b.o) {
+		b.c.AddTo(b.st, &g, &p, dir, &b.o, false)
+		if b.st.wholes != before {
 			t.Errorf("the ACK of direction %d is not plain", dir)
 		}
 	}

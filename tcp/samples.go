@@ -92,6 +92,24 @@ func addBounded(h *histogram.Histogram, ns int64) {
 func (st *Store) spread(samples *uint32, f *few) {
 	n := st.dists.GetZero()
 	x := st.dists.At(n)
+	if f.tags&pastAll == 0 {
+		f.sort(&st.sorted, ofAll)
+		for q := range numQuantities {
+			if ns := st.sorted.of(q); len(ns) > 0 {
+				x[q].running = st.hists.Get()
+				st.hists.At(x[q].running).FillRising(ns)
+			}
+		}
+	} else {
+		f.spreadPast(st, x)
+	}
+	st.fews.Put(*samples)
+	st.sorted.samples = 0
+	*samples = n | inDists
+}
+
+// spreadPast is spread where intervals have been told.
+func (f *few) spreadPast(st *Store, x *dists) {
 	for i := range f.n() {
 		tag := f.tag(i)
 		d := &x[tag&^past]
@@ -104,9 +122,6 @@ func (st *Store) spread(samples *uint32, f *few) {
 		}
 		addBounded(st.hists.At(*h), int64(f.ns[i]))
 	}
-	st.fews.Put(*samples)
-	st.sorted.samples = 0
-	*samples = n | inDists
 }
 
 // sorted are the first samples of a connection by quantity, and in rising order

@@ -44,7 +44,8 @@ type Store struct {
 	scratch    histogram.Histogram
 	sorted     sorted // scratch
 
-	whole bool // each packet takes the whole way: for tests
+	whole  bool   // each packet takes the whole way: for tests
+	wholes uint64 // packets that took it, likewise
 }
 
 // NewStore makes an empty store.
@@ -65,12 +66,13 @@ func octets[T any](p *pool.Pool[T]) int64 {
 // samples.
 func (st *Store) Prefetch(c *Conn) {
 	if n := c.samples; n != 0 && n&inDists == 0 {
-		st.fews.Prefetch(n, 1)
+		pool.Prefetch(unsafe.Pointer(st.fews.At(n)), 1)
 	}
-	for i := range c.Dirs {
-		if n := c.Dirs[i].flight; n != 0 {
-			st.flights.Prefetch(n, 2)
-		}
+	if n := c.Dirs[0].flight; n != 0 {
+		pool.Prefetch(unsafe.Pointer(st.flights.At(n)), 2)
+	}
+	if n := c.Dirs[1].flight; n != 0 {
+		pool.Prefetch(unsafe.Pointer(st.flights.At(n)), 2)
 	}
 }
 
