@@ -73,9 +73,7 @@ func (d *Decoder) Decode(data []byte, link uint16, iface uint32, wireLen int, ti
 		wireLen = len(data)
 	}
 	if link == linkEthernet {
-		if c := &d.straight.direct; c.point != 0 && c.iface == iface && fastTCP(data, wireLen, p) {
-			p.Time, p.Now = time, 0
-			p.Point, p.Network, p.Path = c.point, c.network, c.path
+		if d.Usual(data, iface, wireLen, time, p) {
 			return OK
 		}
 		if !d.cfg.VLANInKey && d.fast(data, wireLen, iface, time, p) {

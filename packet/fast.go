@@ -17,6 +17,9 @@ const (
 	fastQinQ = etherQinQ>>8 | etherQinQ&0xff<<8
 )
 
+// longestFast is up to how many octets a frame goes straight.
+const longestFast = etherHeader + maxIPv4
+
 // leastFast is the least number of octets that fast looks at: Ethernet, IPv4 and
 // the header of UDP.
 const leastFast = etherHeader + ipv4Header + udpHeader
@@ -53,9 +56,9 @@ type fastIDs struct {
 }
 
 // fastDirect are the ids of what comes from an interface without tunnels and
-// tags; point is 0 where they are not known, or there are none.
+// tags.
 type fastDirect struct {
-	iface   uint32
+	from    uint64 // interface + 1; 0 where they are not known, or there are none
 	point   PointID
 	network NetworkID
 	path    PathID
@@ -130,7 +133,7 @@ func (d *Decoder) fast(b []byte, wire int, iface uint32, time int64, p *Packet) 
 			}
 		}
 		if b[fastProto] == ProtoTCP {
-			if !fastTCP(b, wire, p) {
+			if !fastTCP(b, wire, time, &d.straight.direct, p) {
 				return false
 			}
 		} else {
@@ -174,10 +177,22 @@ func (d *Decoder) fastVXLAN(b []byte, wire int, out *outside) bool {
 	return true
 }
 
+// Usual is Decode for the frame that most frames are, TCP in IPv4 right behind
+// Ethernet, from an interface that such a frame was decoded from before. Where
+// it gives false, p is not valid, and the frame is for Decode, as are all while
+// the Decoder Holds fragments.
+func (d *Decoder) Usual(data []byte, iface uint32, wireLen int, time int64, p *Packet) bool {
+	return d.straight.direct.from == uint64(iface)+1 && fastTCP(data, wireLen, time, &d.straight.direct, p)
+}
+
+// UsualPoint is the observation point of the packets that Usual gives, 0 where
+// there are none yet.
+func (d *Decoder) UsualPoint() PointID { return d.straight.direct.point }
+
 // fastTCP reads TCP in IPv4 right behind Ethernet into p, if all headers are
-// there: all but time and ids.
-func fastTCP(b []byte, wire int, p *Packet) bool {
-	if len(b) < fastSegment || wire > etherHeader+maxIPv4 {
+// there.
+func fastTCP(b []byte, wire int, time int64, ids *fastDirect, p *Packet) bool {
+	if len(b) < fastSegment || len(b) > longestFast || wire > longestFast {
 		return false
 	}
 	h := (*[fastSegment]byte)(b)
@@ -203,27 +218,26 @@ func fastTCP(b []byte, wire int, p *Packet) bool {
 	t.Flags = be16(h[fastTransport+12:]) & 0x1ff
 	t.Window = be16(h[fastTransport+14:])
 	t.HeaderLen = uint8(head)
-	if head > tcpHeader {
-		if o := b[fastSegment:behind]; len(o) == 12 && be32(o) == wordTimestamps {
-			t.timestamps((*[8]byte)(o[4:]))
-		} else if !t.options(o) {
-			flags |= OptionsUnknown
-		}
+	if head == tcpHeader+12 && be32((*[fastSegment + 12]byte)(b)[fastSegment:]) == wordTimestamps {
+		t.timestamps((*[8]byte)((*[fastSegment + 12]byte)(b)[fastSegment+4:]))
+	} else if head > tcpHeader && !t.options(b[fastSegment:behind]) {
+		flags |= OptionsUnknown
 	}
-	ends := be64(h[fastSrc:])
 	t.Checksum = be16(h[fastTransport+16:])
-	if isPseudoSum4(t.Checksum, ends, ProtoTCP, end-fastTransport) {
+	if isPseudoSum4(t.Checksum, be64(h[fastSrc:]), ProtoTCP, end-fastTransport) {
 		flags |= ChecksumPartial
 	}
 	p.PayloadLen = uint32(end - behind)
+	p.Checksum = 0
 	if behind < captured {
 		p.Payload = b[behind:captured]
 	} else {
 		p.Payload = nil
 	}
 	p.Flags = flags
+	p.Time, p.Now = time, 0
+	p.Point, p.Network, p.Path = ids.point, ids.network, ids.path
 	fastIP((*[leastFast]byte)(h[:]), p)
-	p.Checksum = 0
 	return true
 }
 
@@ -235,7 +249,7 @@ func (d *Decoder) fastUDP(b []byte, wire int, out *outside, p *Packet) (left []b
 	x := binary.LittleEndian.Uint64(h[etherHeader:]) // the first 8 octets of the IP header
 	total := int(bits.ReverseBytes16(uint16(x >> 16)))
 	if binary.LittleEndian.Uint16(h[12:]) != fastIPv4 || x&fastIPMask != fastIPWant || h[fastProto] != ProtoUDP ||
-		total < ipv4Header+udpHeader || wire > etherHeader+maxIPv4 {
+		total < ipv4Header+udpHeader || wire > longestFast {
 		return nil, 0, false
 	}
 	flags := HasMAC
@@ -299,8 +313,8 @@ func (d *Decoder) fastIDs(iface uint32, out *outside, p *Packet) {
 		p.Point = c.pointID(d, iface, out.vni, out.ends)
 	}
 	p.Network, p.Path = d.bareID(), c.pathID(d, out.path)
-	if out.path == 0 && p.Network != 0 && p.Path != 0 {
-		c.direct = fastDirect{iface, p.Point, p.Network, p.Path}
+	if out.path == 0 && p.Point != 0 && p.Network != 0 && p.Path != 0 {
+		c.direct = fastDirect{uint64(iface) + 1, p.Point, p.Network, p.Path}
 	}
 }
 

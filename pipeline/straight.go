@@ -9,13 +9,17 @@ import (
 // take takes frames as frame takes one.
 func (r *reader) take(fs []capture.Frame) {
 	for len(fs) > 0 {
+		n := 0
 		if r.straightOn() {
-			fs = fs[r.straight(fs):]
+			if n = r.usual(fs); n == 0 {
+				n = r.straight(fs)
+			}
 		}
-		if len(fs) > 0 {
+		if n == 0 {
 			r.frame(&fs[0])
-			fs = fs[1:]
+			n = 1
 		}
+		fs = fs[n:]
 	}
 }
 
@@ -25,10 +29,48 @@ func (r *reader) straightOn() bool {
 	return r.cfg.Match == nil && r.cfg.Tap == nil && r.load.keep <= 1 && !r.load.headers && r.seen.Packets > 0 && !r.decoder.Holds()
 }
 
-// straight takes frames from the front, and tells how many, as long as they are
-// what nearly all are: of the running second, in order of time, from an interface
-// that is known. They give what frame gives; what is the same for all of them is
-// decided and counted once.
+// usual takes frames from the front, and tells how many, as long as they are of
+// the running second, in order of time, and what Decoder.Usual reads, into the
+// batch of a lone shard. They give what frame gives; what is the same for all of
+// them is decided and counted once.
+func (r *reader) usual(fs []capture.Frame) int {
+	if r.keep || r.watch.waits() && (r.watch.on || r.faces > 1 || r.decoder.UsualPoint() != firstPoint) {
+		return 0
+	}
+	d, to := r.decoder, r.batch.packets[r.batch.n:]
+	most := min(len(fs), len(to), r.room.packets-r.sent)
+	fs, to = fs[:most], to[:most]
+	n, octets, now, next := 0, uint64(0), r.now, r.next
+	for n < len(fs) {
+		f, p := &fs[n], &to[n]
+		if f.Time < now || f.Time >= next || f.Link != capture.LinkEthernet || !d.Usual(f.Data, f.Interface, f.WireLen, f.Time, p) {
+			break
+		}
+		now = f.Time
+		p.Now = now
+		octets += uint64(f.WireLen)
+		n++
+	}
+	if n == 0 {
+		return 0
+	}
+	c := &r.seen
+	c.Packets += uint64(n)
+	c.Bytes += octets
+	c.Decoded += uint64(n)
+	r.now, r.last, c.Last = now, now, now
+	if r.batch.n += n; r.batch.n == len(r.batch.packets) {
+		r.hand()
+	}
+	if r.sent += n; r.sent >= r.room.packets {
+		r.sent = 0
+		r.collect()
+	}
+	return n
+}
+
+// straight is usual for all kinds of frames, from interfaces that are known, and
+// for several shards.
 func (r *reader) straight(fs []capture.Frame) int {
 	c := &r.seen
 	faces, next, watched := r.faces, r.next, r.watch.waits()
@@ -58,11 +100,7 @@ func (r *reader) straight(fs []capture.Frame) int {
 			loud = loud && watched
 			continue
 		}
-		if r.keep {
-			r.send(p, flow.Partition(p.Hash), isPacket)
-		} else if r.batch.count() {
-			r.hand()
-		}
+		r.send(p, flow.Partition(p.Hash), isPacket)
 		if r.sent++; r.sent >= r.room.packets {
 			r.sent = 0
 			r.collect()

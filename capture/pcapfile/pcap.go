@@ -131,24 +131,26 @@ func (d *pcapDecoder) batch(fs []capture.Frame) (given int) {
 	if d.nano {
 		scale, most = 1, 999_999_999
 	}
-	bigEndian, head, limit, link, iface := d.bigEndian, d.recordLen, d.limit, d.link, d.iface
-	b := d.w.buf[d.w.lo:d.w.hi]
-	for given < len(fs) && len(b) >= pcapRecordLen {
+	b, head, limit := d.w.buf[d.w.lo:d.w.hi], d.recordLen, d.limit
+	for i := range fs {
+		if len(b) < pcapRecordLen {
+			break
+		}
 		h := (*[pcapRecordLen]byte)(b)
 		sec, frac := binary.LittleEndian.Uint32(h[0:]), binary.LittleEndian.Uint32(h[4:])
 		n, orig := binary.LittleEndian.Uint32(h[8:]), binary.LittleEndian.Uint32(h[12:])
-		if bigEndian {
+		if d.bigEndian {
 			sec, frac, n, orig = bits.ReverseBytes32(sec), bits.ReverseBytes32(frac), bits.ReverseBytes32(n), bits.ReverseBytes32(orig)
 		}
 		end := head + int(n)
 		if n > limit || end > len(b) || n|orig|sec|frac == 0 {
 			break
 		}
-		f := &fs[given]
+		f := &fs[i]
 		f.Data = b[head:end:end]
 		f.Time = int64(sec)*1e9 + int64(min(frac, most))*scale
 		f.WireLen = wireLen(n, orig)
-		f.Link, f.Interface = link, iface
+		f.Link, f.Interface = d.link, d.iface
 		b = b[end:]
 		given++
 	}
