@@ -30,6 +30,7 @@ type line [64]byte
 
 const (
 	fewAwake  = 512         // flows of a table that are let alone
+	longIdle  = 5e9         // ns of silence after which others rest
 	maxLines  = 5           // a flow that would need more does not rest
 	perRested = 40 + 8 + 24 // octets, with link and slot in the index; and its lines
 	flowWords = int(unsafe.Sizeof(Flow{}) / 8)
@@ -49,7 +50,9 @@ const packedMax = (1+8*67+8)*2 + 64
 
 // bed is what a table needs to put flows to rest, and to wake them.
 type bed struct {
-	awake  int  // so many flows are let alone
+	awake  int   // so many flows are let alone
+	idle   int64 // ns of silence after which others rest
+	hand   uint32
 	always bool // flows rest whenever they can: for comparison
 	flow   Flow // that was woken to end
 	packed [packedMax]byte
@@ -90,9 +93,27 @@ func (t *Table) rest(n uint32, f *Flow) {
 	m := t.flows.resting.get() | isResting
 	*t.flows.rested(m) = head
 	f.slot = head.slot // its place in the wheel, once more
+	f.class = ended    // for restIdle
 	t.wheels[head.class].replace(n, m, &t.flows)
 	t.index.replace(t.secret.hash(&key), n, m)
 	t.flows.put(n)
+}
+
+// restIdle looks at the next few flows, around and around, and puts those to rest
+// that have been silent for long. It comes every checkEvery packets.
+func (t *Table) restIdle() {
+	b, s := &t.bed, &t.flows
+	if s.live <= b.awake {
+		return
+	}
+	for range min(checkEvery, s.n) {
+		if b.hand++; b.hand >= s.n {
+			b.hand = 0
+		}
+		if f := s.at(b.hand); f.class < numClasses && t.now-f.seen > b.idle {
+			t.rest(b.hand, f)
+		}
+	}
 }
 
 // remembered tells whether something outside of a flow knows its number.

@@ -22,7 +22,7 @@ func TestRestAlike(t *testing.T) {
 		} {
 			awake := play(func(t *Table) { t.bed.awake = 1 << 30 })
 			awake.end()
-			for how, set := range map[string]func(*Table){"always": func(t *Table) { t.bed.always = true }, "closed": func(t *Table) { t.bed.awake = 0 }} {
+			for how, set := range map[string]func(*Table){"always": func(t *Table) { t.bed.always = true }, "closed": func(t *Table) { t.bed.awake = 0 }, "idle": func(t *Table) { t.bed.awake, t.bed.idle = 0, 1e7 }} {
 				s := play(set)
 				rested := s.table.flows.resting.n
 				s.end()

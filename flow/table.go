@@ -96,7 +96,7 @@ func NewTable(cfg Config, learned *Learned, names *packet.Names) *Table {
 	t.earlier = make(map[uint32]earlier)
 	t.heard = make(map[uint32]heard)
 	t.plan.second = noSecond
-	t.bed.awake = fewAwake
+	t.bed.awake, t.bed.idle = fewAwake, longIdle
 	t.report.init()
 	return t
 }
@@ -147,6 +147,7 @@ func (t *Table) AddLooked(p *packet.Packet, a *Ahead) {
 		for t.flows.all() > 1 && t.overgrown() {
 			t.evict() // what was open has grown
 		}
+		t.restIdle()
 	}
 }
 
