@@ -107,12 +107,10 @@ func lives(t *testing.T, seed uint64, n int, change func(*Config), set func(*Tab
 		case c.udp:
 			p = s.udp(c.ends[dir], c.ends[1-dir], say)
 		case c.said == 0 && rng.IntN(4) != 0:
-			dir = 0
 			p = s.tcp(c.ends[0], c.ends[1], "S", c.next[0], 0, "")
 			p.TCP.Has, p.TCP.MSS = packet.HasMSS|packet.HasTimestamps, 1460
 			c.next[0]++
 		case c.said == 1:
-			dir = 1
 			p = s.tcp(c.ends[1], c.ends[0], "SA", c.next[1], c.next[0], "")
 			p.TCP.Has, p.TCP.MSS = packet.HasMSS|packet.HasTimestamps, 1460
 			c.next[1]++
