@@ -160,12 +160,15 @@ type first[T any] struct {
 	compare func(a, b *T) int
 	kept    []T
 	full    bool // kept has been cut to the limit, and is in order
+	next    T    // scratch: what compare is given would else be a new one each time
 }
 
 // add takes a value. Now and then, those that are not among the first leave.
 func (f *first[T]) add(v T) {
-	if f.full && f.compare(&v, &f.kept[f.limit-1]) > 0 {
-		return
+	if f.full {
+		if f.next = v; f.compare(&f.next, &f.kept[f.limit-1]) > 0 {
+			return
+		}
 	}
 	f.kept = append(f.kept, v)
 	if f.limit > 0 && len(f.kept) >= 2*f.limit+256 {

@@ -131,10 +131,16 @@ func (m *merger) next() (whole *flow.Record, small *flow.Lone) {
 	w = p.first(w.run)
 	for node := (len(m.tree) + int(w.run)) / 2; node > 0; node /= 2 {
 		l := &m.tree[node]
-		if l.release > w.release || l.release == w.release && l.kind == w.kind && l.start > w.start {
-			continue // as a rule
+		var first bool
+		switch {
+		case l.release != w.release:
+			first = l.release < w.release
+		case l.kind == w.kind && l.start != w.start:
+			first = l.start < w.start
+		default:
+			first = m.beats(l, &w)
 		}
-		if m.beats(l, &w) {
+		if first {
 			*l, w = w, *l
 		}
 	}
