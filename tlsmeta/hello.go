@@ -3,8 +3,6 @@ package tlsmeta
 import (
 	"encoding/binary"
 	"errors"
-
-	"golang.org/x/crypto/cryptobyte"
 )
 
 var (
@@ -106,25 +104,64 @@ func message(b []byte, typ byte) (body []byte, n int, err error) {
 // (RFC 6347 section 4.2.1).
 func parseClientHello(body []byte, h *ClientHello, dtls bool) error {
 	*h = ClientHello{}
-	s := cryptobyte.String(body)
-	var session, cookie, ciphers, compression, extensions cryptobyte.String
-	if !s.ReadUint16(&h.Version) || !s.ReadBytes(&h.Random, 32) || !s.ReadUint8LengthPrefixed(&session) || len(session) > 32 ||
-		dtls && !s.ReadUint8LengthPrefixed(&cookie) ||
-		!s.ReadUint16LengthPrefixed(&ciphers) || len(ciphers)%2 != 0 || !s.ReadUint8LengthPrefixed(&compression) {
+	const fixed = 2 + 32 // version and random
+	if len(body) < fixed {
 		return ErrMalformed
 	}
-	h.SessionID, h.Cookie, h.Ciphers, h.Compression = session, cookie, Numbers(ciphers), compression
-	if s.Empty() {
+	h.Version, h.Random = binary.BigEndian.Uint16(body), body[2:fixed:fixed]
+	session, s, ok := split8(body[fixed:])
+	if !ok || len(session) > 32 {
+		return ErrMalformed
+	}
+	h.SessionID = session
+	if dtls {
+		if h.Cookie, s, ok = split8(s); !ok {
+			return ErrMalformed
+		}
+	}
+	ciphers, s, ok := split16(s)
+	if !ok || len(ciphers)%2 != 0 {
+		return ErrMalformed
+	}
+	h.Ciphers = Numbers(ciphers)
+	if h.Compression, s, ok = split8(s); !ok {
+		return ErrMalformed
+	}
+	if len(s) == 0 {
 		return nil // no extensions, as before RFC 3546
 	}
-	if !s.ReadUint16LengthPrefixed(&extensions) || !s.Empty() || !Typed(extensions).whole() {
+	extensions, s, ok := split16(s)
+	if !ok || len(s) != 0 {
 		return ErrMalformed
 	}
 	h.Extensions = Typed(extensions)
-	for typ, body, rest, ok := h.Extensions.next(); ok; typ, body, rest, ok = rest.next() {
+	for l := h.Extensions; len(l) > 0; {
+		typ, body, rest, ok := l.next()
+		if !ok {
+			return ErrMalformed
+		}
 		h.extension(typ, body)
+		l = rest
 	}
 	return nil
+}
+
+// split8 splits off octets behind their length, which is one octet.
+func split8(b []byte) (v, rest []byte, ok bool) {
+	if len(b) < 1 || len(b) < 1+int(b[0]) {
+		return nil, nil, false
+	}
+	n := 1 + int(b[0])
+	return b[1:n:n], b[n:], true
+}
+
+// split16 splits off octets behind their length, which is two octets.
+func split16(b []byte) (v, rest []byte, ok bool) {
+	if len(b) < 2 || len(b) < 2+int(binary.BigEndian.Uint16(b)) {
+		return nil, nil, false
+	}
+	n := 2 + int(binary.BigEndian.Uint16(b))
+	return b[2:n:n], b[n:], true
 }
 
 // extension takes what is wanted out of one extension.

@@ -90,16 +90,21 @@ func parseDraftRetry(body []byte, h *ServerHello) error {
 }
 
 // extensions reads what is left of the message.
-func (h *ServerHello) extensions(s cryptobyte.String) error {
-	if s.Empty() {
+func (h *ServerHello) extensions(s []byte) error {
+	if len(s) == 0 {
 		return nil
 	}
-	var list cryptobyte.String
-	if !s.ReadUint16LengthPrefixed(&list) || !s.Empty() || !Typed(list).whole() {
+	list, s, ok := split16(s)
+	if !ok || len(s) != 0 {
 		return ErrMalformed
 	}
 	h.Extensions = Typed(list)
-	for typ, body, rest, ok := h.Extensions.next(); ok; typ, body, rest, ok = rest.next() {
+	for l := h.Extensions; len(l) > 0; {
+		typ, body, rest, ok := l.next()
+		if !ok {
+			return ErrMalformed
+		}
+		l = rest
 		switch typ {
 		case extSupportedVersions:
 			if len(body) == 2 {
