@@ -16,7 +16,7 @@ func conversations(t *testing.T, seed uint64, n int, change func(*Config), set f
 	rng := rand.New(rand.NewPCG(seed, 2))
 	s := newScene(t, change)
 	set(s.table)
-	type end struct{ seq, acked uint32 }
+	type end struct{ seq uint32 }
 	var conns [6]struct {
 		ends   [2]end
 		opened int // packets of the handshake that were sent
