@@ -64,6 +64,13 @@ func newBatch(shards int) *batch {
 // next is where the next packet is decoded to; it counts once it is put.
 func (b *batch) next() *packet.Packet { return &b.packets[b.n] }
 
+// count adds the packet that was decoded to next, where there is one shard and
+// its payload stays. It tells whether the batch is full.
+func (b *batch) count() bool {
+	b.n++
+	return b.n == len(b.packets)
+}
+
 // put adds a packet, which is copied unless it is at next already, with its
 // payload if keep is set. It tells whether the batch is full.
 func (b *batch) put(p *packet.Packet, partition int, kind itemKind, keep bool) bool {

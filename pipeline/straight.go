@@ -100,7 +100,11 @@ func (r *reader) straight(fs []capture.Frame) int {
 			loud = loud && watched
 			continue
 		}
-		r.send(p, flow.Partition(p.Hash), isPacket)
+		if r.keep {
+			r.send(p, flow.Partition(p.Hash), isPacket)
+		} else if r.batch.count() {
+			r.hand()
+		}
 		if r.sent++; r.sent >= r.room.packets {
 			r.sent = 0
 			r.collect()
