@@ -45,6 +45,23 @@ func TestIndexHashFields(t *testing.T) {
 			t.Errorf("%s does not count", name)
 		}
 	}
+	// Addresses that are alike where those of IPv4 differ.
+	for i := range 12 {
+		for _, bits := range []byte{1, 0x80, 0xff} {
+			for _, change := range []func(*Key){func(k *Key) { k.A[i] ^= bits }, func(k *Key) { k.B[i] ^= bits }, func(k *Key) { k.A[i] ^= bits; k.B[i] ^= bits }} {
+				one, two := v4, v4
+				change(&one)
+				if s.hash(&one) == s.hash(&two) {
+					t.Errorf("octet %d of addresses does not count", i)
+				}
+				two = one
+				two.A[(i+1)%12] ^= 2
+				if s.hash(&one) == s.hash(&two) {
+					t.Errorf("octet %d of addresses does not count", (i+1)%12)
+				}
+			}
+		}
+	}
 	for name, k := range map[string]Key{
 		"A": {A: packet.Addr{1}}, "A end": {A: packet.Addr{15: 1}}, "B": {B: packet.Addr{1}}, "B end": {B: packet.Addr{15: 1}}, "port A": {PortA: 1}, "port B": {PortB: 1},
 		"protocol": {Proto: 1}, "kind": {Kind: 1}, "point": {Point: 1}, "network": {Network: 1},
