@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"math/bits"
 	"unsafe"
 
 	"mirrorscope/packet"
@@ -23,11 +24,31 @@ type Ahead struct {
 // it. Whoever has a batch calls Look for all of it, then Fetch for all, then Warm,
 // then AddLooked.
 func (t *Table) Look(p *packet.Packet, a *Ahead) {
-	dir := a.key.of(p)
-	a.dir = uint8(dir)
-	a.hash = t.secret.hash(&a.key)
-	a.print = t.copies.secret.fingerprint(a.hash, p, dir)
-	pool.Prefetch2(t.index.at(a.hash), unsafe.Pointer(t.copies.bucket(a.print)))
+	hash, dir := t.secret.keyOf(p, &a.key)
+	a.hash, a.dir = hash, uint8(dir)
+	a.print = t.copies.secret.fingerprint(hash, p, dir)
+	pool.Prefetch2(t.index.at(hash), unsafe.Pointer(t.copies.bucket(a.print)))
+}
+
+// keyOf sets the key of a packet, and gives its hash and its direction. For
+// those of IPv4 it does so at once.
+func (s *secret) keyOf(p *packet.Packet, k *Key) (hash uint64, dir int) {
+	a, b := word(p.Src[8:]), word(p.Dst[8:])
+	if word(p.Src[:8])|word(p.Dst[:8])|uint64((uint32(a)^mapped)|(uint32(b)^mapped)) != 0 {
+		dir = k.of(p)
+		return s.hash(k), dir
+	}
+	src, dst := uint64(p.SrcPort), uint64(p.DstPort)
+	_, less := bits.Sub64(uint64(bits.ReverseBytes32(uint32(b>>32)))<<16|dst, uint64(bits.ReverseBytes32(uint32(a>>32)))<<16|src, 0)
+	x, y := (a^b)&-less, (src^dst)&-less
+	a, b, src, dst = a^x, b^x, src^y, dst^y
+	setWord(k.A[:8], 0)
+	setWord(k.A[8:], a)
+	setWord(k.B[:8], 0)
+	setWord(k.B[8:], b)
+	k.PortA, k.PortB, k.Proto, k.Kind, k.Point, k.Network = uint16(src), uint16(dst), p.Proto, p.Kind, p.Point, p.Network
+	ends := src | dst<<16 | uint64(p.Proto)<<32 | uint64(p.Kind)<<40
+	return s.hash4(a, b, ends, uint64(p.Point)|uint64(p.Network)<<32), int(less)
 }
 
 // fewFlows of a table, and of the other Partitions as many, lie in the caches

@@ -12,6 +12,7 @@ import (
 // the direction, the key is the same.
 func TestKeyOrder(t *testing.T) {
 	rng := rand.New(rand.NewPCG(11, 12))
+	secret := newSecret()
 	addr := func() (a packet.Addr) {
 		a[rng.IntN(16)] = byte(rng.Uint32())
 		if rng.IntN(2) == 0 {
@@ -34,6 +35,10 @@ func TestKeyOrder(t *testing.T) {
 		k, dir := keyOf(&p)
 		if k != want || dir != wantDir {
 			t.Fatalf("%+v in direction %d, want %+v, %d", k, dir, want, wantDir)
+		}
+		var at Key
+		if hash, dir := secret.keyOf(&p, &at); at != want || dir != wantDir || hash != secret.hash(&want) {
+			t.Fatalf("at once %+v in direction %d, hash %#x, want %+v, %d, %#x", at, dir, hash, want, wantDir, secret.hash(&want))
 		}
 		k = Key{A: p.Src, B: p.Dst, PortA: p.SrcPort, PortB: p.DstPort, Proto: 6, Kind: 1, Point: 2, Network: 3}
 		if dir := k.order(); k != want || dir != wantDir {

@@ -3,6 +3,7 @@ package flow
 import (
 	"math"
 	"math/bits"
+	"unsafe"
 
 	"mirrorscope/pool"
 )
@@ -37,7 +38,8 @@ type copies struct {
 // it. Its slots are taken in turn, so the next one is the oldest: when that is in
 // use they all are.
 type bucket struct {
-	tags  uint64           // octet i: a tag of slot i, of a fingerprint; the highest one: the next slot
+	tags  [7]uint8         // of each slot, of its fingerprint
+	next  uint8            // slot
 	slots [slotsLen]uint32 // numbers of entries; 0 never used
 	more  uint32           // the latest entry that found no room here, and went to the next bucket; 0 none
 }
@@ -45,38 +47,15 @@ type bucket struct {
 const (
 	slotsLen = 5
 	eachTag  = 1 << (8 * slotsLen) / 255 // 1 in the octet of each slot
-	nextAt   = 56                        // bits of bucket.tags below the next slot
 )
 
-func tagOf(print uint64) uint64 { return print >> 32 & 0xff }
+func tagOf(print uint64) uint8 { return uint8(print >> 32) }
 
 // alike has the highest bit set in the octet of each slot whose tag is that of
 // a fingerprint, and perhaps of some more.
 func (b *bucket) alike(print uint64) uint64 {
-	x := b.tags ^ tagOf(print)*eachTag
+	x := word((*[8]uint8)(unsafe.Pointer(b))[:]) ^ uint64(tagOf(print))*eachTag
 	return (x - eachTag) &^ x & (eachTag << 7)
-}
-
-// put enters an entry in the next slot.
-func (b *bucket) put(print uint64, number uint32) {
-	i := b.tags >> nextAt % 8
-	if i < slotsLen { // always
-		b.slots[i] = number
-	}
-	next := i + 1
-	if next == slotsLen {
-		next = 0
-	}
-	b.tags = b.tags&^(0xff<<nextAt|0xff<<(8*i)) | next<<nextAt | tagOf(print)<<(8*i)
-}
-
-// oldest is the number in the slot that is taken next.
-func (b *bucket) oldest() uint32 {
-	i := b.tags >> nextAt
-	if i >= slotsLen {
-		return 0 // never
-	}
-	return b.slots[i]
 }
 
 // enough entries of a table are kept up to windowHop; beyond that only what is
@@ -189,7 +168,7 @@ func (c *copies) refresh(e *seenCopy, at int64, ttl uint8, position uint32) {
 func (c *copies) add(print uint64, at, now int64) *seenCopy {
 	c.clock = now
 	c.late = true
-	if c.head%blockLen == 0 || c.refreshed != 0 || c.head-c.tail == uint32(len(c.ring)) {
+	if c.head%blockLen == 0 || c.refreshed != 0 || int(c.head-c.tail) == len(c.ring) {
 		c.makeRoom(now)
 	}
 	return c.push(print, at)
@@ -262,19 +241,27 @@ func (c *copies) forget(now int64, latest uint32) {
 
 // push enters a packet at the head. The caller sets its other fields.
 func (c *copies) push(print uint64, at int64) *seenCopy {
-	if c.head%blockLen == 0 {
-		*c.block(c.head - 1) = c.running
+	head := c.head
+	if head%blockLen == 0 {
+		*c.block(head - 1) = c.running
 		c.running = at
 	}
-	c.running = max(c.running, at)
+	if at > c.running {
+		c.running = at
+	}
 	b := c.bucket(print)
-	if c.has(b.oldest()) {
+	if c.has(b.slots[b.next]) {
 		b = c.spill(uint32(print))
 	}
-	b.put(print, c.head)
-	e := c.at(c.head)
+	i := b.next
+	b.slots[i], b.tags[i] = head, tagOf(print)
+	if i++; i == slotsLen {
+		i = 0
+	}
+	b.next = i
+	c.head = head + 1
+	e := c.at(head)
 	e.print, e.at = print, at
-	c.head++
 	return e
 }
 
@@ -282,7 +269,7 @@ func (c *copies) push(print uint64, at int64) *seenCopy {
 func (c *copies) spill(i uint32) *bucket {
 	for {
 		b := &c.index[i&uint32(len(c.index)-1)]
-		if !c.has(b.oldest()) {
+		if !c.has(b.slots[b.next]) {
 			return b
 		}
 		b.more = c.head
