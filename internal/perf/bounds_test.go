@@ -26,8 +26,8 @@ func (b bound) smaller() *bound {
 }
 
 var bounds = []bound{
-	{config: workload.Config{Workload: "w1", Flows: 10_000, Open: 1000}, longer: moreFlows, floor: 48, instructions: 15_000, allocations: 0.25},
-	{config: workload.Config{Workload: "w2", Flows: 50, Packets: 100_000}, longer: morePackets, floor: 52, instructions: 8000, allocations: 0.01},
-	{config: workload.Config{Workload: "w4", Flows: 4000, Open: 400}, longer: moreFlows, floor: 52, instructions: 14_000, allocations: 0.3},
-	{config: workload.Config{Workload: "w6", Flows: 30_000}, longer: moreFlows, floor: 62, instructions: 36_000, allocations: 0.25},
+	{config: workload.Config{Workload: "w1", Flows: 10_000, Open: 1000}, longer: moreFlows, floor: 32, instructions: 7000, allocations: 0.05},
+	{config: workload.Config{Workload: "w2", Flows: 50, Packets: 100_000}, longer: morePackets, floor: 26, instructions: 4500, allocations: 0.01},
+	{config: workload.Config{Workload: "w4", Flows: 4000, Open: 400}, longer: moreFlows, floor: 40, instructions: 12_000, allocations: 0.1},
+	{config: workload.Config{Workload: "w6", Flows: 30_000}, longer: moreFlows, floor: 42, instructions: 8500, allocations: 0.25},
 }
