@@ -179,7 +179,8 @@ func (s *shard) work(w *work) {
 
 // add gives the tables the shard's packets of a batch, in order. They look at
 // some of them at a time before they take the first one: its memory is on its
-// way then. Looking does no harm to what is no isPacket.
+// way then. A quote is for another table than its packet is, perhaps another
+// shard's: only packets are looked at.
 func (s *shard) add(b *batch) {
 	if b.lists == nil {
 		s.addAll(b)
@@ -188,14 +189,19 @@ func (s *shard) add(b *batch) {
 	for list := b.lists[s.i]; len(list) > 0; list = list[min(len(list), aheadLen):] {
 		some := list[:min(len(list), aheadLen)]
 		for i, at := range some {
-			p := &b.packets[at]
-			s.tables[flow.Partition(p.Hash)].Look(p, &s.ahead[i])
+			if p := &b.packets[at]; b.kind[at] == isPacket {
+				s.tables[flow.Partition(p.Hash)].Look(p, &s.ahead[i])
+			}
 		}
 		for i, at := range some {
-			s.tables[flow.Partition(b.packets[at].Hash)].Fetch(&s.ahead[i])
+			if b.kind[at] == isPacket {
+				s.tables[flow.Partition(b.packets[at].Hash)].Fetch(&s.ahead[i])
+			}
 		}
 		for i, at := range some {
-			s.tables[flow.Partition(b.packets[at].Hash)].Warm(&s.ahead[i])
+			if b.kind[at] == isPacket {
+				s.tables[flow.Partition(b.packets[at].Hash)].Warm(&s.ahead[i])
+			}
 		}
 		for i, at := range some {
 			s.take(&b.packets[at], b.kind[at], &s.ahead[i])
