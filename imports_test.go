@@ -58,9 +58,9 @@ var arrows = map[string]string{
 // leaves: below cloud only the root package is light.
 var light = []string{"packet", "pool", "unit", "filter", "tcp", "stream", "session", "tlsmeta", "dnsmeta", "httpmeta", "histogram", "flow", "path", "enrich", "edge", "cloud"}
 
-// readers are packages of the Go project that a light noun may stand on: they
-// read messages, and bring nothing but the standard library.
-var readers = []string{"golang.org/x/crypto/cryptobyte", "golang.org/x/crypto/cryptobyte/asn1", "golang.org/x/net/dns/dnsmessage", "golang.org/x/net/http2/hpack"}
+// readers are packages that a light noun may stand on: they read messages or
+// look up prefixes, and bring nothing but the standard library.
+var readers = []string{"github.com/gaissmai/bart", "golang.org/x/crypto/cryptobyte", "golang.org/x/crypto/cryptobyte/asn1", "golang.org/x/net/dns/dnsmessage", "golang.org/x/net/http2/hpack"}
 
 // onlyTests are modules and folders that non-test code of the product never
 // reaches: the decoder that ours is compared with, and the test helpers.
