@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"mirrorscope/flow"
-	"mirrorscope/histogram"
 	"mirrorscope/packet"
 	"mirrorscope/session"
 )
@@ -57,7 +56,8 @@ const (
 	markTimes       = 1 << 19
 	markAtMost      = 1 << 20
 	markDoubtful    = 1 << 21
-	markHistogram   = 1 << 22 // there is the first of five
+	markHistogram   = 1 << 22 // there is the first of five; with markTimes and none of them, there are a few samples
+	markHistograms  = 31 * markHistogram
 	morePoints      = 1 << 27 // how many there are beside the first
 )
 
@@ -78,7 +78,7 @@ func (c *connection) suspect() bool {
 			return true
 		}
 	}
-	if h := c.times.Think; h != nil && h.Max() >= slowResponse {
+	if c.times.slowest() >= slowResponse {
 		return true
 	}
 	p := c.talk.Phases
@@ -151,6 +151,9 @@ func (c *connection) pack(dst []byte) []byte {
 	for _, p := range c.points[1:] {
 		dst = binary.LittleEndian.AppendUint32(dst, uint32(p))
 	}
+	if c.times.few.Len() > 0 {
+		return packFew(dst, &c.times.few)
+	}
 	if c.times.empty() {
 		return dst
 	}
@@ -188,6 +191,9 @@ func (c *connection) marks() uint64 {
 		return m
 	}
 	m |= markTimes | bit(c.times.atMost, markAtMost) | bit(c.times.doubtful, markDoubtful)
+	if c.times.few.Len() > 0 {
+		return m
+	}
 	for i, h := range c.times.all() {
 		m |= bit(h != nil, markHistogram<<i)
 	}
@@ -235,15 +241,6 @@ func (c *connection) words(w *packer) {
 	}
 }
 
-// all lists the distributions in the order in which they are packed.
-func (s *sample) all() [5]*histogram.Histogram {
-	return [...]*histogram.Histogram{s.RTT[0], s.RTT[1], s.Delayed[0], s.Delayed[1], s.Think}
-}
-
-func (t *Times) all() [5]*histogram.Histogram {
-	return [...]*histogram.Histogram{&t.RTT[0], &t.RTT[1], &t.Delayed[0], &t.Delayed[1], &t.Response}
-}
-
 // unpack reads words, and gives what follows them. There must be 8 octets more
 // behind all of it.
 func (w *words) unpack(b []byte) []byte {
@@ -287,7 +284,11 @@ func (x *replay) add(v *Conversation, b []byte) []byte {
 		if v.Times == nil {
 			v.Times = new(Times)
 		}
-		for i, h := range v.Times.all() {
+		all := v.Times.all()
+		if marks&markHistograms == 0 {
+			b = addFew(&all, b)
+		}
+		for i, h := range all {
 			if marks&(markHistogram<<i) != 0 {
 				b = h.MergePacked(b)
 				shrink(h)

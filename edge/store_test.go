@@ -60,7 +60,14 @@ func anyTCP(r *rand.Rand) flow.Record {
 			TCP: n(), Prelude: n(), ClientIdle: n(), TLS: n(), Request: n(), Server: n(), Network: n(), Transfer: n(), Idle: n(), Close: n(), Unknown: n(), Overlap: is(),
 		}
 	}
-	if !is() {
+	switch r.IntN(5) {
+	case 0:
+	case 1, 2:
+		for range r.IntN(tcp.MaxSamples + 1) {
+			what := [...]tcp.Timed{tcp.TimedRTT, tcp.TimedDelayed, tcp.TimedRTT + 2, tcp.TimedDelayed + 2, tcp.TimedThink}[r.IntN(5)]
+			x.Samples.Add(what, r.Int64N(1<<r.IntN(33)))
+		}
+	default:
 		x.Distributions = &tcp.Distributions{RTT: [2]*histogram.Histogram{some(), some()}, Delayed: [2]*histogram.Histogram{some(), some()}, Think: some()}
 	}
 	if r.IntN(3) == 0 {
@@ -202,6 +209,46 @@ func TestNth(t *testing.T) {
 		k := r.IntN(len(values))
 		if got := nth(slices.Clone(values), k); got != sorted[k] {
 			t.Fatalf("place %d of %v: %d", k, values, got)
+		}
+	}
+}
+
+// A few samples come back as they were, whatever follows, and say what their
+// distributions would.
+func TestFew(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 11))
+	for range 3000 {
+		x := anyTCP(r)
+		var got, want Times
+		y := x
+		y.Samples = tcp.Samples{}
+		if n := x.Samples.Len(); n > 0 {
+			packed := packFew([]byte("before"), &x.Samples)[len("before"):]
+			to := got.all()
+			if rest := addFew(&to, append(packed, "rest1234"...)); string(rest) != "rest1234" {
+				t.Fatalf("%q is left", rest)
+			}
+			y.Distributions = new(tcp.Distributions)
+			for i := range n {
+				what, ns := x.Samples.At(i)
+				d := y.Distributions
+				h := [...]**histogram.Histogram{&d.RTT[0], &d.Delayed[0], &d.RTT[1], &d.Delayed[1], &d.Think}[what]
+				if *h == nil {
+					*h = new(histogram.Histogram)
+				}
+				(*h).Add(ns)
+			}
+			var s sample
+			s.of(&y)
+			want.add(&s)
+			want.AtMost, want.Doubtful = false, false
+			equal(t, "samples", &Conversation{Times: &got}, &Conversation{Times: &want})
+		}
+		var few, dists connection
+		few.single(&x)
+		dists.single(&y)
+		if few.times.halves != dists.times.halves || few.times.empty() != dists.times.empty() || few.suspect() != dists.suspect() || few.times.slowest() != dists.times.slowest() {
+			t.Fatalf("%+v\nsays other than\n%+v", few.times, dists.times)
 		}
 	}
 }

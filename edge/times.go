@@ -77,21 +77,23 @@ func shrink(into *histogram.Histogram) {
 }
 
 func (t *Times) add(s *sample) {
-	for i := range t.RTT {
-		merge(&t.RTT[i], s.RTT[i])
-		merge(&t.Delayed[i], s.Delayed[i])
+	all := t.all()
+	for i, h := range s.all() {
+		merge(all[i], h)
 	}
-	merge(&t.Response, s.Think)
+	for i := range s.few.Len() {
+		what, ns := s.few.At(i)
+		add(all[what], ns)
+	}
 	t.AtMost = t.AtMost || s.atMost
 	t.Doubtful = t.Doubtful || s.doubtful
 }
 
 func (t *Times) merge(o *Times) {
-	for i := range t.RTT {
-		merge(&t.RTT[i], &o.RTT[i])
-		merge(&t.Delayed[i], &o.Delayed[i])
+	all := t.all()
+	for i, h := range o.all() {
+		merge(all[i], h)
 	}
-	merge(&t.Response, &o.Response)
 	t.AtMost = t.AtMost || o.AtMost
 	t.Doubtful = t.Doubtful || o.Doubtful
 }
@@ -120,6 +122,7 @@ func (t *Times) PathRTT() (ns float64, atMost, ok bool) {
 // sample is what one sight of a connection has of its times.
 type sample struct {
 	tcp.Distributions
+	few              tcp.Samples    // where there are no distributions
 	halves           int            // of the round trip that were sampled
 	point            packet.PointID // where
 	atMost, doubtful bool           // of Think
@@ -128,28 +131,61 @@ type sample struct {
 
 // of makes it that of one record.
 func (s *sample) of(r *flow.Record) {
-	if r.Distributions == nil {
-		*s = sample{}
+	*s = sample{few: r.Samples}
+	switch {
+	case r.Distributions != nil:
+		s.Distributions = *r.Distributions
+	case s.few.Len() == 0:
 		return
 	}
-	s.Distributions, s.point, s.halves, s.weight = *r.Distributions, r.Point, 0, 0
+	s.point = r.Point
 	s.atMost, s.doubtful = r.TCP.Response.State == tcp.Bounded, r.TCP.Response.State == tcp.Ambiguous
-	for i := range s.RTT {
-		if s.RTT[i] != nil || s.Delayed[i] != nil {
+	var half [2]bool
+	if r.Distributions != nil {
+		for i, h := range s.all() {
+			if h != nil {
+				half[i/2&1] = half[i/2&1] || i != int(tcp.TimedThink)
+				s.weight += histogramWeight + len(h.Buckets())
+			}
+		}
+	}
+	for i := range s.few.Len() {
+		what, _ := s.few.At(i)
+		half[what/2&1] = half[what/2&1] || what != tcp.TimedThink
+	}
+	for _, is := range half {
+		if is {
 			s.halves++
 		}
 	}
-	for _, h := range [...]*histogram.Histogram{s.RTT[0], s.RTT[1], s.Delayed[0], s.Delayed[1], s.Think} {
-		if h != nil {
-			s.weight += histogramWeight + len(h.Buckets())
-		}
-	}
+}
+
+// all lists the distributions by what they are of.
+func (s *sample) all() [tcp.NumTimed]*histogram.Histogram {
+	return [...]*histogram.Histogram{s.RTT[0], s.Delayed[0], s.RTT[1], s.Delayed[1], s.Think}
+}
+
+func (t *Times) all() [tcp.NumTimed]*histogram.Histogram {
+	return [...]*histogram.Histogram{&t.RTT[0], &t.Delayed[0], &t.RTT[1], &t.Delayed[1], &t.Response}
 }
 
 // histogramWeight is the memory of an empty histogram, in buckets.
 const histogramWeight = 6
 
-func (s *sample) empty() bool { return s.Distributions == tcp.Distributions{} }
+func (s *sample) empty() bool { return s.few.Len() == 0 && s.Distributions == tcp.Distributions{} }
+
+// slowest is the longest time to think.
+func (s *sample) slowest() (ns int64) {
+	if s.Think != nil {
+		ns = s.Think.Max()
+	}
+	for i := range s.few.Len() {
+		if what, x := s.few.At(i); what == tcp.TimedThink {
+			ns = max(ns, x)
+		}
+	}
+	return ns
+}
 
 // better tells whether s shall stand for the connection instead of o. Both
 // halves must be of one point. Which point, hardly matters for one connection;
@@ -171,4 +207,5 @@ func (s *sample) swap() {
 	s.RTT[0], s.RTT[1] = s.RTT[1], s.RTT[0]
 	s.Delayed[0], s.Delayed[1] = s.Delayed[1], s.Delayed[0]
 	s.Think = nil
+	s.few.Swap()
 }

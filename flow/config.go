@@ -10,9 +10,9 @@ import (
 
 // Config holds the limits and timeouts of the flow tables.
 type Config struct {
-	Memory        int64         // octets that all tables together may use
-	Interval      time.Duration // length of interval records, whole seconds; 0: none
-	Distributions bool          // whole-life records of TCP carry their distributions
+	Memory   int64         // octets that all tables together may use
+	Interval time.Duration // length of interval records, whole seconds; 0: none
+	Sums     bool          // for an output that adds connections up: whole-life records of TCP carry samples, or distributions, and no quantiles
 
 	DupWindow      time.Duration // a copy is looked for this long
 	DupWindowHop   time.Duration // … when its TTL differs and a changing IPv4 ID or the TSval matches

@@ -42,8 +42,10 @@ func (t *Table) record(f *Flow, r *Record, release int64, reason EndReason) {
 		r.ECN.Known, r.ECN.Negotiated = f.tcp.ECN()
 		r.HasTCP = true
 		f.tcp.Report(t.tcp, &r.TCP, int(f.role.client), t.now, reason != EndNone)
-		if t.cfg.Distributions && reason != EndNone {
-			r.Distributions = f.tcp.Distributions(t.tcp, int(f.role.client))
+		if t.cfg.Sums && reason != EndNone {
+			if client := int(f.role.client); f.tcp.Samples(t.tcp, &r.Samples, client) {
+				r.Distributions = f.tcp.Distributions(t.tcp, client)
+			}
 		}
 		t.outcome(f, r)
 	}

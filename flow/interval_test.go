@@ -2,6 +2,7 @@ package flow
 
 import (
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -51,13 +52,37 @@ func TestMissedIsInTheLastInterval(t *testing.T) {
 }
 
 // The distributions of all intervals merge into that of the whole life, which
-// is there when it is asked for.
+// is there when it is asked for, or its few samples are.
 func TestDistributions(t *testing.T) {
-	run := func(interval time.Duration, whole bool) *scene {
-		s := newScene(t, func(c *Config) { c.Interval, c.Distributions = interval, whole })
-		s.talk(12, 3*time.Millisecond)
+	for _, turns := range []int{3, 12} {
+		t.Run(strconv.Itoa(turns), func(t *testing.T) { testDistributions(t, turns) })
+	}
+}
+
+func testDistributions(t *testing.T, turns int) {
+	run := func(interval time.Duration, sums bool) *scene {
+		s := newScene(t, func(c *Config) { c.Interval, c.Sums = interval, sums })
+		s.talk(turns, 3*time.Millisecond)
 		s.end()
 		return s
+	}
+	lifeOf := func(r *Record) *tcp.Distributions {
+		if n := r.Samples.Len(); (r.Distributions == nil) != (n > 0) || (n > 0) != (turns == 3) {
+			t.Fatalf("%d samples, distributions %v, of %d turns", n, r.Distributions, turns)
+		}
+		if r.Distributions != nil {
+			return r.Distributions
+		}
+		d := &tcp.Distributions{}
+		all := [tcp.NumTimed]**histogram.Histogram{&d.RTT[0], &d.Delayed[0], &d.RTT[1], &d.Delayed[1], &d.Think}
+		for i := range r.Samples.Len() {
+			what, ns := r.Samples.At(i)
+			if *all[what] == nil {
+				*all[what] = &histogram.Histogram{}
+			}
+			(*all[what]).Add(ns)
+		}
+		return d
 	}
 	all := func(d *tcp.Distributions) []*histogram.Histogram {
 		return []*histogram.Histogram{d.RTT[Client], d.RTT[Server], d.Delayed[Client], d.Delayed[Server], d.Think}
@@ -67,7 +92,7 @@ func TestDistributions(t *testing.T) {
 	intervals := 0
 	for _, r := range run(time.Second, true).recs {
 		if r.Kind == Connection {
-			life = r.Distributions
+			life = lifeOf(&r)
 			continue
 		}
 		d := r.Distributions
@@ -81,7 +106,7 @@ func TestDistributions(t *testing.T) {
 			}
 		}
 	}
-	if life == nil || intervals < 3 {
+	if life == nil || intervals < turns/4 || intervals == 0 {
 		t.Fatalf("distributions of the life %v, of %d intervals", life, intervals)
 	}
 	for i, h := range all(life) {
@@ -93,15 +118,26 @@ func TestDistributions(t *testing.T) {
 			t.Errorf("distribution %d: the life has %+v, the intervals %+v", i, *h, merged[i])
 		}
 	}
-	if n, m := merged[0].Count()+merged[2].Count(), merged[4].Count(); n < 12 || m != 12 {
-		t.Errorf("%d round trips to the client and %d response times, of 12 turns", n, m)
+	if n, m := merged[0].Count()+merged[2].Count(), merged[4].Count(); n < uint64(turns) || m != uint64(turns) {
+		t.Errorf("%d round trips to the client and %d response times, of %d turns", n, m, turns)
 	}
-	alone := run(0, true).recs[0]
-	if !reflect.DeepEqual(alone.Distributions.Think, life.Think) {
-		t.Errorf("without intervals %+v, with them %+v", alone.Distributions.Think, life.Think)
+	sums, whole := run(0, true).recs[0], run(0, false).recs[0]
+	if alone := lifeOf(&sums); !reflect.DeepEqual(alone.Think, life.Think) {
+		t.Errorf("without intervals %+v, with them %+v", alone.Think, life.Think)
 	}
-	if d := run(0, false).recs[0].Distributions; d != nil {
+	if d := whole.Distributions; d != nil || whole.Samples.Len() > 0 {
 		t.Errorf("distributions that nobody asked for: %+v", d)
+	}
+	// But for quantiles, they say the same.
+	got, want := sums.TCP, whole.TCP
+	if got.Response.Quantiles != (tcp.Quantiles{}) && turns == 3 || want.Response.Quantiles == (tcp.Quantiles{}) {
+		t.Errorf("quantiles %+v, %+v", got.Response.Quantiles, want.Response.Quantiles)
+	}
+	for _, r := range []*tcp.Report{&got, &want} {
+		r.Response.Quantiles, r.Sides[0].RTT.Quantiles, r.Sides[1].RTT.Quantiles = tcp.Quantiles{}, tcp.Quantiles{}, tcp.Quantiles{}
+	}
+	if got != want {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 

@@ -156,7 +156,8 @@ type Record struct {
 
 	HasTCP        bool
 	TCP           tcp.Report
-	Distributions *tcp.Distributions // of an Interval, and with Config.Distributions of a Connection; nil where nothing was sampled
+	Distributions *tcp.Distributions // of an Interval, and of a Connection where Samples has no room; nil where nothing was sampled
+	Samples       tcp.Samples        // of a Connection, with Config.Sums
 
 	session.Report // what the two ends said
 

@@ -76,6 +76,9 @@ type Table struct {
 // cfg.Memory.
 func NewTable(cfg Config, learned *Learned, names *packet.Names) *Table {
 	t := &Table{cfg: cfg, names: names, learned: learned, tcp: tcp.NewStore(cfg.TCP), flows: newSlab(), secret: newSecret(), second: noSecond, cut: Last()}
+	if cfg.Sums {
+		t.tcp.SumsOnly()
+	}
 	for c, timeout := range cfg.timeouts() {
 		t.wheels[c].timeout = timeout
 	}

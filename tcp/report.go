@@ -82,11 +82,13 @@ type Report struct {
 	Response Response
 }
 
-// Report fills r. client is the direction of the client, now the packet time
+// Report fills r, and leaves quantiles out where the Store does. client is the direction of the client, now the packet time
 // of the report; final says that nothing more will come.
 func (c *Conn) Report(st *Store, r *Report, client int, now int64, final bool) {
 	c.settleTurns(st, client)
-	st.sort(c.samples)
+	if !st.sums {
+		st.sort(c.samples)
+	}
 	for i, dir := range [2]int{client, 1 - client} {
 		c.side(st, &r.Sides[i], dir, now, final)
 	}
@@ -209,9 +211,15 @@ func (c *Conn) rtt(st *Store, r *RTT, dir int) {
 	q := cleanRTT + 2*quantity(dir)
 	switch {
 	case d.samples > 0:
-		r.State, r.Quantiles = Measured, st.summary(c.samples, q).Quantiles
+		r.State = Measured
 	case d.maybe > 0:
-		r.State, r.Quantiles = Bounded, st.summary(c.samples, q+delayedRTT).Quantiles
+		r.State = Bounded
+		q += delayedRTT
+	default:
+		return
+	}
+	if !st.sums {
+		r.Quantiles = st.summary(c.samples, q).Quantiles
 	}
 }
 
@@ -254,7 +262,12 @@ func (c *Conn) distributions(st *Store, client int, set uint8) *Distributions {
 
 func (c *Conn) response(st *Store, r *Response) {
 	u := &c.turn
-	think := st.summary(c.samples, thinkTime)
+	var think summary
+	if st.sums && c.samples != 0 && c.samples&inDists == 0 {
+		think = st.fews.At(c.samples).thinks()
+	} else {
+		think = st.summary(c.samples, thinkTime)
+	}
 	*r = Response{Turns: int64(u.turns), Measured: int64(think.n), Min: Absent, Max: Absent}
 	if u.flags&requestLost != 0 {
 		r.Reasons |= RequestLost

@@ -49,6 +49,9 @@ func TestSamples(t *testing.T) {
 			if some != (now != [numQuantities]*histogram.Histogram{}) || any != (all != [numQuantities]*histogram.Histogram{}) {
 				t.Fatalf("%v of %v, %v of %v", some, now, any, all)
 			}
+			if n := samples; n != 0 && n&inDists == 0 {
+				checkFew(t, st.fews.At(n), all, sums[thinkTime])
+			}
 			for q := range numQuantities {
 				if got, want := show(now[q]), show(&running[q]); got != want {
 					t.Fatalf("running %d: %s, want %s", q, got, want)
@@ -67,5 +70,45 @@ func TestSamples(t *testing.T) {
 		if samples != 0 || st.inUse() != 0 {
 			t.Fatalf("%d values in use", st.inUse())
 		}
+	}
+}
+
+// checkFew holds Samples of a connection, whose client is either direction, against
+// its distributions by quantity.
+func checkFew(t *testing.T, f *few, all [numQuantities]*histogram.Histogram, think summary) {
+	t.Helper()
+	for client := range 2 {
+		for _, swapped := range []bool{false, true} {
+			s, role := Samples{few: *f}, client
+			if s.tags = f.bySide(client); swapped {
+				s.Swap()
+				role = 1 - client
+			}
+			var got [NumTimed]histogram.Histogram
+			for i := range s.Len() {
+				what, ns := s.At(i)
+				got[what].Add(ns)
+			}
+			want := map[Timed]*histogram.Histogram{TimedThink: all[thinkTime]}
+			if swapped {
+				want[TimedThink] = nil
+			}
+			for i, dir := range [2]int{role, 1 - role} {
+				q := 2 * quantity(1-dir)
+				want[TimedRTT+2*Timed(i)], want[TimedDelayed+2*Timed(i)] = all[q], all[q+delayedRTT]
+			}
+			for what, want := range want {
+				if want == nil {
+					want = &histogram.Histogram{}
+				}
+				if h := &got[what]; h.Count() != want.Count() || h.Sum() != want.Sum() || h.Min() != want.Min() || h.Max() != want.Max() {
+					t.Fatalf("client %d, swapped %v: samples %d are %+v, want %+v", client, swapped, what, h, want)
+				}
+			}
+		}
+	}
+	think.Quantiles = Quantiles{}
+	if got := f.thinks(); got != think {
+		t.Fatalf("times to think %+v, want %+v", got, think)
 	}
 }

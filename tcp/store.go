@@ -44,12 +44,18 @@ type Store struct {
 	scratch    histogram.Histogram
 	sorted     sorted // scratch
 
+	sums bool // reports have no quantiles
+
 	whole  bool   // each packet takes the whole way: for tests
 	wholes uint64 // packets that took it, likewise
 }
 
 // NewStore makes an empty store.
 func NewStore(cfg Config) *Store { return &Store{cfg: cfg} }
+
+// SumsOnly has reports leave quantiles out: whoever adds connections up has their
+// samples.
+func (st *Store) SumsOnly() { st.sums = true }
 
 // Octets is what the connections hold in the store.
 func (st *Store) Octets() int64 {

@@ -197,7 +197,7 @@ func (f *replayFlags) pipelineConfig() (pipeline.Config, error) {
 		return c, err
 	}
 	c.Flow.Interval = f.interval
-	c.Flow.Distributions = f.format == formatTable || f.given("view") // views add connections up; records have quantiles
+	c.Flow.Sums = f.format == formatTable || f.given("view") // views add connections up; records have quantiles
 	if c.Flow.Memory = int64(f.memory); c.Flow.Memory == 0 {
 		c.Flow.Memory = defaultMemory()
 	}

@@ -37,7 +37,7 @@ func tee(t testing.TB, in pcapfile.Config, names *packet.Names, interval time.Du
 	defer src.Close()
 	cfg := pipeline.Config{Shards: 2, Decode: packet.DefaultConfig(), Flow: flow.DefaultConfig(), Names: names}
 	cfg.Flow.Memory = 256 << 20
-	cfg.Flow.Interval, cfg.Flow.Distributions = interval, true
+	cfg.Flow.Interval, cfg.Flow.Sums = interval, true
 	cfg.Paths = func(p *path.Connection) error { addPath(p); return nil }
 	c, err := pipeline.Run(context.Background(), src, cfg, func(records []*flow.Record) error {
 		for i := range records {

@@ -1,0 +1,86 @@
+package tcp
+
+// Samples are the durations that a connection was timed by, as they came, where
+// they are few: what Distributions would hold in histograms. It is a value.
+type Samples struct{ few }
+
+// MaxSamples is how many Samples holds at most.
+const MaxSamples = maxFew
+
+// Timed is what a sample is of.
+type Timed uint8
+
+// The round trip between the observation point and the client; that to the server
+// is two more.
+const (
+	TimedRTT     Timed = iota // a clean sample
+	TimedDelayed              // one that a delayed ACK may have made longer
+	_
+	_
+	TimedThink // the server's time to think
+	NumTimed
+)
+
+// Len is how many there are.
+func (s *Samples) Len() int { return s.n() }
+
+// At gives one of them, and what it is of.
+func (s *Samples) At(i int) (Timed, int64) { return Timed(s.tag(i)), int64(s.ns[i%maxFew]) }
+
+// Add adds one, of less than 2^32 ns; there is room.
+func (s *Samples) Add(what Timed, ns int64) { s.put(quantity(what), uint32(ns)) }
+
+// Swap exchanges the roles. What was taken for the server's time to think was the
+// client's: it is left out.
+func (s *Samples) Swap() {
+	was := *s
+	s.tags = 0
+	for i := range was.Len() {
+		if what, ns := was.At(i); what != TimedThink {
+			s.Add(what^2, ns)
+		}
+	}
+}
+
+// Samples gives those of the whole life so far. many tells that they are too many:
+// then Distributions has them.
+func (c *Conn) Samples(st *Store, s *Samples, client int) (many bool) {
+	c.settleTurns(st, client)
+	switch {
+	case c.samples == 0:
+		s.tags = 0
+	case c.samples&inDists != 0:
+		return true
+	default:
+		s.few = *st.fews.At(c.samples)
+		s.tags = s.bySide(client)
+	}
+	return false
+}
+
+// bySide gives tags that count sides, where those of f count directions: what a
+// direction sends is acknowledged by the other side.
+func (f *few) bySide(client int) uint64 {
+	tags := f.tags &^ (pastAll & (oneMoreFew - 1))
+	if client == 1 {
+		return tags
+	}
+	const each = pastAll / past
+	roundTrips := ^(tags >> 2) & each & (1<<(4*f.n()&63) - 1)
+	return tags ^ roundTrips<<1
+}
+
+// thinks sums up the samples of the time to think, without quantiles.
+func (f *few) thinks() (s summary) {
+	for i, tags := 0, f.tags; i < min(f.n(), maxFew); i, tags = i+1, tags>>4 {
+		if quantity(tags&quantityTag) != thinkTime {
+			continue
+		}
+		ns := int64(f.ns[i])
+		if s.n == 0 {
+			s.min, s.max = ns, ns
+		}
+		s.n, s.min, s.max = s.n+1, min(s.min, ns), max(s.max, ns)
+	}
+	return s
+}
