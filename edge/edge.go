@@ -258,11 +258,11 @@ func (t *Table) Add(r *flow.Record) {
 	c.single(r)
 	t.summary.until = max(t.summary.until, r.End)
 	if r.Joined {
-		w := &waiter{client: r.Ends[flow.Client], outcome: r.Outcome, repeats: c.repeats, missed: c.missed, recorded: c.recorded, ends: c.ends, names: c.names}
-		if weight := c.times.weight + c.talk.weight; t.buckets+weight <= maxBucketsWaiting {
-			w.times, w.talk, w.weight = c.times, c.talk, weight
-			t.buckets += weight
+		w := c.waiter(r)
+		if t.buckets+w.weight > maxBucketsWaiting {
+			w.times, w.talk, w.weight = sample{}, talk{}, 0
 		}
+		t.buckets += w.weight
 		t.waiting[r.ID] = w
 		return
 	}
@@ -341,26 +341,22 @@ func (v *Conversation) add(c *connection) {
 	v.listen(c)
 }
 
-// listen adds what the two ends of a connection said.
+// listen adds what the two ends of a connection said, and how it ended.
 func (v *Conversation) listen(c *connection) {
 	t := &c.talk
-	_, handshake := hello(&t.Report)
-	tlsFails := false
 	if i, _ := hello(&t.Report); i != nil {
 		if v.TLS == nil {
 			v.TLS = new(TLS)
 		}
 		v.TLS.add(&t.Report, t.point)
-		tlsFails = tlsFailed(i.Outcome)
 	}
 	asked := int64(0)
 	if t.HTTP != nil {
 		if v.HTTP == nil {
 			v.HTTP = new(HTTP)
 		}
-		h, open := httpOf(t.HTTP, t.ending)
+		h, _ := httpOf(t.HTTP, t.ending)
 		v.HTTP.add(&h)
-		v.hang(c, h.Aborted+open)
 		asked += h.Requests
 	}
 	if t.DNS != nil {
@@ -369,19 +365,36 @@ func (v *Conversation) listen(c *connection) {
 		}
 		v.DNS.add(t.DNS)
 		asked += t.DNS.Queries
+	} else {
+		v.Unmeasured += t.turns - t.measured
 	}
 	if asked == 0 {
 		v.Turns += t.turns
+	}
+	v.conclude(c)
+}
+
+// conclude adds how a connection ended, and how its time divides.
+func (v *Conversation) conclude(c *connection) {
+	t := &c.talk
+	i, handshake := hello(&t.Report)
+	asked := int64(0)
+	if t.HTTP != nil {
+		h, open := httpOf(t.HTTP, t.ending)
+		v.hang(c, h.Aborted+open)
+		asked += h.Requests
+	}
+	if t.DNS != nil {
+		asked += t.DNS.Queries
+	}
+	if asked == 0 {
 		asked = t.turns
 	}
 	if t.mute {
 		v.unanswered().Mute++
 		add(&v.unanswered().Waits, t.waited)
 	}
-	if t.DNS == nil {
-		v.Unmeasured += t.turns - t.measured
-	}
-	if asked == 0 && (failed(c.outcome) && t.bare || tlsFails) {
+	if asked == 0 && (failed(c.outcome) && t.bare || i != nil && tlsFailed(i.Outcome)) {
 		v.Unasked++
 	}
 	if p := t.Phases; p != nil {

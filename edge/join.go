@@ -148,6 +148,14 @@ type waiter struct {
 	weight           int // of times and talk
 }
 
+// waiter gives what is kept of a connection that one point recorded.
+func (c *connection) waiter(r *flow.Record) *waiter {
+	return &waiter{
+		client: r.Ends[flow.Client], outcome: r.Outcome, ends: c.ends, names: c.names, repeats: c.repeats, missed: c.missed, recorded: c.recorded,
+		times: c.times, talk: c.talk, weight: c.times.weight + c.talk.weight,
+	}
+}
+
 // swap exchanges the roles.
 func (w *waiter) swap() {
 	for _, x := range []*[2]int64{&w.missed, &w.recorded, &w.ends.ResetBy} {

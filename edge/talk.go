@@ -66,9 +66,25 @@ func (t *TLS) add(r *session.Report, point packet.PointID) {
 	if i == nil {
 		return
 	}
+	t.count(i, &h, r.QUIC != nil, point)
+	if h.State == tcp.Measured && h.Total != tcp.Absent {
+		add(&t.Total, h.Total)
+		if h.Perceived != tcp.Absent {
+			add(&t.Perceived, h.Perceived)
+		}
+		if h.Network != tcp.Absent {
+			add(&t.NetworkShare, h.Network)
+			add(&t.ServerShare, h.Server)
+			add(&t.ClientShare, h.Client)
+		}
+	}
+}
+
+// count is add without the durations.
+func (t *TLS) count(i *tlsmeta.Info, h *session.Handshake, quic bool, point packet.PointID) {
 	t.Connections++
 	t.Points.add(point, 1)
-	if r.QUIC != nil {
+	if quic {
 		t.QUIC++
 	} else if i.Version != 0 {
 		t.Versions.add(i.Version, 1)
@@ -87,18 +103,7 @@ func (t *TLS) add(r *session.Report, point packet.PointID) {
 		}
 		t.Alerts.add(alert, 1)
 	}
-	switch {
-	case h.State == tcp.Measured && h.Total != tcp.Absent:
-		add(&t.Total, h.Total)
-		if h.Perceived != tcp.Absent {
-			add(&t.Perceived, h.Perceived)
-		}
-		if h.Network != tcp.Absent {
-			add(&t.NetworkShare, h.Network)
-			add(&t.ServerShare, h.Server)
-			add(&t.ClientShare, h.Client)
-		}
-	case i.Outcome == tlsmeta.Completed:
+	if i.Outcome == tlsmeta.Completed && (h.State != tcp.Measured || h.Total == tcp.Absent) {
 		t.Unmeasured++
 	}
 }

@@ -1,8 +1,6 @@
 package live
 
 import (
-	"bytes"
-
 	"mirrorscope/dnsmeta"
 	"mirrorscope/edge"
 	"mirrorscope/flow"
@@ -11,32 +9,6 @@ import (
 	"mirrorscope/session"
 	"mirrorscope/tcp"
 )
-
-// tuple is a 5-tuple with its ends in order: all sights of a connection share it.
-type tuple struct {
-	a, b         packet.Addr // a:portA ≤ b:portB
-	portA, portB uint16
-	proto        uint8
-	network      packet.NetworkID
-}
-
-// tupleOf gives that of a record.
-func tupleOf(r *flow.Record) tuple {
-	c, s := &r.Ends[flow.Client], &r.Ends[flow.Server]
-	k := tuple{a: c.Addr, b: s.Addr, portA: c.Port, portB: s.Port, proto: r.Proto, network: r.Network}
-	if n := bytes.Compare(k.a[:], k.b[:]); n > 0 || n == 0 && k.portA > k.portB {
-		k.a, k.b, k.portA, k.portB = k.b, k.a, k.portB, k.portA
-	}
-	return k
-}
-
-// client is the direction in which the client sends: 0 from a to b.
-func (k *tuple) client(r *flow.Record) int {
-	if e := &r.Ends[flow.Client]; e.Addr == k.a && e.Port == k.portA {
-		return 0
-	}
-	return 1
-}
 
 // What is counted of each direction.
 const (
@@ -52,6 +24,10 @@ const (
 )
 
 type counts [numCounts]int64
+
+func (c *counts) recorded() edge.Recorded {
+	return edge.Recorded{Octets: c[recorded], Payload: c[payload], Packets: c[packets]}
+}
 
 func (c *counts) add(o *counts) {
 	for i := range c {
@@ -74,7 +50,7 @@ func countsOf(r *flow.Record, side flow.Side) counts {
 
 // connection is one that is followed, at all points that record it.
 type connection struct {
-	key      tuple
+	key      edge.Tuple
 	hasPorts bool
 	sights   []sight
 	joint    *joint    // once there are several sights
@@ -134,7 +110,7 @@ type heard struct {
 // connection finds that of a record, or begins to follow it; nil where there is
 // no room.
 func (t *Table) connection(r *flow.Record) *connection {
-	k := tupleOf(r)
+	k := edge.TupleOf(r)
 	if c := t.connections[k]; c != nil {
 		return c
 	}
@@ -179,7 +155,7 @@ func (c *connection) add(r *flow.Record) (follows bool) {
 	if s == nil {
 		return true
 	}
-	client := c.key.client(r)
+	client := c.key.Client(r)
 	whole := r.Start >= r.IntervalStart-early // nothing was told before
 	follows = true
 	if s.generations == 0 || s.id != r.ID {
@@ -241,9 +217,9 @@ const early = 1e9
 // where is the conversation in which a connection counts when its client sends
 // in a direction.
 func (c *connection) where(client int) edge.Key {
-	k := edge.Key{Network: c.key.network, Client: c.key.a, Server: c.key.b, Port: c.key.portB, HasPort: c.hasPorts, Proto: c.key.proto}
+	k := edge.Key{Network: c.key.Network, Client: c.key.A, Server: c.key.B, Port: c.key.PortB, HasPort: c.hasPorts, Proto: c.key.Proto}
 	if client == 1 {
-		k.Client, k.Server, k.Port = c.key.b, c.key.a, c.key.portA
+		k.Client, k.Server, k.Port = c.key.B, c.key.A, c.key.PortA
 	}
 	return k
 }

@@ -82,7 +82,7 @@ func (c *connection) sent() (d [2]direction) {
 		most := 0
 		for i := range c.sights {
 			j.sights[i][dir].add(&c.sights[i].sent[dir])
-			if more(&j.sights[i][dir], &j.sights[most][dir]) {
+			if j.sights[i][dir].recorded().Exceeds(j.sights[most][dir].recorded()) {
 				most = i
 			}
 		}
@@ -94,17 +94,6 @@ func (c *connection) sent() (d [2]direction) {
 		j.counted[dir] = *whole
 	}
 	return d
-}
-
-// more tells whether a point has recorded more of a direction than another.
-func more(a, b *counts) bool {
-	if a[recorded] != b[recorded] {
-		return a[recorded] > b[recorded]
-	}
-	if a[payload] != b[payload] {
-		return a[payload] > b[payload]
-	}
-	return a[packets] > b[packets]
 }
 
 // count counts a connection once in the window: in the latest step in which it

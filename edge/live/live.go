@@ -94,7 +94,7 @@ type Table struct {
 	other         conversation
 	samples       int // buckets that all steps hold
 
-	connections map[tuple]*connection
+	connections map[edge.Tuple]*connection
 	pending     []*connection // with records that are not folded, all of one step
 	pendingStep int64
 
@@ -125,7 +125,7 @@ func New(c Config, names Names, protocol func(uint8) string) *Table {
 	return &Table{
 		config: c, names: names, protocol: protocol, length: int64(c.Interval), steps: int64(c.Window / c.Interval),
 		now: noStep, first: noStep, pendingStep: noStep,
-		conversations: map[edge.Key]*conversation{}, connections: map[tuple]*connection{}, waiting: map[uint64]*session.QUIC{},
+		conversations: map[edge.Key]*conversation{}, connections: map[edge.Tuple]*connection{}, waiting: map[uint64]*session.QUIC{},
 	}
 }
 
@@ -156,7 +156,7 @@ func (t *Table) Add(r *flow.Record) {
 	c := t.connection(r)
 	if c == nil {
 		t.counts.Untracked++
-		c = &connection{key: tupleOf(r)}
+		c = &connection{key: edge.TupleOf(r)}
 		t.take(c, r)
 		t.fold(c, step)
 		return
@@ -213,7 +213,7 @@ const maxWaiting = 1 << 14
 
 // end takes a connection that is over, for how it went.
 func (t *Table) end(r *flow.Record) {
-	if c := t.connections[tupleOf(r)]; c != nil {
+	if c := t.connections[edge.TupleOf(r)]; c != nil {
 		c.over = true
 	}
 	if !r.Joined {
