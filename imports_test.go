@@ -21,7 +21,7 @@ var arrows = map[string]string{
 	"histogram": "",
 	"pool":      "",
 	"unit":      "",
-	"cloud":     "",
+	"cloud":     "unit",
 	"ui":        "",
 	"bpf":       "",
 
