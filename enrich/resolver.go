@@ -1,0 +1,198 @@
+package enrich
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"mirrorscope/packet"
+)
+
+// Resolver finds the tags of an address in all Layers. It is safe for concurrent
+// use; what is asked for each record goes through a Namer, which remembers.
+type Resolver struct {
+	config  Config
+	changes atomic.Uint64 // moves with each change of a Layer, or of which there are
+	layers  atomic.Pointer[[]*Layer]
+
+	ambiguous atomic.Uint64
+	mu        sync.Mutex // of whoever adds a Layer
+}
+
+// New gives a Resolver without Layers. The Config must be valid.
+func New(c Config) *Resolver {
+	r := &Resolver{config: c}
+	r.layers.Store(new([]*Layer))
+	return r
+}
+
+// Layer gives the Layer of a source, which is made if there is none: names tell
+// sources of one rank apart, and of two that know the same the first by name wins.
+func (r *Resolver) Layer(name string, rank Rank) *Layer {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	old := *r.layers.Load()
+	for _, l := range old {
+		if l.name == name && l.rank == rank {
+			return l
+		}
+	}
+	l := newLayer(name, rank, r.config.limits(), &r.changes)
+	layers := append(slices.Clone(old), l)
+	slices.SortStableFunc(layers, func(a, b *Layer) int {
+		return cmp.Or(cmp.Compare(a.rank, b.rank), strings.Compare(a.name, b.name))
+	})
+	r.layers.Store(&layers)
+	r.changes.Add(1)
+	return l
+}
+
+// Remove takes a Layer away.
+func (r *Resolver) Remove(l *Layer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	layers := slices.DeleteFunc(slices.Clone(*r.layers.Load()), func(have *Layer) bool { return have == l })
+	r.layers.Store(&layers)
+	r.changes.Add(1)
+}
+
+// Layers are all there are, the highest rank first.
+func (r *Resolver) Layers() []*Layer { return slices.Clone(*r.layers.Load()) }
+
+// Changes moves when anything is known that was not known before.
+func (r *Resolver) Changes() uint64 { return r.changes.Load() }
+
+// Ambiguous counts the ends of records that had no name because their network is
+// not known and several networks have the address.
+func (r *Resolver) Ambiguous() uint64 { return r.ambiguous.Load() }
+
+// Side gives the tags of an address at a time (ns since the Unix epoch) in a
+// network: all that Layers know, and the service. Where no Layer knows the network,
+// the address is looked up in all, and taken if only one has it. port and proto
+// are those of the server; server is false for a client.
+func (r *Resolver) Side(network string, addr packet.Addr, server bool, port uint16, proto uint8, at int64) *Tags {
+	q := query{addr: addr.IP(), network: network, server: server, port: port, proto: proto, at: at}
+	list, _ := r.lookup(nil, &q, &window{ever, forever})
+	return NewTags(r.service(list, &q, ""))
+}
+
+// lookup adds the tags that Layers have. ambiguous tells that some were left out,
+// as several networks have the address.
+func (r *Resolver) lookup(dst []Tag, q *query, w *window) (_ []Tag, ambiguous bool) {
+	layers := *r.layers.Load()
+	if !known(layers, q.network) {
+		q.network, ambiguous = guess(layers, q, w)
+	}
+	for _, l := range layers {
+		v, before := l.view.Load(), len(dst)
+		if q.server {
+			dst = merge(dst, v.services.find(q, w), before)
+		}
+		// Tags of the port win over those of the address, within a layer too.
+		dst = merge(dst, v.hosts.find(q, w), len(dst))
+	}
+	return dst, ambiguous
+}
+
+// merge adds the tags whose keys the first n of dst do not have.
+func merge(dst []Tag, tags *Tags, n int) []Tag {
+	for group := range tags.Groups() {
+		if !slices.ContainsFunc(dst[:n], func(t Tag) bool { return t.Key == group[0].Key }) {
+			dst = append(dst, group...)
+		}
+	}
+	return dst
+}
+
+// known tells whether a Layer has entries of the network.
+func known(layers []*Layer, network string) bool {
+	for _, l := range layers {
+		if _, ok := l.view.Load().networks[network]; ok && network != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// guess gives the only network that has an address: "" if there are none or several.
+// What is inside of a tunnel of its own is in another network than the tunnel's
+// ends: "vpc-1/5001" is not guessed to be vpc-1.
+func guess(layers []*Layer, q *query, w *window) (network string, ambiguous bool) {
+	outer, _, _ := strings.Cut(q.network, "/")
+	var room [4]string
+	found := room[:0]
+	for _, l := range layers {
+		v := l.view.Load()
+		found = v.hosts.within(found, q, outer, w)
+		if q.server {
+			found = v.services.within(found, q, outer, w)
+		}
+	}
+	if len(found) == 1 {
+		return found[0], false
+	}
+	return "", len(found) > 1
+}
+
+// service adds the domain, and puts the service in the place of all that were
+// offered.
+func (r *Resolver) service(list []Tag, q *query, domain string) []Tag {
+	get := func(key string) string {
+		for _, t := range list {
+			if t.Key == key {
+				return t.Value
+			}
+		}
+		return ""
+	}
+	if domain != "" && get(KeyDomain) == "" {
+		list = append(list, Tag{KeyDomain, domain})
+	}
+	service := ""
+	for _, key := range r.config.Service {
+		if service = get(key); key == KeyPort && q.server {
+			service = PortService(q.proto, q.port)
+		}
+		if service != "" {
+			break
+		}
+	}
+	list = slices.DeleteFunc(list, func(t Tag) bool { return t.Key == KeyService })
+	if service != "" {
+		list = append(list, Tag{KeyService, service})
+	}
+	return list
+}
+
+// NetworkOf gives the network of a mirrored interface by the outer source of what it
+// sends, at a time, and until when that is so. Where several networks have that
+// address, it is the one that has the destination as well; where none has the source,
+// the only one that has the destination. "" is not known.
+func (r *Resolver) NetworkOf(source, destination packet.Addr, at int64) (network string, until int64) {
+	layers := *r.layers.Load()
+	w := window{ever, forever}
+	var rooms [2][4]string
+	var found [2][]string
+	for i, addr := range []packet.Addr{source, destination} {
+		q := query{addr: addr.IP(), at: at}
+		found[i] = rooms[i][:0]
+		for _, l := range layers {
+			found[i] = l.view.Load().hosts.within(found[i], &q, "", &w)
+		}
+	}
+	for i := range found {
+		if len(found[i]) == 1 {
+			return found[i][0], w.to
+		}
+		both := slices.DeleteFunc(slices.Clone(found[0]), func(n string) bool { return !slices.Contains(found[1], n) })
+		if len(both) == 1 {
+			return both[0], w.to
+		}
+		if len(found[i]) > 0 {
+			break
+		}
+	}
+	return "", w.to
+}
