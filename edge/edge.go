@@ -344,11 +344,11 @@ func (v *Conversation) add(c *connection) {
 // listen adds what the two ends of a connection said, and how it ended.
 func (v *Conversation) listen(c *connection) {
 	t := &c.talk
-	if i, _ := hello(&t.Report); i != nil {
+	if t.handshake.spoken {
 		if v.TLS == nil {
 			v.TLS = new(TLS)
 		}
-		v.TLS.add(&t.Report, t.point)
+		v.TLS.add(&t.handshake, t.point)
 	}
 	asked := int64(0)
 	if t.HTTP != nil {
@@ -377,7 +377,6 @@ func (v *Conversation) listen(c *connection) {
 // conclude adds how a connection ended, and how its time divides.
 func (v *Conversation) conclude(c *connection) {
 	t := &c.talk
-	i, handshake := hello(&t.Report)
 	asked := int64(0)
 	if t.HTTP != nil {
 		h, open := httpOf(t.HTTP, t.ending)
@@ -394,13 +393,13 @@ func (v *Conversation) conclude(c *connection) {
 		v.unanswered().Mute++
 		add(&v.unanswered().Waits, t.waited)
 	}
-	if asked == 0 && (failed(c.outcome) && t.bare || i != nil && tlsFailed(i.Outcome)) {
+	if asked == 0 && (failed(c.outcome) && t.bare || tlsFailed(t.handshake.outcome)) {
 		v.Unasked++
 	}
 	if p := t.Phases; p != nil {
 		addPhases(&v.Phases, p)
 		if !attempt(c.outcome) {
-			w := waitingOf(p, &handshake, &t.pace, asked)
+			w := waitingOf(p, &t.handshake.Handshake, &t.pace, asked)
 			v.Waiting.add(&w)
 		}
 	}

@@ -28,6 +28,9 @@ func (t *Table) AddLone(l *flow.Lone) {
 	case into.whole != 0:
 		into.bytes += x.bytes
 		into.seen(x.point)
+		if failed(x.outcome) {
+			into.traits |= suspect
+		}
 		s.conversations.whole[into.whole-1].addLone(&x)
 	default:
 		t.one.lone(&key, &x)

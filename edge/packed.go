@@ -11,8 +11,8 @@ import (
 )
 
 // Most conversations have one connection or two, on which nothing is heard that
-// has a reader, and most numbers of those are small or 0. A plain connection is
-// kept as it was, packed into some 100 octets: what would be sums over one is
+// has a reader, or a handshake of TLS alone, and most numbers of those are small or
+// 0. Such a plain connection is kept as it was, packed into some 100 octets: what would be sums over one is
 // made when somebody asks. words are its numbers, of which each that is not 0
 // takes 2, 4 or 8 octets.
 type words [numWords]uint64
@@ -59,18 +59,19 @@ const (
 	markHistogram   = 1 << 22 // there is the first of five; with markTimes and none of them, there are a few samples
 	markHistograms  = 31 * markHistogram
 	morePoints      = 1 << 27 // how many there are beside the first
+	markSecured     = 1 << 30
 )
 
 // plain tells whether all of a connection goes into words.
 func (c *connection) plain() bool {
 	t := &c.talk
-	return t.TLS == nil && t.QUIC == nil && t.HTTP == nil && t.DNS == nil && !t.mute && len(c.points)-1 <= maxPackedPoints && len(c.points) > 0
+	return t.HTTP == nil && t.DNS == nil && !t.mute && len(c.points)-1 <= maxPackedPoints && len(c.points) > 0
 }
 
 // suspect tells whether a plain connection may lead to a verdict that points at
 // somebody. It may be wrong by saying so, and never by not.
 func (c *connection) suspect() bool {
-	if failed(c.outcome) || c.missed != [2]int64{} {
+	if failed(c.outcome) || c.missed != [2]int64{} || tlsFailed(c.talk.handshake.outcome) || c.talk.handshake.slow() {
 		return true
 	}
 	for side := range c.repeats {
@@ -151,6 +152,9 @@ func (c *connection) pack(dst []byte) []byte {
 	for _, p := range c.points[1:] {
 		dst = binary.LittleEndian.AppendUint32(dst, uint32(p))
 	}
+	if c.talk.handshake.spoken {
+		dst = c.talk.handshake.pack(dst, c.talk.point, c.points[0])
+	}
 	if c.times.few.Len() > 0 {
 		return packFew(dst, &c.times.few)
 	}
@@ -175,7 +179,7 @@ func bit(is bool, bit uint64) uint64 {
 // marks gives the first word.
 func (c *connection) marks() uint64 {
 	e, t := &c.ends, &c.talk
-	m := uint64(c.outcome) | morePoints*uint64(len(c.points)-1) | bit(t.bare, markBare) |
+	m := uint64(c.outcome) | morePoints*uint64(len(c.points)-1) | bit(t.bare, markBare) | bit(t.handshake.spoken, markSecured) |
 		bit(e.Foreign != 0, markForeign) | bit(e.FromServer != 0, markFromServer) | bit(e.ResetsKnown != 0, markResetsKnown) |
 		bit(e.ResetsBehind != 0, markBehind) | bit(e.Leftover != 0, markLeftover)
 	for side := range uint64(2) {
@@ -268,10 +272,10 @@ type replay struct {
 }
 
 // add adds the packed connection that b begins with to its conversation, and
-// gives what follows it.
-func (x *replay) add(v *Conversation, b []byte) []byte {
+// gives what follows it. sni is the name in the handshake, if there was one.
+func (x *replay) add(v *Conversation, b []byte, sni string) []byte {
 	b = x.w.unpack(b)
-	n := int(x.w[wordMarks] / morePoints)
+	n := int(x.w[wordMarks] / morePoints & maxPackedPoints)
 	x.points[0] = packet.PointID(x.w[wordPoint])
 	for i := range n {
 		x.points[1+i] = packet.PointID(binary.LittleEndian.Uint32(b[4*i:]))
@@ -279,6 +283,10 @@ func (x *replay) add(v *Conversation, b []byte) []byte {
 	b = b[4*n:]
 	x.connection()
 	x.c.points = x.points[:1+n]
+	x.c.talk.handshake = handshake{}
+	if x.w[wordMarks]&markSecured != 0 {
+		x.c.talk.point, b = x.c.talk.handshake.unpack(b, x.points[0], sni)
+	}
 	v.add(&x.c)
 	if marks := x.w[wordMarks]; marks&markTimes != 0 {
 		if v.Times == nil {

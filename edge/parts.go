@@ -68,8 +68,9 @@ func Hello(r *session.Report) (*tlsmeta.Info, session.Handshake) { return hello(
 
 // Count adds what one point has of a handshake, but for its durations.
 func (t *TLS) Count(r *session.Report, point packet.PointID) {
-	if i, h := hello(r); i != nil {
-		t.count(i, &h, r.QUIC != nil, point)
+	var h handshake
+	if h.of(r); h.spoken {
+		t.count(&h, point)
 	}
 }
 

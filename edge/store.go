@@ -18,8 +18,8 @@ type store struct {
 	n     int // entries
 	index index
 
-	cells  pool.Pool[cell]      // of packed connections
-	names  pool.Pool[[2]string] // of entries that are packed
+	cells  pool.Pool[cell]  // of packed connections
+	names  pool.Pool[names] // of entries that are packed
 	whole  []*Conversation
 	spare  []uint32 // numbers in whole that are free
 	buf    []byte   // scratch: packed connections
@@ -42,11 +42,18 @@ type entry struct {
 	traits traits
 }
 
-// traits tell what is worth a look at a conversation that is packed.
+// names of a conversation that is packed.
+type names struct {
+	ends [2]string // Conversation.Names
+	sni  string    // in the handshakes, which all have the same
+}
+
+// traits tell what is worth a look at a conversation.
 type traits uint8
 
 const (
-	tried   traits = 1 << iota // Conversation.Tried
+	tried   traits = 1 << iota // Conversation.Tried, while it is packed
+	secure                     // there are handshakes, likewise
 	suspect                    // the verdict may point at somebody
 	located                    // entry.point is known
 	several                    // it was seen at several points
@@ -112,11 +119,28 @@ func (s *store) fold(e *entry, c *connection) {
 	for _, p := range c.points {
 		e.seen(p)
 	}
-	if e.whole == 0 && e.packed < maxPacked && c.plain() {
+	plain := c.plain()
+	if !plain || c.suspect() {
+		e.traits |= suspect
+	}
+	if plain && e.whole == 0 && e.packed < maxPacked && s.sameName(e, c) {
 		s.pack(e, c)
 		return
 	}
 	s.unfold(e).add(c)
+}
+
+// sameName tells whether the handshake of a connection, if it has one, names the
+// server as those that are packed do.
+func (s *store) sameName(e *entry, c *connection) bool {
+	if !c.talk.handshake.spoken || e.traits&secure == 0 {
+		return true
+	}
+	known := ""
+	if e.names != 0 {
+		known = s.names.At(e.names).sni
+	}
+	return c.talk.handshake.name == known
 }
 
 // seen notes that a connection was seen at a point.
@@ -147,20 +171,25 @@ func (s *store) pack(e *entry, c *connection) {
 		}
 		e.last, e.fill = n, 0
 	}
-	if c.suspect() {
-		e.traits |= suspect
-	}
-	if c.talk.turns > 0 || c.talk.bare && failed(c.outcome) {
+	h := &c.talk.handshake
+	if c.talk.turns > 0 || c.talk.bare && failed(c.outcome) || tlsFailed(h.outcome) {
 		e.traits |= tried
 	}
+	if h.spoken {
+		e.traits |= secure
+	}
 	e.packed++
-	if c.names == [2]string{} {
+	if c.names == [2]string{} && h.name == "" {
 		return
 	}
 	if e.names == 0 {
 		e.names = s.names.GetZero()
 	}
-	known := s.names.At(e.names)
+	n := s.names.At(e.names)
+	if h.spoken {
+		n.sni = h.name
+	}
+	known := &n.ends
 	for side := range known {
 		if known[side] == "" {
 			known[side] = c.names[side]
@@ -199,13 +228,14 @@ func (s *store) sum(e *entry, v *Conversation) {
 		s.buf = append(s.buf, s.cells.At(n).data[:]...)
 	}
 	s.buf = append(s.buf, 0, 0, 0, 0, 0, 0, 0, 0) // words.unpack looks beyond
-	b := s.buf
-	for range e.packed {
-		b = s.replay.add(v, b)
-	}
+	b, known := s.buf, names{}
 	if e.names != 0 {
-		v.name(s.names.At(e.names))
+		known = *s.names.At(e.names)
 	}
+	for range e.packed {
+		b = s.replay.add(v, b, known.sni)
+	}
+	v.name(&known.ends)
 }
 
 // drop gives back what an entry holds.
@@ -220,7 +250,7 @@ func (s *store) drop(e *entry) {
 		n = next
 	}
 	if e.names != 0 {
-		*s.names.At(e.names) = [2]string{}
+		*s.names.At(e.names) = names{}
 		s.names.Put(e.names)
 	}
 	if e.whole != 0 {

@@ -10,9 +10,12 @@ import (
 
 	"mirrorscope/flow"
 	"mirrorscope/histogram"
+	"mirrorscope/httpmeta"
 	"mirrorscope/packet"
 	"mirrorscope/session"
 	"mirrorscope/tcp"
+	"mirrorscope/tlsmeta"
+	"mirrorscope/tlsmeta/quic"
 )
 
 // anyTCP is a record with numbers of all sizes, most of them 0.
@@ -74,6 +77,49 @@ func anyTCP(r *rand.Rand) flow.Record {
 		x.Ends[r.IntN(2)].Name = []string{"a", "b"}[r.IntN(2)]
 	}
 	return x
+}
+
+// anyTLS is a handshake that went in any way.
+func anyTLS(r *rand.Rand) *session.TLS {
+	ns := func() int64 {
+		switch r.IntN(8) {
+		case 0:
+			return tcp.Absent
+		case 1:
+			return r.Int64N(1<<r.IntN(63)) - 2
+		}
+		return r.Int64N(1 << r.IntN(30))
+	}
+	t := &session.TLS{Info: tlsmeta.Info{
+		Version: [...]uint16{0, 0x0303, 0x0304, uint16(r.IntN(1 << 16))}[r.IntN(4)], SNI: []string{"", "a.example", "a.example", "b.example"}[r.IntN(4)],
+		Outcome: tlsmeta.Outcome(r.IntN(int(tlsmeta.NotTLS) + 1)), Resumed: r.IntN(3) == 0,
+	}}
+	if r.IntN(3) > 0 {
+		t.Outcome = tlsmeta.Completed
+	}
+	if r.IntN(3) > 0 {
+		t.JA4 = "t13d"
+	}
+	if r.IntN(3) == 0 {
+		t.Alert = &tlsmeta.Alert{Client: r.IntN(2) == 0, Level: 2, Description: uint8(r.IntN(256))}
+	}
+	t.Handshake = session.Handshake{State: tcp.State(r.IntN(4)), Reasons: tcp.Midstream, Total: ns(), Perceived: ns(), Network: ns(), Server: ns(), Client: ns()}
+	return t
+}
+
+// A packed handshake comes back as it was, whatever follows.
+func TestHandshakePacked(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 15))
+	for range 5000 {
+		var want, got handshake
+		want.of(&session.Report{TLS: anyTLS(r)})
+		point, first := packet.PointID(r.IntN(300)), packet.PointID(r.IntN(300))
+		packed := want.pack([]byte("before"), point, first)[len("before"):]
+		at, rest := got.unpack(append(packed, "rest1234"...), first, want.name)
+		if got != want || at != point || string(rest) != "rest1234" {
+			t.Fatalf("got %+v at %d, want %+v at %d; %q is left", got, at, want, point, rest)
+		}
+	}
 }
 
 // equal compares what conversations say, and not how much memory they have.
@@ -149,8 +195,14 @@ func TestTableModel(t *testing.T) {
 		for range 300 {
 			x := anyTCP(r)
 			x.Ends[flow.Server].Port = uint16(r.IntN(keys))
-			if r.IntN(30) == 0 {
-				x.TLS = secured(1).TLS
+			switch r.IntN(30) {
+			case 0, 1, 2, 3, 4, 5:
+				x.TLS = anyTLS(r)
+			case 6:
+				x.QUIC = &session.QUIC{Handshake: quic.Handshake{Total: r.Int64N(1<<r.IntN(40)) - 1, Bounded: r.IntN(4) == 0, Ambiguous: r.IntN(4) == 0}}
+				x.QUIC.Info.Info = anyTLS(r).Info
+			case 7:
+				x.HTTP = &httpmeta.Info{Requests: 3, Responses: 2, Aborted: 1}
 			}
 			tab.Add(&x)
 			model.add(&x)

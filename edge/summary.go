@@ -72,11 +72,13 @@ func (s *Summary) Common() (c Common) {
 		c.Networks = c.Networks || e.Network != first.Network
 		c.Points = c.Points || e.traits&several != 0 || e.point != first.point
 		c.Tried = c.Tried || e.whole == 0 && e.traits&tried != 0
+		c.TLS = c.TLS || e.whole == 0 && e.traits&secure != 0
 		if e.whole|e.names == 0 {
 			continue
 		}
 		if e.whole == 0 {
-			c.Names = c.Names || x.names.At(e.names)[flow.Server] != ""
+			n := x.names.At(e.names)
+			c.Names = c.Names || n.sni != "" || n.ends[flow.Server] != ""
 			continue
 		}
 		v := x.whole[e.whole-1]
@@ -138,7 +140,7 @@ func (s *Summary) Worst(n int) (worst []Judged, more int) {
 	var scratch Conversation
 	j := judge{brief: true}
 	for i := range x.n {
-		if e := x.at(i); e.whole == 0 && e.traits&suspect == 0 {
+		if x.at(i).traits&suspect == 0 {
 			continue
 		}
 		j.c = s.expand(i, &scratch)

@@ -61,12 +61,8 @@ func tlsFailed(o tlsmeta.Outcome) bool {
 }
 
 // add takes what one point has of a handshake.
-func (t *TLS) add(r *session.Report, point packet.PointID) {
-	i, h := hello(r)
-	if i == nil {
-		return
-	}
-	t.count(i, &h, r.QUIC != nil, point)
+func (t *TLS) add(h *handshake, point packet.PointID) {
+	t.count(h, point)
 	if h.State == tcp.Measured && h.Total != tcp.Absent {
 		add(&t.Total, h.Total)
 		if h.Perceived != tcp.Absent {
@@ -81,29 +77,25 @@ func (t *TLS) add(r *session.Report, point packet.PointID) {
 }
 
 // count is add without the durations.
-func (t *TLS) count(i *tlsmeta.Info, h *session.Handshake, quic bool, point packet.PointID) {
+func (t *TLS) count(h *handshake, point packet.PointID) {
 	t.Connections++
 	t.Points.add(point, 1)
-	if quic {
+	if h.quic {
 		t.QUIC++
-	} else if i.Version != 0 {
-		t.Versions.add(i.Version, 1)
+	} else if h.version != 0 {
+		t.Versions.add(h.version, 1)
 	}
-	if i.JA4 != "" || i.SNI != "" { // else the ClientHello was not recorded
-		t.Names.add(i.SNI, 1)
+	if h.named {
+		t.Names.add(h.name, 1)
 	}
-	t.Outcomes[i.Outcome]++
-	if i.Resumed {
+	t.Outcomes[h.outcome]++
+	if h.resumed {
 		t.Resumed++
 	}
-	if a := i.Alert; a != nil && tlsFailed(i.Outcome) {
-		alert := Alert(a.Description)
-		if a.Client {
-			alert |= alertOfClient
-		}
-		t.Alerts.add(alert, 1)
+	if h.alerted {
+		t.Alerts.add(h.alert, 1)
 	}
-	if i.Outcome == tlsmeta.Completed && (h.State != tcp.Measured || h.Total == tcp.Absent) {
+	if h.outcome == tlsmeta.Completed && (h.State != tcp.Measured || h.Total == tcp.Absent) {
 		t.Unmeasured++
 	}
 }
@@ -240,17 +232,18 @@ func addPhases(p, o *session.Phases) {
 // talk is what one sight of a connection heard the two ends say.
 type talk struct {
 	session.Report
-	turns    int64 // requests with a response
-	measured int64 // of those, with a response time
-	pace     pace
-	ending   ending
-	waited   int64 // behind the last payload, ns; tcp.Absent where not known
-	mute     bool  // muteOf
-	bare     bool  // nothing was asked, for certain
-	atMost   bool  // response times are upper bounds
-	rank     int   // how much was heard
-	point    packet.PointID
-	weight   int // memory, in buckets
+	handshake handshake
+	turns     int64 // requests with a response
+	measured  int64 // of those, with a response time
+	pace      pace
+	ending    ending
+	waited    int64 // behind the last payload, ns; tcp.Absent where not known
+	mute      bool  // muteOf
+	bare      bool  // nothing was asked, for certain
+	atMost    bool  // response times are upper bounds
+	rank      int   // how much was heard
+	point     packet.PointID
+	weight    int // memory, in buckets
 }
 
 // of makes it that of one record.
@@ -266,14 +259,14 @@ func (t *talk) of(r *flow.Record) {
 	if r.TLS != nil || r.QUIC != nil || r.HTTP != nil || r.DNS != nil {
 		t.rank++
 	}
-	if i, h := hello(&r.Report); i != nil {
-		if i.Version != 0 {
+	if t.handshake.of(&r.Report); t.handshake.spoken {
+		if t.handshake.version != 0 {
 			t.rank++
 		}
-		if i.Outcome != tlsmeta.Incomplete && i.Outcome != tlsmeta.OutcomeNone {
+		if t.handshake.outcome != tlsmeta.Incomplete && t.handshake.outcome != tlsmeta.OutcomeNone {
 			t.rank++
 		}
-		if h.State == tcp.Measured {
+		if t.handshake.State == tcp.Measured {
 			t.rank++
 		}
 		t.weight += weightTLS
@@ -325,4 +318,5 @@ func (t *talk) swap() {
 	t.Phases, t.DNS, t.QUIC, t.turns, t.measured = nil, nil, nil, 0, 0
 	t.pace, t.ending, t.waited, t.mute, t.bare = pace{}, endingUnknown, tcp.Absent, false, false
 	t.rank = 0
+	t.handshake.of(&t.Report)
 }

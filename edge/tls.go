@@ -90,7 +90,7 @@ func (t *TLSServers) add(c *connection) {
 	if isNew {
 		*s = TLSServer{Service: key.Service, SNI: key.sni, First: c.start, Last: c.end}
 	}
-	s.TLS.add(&c.talk.Report, c.talk.point)
+	s.TLS.add(&c.talk.handshake, c.talk.point)
 	s.more(c, i)
 	for n := range i.Certificates {
 		t.certificate(c, i, n)

@@ -256,6 +256,7 @@ func summaryOf(all []Conversation) *Summary {
 		e.bytes = all[i].Bytes()
 		s.conversations.whole = append(s.conversations.whole, &all[i])
 		e.whole = uint32(len(s.conversations.whole))
+		e.traits = suspect
 	}
 	return s
 }
