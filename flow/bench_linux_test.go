@@ -27,7 +27,7 @@ type crowd struct {
 	records int
 
 	packets [256]packet.Packet
-	ahead   [256]Ahead
+	some    Batch
 }
 
 // actor is one connection, and how far it has come.
@@ -116,16 +116,10 @@ func (c *crowd) take() {
 		}
 	} else {
 		for i := range c.packets {
-			c.tables[Partition(c.packets[i].Hash)].Look(&c.packets[i], &c.ahead[i])
-		}
-		for i := range c.packets {
-			c.tables[Partition(c.packets[i].Hash)].Fetch(&c.ahead[i])
-		}
-		for i := range c.packets {
-			c.tables[Partition(c.packets[i].Hash)].Warm(&c.ahead[i])
-		}
-		for i := range c.packets {
-			c.tables[Partition(c.packets[i].Hash)].AddLooked(&c.packets[i], &c.ahead[i])
+			if c.some.Put(&c.packets[i]); i%BatchLen == BatchLen-1 {
+				c.some.Look((*[Partitions]*Table)(c.tables))
+				c.some.Add((*[Partitions]*Table)(c.tables))
+			}
 		}
 	}
 	if s := c.now / 1e9; s != c.second {

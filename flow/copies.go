@@ -99,20 +99,25 @@ func repeats(f *Flow, p *packet.Packet, dir int) (weak, noID bool) {
 // key, all 64 bits of it, and dir its direction. Whoever could tell
 // fingerprints could make packets look alike: they are keyed like the index.
 func (s *secret) fingerprint(key uint64, p *packet.Packet, dir int) uint64 {
-	header, sizes := uint64(dir)<<48|uint64(p.IPID), uint64(p.PayloadLen)<<32|uint64(p.IPLen)
-	var space, stamps uint64
+	var h uint64
 	if p.Proto == packet.ProtoTCP {
-		c := &p.TCP
-		header |= uint64(c.Flags)<<32 | uint64(c.Window)<<16
-		space, stamps = uint64(c.Seq)<<32|uint64(c.Ack), uint64(c.TSval)<<32|uint64(c.TSecr)
+		h = s.segment(key, p, uint64(dir))
 	} else {
-		space = uint64(p.Checksum)<<16 | uint64(p.ICMPType)<<8 | uint64(p.ICMPCode)
+		h = fold((uint64(dir)<<48|uint64(p.IPID))^key^s[0], (uint64(p.PayloadLen)<<32|uint64(p.IPLen))^s[1])
+		h ^= fold((uint64(p.Checksum)<<16|uint64(p.ICMPType)<<8|uint64(p.ICMPCode))^s[2], s[3])
 	}
-	h := fold(header^key^s[0], sizes^s[1]) ^ fold(space^s[2], stamps^s[3])
 	if p.IPID == 0 && len(p.Payload) > 0 {
 		h = s.payload(h, p.Payload)
 	}
 	return h
+}
+
+// segment is fingerprint of what TCP says beside the payload.
+func (s *secret) segment(key uint64, p *packet.Packet, dir uint64) uint64 {
+	c := &p.TCP
+	header := dir<<48 | uint64(p.IPID) | uint64(c.Flags)<<32 | uint64(c.Window)<<16
+	h := fold(header^key^s[0], (uint64(p.PayloadLen)<<32|uint64(p.IPLen))^s[1])
+	return h ^ fold((uint64(c.Seq)<<32|uint64(c.Ack))^s[2], (uint64(c.TSval)<<32|uint64(c.TSecr))^s[3])
 }
 
 // payload mixes in the first and the last 64 octets: enough to tell packets

@@ -86,6 +86,7 @@ func (t *Table) supersede(n uint32, p *packet.Packet, dir int) uint32 {
 	m := t.open(&key, t.secret.hash(&key), p, dir)
 	if len(t.earlier) < maxRare {
 		t.earlier[m] = earlier{space: space, ended: t.now}
+		t.fresh = 0
 	}
 	return m
 }

@@ -18,9 +18,12 @@ type index struct {
 	memory pool.Memory
 }
 
-// secret keys the index. Whoever could tell where keys come to lie could make
-// them all meet; nothing that is told depends on it.
+// secret keys hashes. Whoever could tell where keys come to lie could make them
+// all meet; nothing that is told depends on it.
 type secret [8]uint64
+
+// The secrets of this process: of the indexes of all tables, and of fingerprints.
+var keys, prints = newSecret(), newSecret()
 
 func newSecret() (s secret) {
 	for i := range s {
@@ -37,16 +40,15 @@ func (s *secret) hash(k *Key) uint64 {
 	ends := uint64(k.PortA) | uint64(k.PortB)<<16 | uint64(k.Proto)<<32 | uint64(k.Kind)<<40
 	where := uint64(k.Point) | uint64(k.Network)<<32
 	if a0|b0|uint64((uint32(a1)^mapped)|(uint32(b1)^mapped)) == 0 {
-		return s.hash4(a1, b1, ends, where)
+		return s.hash4(a1>>32|b1&^(1<<32-1), ends, where)
 	}
 	h := fold(a0^s[0], a1^s[1]) ^ fold(b0^s[2], b1^s[3]) ^ fold(ends^s[4], where^s[5])
 	return fold(h^s[6], s[7]|1)
 }
 
-// hash4 is that of a key with IPv4 addresses, which are in the upper halves of a
-// and b.
-func (s *secret) hash4(a, b, ends, where uint64) uint64 {
-	h := where ^ fold((a>>32|b&^(1<<32-1))^s[0], ends^s[1])
+// hash4 is that of a key4.
+func (s *secret) hash4(hosts, ends, where uint64) uint64 {
+	h := where ^ fold(hosts^s[0], ends^s[1])
 	return fold(h^s[6], s[7]|1)
 }
 

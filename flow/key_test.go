@@ -2,17 +2,29 @@ package flow
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math/rand/v2"
 	"testing"
 
 	"mirrorscope/packet"
 )
 
+// lookAt looks at one packet.
+func lookAt(t *Table, p *packet.Packet) Ahead {
+	var b Batch
+	var tables [Partitions]*Table
+	tables[Partition(p.Hash)] = t
+	b.Put(p)
+	b.look(&tables)
+	return b.ahead[0]
+}
+
 // The order of the ends is that of their octets, then of their ports; whatever
 // the direction, the key is the same.
 func TestKeyOrder(t *testing.T) {
 	rng := rand.New(rand.NewPCG(11, 12))
-	secret := newSecret()
+	table := newScene(t, nil).table
+	four := func(a *packet.Addr) bool { return *a == address(binary.LittleEndian.Uint32(a[12:])) }
 	addr := func() (a packet.Addr) {
 		a[rng.IntN(16)] = byte(rng.Uint32())
 		if rng.IntN(2) == 0 {
@@ -36,9 +48,18 @@ func TestKeyOrder(t *testing.T) {
 		if k != want || dir != wantDir {
 			t.Fatalf("%+v in direction %d, want %+v, %d", k, dir, want, wantDir)
 		}
-		var at Key
-		if hash, dir := secret.keyOf(&p, &at); at != want || dir != wantDir || hash != secret.hash(&want) {
-			t.Fatalf("at once %+v in direction %d, hash %#x, want %+v, %d, %#x", at, dir, hash, want, wantDir, secret.hash(&want))
+		if four(&p.Src) && four(&p.Dst) {
+			p.Version = 4
+		}
+		a := lookAt(table, &p)
+		if got := *a.full(&p); got != want || int(a.dir) != wantDir || a.hash != keys.hash(&want) {
+			t.Fatalf("looked at %+v in direction %d, hash %#x, want %+v, %d, %#x", got, a.dir, a.hash, want, wantDir, keys.hash(&want))
+		}
+		if p.Version == 4 && (a.four != key4{
+			uint64(binary.LittleEndian.Uint32(want.A[12:])) | uint64(binary.LittleEndian.Uint32(want.B[12:]))<<32,
+			uint64(want.PortA) | uint64(want.PortB)<<16 | uint64(want.Proto)<<32 | uint64(want.Kind)<<40, uint64(want.Point) | uint64(want.Network)<<32,
+		}) {
+			t.Fatalf("looked at %+v, want %+v", a.four, want)
 		}
 		k = Key{A: p.Src, B: p.Dst, PortA: p.SrcPort, PortB: p.DstPort, Proto: 6, Kind: 1, Point: 2, Network: 3}
 		if dir := k.order(); k != want || dir != wantDir {

@@ -19,17 +19,16 @@ import (
 // index, and the head of the ring.
 type copies struct {
 	ring       []seenCopy // length a power of two
-	blocks     []int64    // of blockLen entries each, but for the one at the head: the latest record time; twice those of the ring, so that head and tail have different ones
-	running    int64      // that of the block at the head
-	head, tail uint32     // numbers of entries: [tail, head) are in use; tail is never 0
 	index      []bucket   // half as many as the ring has entries
-	secret     secret     // of the fingerprints
+	head, tail uint32     // numbers of entries: [tail, head) are in use; tail is never 0
+	left       uint32     // entries that may be pushed before makeRoom
+	clock      int64      // the input's clock at the latest add, ns
+	blocks     []int64    // of blockLen entries each, but for the one at the head: the input's clock when the latest came; twice those of the ring, so that head and tail have different ones
 	memory     pool.Memory
 	max        int // entries
 
 	window, windowHop int64  // ns: what is younger than window is kept as long as there is room
-	clock             int64  // the input's clock at the latest add, ns
-	late              bool   // something may be too old that is still there
+	exact             uint32 // head when all that was too old had gone
 	refreshed         int    // entries that are
 	evicted           uint64 // that had to leave for lack of room
 }
@@ -91,7 +90,6 @@ func (c *copies) init(octets int64, cfg *Config) {
 		c.max *= 2
 	}
 	c.window, c.windowHop = int64(cfg.DupWindow), int64(cfg.DupWindowHop)
-	c.secret = newSecret()
 	c.resize(min(c.max, firstCopies))
 }
 
@@ -122,7 +120,7 @@ func (c *copies) may(print uint64) bool {
 // valid until the next add.
 func (c *copies) find(print uint64, checksum uint16, flags copyFlags) *seenCopy {
 	n, ok := c.search(print, checksum, flags)
-	if ok && c.late {
+	if ok && c.exact != c.head {
 		c.forget(c.clock, 1)
 		n, ok = c.search(print, checksum, flags)
 	}
@@ -159,6 +157,7 @@ func (c *copies) refresh(e *seenCopy, at int64, ttl uint8, position uint32) {
 	if e.flags&refreshed == 0 {
 		e.flags |= refreshed
 		c.refreshed++
+		c.left = 0
 	}
 }
 
@@ -166,25 +165,28 @@ func (c *copies) refresh(e *seenCopy, at int64, ttl uint8, position uint32) {
 // now of the input's clock. Its other fields are those of an older one: the caller
 // sets them.
 func (c *copies) add(print uint64, at, now int64) *seenCopy {
-	c.clock = now
-	c.late = true
-	if c.head%blockLen == 0 || c.refreshed != 0 || int(c.head-c.tail) == len(c.ring) {
+	if c.left == 0 {
 		c.makeRoom(now)
 	}
-	return c.push(print, at)
+	c.left--
+	e := c.push(print, at)
+	c.clock = now
+	return e
 }
 
-// makeRoom drops what is too old, and what there is no room for.
+// makeRoom drops what is too old, and what there is no room for, and tells in left
+// when that must be done again, one entry later at the soonest.
 func (c *copies) makeRoom(now int64) {
 	if c.head > math.MaxUint32-2*uint32(len(c.ring)) {
 		c.resize(len(c.ring)) // numbers begin again
 	}
 	// The refreshed take their new place when they come to the tail. Without them
 	// dropping may lag behind: what is too old does not come back.
-	if c.late = c.refreshed == 0; c.late {
+	if c.refreshed == 0 {
 		c.forgetBlocks(now)
 	}
-	if !c.late || int(c.head-c.tail) == len(c.ring) {
+	exact := c.refreshed != 0 || int(c.head-c.tail) == len(c.ring)
+	if exact {
 		c.forget(now, 0)
 	}
 	if int(c.head-c.tail) == len(c.ring) {
@@ -194,6 +196,13 @@ func (c *copies) makeRoom(now int64) {
 			c.evicted++
 			c.drop()
 		}
+	}
+	if exact {
+		c.exact = c.head + 1
+	}
+	c.left = 1
+	if c.refreshed == 0 {
+		c.left = min(blockLen-c.head%blockLen, uint32(len(c.ring))-(c.head-c.tail))
 	}
 }
 
@@ -221,13 +230,12 @@ func (c *copies) forgetBlocks(now int64) {
 // forget drops what had become too old at time now, before the latest entries
 // came, so many.
 func (c *copies) forget(now int64, latest uint32) {
-	c.late = false
 	for c.head != c.tail {
 		e := c.at(c.tail)
 		age := now - e.at
 		if age < c.window || age < c.windowHop && c.head-latest-c.tail < enough {
 			if e.flags&refreshed == 0 {
-				return
+				break
 			}
 			young := *e // it may not keep the older ones behind it
 			young.flags &^= refreshed
@@ -237,17 +245,14 @@ func (c *copies) forget(now int64, latest uint32) {
 		}
 		c.drop()
 	}
+	c.exact, c.left = c.head, 0
 }
 
 // push enters a packet at the head. The caller sets its other fields.
 func (c *copies) push(print uint64, at int64) *seenCopy {
 	head := c.head
 	if head%blockLen == 0 {
-		*c.block(head - 1) = c.running
-		c.running = at
-	}
-	if at > c.running {
-		c.running = at
+		*c.block(head - 1) = c.clock
 	}
 	b := c.bucket(print)
 	if c.has(b.slots[b.next]) {
@@ -288,7 +293,7 @@ func (c *copies) resize(n int) {
 	old := *c
 	c.ring, c.index = pool.MakeSlice[seenCopy](&c.memory, n), pool.MakeSlice[bucket](&c.memory, n/2)
 	c.blocks = make([]int64, 2*n/blockLen)
-	c.head, c.tail, c.running = 1, 1, math.MinInt64
+	c.head, c.tail, c.left, c.exact = 1, 1, 0, 0
 	for i := old.tail; i != old.head; i++ {
 		e := old.at(i)
 		*c.push(e.print, e.at) = *e

@@ -28,7 +28,7 @@ type Table struct {
 
 	flows     slab
 	index     index
-	secret    secret // of the index
+	secret    *secret // of the index
 	wheels    [numClasses]wheel
 	maxFlows  int
 	perFlow   int64 // octets, with all that is there for each
@@ -54,10 +54,12 @@ type Table struct {
 	serial  uint64   // of the latest record
 	due0    []uint32 // scratch of PlanCollect
 	plan    plan
-	cut     Mark  // Take gives the records up to here
-	tie     int64 // the moment of the latest Collect whose records were not taken; 0 none
-	now     int64 // highest record time of the input at the latest packet
-	second  int64 // the latest barrier, ns; noSecond before the first
+	cut     Mark        // Take gives the records up to here
+	tie     int64       // the moment of the latest Collect whose records were not taken; 0 none
+	now     int64       // highest record time of the input at the latest packet
+	fresh   int64       // lively, or 0: ask again
+	segment tcp.Segment // scratch of run
+	second  int64       // the latest barrier, ns; noSecond before the first
 	out     Records
 
 	keepLone bool
@@ -75,7 +77,7 @@ type Table struct {
 // NewTable makes the table of one of the Partitions, with its share of
 // cfg.Memory.
 func NewTable(cfg Config, learned *Learned, names *packet.Names) *Table {
-	t := &Table{cfg: cfg, names: names, learned: learned, tcp: tcp.NewStore(cfg.TCP), flows: newSlab(), secret: newSecret(), second: noSecond, cut: Last()}
+	t := &Table{cfg: cfg, names: names, learned: learned, tcp: tcp.NewStore(cfg.TCP), flows: newSlab(), secret: &keys, second: noSecond, cut: Last()}
 	if cfg.Sums {
 		t.tcp.SumsOnly()
 	}
@@ -107,13 +109,15 @@ func NewTable(cfg Config, learned *Learned, names *packet.Names) *Table {
 // maxRare bounds each map of rare per-flow state.
 const maxRare = 4096
 
-// AddLooked takes one packet, in record order, that Look has seen. It keeps
-// nothing that aliases it.
-func (t *Table) AddLooked(p *packet.Packet, a *Ahead) {
+// add is AddLooked for whatever packet.
+func (t *Table) add(p *packet.Packet, a *Ahead) {
 	t.now = max(t.now, p.Now)
 	t.unchecked++
+	if t.fresh == 0 {
+		t.fresh = t.lively()
+	}
 	dir := int(a.dir)
-	n, found := t.index.find(a.hash, &a.key, &t.flows)
+	n, found := t.index.find(a.hash, a.full(p), &t.flows)
 	var f *Flow
 	if found {
 		if asleep(n) {
@@ -190,7 +194,7 @@ func (t *Table) place(n uint32, f *Flow, p *packet.Packet, a *Ahead, like likene
 		if like == noLikeness && p.Proto == packet.ProtoTCP && t.conceive(a.hash, p) {
 			return true
 		}
-		n = t.open(&a.key, a.hash, p, dir)
+		n = t.open(a.full(p), a.hash, p, dir)
 	}
 	f = t.flows.at(n)
 	t.update(n, f, p, dir, like)

@@ -10,9 +10,8 @@ import (
 )
 
 const (
-	// aheadLen is for how many packets the tables look ahead at a time: enough to
-	// hide that memory is slow, and few enough to stay in the first cache.
-	aheadLen = 64
+	// aheadLen is for how many packets the tables look ahead at a time.
+	aheadLen = flow.BatchLen
 	// handLen is how many packets a batch has for each shard that shares it, and
 	// mostHandLen how many at most.
 	handLen     = 128
@@ -119,7 +118,7 @@ type shard struct {
 	i, n     int
 	tables   *[flow.Partitions]*flow.Table // all of them
 	matchers []*path.Matcher
-	ahead    [aheadLen]flow.Ahead
+	some     flow.Batch
 	in       chan work      // nil where the reader calls
 	pending  sync.WaitGroup // sent and not done
 }
@@ -177,68 +176,64 @@ func (s *shard) work(w *work) {
 	}
 }
 
-// add gives the tables the shard's packets of a batch, in order. They look at
-// some of them at a time before they take the first one: its memory is on its
-// way then. A quote is for another table than its packet is, perhaps another
-// shard's: only packets are looked at.
+// add gives the tables the shard's packets of a batch, in order. A quote is for
+// another table than its packet is, perhaps another shard's: only packets are
+// looked at.
 func (s *shard) add(b *batch) {
 	if b.lists == nil {
-		s.addAll(b)
+		s.addSome(b, nil, b.n)
 		return
 	}
 	for list := b.lists[s.i]; len(list) > 0; list = list[min(len(list), aheadLen):] {
 		some := list[:min(len(list), aheadLen)]
-		for i, at := range some {
-			if p := &b.packets[at]; b.kind[at] == isPacket {
-				s.tables[flow.Partition(p.Hash)].Look(p, &s.ahead[i])
-			}
-		}
-		for i, at := range some {
-			if b.kind[at] == isPacket {
-				s.tables[flow.Partition(b.packets[at].Hash)].Fetch(&s.ahead[i])
-			}
-		}
-		for i, at := range some {
-			if b.kind[at] == isPacket {
-				s.tables[flow.Partition(b.packets[at].Hash)].Warm(&s.ahead[i])
-			}
-		}
-		for i, at := range some {
-			s.take(&b.packets[at], b.kind[at], &s.ahead[i])
-		}
+		s.addSome(b, some, len(some))
 	}
 }
 
-// addAll is add where there is one shard: a batch has aheadLen packets at most.
-func (s *shard) addAll(b *batch) {
-	packets, tables, ahead := b.packets[:b.n], s.tables, s.ahead[:b.n]
-	for i := range packets {
-		p := &packets[i]
-		tables[flow.Partition(p.Hash)].Look(p, &ahead[i])
-	}
-	for i := range packets {
-		tables[flow.Partition(packets[i].Hash)].Fetch(&ahead[i])
-	}
-	for i := range packets {
-		tables[flow.Partition(packets[i].Hash)].Warm(&ahead[i])
-	}
-	if b.odd {
-		for i := range packets {
-			s.take(&packets[i], b.kind[i], &ahead[i])
+// addSome is add for n packets, at most aheadLen: those of a list, or, where that
+// is nil, the first ones.
+func (s *shard) addSome(b *batch, list []uint16, n int) {
+	switch {
+	case list != nil:
+		for _, at := range list {
+			if b.kind[at] == isPacket {
+				s.some.Put(&b.packets[at])
+			}
 		}
+	case b.odd:
+		for i := range b.packets[:n] {
+			if b.kind[i] == isPacket {
+				s.some.Put(&b.packets[i])
+			}
+		}
+	default:
+		for i := range b.packets[:n] {
+			s.some.Put(&b.packets[i])
+		}
+	}
+	s.some.Look(s.tables)
+	if !b.odd {
+		s.some.Add(s.tables)
 		return
 	}
-	for i := range packets {
-		p := &packets[i]
-		tables[flow.Partition(p.Hash)].AddLooked(p, &ahead[i])
+	looked := 0
+	for i := range n {
+		if list != nil {
+			i = int(list[i])
+		}
+		if b.kind[i] == isPacket {
+			s.some.AddOne(s.tables, looked)
+			looked++
+		} else {
+			s.take(&b.packets[i], b.kind[i])
+		}
 	}
+	s.some.Empty()
 }
 
-// take does with a packet what its kind says; a is what was looked at of it.
-func (s *shard) take(p *packet.Packet, kind itemKind, a *flow.Ahead) {
+// take does with what is no packet what its kind says.
+func (s *shard) take(p *packet.Packet, kind itemKind) {
 	switch kind {
-	case isPacket:
-		s.tables[flow.Partition(p.Hash)].AddLooked(p, a)
 	case isQuote:
 		var q packet.Quote
 		if packet.ParseQuote(p, &q) {

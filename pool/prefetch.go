@@ -14,3 +14,6 @@ func Prefetch(p unsafe.Pointer, lines int)
 //
 //go:noescape
 func Prefetch2(p, q unsafe.Pointer)
+
+//go:noescape
+func prefetchAll(at *uintptr, n, lines int)

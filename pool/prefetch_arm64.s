@@ -18,3 +18,20 @@ TEXT ·Prefetch2(SB), NOSPLIT, $0-16
 	PRFM (R0), PLDL1KEEP
 	PRFM (R1), PLDL1KEEP
 	RET
+
+// func prefetchAll(at *uintptr, n, lines int)
+TEXT ·prefetchAll(SB), NOSPLIT, $0-24
+	MOVD at+0(FP), R0
+	MOVD n+8(FP), R1
+	MOVD lines+16(FP), R2
+each:
+	MOVD.P 8(R0), R3
+	MOVD R2, R4
+line:
+	PRFM (R3), PLDL1KEEP
+	ADD  $64, R3
+	SUBS $1, R4, R4
+	BGT  line
+	SUBS $1, R1, R1
+	BGT  each
+	RET

@@ -164,10 +164,11 @@ func (c *Conn) Add(st *Store, p *packet.Packet, dir int, o *Opening, alike bool)
 	return g
 }
 
-// AddTo is Add with a place for the segment, which is zero before: copying it
-// takes as long as the rest.
+// AddTo is Add with a place for the segment: copying it takes as long as the
+// rest.
 func (c *Conn) AddTo(st *Store, g *Segment, p *packet.Packet, dir int, o *Opening, alike bool) {
 	if p.Flags&(packet.HeaderCut|packet.BadHeader) != 0 {
+		*g = Segment{}
 		return
 	}
 	if c.second = uint32(p.Now / 1e9); c.turn.waits != 0 && c.second != c.turn.second {
@@ -186,6 +187,7 @@ func (c *Conn) AddTo(st *Store, g *Segment, p *packet.Packet, dir int, o *Openin
 // add is Add for whatever packet.
 func (c *Conn) add(st *Store, g *Segment, p *packet.Packet, dir int, o *Opening, alike bool) {
 	st.wholes++
+	*g = Segment{}
 	t := &p.TCP
 	d, r := &c.Dirs[dir], &c.Dirs[1-dir]
 	switch {

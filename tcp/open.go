@@ -7,6 +7,7 @@ import "mirrorscope/packet"
 // that, none with data. It does what the whole way would do with it, and sends
 // all others there.
 func (c *Conn) opens(st *Store, g *Segment, p *packet.Packet, dir int, o *Opening) {
+	*g = Segment{}
 	if !c.opened(st, g, p, dir, o) {
 		c.add(st, g, p, dir, o, false)
 	}

@@ -107,7 +107,7 @@ func (c *Conn) plain(st *Store, g *Segment, p *packet.Packet, dir int, o *Openin
 		d.tsval = t.TSval
 		d.has |= hasTTL | heard | hasTSval
 	}
-	g.Time, g.Pos, g.End, g.Before, g.Acked = now, s, s+int64(p.PayloadLen), s, ack
+	g.Time, g.Pos, g.End, g.Before, g.Acked, g.Inferred = now, s, s+int64(p.PayloadLen), s, ack, false
 }
 
 // clear is sample where nothing is upset.

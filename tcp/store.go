@@ -70,15 +70,15 @@ func octets[T any](p *pool.Pool[T]) int64 {
 
 // Prefetch begins to load what a connection keeps of data in flight, and its
 // samples.
-func (st *Store) Prefetch(c *Conn) {
+func (st *Store) Prefetch(c *Conn, lines *pool.Lines) {
 	if n := c.samples; n != 0 && n&inDists == 0 {
-		pool.Prefetch(unsafe.Pointer(st.fews.At(n)), 1)
+		lines.Add(unsafe.Pointer(st.fews.At(n)))
 	}
 	if n := c.Dirs[0].flight; n != 0 {
-		pool.Prefetch(unsafe.Pointer(st.flights.At(n)), 2)
+		lines.Add(unsafe.Pointer(st.flights.At(n)))
 	}
 	if n := c.Dirs[1].flight; n != 0 {
-		pool.Prefetch(unsafe.Pointer(st.flights.At(n)), 2)
+		lines.Add(unsafe.Pointer(st.flights.At(n)))
 	}
 }
 
