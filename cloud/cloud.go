@@ -45,6 +45,10 @@ type Snapshot struct {
 	Taken      time.Time   `json:"taken"`
 	Interfaces []Interface `json:"interfaces"`
 	Instances  []Instance  `json:"instances,omitempty"`
+
+	// Unread are the addresses that the source told and that are none, or belong to
+	// nothing that it told of.
+	Unread int `json:"unread,omitempty"`
 }
 
 // Named is an id and what people call it; Name may be empty.
@@ -57,7 +61,8 @@ type Named struct {
 // its own: a pod, a service of a cluster, the front end of a load balancer.
 type Interface struct {
 	ID       string `json:"id"`
-	Provider string `json:"provider"` // aws, gcp, azure, kubernetes
+	Name     string `json:"name,omitempty"` // what people call it
+	Provider string `json:"provider"`       // aws, gcp, azure, kubernetes
 	Account  string `json:"account,omitempty"`
 	Region   string `json:"region,omitempty"`
 	Zone     string `json:"zone,omitempty"`

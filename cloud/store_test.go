@@ -14,9 +14,9 @@ import (
 func full(source string) *Snapshot {
 	at := time.Date(2026, 11, 20, 10, 0, 0, 123456789, time.UTC)
 	return &Snapshot{
-		Source: source, Taken: at,
+		Source: source, Taken: at, Unread: 1,
 		Interfaces: []Interface{{
-			ID: "eni-1", Provider: "aws", Account: "123456789012", Region: "eu-central-1", Zone: "eu-central-1a",
+			ID: "eni-1", Name: "web", Provider: "aws", Account: "123456789012", Region: "eu-central-1", Zone: "eu-central-1a",
 			Network: Named{"vpc-1", "blue"}, Subnet: Named{"subnet-1", "private"},
 			Addresses: []netip.Addr{netip.MustParseAddr("10.0.0.5"), netip.MustParseAddr("2001:db8::5")},
 			Prefixes:  []netip.Prefix{netip.MustParsePrefix("10.0.1.0/28")},
