@@ -51,6 +51,7 @@ var arrows = map[string]string{
 	"daemon":   "*",
 	"cmd":      "*",
 	"internal": "*", // for tests and for making test data; see onlyTests
+	"deploy":   "*", // tests of the Terraform modules alone
 }
 
 // light are the nouns of the domain: their code is the product's own, and

@@ -1,0 +1,152 @@
+package terraform_test
+
+import (
+	"fmt"
+	"strings"
+)
+
+// refusals is the table of what the modules do not take.
+var refusals = map[string]refused{
+	"boot": {
+		base: with("cloud", "aws", "package_url", "https://packages.example/mirrorscope_1.2.3_amd64.deb?token=a%20b", "package_sha256", sha, "capture_interface", 1, "shared", false,
+			"udp_ports", []int{4789}, "sources", []string{"10.0.0.0/8", "2001:db8::/32"}, "networks", with("7007", "blue"), "extra_config", "# more\n[measure]\ninterval = \"30s\"\n[capture.afpacket]\nrings = 2\n"),
+		cases: []refusal{
+			{with("cloud", "other"), "cloud: need aws, gcp or azure."},
+			{with("package_url", "ftp://packages.example/a.deb"), "package_url: need an http or https URL"},
+			{with("package_url", "https://packages.example/a.tar.gz"), "package_url: need an http or https URL"},
+			{with("package_url", "https://packages.example/$(reboot).deb"), "package_url: need an http or https URL"},
+			{with("package_url", "https://packages.example/'; reboot; '.deb"), "package_url: need an http or https URL"},
+			{with("package_sha256", "0123"), "package_sha256: need 64 hexadecimal digits"},
+			{with("package_sha256", "0123456789ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef"), "package_sha256: need 64 hexadecimal digits"},
+			{with("capture_interface", -1), "capture_interface: need 0, 1, 2"},
+			{with("capture_interface", 0.5), "capture_interface: need 0, 1, 2"},
+			{with("udp_ports", []int{0}), "udp_ports: need ports from 1 to 65535."},
+			{with("udp_ports", []int{65536}), "udp_ports: need ports from 1 to 65535."},
+			{with("sources", []string{"10.0.0.1"}), "sources: need prefixes"},
+			{with("ignored", []string{"everybody"}), "ignored: need prefixes"},
+			{with("networks", with("blue", "7007")), "networks: need VNIs"},
+			{with("networks", with("16777216", "blue")), "networks: need VNIs"},
+			{with("networks", with("007", "blue")), "networks: need VNIs"},
+			{with("health_port", 80), "health_port: need 0 or a port from 1024 to 65535"},
+			{with("health_port", 9478), "health_port: need 0 or a port from 1024 to 65535"},
+			{with("allowed", []string{"localhost"}), "allowed: need prefixes"},
+			{with("routes", []string{"x"}, "cloud", "gcp"), "routes: need prefixes"},
+			{with("routes", []string{"35.191.0.0/16"}), "routes: is for gcp alone"},
+			{with("extra_config", "interval = \"30s\""), "extra_config: has to begin with a table"},
+			{with("extra_config", "[measure]\n[filter]\nshared = true"), "extra_config: [capture], [filter]"},
+			{with("extra_config", "[ health ]"), "extra_config: [capture], [filter]"},
+			{with("extra_config", "[measure]\n# "+strings.Repeat("x", 16000)), "extra_config: the user data has "},
+		},
+	},
+	"aws": {
+		base: with("vpc_id", "vpc-1", "subnet_ids", []string{"subnet-1"}, "source_cidrs", []string{"10.0.0.0/8"},
+			"package_url", "https://packages.example/mirrorscope-1.2.3-1.x86_64.rpm", "package_sha256", sha),
+		cases: []refusal{
+			{with("name", "Mirrorscope"), "name: need 2 to 24"},
+			{with("name", "a-name-that-is-longer-than-24"), "name: need 2 to 24"},
+			{with("name", "ends-with-"), "name: need 2 to 24"},
+			{with("subnet_ids", []string{}), "subnet_ids: need one at least."},
+			{with("subnet_ids", []string{"subnet-1", "subnet-2"}), "subnet_ids: an interface is in one subnet"},
+			{with("target_type", "network-load-balancer", "management_subnet_id", "subnet-2"), "management_subnet_id: behind a load balancer"},
+			{with("target_type", "nlb"), "target_type: need interface, network-load-balancer or gateway-load-balancer."},
+			{with("source_cidrs", []string{"10.0.0.1/8"}), "source_cidrs: need IPv4 networks"},
+			{with("source_cidrs", []string{"2001:db8::/32"}), "source_cidrs: need IPv4 networks"},
+			{with("source_cidrs", []string{}), "source_cidrs: need one at least"},
+			{with("source_ipv6_cidrs", []string{"10.0.0.0/8"}), "source_ipv6_cidrs: need IPv6 networks"},
+			{with("management_cidrs", []string{"here"}), "management_cidrs: need IPv4 networks"},
+			{with("management_cidrs", []string{"0.0.0.0/0"}), "management_cidrs: 0.0.0.0/0 would let the whole Internet try"},
+			{with("instance_type", "large"), "instance_type: need one as c6in.large."},
+			{with("architecture", "amd64"), "architecture: need x86_64 or arm64."},
+			{with("ami_id", "al2023"), "ami_id: need one as ami-"},
+			{with("package_url", "https://packages.example/mirrorscope_1.2.3_amd64.deb"), "package_url: Amazon Linux"},
+			{with("architecture", "arm64"), "package_url: is for another processor than architecture, arm64."},
+			{with("package_url", "https://packages.example/mirrorscope-1.2.3-1.aarch64.rpm"), "package_url: is for another processor than architecture, x86_64."},
+			{with("package_sha256", "none"), "package_sha256: need 64 hexadecimal digits"},
+			{with("volume_size", 4), "volume_size: need 8 GiB at least."},
+			{with("root_device", "xvda"), "root_device: need a device"},
+			{with("health_port", 443), "health_port: need a port from 1024"},
+			{with("sensors", with("min", 3, "max", 2)), "sensors: min has to be 1 at least"},
+			{with("sensors", with("min", 0)), "sensors: min has to be 1 at least"},
+			{with("sensors", with("cpu_percent", 100)), "sensors: cpu_percent has to be 10 to 90."},
+			{with("target_type", "gateway-load-balancer", "sessions", sources(1)), "sessions: behind a gateway load balancer the sessions are made beside the sources"},
+			{with("sessions", sources(11)), "sessions: 11 are more than an interface takes as a target"},
+			{with("share_with", []string{"somebody"}), "share_with: need account numbers"},
+			{with("target_type", "gateway-load-balancer", "share_with", []string{"111122223333"}), "share_with: the endpoint service"},
+			{with("inventory_roles", []string{"role"}), "inventory_roles: need ARNs of roles"},
+			{with("inventory", false, "inventory_roles", []string{"arn:aws:iam::111122223333:role/inventory"}), "inventory_roles: need inventory = true."},
+			{with("alarm_actions", []string{"pager"}), "alarm_actions: need ARNs."},
+		},
+	},
+	"aws/sources": {
+		base: with("target_id", "tmt-1", "sessions", sources(10)),
+		cases: []refusal{
+			{with("name", "1st"), "name: need 2 to 24"},
+			{with("target_type", "eni"), "target_type: need interface"},
+			{with("target_type", "gateway-load-balancer", "target_id", nil), "target_type: gateway-load-balancer takes gateway_load_balancer_service or"},
+			{with("target_id", nil, "gateway_load_balancer_service", with("name", "com.amazonaws.vpce.eu-central-1.vpce-svc-01", "vpc_id", "vpc-1", "subnet_id", "subnet-1")), "target_type: gateway-load-balancer takes"},
+			{with("target_type", "gateway-load-balancer", "target_id", nil, "gateway_load_balancer_service", with("name", "sensors", "vpc_id", "vpc-1", "subnet_id", "subnet-1")), "gateway_load_balancer_service: name has to be as com.amazonaws.vpce"},
+			{with("sessions", sources(11)), "sessions: 11 are more than an interface takes as a target, which is 10, or 100 on the largest sizes (large_interface). Take a network load balancer."},
+			{with("sessions", sources(101), "large_interface", true), "sessions: 101 are more than an interface takes"},
+			{with("sessions", one("session_number", 0)), "sessions: session_number has to be 1 to 32766."},
+			{with("sessions", one("session_number", 32767)), "sessions: session_number has to be 1 to 32766."},
+			{with("sessions", one("vni", 0)), "sessions: vni has to be 1 to 16777215"},
+			{with("sessions", one("vni", 16777216)), "sessions: vni has to be 1 to 16777215"},
+			{with("sessions", one("interface_id", "i-1")), "sessions: interface_id has to be as eni-"},
+			{with("sessions", one("packet_length", 34)), "sessions: packet_length has to be 55 at least"},
+			{with("sessions", one("packet_length", 8501), "target_type", "network-load-balancer"), "sessions: packet_length has to be 8500 at most"},
+			{with("sessions", with("a", with("interface_id", "eni-1"), "b", with("interface_id", "eni-1"))), "sessions: two of one interface have the same session_number."},
+			{with("sessions", with("a", with("interface_id", "eni-1", "vni", 7), "b", with("interface_id", "eni-2", "vni", 7))), "sessions: two have the same vni."},
+			{with("sessions", with("a", with("interface_id", "eni-1"), "b", with("interface_id", "eni-2", "vni", ownVNI))), "sessions: two have the same VNI, given or made of their names"},
+			{with("sessions", with("a", with("interface_id", "eni-1"), "b", with("interface_id", "eni-1", "session_number", 2), "c", with("interface_id", "eni-1", "session_number", 3), "d", with("interface_id", "eni-1", "session_number", 4))), "sessions: an interface has more than 3"},
+			{with("rules", []any{}), "rules: need 1 to 10"},
+			{with("rules", rules(11)), "rules: need 1 to 10"},
+			{with("rules", rule("direction", "both")), "rules: direction has to be ingress or egress"},
+			{with("rules", rule("action", "drop")), "rules: action has to be accept or reject."},
+			{with("rules", rule("source", "10.0.0.1/8")), "rules: source and destination have to be networks"},
+			{with("rules", rule("destination", "web")), "rules: source and destination have to be networks"},
+			{with("rules", rule("destination_ports", with("from", 1, "to", 2))), "rules: ports need protocol 6 (TCP) or 17 (UDP)."},
+			{with("rules", rule("protocol", 6, "source_ports", with("from", 2, "to", 1))), "rules: ports have to be 0 to 65535"},
+			{with("alarm_actions", []string{"pager"}), "alarm_actions: need ARNs."},
+		},
+	},
+}
+
+// ownVNI is what the module makes of the name "mirrorscope/a": the first 24
+// bits of its SHA-256.
+const ownVNI = 0xeda113
+
+// sources gives n sessions of different interfaces.
+func sources(n int) map[string]any {
+	m := map[string]any{}
+	for i := range n {
+		m[fmt.Sprint("web-", i)] = with("interface_id", fmt.Sprintf("eni-%017x", i))
+	}
+	return m
+}
+
+// one gives a session with something in it changed.
+func one(pairs ...any) map[string]any {
+	session := with("interface_id", "eni-1")
+	for k, v := range with(pairs...) {
+		session[k] = v
+	}
+	return with("web", session)
+}
+
+// rules gives n rules.
+func rules(n int) []any {
+	var list []any
+	for range n {
+		list = append(list, with("direction", "ingress", "action", "accept"))
+	}
+	return list
+}
+
+// rule gives a rule with something in it changed.
+func rule(pairs ...any) []any {
+	r := with("direction", "ingress", "action", "accept")
+	for k, v := range with(pairs...) {
+		r[k] = v
+	}
+	return []any{r}
+}
