@@ -3,6 +3,7 @@ package enrich
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -10,6 +11,9 @@ import (
 // Config says how names are made. It is a part of the configuration file.
 type Config struct {
 	Service []string `toml:"service" comment:"Where the service of an address comes from: the first of these tags that it has. domain is the name by which\nDNS or TLS knew it, port the name of a well-known port of a server. What has none of them is N/A."`
+
+	Keys map[string][]string `toml:"keys" comment:"Tags of clouds and labels of clusters that become another tag: the first that there is. Upper and lower case\nare the same. Other tags are known under their own names, if own_tags lists them, or service does."`
+	Own  []string            `toml:"own_tags" comment:"Tags of clouds and clusters that are kept under their own names; \"cost-*\": all that begin so, \"*\": all."`
 
 	Entries  int `toml:"max_entries" comment:"The most prefixes of one source at one time. What is beyond is left out, counted."`
 	Versions int `toml:"max_versions" comment:"The most owners and sets of tags that are remembered of one address, and when it had them."`
@@ -21,7 +25,13 @@ type Config struct {
 func DefaultConfig() Config {
 	l := DefaultLimits()
 	return Config{
-		Service: []string{KeyService, "app.kubernetes.io/name", "app", KeyManaged, KeyWorkload, KeyDomain, KeyPort},
+		Service: []string{KeyService, "app.kubernetes.io/name", "app", KeyKubeService, KeyManaged, KeyWorkload, KeyDomain, KeyPort},
+		Keys: map[string][]string{
+			KeyService: {"service", "tags.datadoghq.com/service"},
+			KeyEnv:     {"env", "environment", "stage", "tags.datadoghq.com/env"},
+			KeyTeam:    {"team", "owner"},
+		},
+		Own:     []string{},
 		Entries: l.Entries, Versions: l.Versions, Total: l.Total, Cache: 16_384,
 	}
 }
@@ -43,6 +53,19 @@ func (c *Config) Validate() error {
 	}
 	if len(c.Service) > MaxTagsOf {
 		errs = append(errs, fmt.Errorf("service: %d keys, need %d or fewer", len(c.Service), MaxTagsOf))
+	}
+	for _, key := range slices.Sorted(maps.Keys(c.Keys)) {
+		switch from := c.Keys[key]; {
+		case !ValidKey(key) || OfRecord(key):
+			errs = append(errs, fmt.Errorf("keys: %q is no key of a tag that a cloud can give", key))
+		case len(from) == 0 || slices.Contains(from, ""):
+			errs = append(errs, fmt.Errorf("keys: %s: name the tags that it comes from", key))
+		}
+	}
+	for _, key := range c.Own {
+		if key == "" || strings.Contains(strings.TrimSuffix(key, "*"), "*") {
+			errs = append(errs, fmt.Errorf("own_tags: %q; take the name of a tag, one that ends in *, or * for all", key))
+		}
 	}
 	for _, n := range []struct {
 		key         string

@@ -64,6 +64,7 @@ type Stats struct {
 	Invalid   uint64 // entries with a prefix or ports that are none
 	Conflicts uint64 // entries for a place that another entry of the same Update had
 	Excess    uint64 // entries beyond Limits.Entries
+	TagsCut   uint64 // tags of interfaces with too many
 	Forgotten uint64 // versions that were let go for lack of room
 }
 

@@ -44,6 +44,7 @@ const (
 	KeyPod           = "pod"
 	KeyNamespace     = "namespace"
 	KeyWorkload      = "workload"
+	KeyKubeService   = "kube_service" // a Service of the cluster that has the address, or sends to the pod
 	KeyDomain        = "domain"
 	// Of the record itself rather than of an address:
 	KeyIP               = "ip"
