@@ -29,6 +29,15 @@ type Config struct {
 	// function, and is called from every goroutine that decodes.
 	Merge func(PointKey) PointKey
 
+	// NetworkOf, if set, names the network of what is mirrored at a point by outer
+	// source and destination of its first packet, where Networks does not: "" is not
+	// known. A name must not hold a slash. It holds from at, the time of a packet in
+	// ns, until before another, and while NetworkChanges says the same; then it is
+	// asked again, at the next Renew. It must be quick, and is called from every
+	// goroutine that decodes.
+	NetworkOf      func(source, destination Addr, at int64) (name string, until int64)
+	NetworkChanges func() uint64 // nil: NetworkOf says the same for ever
+
 	MaxPoints   int // observation points with an id of their own
 	MaxNetworks int // networks with an id of their own
 	MaxPaths    int // paths with an id of their own

@@ -69,6 +69,7 @@ type fastPoint struct {
 	where uint64 // interface and VNI
 	ends  uint64 // outer addresses, the lower one first
 	id    PointID
+	net   NetworkID
 }
 
 type fastPath struct {
@@ -308,11 +309,11 @@ func fastIP(h *[leastFast]byte, p *Packet) {
 func (d *Decoder) fastIDs(iface uint32, out *outside, p *Packet) {
 	c := &d.straight
 	if out.path&fastPathVXLAN == 0 {
-		p.Point = d.ifaceID(iface)
+		p.Point, p.Network = d.ifaceID(iface), d.bareID()
 	} else {
-		p.Point = c.pointID(d, iface, out.vni, out.ends)
+		p.Point, p.Network = c.pointID(d, iface, out, p.Time)
 	}
-	p.Network, p.Path = d.bareID(), c.pathID(d, out.path)
+	p.Path = c.pathID(d, out.path)
 	if out.path == 0 && p.Point != 0 && p.Network != 0 && p.Path != 0 {
 		c.direct = fastDirect{uint64(iface) + 1, p.Point, p.Network, p.Path}
 	}
@@ -324,17 +325,23 @@ func setMapped(a *Addr, ip uint32) {
 	binary.LittleEndian.PutUint64(a[8:], 0xffff_0000|uint64(ip)<<32)
 }
 
-// pointID gives the id of the point that the VXLAN header of some VNI makes.
-func (c *fastIDs) pointID(d *Decoder, iface, vni uint32, ends uint64) PointID {
-	where := uint64(iface)<<32 | uint64(vni)
+// pointID gives the id of the point that a VXLAN header makes, and of the network
+// that what is mirrored there is in.
+func (c *fastIDs) pointID(d *Decoder, iface uint32, out *outside, time int64) (PointID, NetworkID) {
+	where, ends := uint64(iface)<<32|uint64(out.vni), out.ends
 	slot := &c.points[(where*positionPrime^ends)*positionPrime>>56]
 	if slot.id == 0 || slot.where != where || slot.ends != ends {
-		k := PointKey{Interface: iface, Kind: VXLAN, ID: vni}
+		k := PointKey{Interface: iface, Kind: VXLAN, ID: out.vni}
 		setMapped(&k.A, bits.ReverseBytes32(uint32(ends>>32)))
 		setMapped(&k.B, bits.ReverseBytes32(uint32(ends)))
-		*slot = fastPoint{where, ends, d.pointID(k)}
+		*slot = fastPoint{where: where, ends: ends, id: d.pointID(k)}
+		if vni := d.networkVNI(&k, slot.id, out.flags&OuterSwapped != 0, time); vni != 0 {
+			slot.net = d.names.networkID(&NetworkKey{VNI: vni})
+		} else {
+			slot.net = d.bareID()
+		}
 	}
-	return slot.id
+	return slot.id, slot.net
 }
 
 func (c *fastIDs) pathID(d *Decoder, k fastPathKey) PathID {

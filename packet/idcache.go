@@ -12,6 +12,7 @@ type idCache struct {
 	bare     NetworkID // of the zero NetworkKey, 0 before it was asked for
 	direct   PathID    // of the zero Path, likewise
 	vnis     map[uint32]uint32
+	asked    askedNetworks
 }
 
 // ifaceSlot is the point of an interface without a tunnel.
@@ -94,7 +95,8 @@ func (d *Decoder) identify(w *walk, p *Packet) {
 	} else {
 		slot := &d.ids.points[w.point.hash()&255]
 		if slot.id == 0 || slot.key != w.point {
-			*slot = pointSlot{w.point, d.pointID(w.point), d.mappedVNI(&w.point)}
+			id := d.pointID(w.point)
+			*slot = pointSlot{w.point, id, d.networkVNI(&w.point, id, p.Flags&OuterSwapped != 0, w.time)}
 		}
 		p.Point, vni = slot.id, slot.vni
 	}

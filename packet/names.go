@@ -17,7 +17,8 @@ import (
 type Names struct {
 	mu         sync.RWMutex
 	interfaces map[uint32]string
-	labels     map[uint32]string // Config.Networks
+	labels     map[uint32]string // Config.Networks, and beyond the VNIs those of Config.NetworkOf
+	numbers    map[string]uint32 // the lowest number of each label
 	points     idTable[PointKey]
 	networks   idTable[NetworkKey]
 	paths      idTable[Path]
@@ -69,11 +70,36 @@ func (n *Names) configure(cfg *Config) {
 	n.points.limit = cfg.MaxPoints
 	n.networks.limit = cfg.MaxNetworks
 	n.paths.limit = cfg.MaxPaths
-	n.labels = make(map[uint32]string, len(cfg.Networks))
+	if n.labels == nil {
+		n.labels, n.numbers = make(map[uint32]string), make(map[string]uint32)
+	}
 	for vni, name := range cfg.Networks {
 		n.labels[vni] = name
+		if low, ok := n.numbers[name]; !ok || vni < low {
+			n.numbers[name] = vni
+		}
 	}
 }
+
+// labelled gives the number that stands for a network that has no VNI, or has one:
+// then the lowest. It is 0 where there are too many.
+func (n *Names) labelled(name string) uint32 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	number, ok := n.numbers[name]
+	switch {
+	case ok:
+	case len(n.labels) >= n.networks.limit:
+		n.networks.overflow++
+	default:
+		number = firstLabel + uint32(len(n.labels))
+		n.labels[number], n.numbers[name] = name, number
+	}
+	return number
+}
+
+// firstLabel is beyond all VNIs, which have 24 bits.
+const firstLabel = 1 << 24
 
 func (n *Names) pointID(k *PointKey) PointID { return PointID(idOf(n, &n.points, k)) }
 

@@ -82,7 +82,7 @@ type Path struct {
 // packet itself says: the ids of VXLAN and GENEVE layers inside the one that
 // names the observation point, and that one's id for a configured mapping.
 type NetworkKey struct {
-	VNI   uint32           // id of the observation point's tunnel where Config maps it, else 0
+	VNI   uint32           // id of the observation point's tunnel where Config maps it, the number of a name that Config.NetworkOf gave, else 0
 	Inner [3]uint32        // further VNIs + 1, outermost first, 0 for none
 	VLANs [maxVLANs]uint16 // VLAN ids + 1, outermost first, 0 for none; only with Config.VLANInKey
 }

@@ -361,6 +361,7 @@ func (r *reader) barrier(s int64) {
 	}
 	r.learned.Merge(r.tables, r.second, s)
 	r.second = s
+	r.decoder.Renew(s)
 	var health *flow.Capture
 	if r.cfg.Health != nil && s >= r.healthAt {
 		every := max(int64(r.cfg.HealthEvery), 1e9)
