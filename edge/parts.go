@@ -80,3 +80,10 @@ func (t *TLS) Merge(o *TLS) { t.merge(o) }
 
 // Failed tells of a TLS handshake that it gave no connection.
 func Failed(o tlsmeta.Outcome) bool { return tlsFailed(o) }
+
+// Rank is by what an order sorts a conversation: the larger n comes first, then the
+// larger x. Both are 0 where it sorts by octets, which follow in any case.
+func (o Order) Rank(c *Conversation) (n int64, x float64) {
+	v := o.of(c)
+	return v.n, v.x
+}

@@ -99,6 +99,7 @@ func (t *Table) closeInterval(f *Flow, r *Record, final bool, h *heard) {
 		t.said(f, r, EndNone)
 	}
 	r.Kind = Interval
+	r.Established = r.Outcome == Established
 	r.Outcome = OutcomeNone
 	for i := range r.Sent {
 		r.Sent[i], s.sent[i] = r.Sent[i].minus(s.sent[i]), r.Sent[i]

@@ -140,7 +140,8 @@ type Record struct {
 		Type, Code uint8
 		By         packet.Addr
 	}
-	EndReason EndReason
+	EndReason   EndReason
+	Established bool // of an Interval: it is established, and has not ended, as far as was recorded
 
 	Sent [2]Volume
 

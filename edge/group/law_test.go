@@ -1,0 +1,325 @@
+package group
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"mirrorscope/capture/pcapfile"
+	"mirrorscope/edge"
+	"mirrorscope/enrich"
+	"mirrorscope/flow"
+	"mirrorscope/path"
+	"mirrorscope/tcp"
+	"mirrorscope/tlsmeta"
+)
+
+// groupings are those of the laws.
+var groupings = [][]string{
+	{"client.team", "server.team"},
+	{"client.ip", "server.ip", "server.port", "protocol"},
+	{"client.service", "server.service", "network"},
+	{"observation_point", "ip_version"},
+	{"sni", "tls_version"},
+}
+
+// account is what connections come to, field by field, as their records say.
+type account map[string]int64
+
+func (a account) add(o account) {
+	for k, n := range o {
+		a[k] += n
+	}
+}
+
+// ofSide reads a side of a record, without a look at how the table does.
+func ofSide(a account, r *flow.Record, side flow.Side) {
+	x := &r.TCP.Sides[side]
+	m := &x.Retransmits
+	for name, n := range map[string]int64{
+		"packets": r.Sent[side].Packets, "bytes": r.Sent[side].Bytes, "payload": r.Sent[side].PayloadBytes,
+		"ce": r.CE[side], "resets": r.Resets[side], "fins": r.FINs[side],
+		"recorded": x.Recorded, "missed": x.Missed, "repeats": m.Packets, "segments": m.Segments, "repeated": m.Bytes,
+		"spurious": m.SpuriousPackets, "spurious bytes": m.SpuriousBytes, "before": m.LostBefore, "after": m.LostAfter, "unlocated": m.Unlocated,
+		"inferred": m.Inferred, "dsack": m.DSACKUnmatched, "ooo": x.OutOfOrder.Packets, "netdups": x.NetworkDuplicates, "keepalives": x.KeepAlives,
+		"zero": x.ZeroWindow.Episodes, "zero ns": x.ZeroWindow.Time, "probes": x.ZeroWindow.Probes, "full": x.WindowFull,
+		"clean": x.RTT.Clean, "maybe": x.RTT.Maybe,
+	} {
+		a[side.String()+" "+name] += n
+	}
+	for c, n := range m.ByClass {
+		a[side.String()+" "+tcp.Class(c).String()] += n
+	}
+}
+
+// rowAccount reads the same of a row.
+func rowAccount(r *Row) account {
+	a := account{}
+	for _, side := range [...]flow.Side{flow.Client, flow.Server} {
+		for name, c := range map[string]SideCount{
+			"packets": Packets, "bytes": Bytes, "payload": Payload, "ce": CE, "resets": Resets, "fins": FINs, "recorded": Recorded, "missed": Missed,
+			"repeats": Repeats, "segments": RepeatSegments, "repeated": RepeatBytes, "spurious": SpuriousPackets, "spurious bytes": SpuriousBytes,
+			"before": LostBefore, "after": LostAfter, "unlocated": Unlocated, "inferred": Inferred, "dsack": DSACKUnmatched, "ooo": OutOfOrder,
+			"netdups": NetworkDuplicates, "keepalives": KeepAlives, "zero": ZeroWindowEpisodes, "zero ns": ZeroWindowTime, "probes": ZeroWindowProbes,
+			"full": WindowFull, "clean": RTTSamples, "maybe": RTTDelayed,
+		} {
+			a[side.String()+" "+name] += r.Side(side, c)
+		}
+		for c := range tcp.NumClasses {
+			a[side.String()+" "+c.String()] += r.Class(side, c)
+		}
+	}
+	for name, c := range map[string]Count{
+		"copies": MirrorDuplicates, "cut": TruncatedPackets, "fragments": FragmentsIncomplete, "malformed": MalformedPackets, "stray": StrayPackets,
+		"http": HTTPRequests, "4xx": HTTPClient, "5xx": HTTPServer, "grpc": HTTPGRPC, "queries": DNSQueries, "nxdomain": DNSNXDomain,
+		"servfail": DNSServFail, "dns timeouts": DNSTimeouts,
+	} {
+		a[name] += r.Count(c)
+	}
+	a["http unanswered"] += r.Count(HTTPAborted) + r.Count(HTTPUnknown)
+	a["begun"] += r.Count(Opened) + r.Count(Midstream)
+	a["ended"] += r.Ended
+	for o, n := range r.Outcomes() {
+		a["outcome "+flow.Outcome(o).String()] += n
+	}
+	a["handshakes"] += int64(count(r, Handshake))
+	return a
+}
+
+func count(r *Row, t Times) uint64 {
+	if h := r.Times(t); h != nil {
+		return h.Count()
+	}
+	return 0
+}
+
+// talkOf reads what the ends said.
+func talkOf(a account, r *flow.Record) {
+	if i := r.HTTP; i != nil {
+		a["http"] += i.Requests
+		a["4xx"] += i.Status[4]
+		a["5xx"] += i.Status[5]
+		a["grpc"] += i.GRPCError
+		a["http unanswered"] += i.Aborted + i.Missed
+	}
+	if i := r.DNS; i != nil {
+		a["queries"] += i.Queries - i.Repeats
+		a["nxdomain"] += i.NXDOMAIN
+		a["servfail"] += i.SERVFAIL
+		a["dns timeouts"] += i.Timeouts
+	}
+}
+
+// reference sums the connection records of an input by values of keys: of one point
+// all that they say, of several the sides as their path says.
+func reference(t testing.TB, x *input, keys ...string) map[string]account {
+	t.Helper()
+	parsed, err := ParseKeys(keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tags := tagsOf(x.names)
+	value := func(r *flow.Record, all ...*flow.Record) string {
+		sni, version := "", ""
+		for _, o := range append(all, r) {
+			if i, _ := edge.Hello(&o.Report); i != nil {
+				sni = cmp.Or(sni, i.SNI)
+				if i.Version != 0 {
+					version = cmp.Or(version, tlsmeta.VersionName(i.Version))
+				}
+			}
+		}
+		var words []string
+		rec := enrich.Record{Record: r, Tags: tags.Ends(r.Network, r.Proto, &r.Ends, sni, r.Start)}
+		for _, k := range parsed {
+			v := ""
+			switch {
+			case k.Sided:
+				v = tags.Value(&rec, k.Side, k.Tag)
+			case k.Tag == "sni":
+				v = sni
+			case k.Tag == "tls_version":
+				v = version
+			case k.Tag == "protocol":
+				v = protocolName(r.Proto)
+			case k.Tag == "ip_version":
+				v = fmt.Sprint(r.Version)
+			default:
+				v = tags.Value(&rec, flow.Client, k.Tag)
+			}
+			words = append(words, v)
+		}
+		return strings.Join(words, "|")
+	}
+	all := map[string]account{}
+	at := func(key string) account {
+		if all[key] == nil {
+			all[key] = account{}
+		}
+		return all[key]
+	}
+	whole := map[uint64]*flow.Record{}
+	ending := func(a account, o flow.Outcome, measured bool) {
+		a["begun"]++
+		a["ended"]++
+		a["outcome "+o.String()]++
+		if measured {
+			a["handshakes"]++
+		}
+	}
+	rest := func(a account, r *flow.Record) {
+		a["copies"] += r.MirrorDuplicates
+		a["cut"] += r.TruncatedPackets
+		a["fragments"] += r.FragmentsIncomplete
+		a["malformed"] += r.Malformed
+		a["stray"] += r.StrayPackets
+	}
+	for _, e := range x.events {
+		switch {
+		case e.p != nil:
+			joinedReference(t, e.p, whole, value, at, ending, rest)
+		case e.r.Kind == flow.Interval:
+		case e.r.Joined:
+			whole[e.r.ID] = e.r
+		default:
+			a := at(value(e.r))
+			ofSide(a, e.r, flow.Client)
+			ofSide(a, e.r, flow.Server)
+			talkOf(a, e.r)
+			rest(a, e.r)
+			ending(a, e.r.Outcome, e.r.HasHandshake && e.r.Handshake.State == tcp.Measured)
+		}
+	}
+	return all
+}
+
+func joinedReference(t testing.TB, p *path.Connection, whole map[uint64]*flow.Record, value func(*flow.Record, ...*flow.Record) string, at func(string) account,
+	ending func(account, flow.Outcome, bool), rest func(account, *flow.Record)) {
+	t.Helper()
+	primary := func(side flow.Side) *flow.Record {
+		r := *whole[p.Points[p.Primary[side]].Flow]
+		if r.Ends[0].Addr != p.Ends[0].Addr || r.Ends[0].Port != p.Ends[0].Port {
+			turn(&r, whole[r.ID])
+		}
+		return &r
+	}
+	client, server := primary(flow.Client), primary(flow.Server)
+	var points []*flow.Record
+	for i := range p.Points {
+		points = append(points, whole[p.Points[i].Flow])
+	}
+	a := at(value(client, points...))
+	ofSide(a, client, flow.Client)
+	ofSide(a, server, flow.Server)
+	rest(a, client)
+	ending(a, p.Outcome, p.RTT != tcp.Absent)
+	// Which of the points heard most is told by the row: any that did.
+	talk := account{}
+	for i := range p.Points {
+		one := account{}
+		talkOf(one, whole[p.Points[i].Flow])
+		for k, n := range one {
+			talk[k] = max(talk[k], n)
+		}
+	}
+	a.add(talk)
+}
+
+// total sums rows over windows, by their values.
+func total(windows []*Window) map[string]account {
+	all := map[string]account{}
+	for _, w := range windows {
+		for _, r := range w.All() {
+			key := strings.Join(r.Values, "|")
+			if all[key] == nil {
+				all[key] = account{}
+			}
+			all[key].add(rowAccount(r))
+		}
+	}
+	return all
+}
+
+func sum(all map[string]account) account {
+	a := account{}
+	for _, o := range all {
+		a.add(o)
+	}
+	return a
+}
+
+func (a account) differs(b account) (out []string) {
+	keys := map[string]bool{}
+	for k := range a {
+		keys[k] = true
+	}
+	for k := range b {
+		keys[k] = true
+	}
+	for k := range keys {
+		if a[k] != b[k] {
+			out = append(out, fmt.Sprintf("%s %d, want %d", k, a[k], b[k]))
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// same compares rows with a reference, one by one. moved tells that rows may have
+// distributions of connections whose values became known later: those are compared
+// over all rows.
+func same(t *testing.T, what string, got, want map[string]account, moved bool) {
+	t.Helper()
+	if g, w := sum(got)["handshakes"], sum(want)["handshakes"]; g != w {
+		t.Errorf("%s: %d handshakes, want %d", what, g, w)
+	}
+	if moved {
+		for _, all := range [...]map[string]account{got, want} {
+			for _, a := range all {
+				delete(a, "handshakes")
+			}
+		}
+	}
+	for key, a := range want {
+		if d := got[key].differs(a); d != nil {
+			t.Errorf("%s: %q: %s", what, key, strings.Join(d, "; "))
+		}
+	}
+	for key, a := range got {
+		if want[key] == nil && len(a.differs(account{})) > 0 {
+			t.Errorf("%s: %q: is too many: %v", what, key, a.differs(account{}))
+		}
+	}
+}
+
+// The rows of any grouping add up to the connection records, row by row and
+// exactly: of whole connections, in intervals, and between cuts.
+func TestSums(t *testing.T) {
+	everywhere(t, func(t *testing.T, file string) {
+		in := pcapfile.Config{Paths: []string{file}}
+		whole := run(t, in, 0, 2)
+		for _, keys := range groupings {
+			got := group(t, whole, config(0, keys...))
+			if len(got) != 1 {
+				t.Fatalf("%d windows", len(got))
+			}
+			same(t, "whole", total(got), reference(t, whole, keys...), false)
+		}
+		intervals := run(t, in, time.Second, 2)
+		for _, keys := range groupings {
+			moved := slices.Contains(keys, "sni") || slices.Contains(keys, "observation_point") || slices.Contains(keys, "server.service")
+			for _, window := range []time.Duration{time.Second, 10 * time.Second, 0} {
+				c := config(time.Second, keys...)
+				c.Window = window
+				same(t, fmt.Sprintf("in windows of %v", window), total(group(t, intervals, c)), reference(t, intervals, keys...), moved)
+			}
+			c := config(time.Second, keys...)
+			middle := whole.health.First + (whole.health.Last-whole.health.First)/2
+			c.Cuts = []int64{middle / 1e9 * 1e9}
+			same(t, "between cuts", total(group(t, intervals, c)), reference(t, intervals, keys...), moved)
+		}
+	})
+}

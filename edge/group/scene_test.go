@@ -1,0 +1,161 @@
+package group
+
+import (
+	"context"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"mirrorscope/capture/pcapfile"
+	"mirrorscope/enrich"
+	"mirrorscope/flow"
+	"mirrorscope/internal/needs"
+	"mirrorscope/packet"
+	"mirrorscope/path"
+	"mirrorscope/pipeline"
+	"mirrorscope/sink"
+)
+
+func protocolName(p uint8) string { return string(sink.AppendProtocol(nil, p)) }
+
+// plainTags names addresses by their last number: services of ten hosts each. The
+// rest is left to a Namer without any inventory.
+type plainTags struct{ *enrich.Namer }
+
+func tagsOf(names enrich.Names) plainTags {
+	return plainTags{enrich.New(enrich.DefaultConfig()).NewNamer(names)}
+}
+
+func (p plainTags) Value(r *enrich.Record, side flow.Side, key string) string {
+	if key == enrich.KeyTeam {
+		return team(r.Ends[side].Addr.IP())
+	}
+	return p.Namer.Value(r, side, key)
+}
+
+// team groups hosts by an octet of their address.
+func team(a netip.Addr) string {
+	b := a.As16()
+	return "team-" + string(rune('a'+b[15]%5))
+}
+
+// event is a record or a path, in the order of the output.
+type event struct {
+	r *flow.Record
+	p *path.Connection
+}
+
+// input is what a pipeline gives.
+type input struct {
+	names  *packet.Names
+	events []event
+	health flow.Capture
+}
+
+// run gives the records of captures, with interval records if interval is not 0.
+func run(t testing.TB, in pcapfile.Config, interval time.Duration, shards int) *input {
+	t.Helper()
+	src, err := pcapfile.Open(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	x := &input{names: new(packet.Names)}
+	cfg := pipeline.Config{Shards: shards, Decode: packet.DefaultConfig(), Flow: flow.DefaultConfig(), Names: x.names}
+	cfg.Flow.Memory = 256 << 20
+	cfg.Flow.Interval, cfg.Flow.Sums = interval, interval == 0
+	cfg.Paths = func(p *path.Connection) error {
+		c := *p
+		x.events = append(x.events, event{p: &c})
+		return nil
+	}
+	x.health, err = pipeline.Run(context.Background(), src, cfg, func(records []*flow.Record) error {
+		for i := range records {
+			c := *records[i]
+			x.events = append(x.events, event{r: &c})
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+// config is that of a test.
+func config(interval time.Duration, keys ...string) Config {
+	c := DefaultConfig()
+	c.GroupBy, c.Interval, c.Rows = keys, interval, 100_000
+	return c
+}
+
+// group gives the windows of an input.
+func group(t testing.TB, x *input, c Config) (windows []*Window) {
+	t.Helper()
+	if err := c.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	table := New(c, tagsOf(x.names), protocolName, func(w *Window) { windows = append(windows, w) })
+	feed(table, x)
+	table.Close()
+	if n := table.Counts(); n.Untracked+n.Unsampled+n.Late > 0 {
+		t.Errorf("%+v", n)
+	}
+	if len(table.flows) != 0 && c.Interval > 0 {
+		t.Errorf("%d flows are followed at the end", len(table.flows))
+	}
+	if len(table.held) != 0 {
+		t.Errorf("%d records wait at the end", len(table.held))
+	}
+	return windows
+}
+
+func feed(table *Table, x *input) {
+	for _, e := range x.events {
+		if e.p != nil {
+			table.AddPath(e.p)
+		} else {
+			table.Add(e.r)
+		}
+	}
+}
+
+// everywhere runs a test for every capture at hand.
+func everywhere(t *testing.T, test func(t *testing.T, file string)) {
+	t.Helper()
+	roots := []string{filepath.Join(needs.Repository(t), "testdata", "pcaps")}
+	if dir := os.Getenv("MIRRORSCOPE_LAB_CAPTURES"); dir != "" {
+		roots = append(roots, dir)
+	}
+	shared := needs.Captures // skips where there are none
+	n := 0
+	visit := func(t *testing.T, root string) {
+		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && d.Type().IsRegular() && strings.Contains(filepath.Ext(path), "pcap") {
+				n++
+				t.Run(filepath.Base(path), func(t *testing.T) { test(t, path) })
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, root := range roots {
+		visit(t, root)
+	}
+	t.Run("shared", func(t *testing.T) {
+		dir := shared(t)
+		for _, sub := range []string{"dev", "truth"} {
+			visit(t, filepath.Join(dir, sub))
+		}
+	})
+	if n == 0 {
+		t.Error("there is no capture")
+	}
+	t.Logf("%d captures", n)
+}
