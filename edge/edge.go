@@ -230,6 +230,8 @@ type Table struct {
 	waiting map[uint64]*waiter // by flow.Record.ID: records whose path has not come
 	buckets int                // memory of what they hold
 	one     connection         // scratch
+	keys    [aheadLen]Key      // scratch, of AddLones
+	ahead   [aheadLen]uint64   // likewise: their hashes
 }
 
 // New gives an empty Table.

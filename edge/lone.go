@@ -10,21 +10,46 @@ import (
 // A conversation of one connection that is one SYN is kept in its entry alone: a
 // flood makes a conversation of each packet.
 
-// AddLone is Add for what is small of the records.
-func (t *Table) AddLone(l *flow.Lone) {
+// aheadLen is for how many of them conversations are looked up ahead: those of a
+// flood are spread over all of the index, which no cache holds.
+const aheadLen = 64
+
+// AddLones is Add for what is small of the records.
+func (t *Table) AddLones(list []*flow.Lone) {
+	x := &t.summary.conversations.index
+	for len(list) > 0 {
+		some := list[:min(len(list), aheadLen)]
+		list = list[len(some):]
+		for i, l := range some {
+			t.ahead[i] = x.hash(t.keys[i].ofLone(l))
+			x.prefetch(t.ahead[i])
+		}
+		for i, l := range some {
+			t.addLone(l, &t.keys[i], t.ahead[i])
+		}
+	}
+}
+
+// ofLone makes it that of a connection.
+func (k *Key) ofLone(l *flow.Lone) *Key {
+	*k = Key{Network: l.Network(), HasPort: true, Proto: packet.ProtoTCP}
+	k.Client, _ = l.Client()
+	k.Server, k.Port = l.Server()
+	return k
+}
+
+// addLone adds one whose key has a hash.
+func (t *Table) addLone(l *flow.Lone, key *Key, hash uint64) {
 	s := &t.summary
 	s.until = max(s.until, l.Start())
-	key := Key{Network: l.Network(), HasPort: true, Proto: packet.ProtoTCP}
-	key.Client, _ = l.Client()
-	key.Server, key.Port = l.Server()
-	into, hash := s.conversations.find(&key)
+	into := s.conversations.lookUp(key, hash)
 	x := attemptOf{start: l.Start(), bytes: l.Bytes(), point: l.Point(), outcome: l.Outcome()}
 	switch {
 	case into == nil:
 		if s.conversations.n >= t.config.Conversations {
 			t.halve()
 		}
-		s.conversations.add(&key, hash).setLone(&x)
+		s.conversations.add(key, hash).setLone(&x)
 	case into.whole != 0:
 		into.bytes += x.bytes
 		into.seen(x.point)
@@ -33,7 +58,7 @@ func (t *Table) AddLone(l *flow.Lone) {
 		}
 		s.conversations.whole[into.whole-1].addLone(&x)
 	default:
-		t.one.lone(&key, &x)
+		t.one.lone(key, &x)
 		s.conversations.fold(into, &t.one)
 	}
 }

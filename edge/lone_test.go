@@ -82,7 +82,13 @@ func TestLone(t *testing.T) {
 			want, got := New(Config{Conversations: room, Rows: 1}), New(Config{Conversations: room, Rows: 1})
 			syns(t, seed, false, want.Add, nil)
 			lones := 0
-			syns(t, seed, true, got.Add, func(l *flow.Lone) { lones++; got.AddLone(l) })
+			var some []*flow.Lone // in a row
+			flush := func() {
+				got.AddLones(some)
+				some = some[:0]
+			}
+			syns(t, seed, true, func(r *flow.Record) { flush(); got.Add(r) }, func(l *flow.Lone) { lones++; some = append(some, l) })
+			flush()
 			a, b := got.Summary(), want.Summary()
 			if lones == 0 || a.Len() != b.Len() || a.Missing != b.Missing || a.Common() != b.Common() || a.until != b.until {
 				t.Fatalf("seed %d: %d small ones; %d conversations, lack %d, %+v; want %d, %d, %+v", seed, lones, a.Len(), a.Missing, a.Common(), b.Len(), b.Missing, b.Common())

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"math/rand/v2"
+	"unsafe"
 
 	"mirrorscope/packet"
 	"mirrorscope/pool"
@@ -79,20 +80,24 @@ func (s *store) at(i int) *entry { return &s.pages[i/pageLen][i%pageLen] }
 // find gives the entry of a key, nil if there is none, and its hash.
 func (s *store) find(k *Key) (*entry, uint64) {
 	h := s.index.hash(k)
-	if len(s.index.slots) == 0 {
-		return nil, h
-	}
-	for i := h & s.index.mask(); ; i = (i + 1) & s.index.mask() {
-		slot := s.index.slots[i]
+	return s.lookUp(k, h), h
+}
+
+// lookUp is find where the hash is known.
+func (s *store) lookUp(k *Key, h uint64) *entry {
+	slots := s.index.slots
+	for i := h & s.index.mask(); i < uint64(len(slots)); i = (i + 1) & s.index.mask() {
+		slot := slots[i]
 		if slot == 0 {
-			return nil, h
+			return nil
 		}
 		if slot>>32 == h>>32 {
 			if e := s.at(int(uint32(slot)) - 1); e.Key == *k {
-				return e, h
+				return e
 			}
 		}
 	}
+	return nil
 }
 
 // add makes an entry for a key that has none.
@@ -372,6 +377,13 @@ func (x *index) hash(k *Key) uint64 {
 	client := mix(le.Uint64(k.Client[:8])^x.seed[0], le.Uint64(k.Client[8:])^x.seed[1])
 	server := mix(le.Uint64(k.Server[:8])^x.seed[2], le.Uint64(k.Server[8:])^x.seed[3])
 	return mix(mix(client^x.seed[3], server^x.seed[0]), ports^x.seed[1])
+}
+
+// prefetch begins to load the place of a hash.
+func (x *index) prefetch(h uint64) {
+	if i := h & x.mask(); i < uint64(len(x.slots)) {
+		pool.Prefetch(unsafe.Pointer(&x.slots[i]), 1)
+	}
 }
 
 // mix folds the product of two numbers.

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"mirrorscope/flow"
+	"mirrorscope/packet"
 )
 
 // Len is how many conversations there are. They have numbers from 0 on, in the
@@ -67,16 +68,19 @@ func (s *Summary) Common() (c Common) {
 		return c
 	}
 	first := x.at(0)
+	var packed traits // of any
+	network, point := packet.NetworkID(0), packet.PointID(0)
 	for i := range x.n {
 		e := x.at(i)
-		c.Networks = c.Networks || e.Network != first.Network
-		c.Points = c.Points || e.traits&several != 0 || e.point != first.point
-		c.Tried = c.Tried || e.whole == 0 && e.traits&tried != 0
-		c.TLS = c.TLS || e.whole == 0 && e.traits&secure != 0
+		network |= e.Network ^ first.Network
+		point |= e.point ^ first.point
+		c.Points = c.Points || e.traits&several != 0
 		if e.whole|e.names == 0 {
+			packed |= e.traits
 			continue
 		}
 		if e.whole == 0 {
+			packed |= e.traits
 			n := x.names.At(e.names)
 			c.Names = c.Names || n.sni != "" || n.ends[flow.Server] != ""
 			continue
@@ -86,6 +90,8 @@ func (s *Summary) Common() (c Common) {
 		c.Names = c.Names || v.Name() != ""
 		c.TLS = c.TLS || v.TLS != nil
 	}
+	c.Networks, c.Points = network != 0, c.Points || point != 0
+	c.Tried, c.TLS = c.Tried || packed&tried != 0, c.TLS || packed&secure != 0
 	return c
 }
 

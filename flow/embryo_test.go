@@ -212,3 +212,22 @@ func TestEmbryoPacket(t *testing.T) {
 		t.Errorf("%d of 10000 fit", fits)
 	}
 }
+
+// The hash of an embryo is that of its key.
+func TestEmbryoHash(t *testing.T) {
+	r := rand.New(rand.NewPCG(4, 44))
+	s := newSecret()
+	for range 10_000 {
+		small := func() uint32 { return r.Uint32() >> (r.IntN(4) * 8) }
+		e := embryo{
+			src: small(), dst: small(), srcPort: uint16(r.IntN(3)), dstPort: uint16(r.IntN(3)), point: packet.PointID(small() >> 16), network: packet.NetworkID(small() >> 16),
+		}
+		if r.IntN(4) == 0 {
+			e.dst = e.src
+		}
+		key := e.key()
+		if got, want := e.hash(&s), s.hash(&key); got != want {
+			t.Fatalf("%+v: hash %x, want %x", e, got, want)
+		}
+	}
+}

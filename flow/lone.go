@@ -84,9 +84,9 @@ func (t *Table) finishLone(n uint32, release int64, reason EndReason) bool {
 		return false
 	}
 	e := t.flows.embryo(n)
-	key := e.key()
 	o := OutcomeNone
 	if reason == EndIdleTimeout || reason == EndLackOfResources {
+		key := e.key()
 		if t.learned.recordsBoth(key.pair()) {
 			o = Timeout
 		}
@@ -96,18 +96,19 @@ func (t *Table) finishLone(n uint32, release int64, reason EndReason) bool {
 		l := t.out.addLone()
 		l.embryo, l.release, l.serial, l.reason, l.outcome = *e, release, t.serial, reason, o
 	} else {
-		t.lone(&Lone{embryo: *e, release: release, serial: t.serial, reason: reason, outcome: o}, &key, t.out.Add())
+		t.lone(&Lone{embryo: *e, release: release, serial: t.serial, reason: reason, outcome: o}, t.out.Add())
 	}
-	t.index.remove(t.secret.hash(&key), n)
+	t.index.remove(t.hashOf(n, nil), n)
 	t.flows.embryos.put(n &^ isEmbryo)
 	return true
 }
 
 // lone fills an empty record with what a Lone stands for.
-func (t *Table) lone(l *Lone, key *Key, r *Record) {
-	r.Release, r.ID, r.Start, r.End = l.release, t.id(key, l.time), l.time, l.time
+func (t *Table) lone(l *Lone, r *Record) {
+	key := l.key()
+	r.Release, r.ID, r.Start, r.End = l.release, t.id(&key, l.time), l.time, l.time
 	r.Point, r.Network, r.Path, r.OuterSwapped = l.point, l.network, l.path, l.flags&packet.OuterSwapped != 0
-	r.key, r.serial = *key, l.serial
+	r.key, r.serial = key, l.serial
 	r.Proto, r.Version = packet.ProtoTCP, 4
 	r.Ends[Client] = Endpoint{Addr: address(l.src), Port: l.srcPort, HasPort: true}
 	r.Ends[Server] = Endpoint{Addr: address(l.dst), Port: l.dstPort, HasPort: true}

@@ -3,7 +3,11 @@ package flow
 import (
 	"cmp"
 	"math"
+	"math/bits"
 	"slices"
+
+	"mirrorscope/packet"
+	"mirrorscope/pool"
 )
 
 // At a barrier a table may have far more records to give than there is memory
@@ -166,20 +170,72 @@ func Cut(tables []*Table, n int) (cut Mark, more bool) {
 	return cut, true
 }
 
+// nextEnds is how many flows that end next are on their way from memory: with
+// their places in the index, and as many further ones without.
+const nextEnds = 8
+
+// expected is a flow that ends soon, with the hash of its key; hash is 0 where
+// that is not known yet.
+type expected struct {
+	hash uint64
+	n    uint32
+}
+
+// expect begins to load what the ends of the flows that come next will need.
+func (t *Table) expect() {
+	list := t.plan.list[t.plan.done:]
+	if len(list) > 2*nextEnds {
+		t.flows.prefetch(list[2*nextEnds].n)
+	}
+	if len(list) <= nextEnds {
+		return
+	}
+	n := list[nextEnds].n
+	if n&isEmbryo == 0 && n&isResting != 0 {
+		t.flows.prefetchLines(n)
+		return
+	}
+	h := uint64(0)
+	if n&isEmbryo != 0 {
+		h = t.flows.embryo(n).hash(t.secret)
+	} else {
+		h = t.secret.hash(&t.flows.at(n).key)
+	}
+	t.expected[(t.plan.done+nextEnds)%nextEnds] = expected{h, n}
+	pool.Prefetch(t.index.at(h), 1)
+}
+
+// hashOf gives the hash of the key of a flow that ends, f, or of an embryo.
+func (t *Table) hashOf(n uint32, f *Flow) uint64 {
+	switch x := &t.expected[t.plan.done%nextEnds]; {
+	case x.n == n && x.hash != 0:
+		return x.hash
+	case f != nil:
+		return t.secret.hash(&f.key)
+	}
+	return t.flows.embryo(n).hash(t.secret)
+}
+
+// hash is that of its key, which is not made for it.
+func (e *embryo) hash(s *secret) uint64 {
+	a, b, portA, portB := uint64(e.src), uint64(e.dst), uint64(e.srcPort), uint64(e.dstPort)
+	_, less := bits.Sub64(uint64(bits.ReverseBytes32(e.dst))<<16|portB, uint64(bits.ReverseBytes32(e.src))<<16|portA, 0)
+	x, y := (a^b)&-less, (portA^portB)&-less
+	a, b, portA, portB = a^x, b^x, portA^y, portB^y
+	return s.hash4(a|b<<32, portA|portB<<16|packet.ProtoTCP<<32, uint64(e.point)|uint64(e.network)<<32)
+}
+
 // Step makes the records of the plan up to the mark, for Take. With Last the
 // plan is done.
 func (t *Table) Step(cut Mark) {
 	p := &t.plan
 	for t.cut = cut; p.done < len(p.list); p.done++ {
 		d := &p.list[p.done]
-		if next := p.done + 8; next < len(p.list) && p.kind == Connection {
-			t.flows.prefetch(p.list[next].n)
-			if n := p.list[next-4].n; n&isResting != 0 {
-				t.flows.prefetchLines(n)
-			}
-		}
 		if t.behind(d, &cut) {
 			return
+		}
+		if p.kind == Connection {
+			t.expect()
 		}
 		switch {
 		case p.kind == Interval:
@@ -190,6 +246,7 @@ func (t *Table) Step(cut Mark) {
 			t.finish(d.n, d.release, EndIdleTimeout)
 		}
 	}
+	t.expected = [nextEnds]expected{}
 	if cut != Last() {
 		return
 	}

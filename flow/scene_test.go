@@ -104,8 +104,7 @@ func (s *scene) take() {
 	}
 	for i := range taken.Lones() {
 		l := taken.Lone(i)
-		key := l.key()
-		s.table.lone(l, &key, &recs[taken.Len()+i])
+		s.table.lone(l, &recs[taken.Len()+i])
 	}
 	slices.SortFunc(recs, func(a, b Record) int { return Compare(&a, &b) })
 	s.recs = append(s.recs, recs...)

@@ -50,17 +50,18 @@ type Table struct {
 	snapshots  pool.Pool[snapshot]
 	rare       pool.Pool[rare]
 
-	packets uint64   // taken so far
-	serial  uint64   // of the latest record
-	due0    []uint32 // scratch of PlanCollect
-	plan    plan
-	cut     Mark        // Take gives the records up to here
-	tie     int64       // the moment of the latest Collect whose records were not taken; 0 none
-	now     int64       // highest record time of the input at the latest packet
-	fresh   int64       // lively, or 0: ask again
-	segment tcp.Segment // scratch of run
-	second  int64       // the latest barrier, ns; noSecond before the first
-	out     Records
+	packets  uint64   // taken so far
+	serial   uint64   // of the latest record
+	due0     []uint32 // scratch of PlanCollect
+	plan     plan
+	expected [nextEnds]expected // of the plan
+	cut      Mark               // Take gives the records up to here
+	tie      int64              // the moment of the latest Collect whose records were not taken; 0 none
+	now      int64              // highest record time of the input at the latest packet
+	fresh    int64              // lively, or 0: ask again
+	segment  tcp.Segment        // scratch of run
+	second   int64              // the latest barrier, ns; noSecond before the first
+	out      Records
 
 	keepLone bool
 
@@ -516,7 +517,7 @@ func (t *Table) finish(n uint32, release int64, reason EndReason) {
 	if t.watcher != nil {
 		t.watcher.End(n, r)
 	}
-	t.index.remove(t.secret.hash(&f.key), n)
+	t.index.remove(t.hashOf(n, f), n)
 	if len(t.candidates)+len(t.earlier) > 0 {
 		delete(t.candidates, n)
 		delete(t.earlier, n)

@@ -70,6 +70,7 @@ func collect(seconds <-chan *second, free chan<- *second, cfg *Config, told *tol
 	// is known, so that what waits is a copy.
 	paths := map[uint64]path.Connection{}
 	chunk := make([]*flow.Record, 0, outLen)
+	lones := make([]*flow.Lone, 0, outLen)
 	for s := range seconds {
 		s.wait.Wait()
 		for i := range s.paths {
@@ -81,11 +82,13 @@ func collect(seconds <-chan *second, free chan<- *second, cfg *Config, told *tol
 		r, small := order.next()
 		for (r != nil || small != nil) && err == nil {
 			if small != nil {
-				told.addLone(small)
-				if err = cfg.Lone(small); err != nil {
+				for lones = lones[:0]; small != nil && len(lones) < outLen; r, small = order.next() {
+					lones = append(lones, small)
+					told.addLone(small)
+				}
+				if err = cfg.Lone(lones); err != nil {
 					s.failed()
 				}
-				r, small = order.next()
 				continue
 			}
 			var last path.Connection

@@ -38,10 +38,12 @@ func TestLone(t *testing.T) {
 	replay := func(shards int, small bool) (lines []string, lones int, c flow.Capture) {
 		cfg := config(shards)
 		if cfg.piece = 50; small {
-			cfg.Lone = func(l *flow.Lone) error {
-				lones++
-				_, port := l.Client()
-				lines = append(lines, fmt.Sprint(l.Release(), l.Start(), port, l.Bytes(), l.Outcome(), l.EndReason(), l.Place()))
+			cfg.Lone = func(some []*flow.Lone) error {
+				lones += len(some)
+				for _, l := range some {
+					_, port := l.Client()
+					lines = append(lines, fmt.Sprint(l.Release(), l.Start(), port, l.Bytes(), l.Outcome(), l.EndReason(), l.Place()))
+				}
 				return nil
 			}
 		}

@@ -1,149 +1,171 @@
 package pipeline
 
 import (
+	"cmp"
+	"math"
 	"math/bits"
+	"slices"
 
 	"mirrorscope/flow"
 )
 
-// merger puts records in order. What a table plans to tell comes in order, so
-// that its lists are a run each, as a rule, and all that is left is to merge runs.
-// It gives out one record at a time, by a tree of losers: on the way up from where
-// the latest came from, each is compared with the one that has lost there before.
+// merger puts the records of many lists in order. One number tells nearly all of
+// them apart: their release, or, where that is the same for all, their start. They
+// are sorted by the digits of that number, which takes no comparison that nobody
+// can guess, and what is equal in it by the rest of their place.
 type merger struct {
-	runs []part // as many as a power of two
-	tree []seat // who lost, as in a heap whose leaves would be all runs
-	won  seat
+	lists []flow.Records
+	items []item
+	spare []item // the other half of sorting
+	given int    // items given out
 }
 
-// part is a part of a list that is in order.
-type part struct {
-	at, end uint32 // the first record, and behind the last
-	small   bool   // they are the list's flow.Lone
-	list    *flow.Records
+// item is a record.
+type item struct {
+	key  uint64
+	list uint32 // number of its list, and isLone
+	at   uint32 // in its list
 }
 
-// seat is the first record of a run, by what tells most of them apart.
-type seat struct {
+// isLone marks items that are a list's flow.Lone.
+const isLone = 1 << 31
+
+// rank is what tells most records apart.
+type rank struct {
 	release, start int64
 	kind           flow.Kind
-	run            uint32
 }
 
-// noKind is that of a run without records. It comes behind all.
-const noKind flow.Kind = 255
+func (m *merger) rank(i *item) rank {
+	if i.list&isLone != 0 {
+		l := m.lists[i.list&^isLone].Lone(int(i.at))
+		return rank{l.Release(), l.Start(), flow.Connection}
+	}
+	r := m.lists[i.list].At(int(i.at))
+	return rank{r.Release, r.Start, r.Kind}
+}
 
-// first gives the first record of a run.
-func (p *part) first(run uint32) seat {
+func (m *merger) place(i *item) flow.Place {
+	if i.list&isLone != 0 {
+		return m.lists[i.list&^isLone].Lone(int(i.at)).Place()
+	}
+	return m.lists[i.list].At(int(i.at)).Place()
+}
+
+// compare orders items as flow.Compare orders their records, and what that cannot
+// tell apart by list.
+func (m *merger) compare(a, b item) int {
+	r, s := m.rank(&a), m.rank(&b)
 	switch {
-	case p.at == p.end:
-		return seat{flow.EndOfInput, 0, noKind, run}
-	case p.small:
-		l := p.list.Lone(int(p.at))
-		return seat{l.Release(), l.Start(), flow.Connection, run}
+	case r.release != s.release:
+		return cmp.Compare(r.release, s.release)
+	case r.kind != s.kind:
+		return cmp.Compare(r.kind, s.kind)
+	case r.start != s.start:
+		return cmp.Compare(r.start, s.start)
 	}
-	r := p.list.At(int(p.at))
-	return seat{r.Release, r.Start, r.Kind, run}
+	p, q := m.place(&a), m.place(&b)
+	return cmp.Or(p.Compare(&q), cmp.Compare(a.list&^isLone, b.list&^isLone))
 }
 
-func (p *part) place() flow.Place {
-	if p.small {
-		return p.list.Lone(int(p.at)).Place()
-	}
-	return p.list.At(int(p.at)).Place()
-}
-
-// before tells whether a record comes before another. x and y have it first.
-func (s *seat) before(o *seat, x, y *part) bool {
-	switch {
-	case s.release != o.release:
-		return s.release < o.release
-	case s.kind != o.kind:
-		return s.kind < o.kind
-	case s.start != o.start:
-		return s.start < o.start
-	case s.kind == noKind:
-		return false
-	}
-	a, b := x.place(), y.place()
-	c := a.Compare(&b)
-	return c < 0 || c == 0 && s.run < o.run
-}
+// rising gives a time as a number in the same order.
+func rising(ns int64) uint64 { return uint64(ns) ^ 1<<63 }
 
 // begin takes lists, which must stay until all was given out.
 func (m *merger) begin(lists []flow.Records) {
-	m.runs = m.runs[:0]
+	m.lists, m.items, m.given = lists, m.items[:0], 0
+	first, same := rank{}, true // release and kind of all
 	for i := range lists {
-		m.add(part{list: &lists[i]}, lists[i].Len())
-		m.add(part{list: &lists[i], small: true}, lists[i].Lones())
-	}
-	leaves := 1 << bits.Len(uint(max(len(m.runs), 2)-1))
-	for len(m.runs) < leaves {
-		m.runs = append(m.runs, part{})
-	}
-	if len(m.tree) != leaves {
-		m.tree = make([]seat, leaves)
-	}
-	m.won = m.play(1)
-}
-
-// add adds a list of n records, as runs.
-func (m *merger) add(p part, n int) {
-	var s seat
-	for p.end = uint32(n); p.at < p.end; p.at++ {
-		last, was := p, s
-		last.at--
-		if s = p.first(0); p.at == 0 || s.before(&was, &p, &last) {
-			m.runs = append(m.runs, p)
+		l := &lists[i]
+		m.items = slices.Grow(m.items, l.Len()+l.Lones())
+		for k := range l.Len() {
+			r := l.At(k)
+			if len(m.items) == 0 {
+				first = rank{release: r.Release, kind: r.Kind}
+			}
+			same = same && r.Release == first.release && r.Kind == first.kind
+			m.items = append(m.items, item{rising(r.Release), uint32(i), uint32(k)})
 		}
-		m.runs[len(m.runs)-1].end = p.at + 1
+		for k := range l.Lones() {
+			r := l.Lone(k)
+			if len(m.items) == 0 {
+				first = rank{release: r.Release()}
+			}
+			same = same && r.Release() == first.release && first.kind == flow.Connection
+			m.items = append(m.items, item{rising(r.Release()), uint32(i) | isLone, uint32(k)})
+		}
+	}
+	if same {
+		for i := range m.items {
+			x := &m.items[i]
+			x.key = rising(m.rank(x).start)
+		}
+	}
+	m.sort()
+}
+
+// A digit has so many bits: the numbers of a thousand records in a row need two
+// digits or three.
+const (
+	digitBits = 11
+	digits    = 1 << digitBits
+	fewItems  = 24 // are sorted by comparing
+)
+
+// sort puts the items in order.
+func (m *merger) sort() {
+	least, most := uint64(math.MaxUint64), uint64(0)
+	for i := range m.items {
+		least, most = min(least, m.items[i].key), max(most, m.items[i].key)
+	}
+	if len(m.items) <= fewItems {
+		slices.SortStableFunc(m.items, m.compare)
+		return
+	}
+	items, spare := m.items, slices.Grow(m.spare[:0], len(m.items))[:len(m.items)]
+	for shift := 0; shift < bits.Len64(most-least); shift += digitBits {
+		var from [digits]uint32 // where those with a digit go
+		for i := range items {
+			from[(items[i].key-least)>>(shift&63)%digits]++
+		}
+		sum := uint32(0)
+		for d := range from {
+			from[d], sum = sum, sum+from[d]
+		}
+		for i := range items {
+			to := &from[(items[i].key-least)>>(shift&63)%digits]
+			spare[*to] = items[i]
+			*to++
+		}
+		items, spare = spare, items
+	}
+	m.items, m.spare = items, spare
+	for i := 1; i < len(items); i++ {
+		if items[i].key == items[i-1].key {
+			i = m.even(i-1) - 1
+		}
 	}
 }
 
-// play finds the winner below a node.
-func (m *merger) play(node int) seat {
-	if run := node - len(m.tree); run >= 0 {
-		return m.runs[run].first(uint32(run))
+// even puts those items in order that have the key of number i, and gives the
+// number of the first one behind them.
+func (m *merger) even(i int) (end int) {
+	for end = i + 1; end < len(m.items) && m.items[end].key == m.items[i].key; {
+		end++
 	}
-	a, b := m.play(2*node), m.play(2*node+1)
-	if m.beats(&b, &a) {
-		a, b = b, a
-	}
-	m.tree[node] = b
-	return a
+	slices.SortStableFunc(m.items[i:end], m.compare)
+	return end
 }
-
-func (m *merger) beats(a, b *seat) bool { return a.before(b, &m.runs[a.run], &m.runs[b.run]) }
 
 // next gives the record that comes next, whole or small; neither at the end.
 func (m *merger) next() (whole *flow.Record, small *flow.Lone) {
-	w := m.won
-	p := &m.runs[w.run]
-	switch {
-	case w.kind == noKind:
+	if m.given == len(m.items) {
 		return nil, nil
-	case p.small:
-		small = p.list.Lone(int(p.at))
-	default:
-		whole = p.list.At(int(p.at))
 	}
-	p.at++
-	w = p.first(w.run)
-	for node := (len(m.tree) + int(w.run)) / 2; node > 0; node /= 2 {
-		l := &m.tree[node]
-		var first bool
-		switch {
-		case l.release != w.release:
-			first = l.release < w.release
-		case l.kind == w.kind && l.start != w.start:
-			first = l.start < w.start
-		default:
-			first = m.beats(l, &w)
-		}
-		if first {
-			*l, w = w, *l
-		}
+	x := &m.items[m.given]
+	m.given++
+	if x.list&isLone != 0 {
+		return nil, m.lists[x.list&^isLone].Lone(int(x.at))
 	}
-	m.won = w
-	return whole, small
+	return m.lists[x.list].At(int(x.at)), nil
 }

@@ -16,10 +16,18 @@ func TestMerge(t *testing.T) {
 		lists := make([]flow.Records, 1+r.IntN(flow.Partitions))
 		var want []*flow.Record
 		n := r.IntN(200)
+		times, last := []int64{1, 5, 1000}[r.IntN(3)], r.IntN(3) == 0 // all at once, few moments, many; some at the end of the input
 		for i := range lists {
 			var all []flow.Record
 			for range r.IntN(1 + n/len(lists)) {
-				all = append(all, flow.Record{Release: r.Int64N(5), Start: r.Int64N(5), Kind: flow.Kind(r.IntN(2)), ID: r.Uint64()})
+				all = append(all, flow.Record{Release: r.Int64N(times), Start: r.Int64N(5), Kind: flow.Kind(r.IntN(2)), ID: r.Uint64()})
+			}
+			if last {
+				for k := range all {
+					if r.IntN(3) > 0 {
+						all[k].Release = flow.EndOfInput
+					}
+				}
 			}
 			if r.IntN(2) == 0 {
 				slices.SortStableFunc(all, func(a, b flow.Record) int { return flow.Compare(&a, &b) })

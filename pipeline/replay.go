@@ -55,8 +55,8 @@ type Config struct {
 	Paths func(*path.Connection) error
 
 	// Lone takes what is small of the records, in their place among the others,
-	// valid during the call only. nil: all are whole.
-	Lone func(*flow.Lone) error
+	// some at a time; they are valid during the call only. nil: all are whole.
+	Lone func([]*flow.Lone) error
 
 	piece int // records made at a time, in tests; 0: by Flow.Memory
 }

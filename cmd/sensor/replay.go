@@ -83,7 +83,7 @@ type pathSink interface {
 // loneSink is an output that needs of a connection that is one SYN no more than
 // that.
 type loneSink interface {
-	WriteLone(*flow.Lone)
+	WriteLones([]*flow.Lone)
 }
 
 func newSink(w io.Writer, o *replayOptions) recordSink {
@@ -135,8 +135,8 @@ func replay(ctx context.Context, s *streams, o *replayOptions, progress bool) er
 		}
 	}
 	if l, ok := out.(loneSink); ok {
-		o.pipeline.Lone = func(r *flow.Lone) error {
-			l.WriteLone(r)
+		o.pipeline.Lone = func(some []*flow.Lone) error {
+			l.WriteLones(some)
 			return nil
 		}
 	}

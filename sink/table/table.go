@@ -52,8 +52,8 @@ func (t *Writer) Write(records []*flow.Record) error {
 	return nil
 }
 
-// WriteLone takes what is small of the records.
-func (t *Writer) WriteLone(l *flow.Lone) { t.edges.AddLone(l) }
+// WriteLones takes what is small of the records.
+func (t *Writer) WriteLones(some []*flow.Lone) { t.edges.AddLones(some) }
 
 // WritePath takes the path of a connection whose last record was just written.
 func (t *Writer) WritePath(c *path.Connection) error {

@@ -50,8 +50,8 @@ func (w *Writer) Write(records []*flow.Record) error {
 	return nil
 }
 
-// WriteLone takes what is small of the records.
-func (w *Writer) WriteLone(l *flow.Lone) { w.edges.AddLone(l) }
+// WriteLones takes what is small of the records.
+func (w *Writer) WriteLones(some []*flow.Lone) { w.edges.AddLones(some) }
 
 // WritePath takes the path of a connection whose last record was just written.
 func (w *Writer) WritePath(c *path.Connection) error {
