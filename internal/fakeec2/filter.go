@@ -190,13 +190,7 @@ func createRule(r *request, a *answer) *Error {
 		if rule.Tags, e = r.tagsOnCreate("traffic-mirror-filter-rule"); e != nil {
 			return "", e
 		}
-		same := 0
-		for _, other := range f.Rules {
-			if other.Direction == rule.Direction {
-				same++
-			}
-		}
-		if same >= rulesPerDirection {
+		if len(f.Rules) >= rulesPerFilter {
 			return "", bad("TrafficMirrorFilterRulesLimitExceeded", "The limit of 10 rules is exceeded")
 		}
 		rule.ID = r.NewID("tmfr")

@@ -11,10 +11,11 @@ import (
 const (
 	sessionsPerInterface = 3
 	sourcesPerInterface  = 10 // that is a target, if its InstanceType says nothing else
-	rulesPerDirection    = 10
+	rulesPerFilter       = 10
 	maxNumber            = 32766
 	maxVNI               = 1<<24 - 1
-	maxPacketLength      = 8500
+	maxPacketLength      = 9001
+	maxBalancerLength    = 8500 // to a network load balancer
 )
 
 var mirrorActions = map[string]action{
@@ -29,7 +30,16 @@ var mirrorActions = map[string]action{
 }
 
 func describeSessions(r *request, a *answer) *Error {
-	return describe(r, a, r.Sessions, kind[*Session]{
+	listed := r.Sessions
+	if r.Lag > 0 {
+		listed = map[string]*Session{}
+		for id, m := range r.Sessions {
+			if m.late--; m.late < 0 {
+				listed[id] = m
+			}
+		}
+	}
+	return describe(r, a, listed, kind[*Session]{
 		ids: "TrafficMirrorSessionId", notFound: "InvalidTrafficMirrorSessionId.NotFound", set: "trafficMirrorSessionSet", least: 5, most: 1000,
 		id:   func(m *Session) string { return m.ID },
 		tags: func(m *Session) Tags { return m.Tags },
@@ -142,7 +152,7 @@ func (r *request) newSession() (*Session, *Error) {
 	if e := r.fits(m); e != nil {
 		return nil, e
 	}
-	m.ID = r.NewID("tms")
+	m.ID, m.late = r.NewID("tms"), r.Lag
 	if m.VNI < 0 {
 		m.VNI = (r.last*7919 + 4711) & maxVNI // any that no other session has
 	}
@@ -175,6 +185,9 @@ func (r *request) fits(m *Session) *Error {
 	}
 	if _, ok := r.Filters[m.Filter]; !ok {
 		return bad("InvalidTrafficMirrorFilterId.NotFound", "The filter ID '"+m.Filter+"' does not exist")
+	}
+	if t.Balancer != "" && m.PacketLength > maxBalancerLength {
+		return bad("InvalidParameterValue", fmt.Sprintf("PacketLength %d is more than 8500", m.PacketLength))
 	}
 	sources := 0
 	for _, other := range r.Sessions {

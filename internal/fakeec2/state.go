@@ -22,6 +22,10 @@ type State struct {
 	Targets    map[string]*Target
 	Filters    map[string]*Filter
 
+	// Lag is how many answers pass before a session that was created is listed: the
+	// service is consistent only in the end.
+	Lag int
+
 	tokens map[string]done // client tokens, by action and token
 	last   int             // number of the last id
 }
@@ -111,6 +115,8 @@ type Session struct {
 	Description                   string
 	Owner                         string // "": the account
 	Tags                          Tags
+
+	late int // answers in which it is not listed yet
 }
 
 // Target of sessions: one of the three is given.
