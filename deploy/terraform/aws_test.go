@@ -79,11 +79,9 @@ func gatewayLoadBalancer(t *testing.T, s *state) {
 	sessions(t, s, target["id"], 2)
 	everything(t, s)
 	ports(t, s, "udp", 6081, "10.9.1.0/24", "10.9.1.0/24")
-	var script string
-	s.output(t, "user_data", &script)
 	var vnis map[string]int
 	s.output(t, "vnis", &vnis)
-	conf := config(t, script)
+	conf := exampleConfig(t, s)
 	for name, vni := range vnis {
 		if got := conf.Decode.Networks[decimal(vni)]; got != "shop" {
 			t.Errorf("the VNI of %s names network %q", name, got)

@@ -36,6 +36,16 @@ var examples = map[string]map[string]any{
 		"source_cidrs": []string{"10.0.0.0/16"}, "package_url": "https://packages.example/mirrorscope-1.2.3-1.x86_64.rpm", "package_sha256": sha,
 		"interfaces": map[string]string{"web-1": "eni-00000000000000001"},
 	},
+	"gcp/examples/packet-mirroring": {
+		"project": "sensors", "management_network": "projects/sensors/global/networks/management", "management_subnetwork": "projects/sensors/regions/europe-west3/subnetworks/management",
+		"mirrored_network": "projects/sensors/global/networks/shop", "mirrored_subnetworks": []string{"projects/sensors/regions/europe-west3/subnetworks/web"},
+		"package_url": "https://packages.example/mirrorscope_1.2.3_amd64.deb", "package_sha256": sha,
+	},
+	"gcp/examples/out-of-band": {
+		"sensors_project": "sensors", "sources_project": "shop", "organization": "123456789012", "management_network": "projects/sensors/global/networks/management",
+		"management_subnetwork": "projects/sensors/regions/europe-west3/subnetworks/management", "networks": map[string]string{"shop": "projects/shop/global/networks/shop", "bank": "projects/shop/global/networks/bank"},
+		"package_url": "https://packages.example/mirrorscope_1.2.3_amd64.deb", "package_sha256": sha,
+	},
 }
 
 // state is what `terraform show -json` prints of what there is.
@@ -145,6 +155,8 @@ var looks = map[string]func(*testing.T, *state){
 	"aws/examples/autoscaled":            autoscaled,
 	"aws/examples/gateway-load-balancer": gatewayLoadBalancer,
 	"aws/examples/shared-target":         sharedTarget,
+	"gcp/examples/packet-mirroring":      packetMirroring,
+	"gcp/examples/out-of-band":           outOfBand,
 }
 
 // only gives the one resource of a type.

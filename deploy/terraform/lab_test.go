@@ -4,6 +4,7 @@
 package terraform_test
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -29,11 +30,14 @@ var providers = map[string]string{
 }
 
 // stage is what all tests share: the test provider under the names of the real
-// ones, and the configuration of Terraform that knows no other.
+// ones, for `terraform init`, which knows no other place to look; and the same
+// running, for all other commands, as it saves each of them the start of it.
 var stage struct {
-	once sync.Once
-	dir  string
-	err  error
+	once   sync.Once
+	dir    string
+	attach string // for TF_REATTACH_PROVIDERS
+	stop   func() error
+	err    error
 }
 
 // slots bounds how many terraforms run at a time: each is a process of its own,
@@ -42,45 +46,88 @@ var slots = make(chan struct{}, max(1, runtime.NumCPU()))
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	if stage.stop != nil {
+		if err := stage.stop(); err != nil {
+			fmt.Fprintln(os.Stderr, "the test provider:", err)
+			code = max(code, 1)
+		}
+	}
 	if stage.dir != "" {
 		_ = os.RemoveAll(stage.dir)
 	}
 	os.Exit(code)
 }
 
-// configuration gives the path of Terraform's configuration file, after it has
-// built the test provider.
-func configuration(t *testing.T) string {
+// environment gives the variables by which Terraform finds the test provider,
+// which is built first.
+func environment(t *testing.T, command string) []string {
 	t.Helper()
-	stage.once.Do(func() { stage.dir, stage.err = build() })
+	stage.once.Do(func() { stage.err = build() })
 	if stage.err != nil {
 		t.Fatal(stage.err)
 	}
-	return filepath.Join(stage.dir, "terraform.rc")
+	env := []string{"TF_CLI_CONFIG_FILE=" + filepath.Join(stage.dir, "terraform.rc"), "TF_IN_AUTOMATION=1", "TF_INPUT=0", "CHECKPOINT_DISABLE=1", "TF_LOG=", "TF_CLI_ARGS=", "TF_DATA_DIR=", "TF_WORKSPACE="}
+	if command != "init" {
+		env = append(env, "TF_REATTACH_PROVIDERS="+stage.attach)
+	}
+	return env
 }
 
-func build() (string, error) {
-	dir, err := os.MkdirTemp("", "mirrorscope-terraform-")
-	if err != nil {
-		return "", err
+func build() (err error) {
+	if stage.dir, err = os.MkdirTemp("", "mirrorscope-terraform-"); err != nil {
+		return err
 	}
-	bin := filepath.Join(dir, "testprovider")
+	bin := filepath.Join(stage.dir, "testprovider")
 	cmd := exec.Command("go", "build", "-C", "testprovider", "-buildvcs=false", "-o", bin, ".")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return dir, fmt.Errorf("build the test provider: %w\n%s", err, out)
+		return fmt.Errorf("build the test provider: %w\n%s", err, out)
 	}
-	mirror := filepath.Join(dir, "mirror")
+	mirror := filepath.Join(stage.dir, "mirror")
 	for source, version := range providers {
 		at := filepath.Join(mirror, "registry.terraform.io", source, version, runtime.GOOS+"_"+runtime.GOARCH)
 		if err := os.MkdirAll(at, 0o755); err != nil {
-			return dir, err
+			return err
 		}
 		if err := os.Symlink(bin, filepath.Join(at, "terraform-provider-"+filepath.Base(source)+"_v"+version)); err != nil {
-			return dir, err
+			return err
 		}
 	}
 	rc := fmt.Sprintf("disable_checkpoint = true\nprovider_installation {\n  filesystem_mirror {\n    path = %q\n  }\n}\n", mirror)
-	return dir, os.WriteFile(filepath.Join(dir, "terraform.rc"), []byte(rc), 0o644)
+	if err := os.WriteFile(filepath.Join(stage.dir, "terraform.rc"), []byte(rc), 0o644); err != nil {
+		return err
+	}
+	return start(bin)
+}
+
+// start has the test provider run until it is stopped, or this process ends.
+func start(bin string) error {
+	cmd := exec.Command(bin, "attach")
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	stage.attach, err = bufio.NewReader(stdout).ReadString('\n')
+	if err != nil {
+		_ = stdin.Close()
+		return fmt.Errorf("start the test provider: %w, %w\n%s", err, cmd.Wait(), stderr.Bytes())
+	}
+	stage.stop = func() error {
+		_ = stdin.Close() // ends it
+		if err := cmd.Wait(); err != nil {
+			return fmt.Errorf("%w\n%s", err, stderr.Bytes())
+		}
+		return nil
+	}
+	return nil
 }
 
 // modules copies the modules, and gives the folder of the copy.
@@ -118,12 +165,12 @@ func modules(t *testing.T) string {
 func try(t *testing.T, dir string, args ...string) ([]byte, error) {
 	t.Helper()
 	terraform := needs.Tool(t, "terraform")
-	rc := configuration(t)
+	env := environment(t, args[0])
 	slots <- struct{}{}
 	defer func() { <-slots }()
 	cmd := exec.Command(terraform, args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "TF_CLI_CONFIG_FILE="+rc, "TF_IN_AUTOMATION=1", "TF_INPUT=0", "CHECKPOINT_DISABLE=1", "TF_LOG=", "TF_CLI_ARGS=", "TF_DATA_DIR=", "TF_WORKSPACE=")
+	cmd.Env = append(os.Environ(), env...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {

@@ -109,6 +109,64 @@ var refusals = map[string]refused{
 			{with("alarm_actions", []string{"pager"}), "alarm_actions: need ARNs."},
 		},
 	},
+	"gcp": {
+		base: with("project", "sensors", "region", "europe-west3", "zones", []string{"europe-west3-a"}, "collector_network", "collector", "collector_subnetwork", "collector", "collector_cidr", "10.200.0.0/24",
+			"management_network", "management", "management_subnetwork", "management", "package_url", "https://packages.example/mirrorscope_1.2.3_amd64.deb", "package_sha256", sha,
+			"mirrored", with("network", "shop", "tags", []string{"mirrored"})),
+		cases: []refusal{
+			{with("name", "Sensors"), "name: need 2 to 24"},
+			{with("project", "My Project"), "project: need the project's ID"},
+			{with("region", "europe"), "region: need one as europe-west3."},
+			{with("zones", []string{}), "zones: need one at least"},
+			{with("zones", []string{"us-east1-b"}), "zones: have to be in region, europe-west3."},
+			{with("mode", "mirror"), "mode: need packet-mirroring or out-of-band."},
+			{with("collector_cidr", "::/0"), "collector_cidr: need an IPv4 network"},
+			{with("management_network", "collector"), "management_network: has to be another than collector_network"},
+			{with("management_cidrs", []string{"here"}), "management_cidrs: need IPv4 networks"},
+			{with("management_cidrs", []string{"0.0.0.0/0"}), "management_cidrs: 0.0.0.0/0 would let"},
+			{with("machine_type", "large"), "machine_type: need one as n2-standard-4."},
+			{with("package_url", "https://packages.example/mirrorscope-1.2.3-1.x86_64.rpm"), "package_url: the image debian-cloud/debian-12 takes the other kind"},
+			{with("image", "rocky-linux-cloud/rocky-linux-9"), "package_url: the image rocky-linux-cloud/rocky-linux-9 takes the other kind"},
+			{with("disk_size", 5), "disk_size: need 10 GB at least."},
+			{with("health_port", 80), "health_port: need a port from 1024"},
+			{with("sensors", with("min", 5)), "sensors: min has to be 1 at least"},
+			{with("sensors", with("cpu_percent", 5)), "sensors: cpu_percent has to be 10 to 90."},
+			{with("mode", "out-of-band"), "mirrored: out-of-band, what is mirrored is said by firewall policies"},
+			{with("mirrored", with("network", "shop")), "mirrored: need subnetworks, tags or instances."},
+			{with("mirrored", with("network", "shop", "instances", many(51))), "mirrored: a policy takes 50 instances at most"},
+			{with("mirrored", with("network", "collector", "tags", []string{"mirrored"})), "mirrored: network is collector_network"},
+			{with("mirrored_filter", with("direction", "IN")), "mirrored_filter: direction has to be INGRESS, EGRESS or BOTH."},
+			{with("mirrored_filter", with("cidrs", []string{})), "mirrored_filter: cidrs need networks"},
+		},
+	},
+	"gcp/consumer": {
+		base: with("project", "shop", "organization", "123456789012", "deployment_group_id", "projects/sensors/locations/global/mirroringDeploymentGroups/mirrorscope", "networks", with("shop", "projects/shop/global/networks/shop")),
+		cases: []refusal{
+			{with("name", "x"), "name: need 2 to 24"},
+			{with("organization", "example.com"), "organization: need its number"},
+			{with("deployment_group_id", "mirrorscope"), "deployment_group_id: need one as projects/"},
+			{with("networks", with()), "networks: need one at least."},
+			{with("networks", with("My shop", "shop")), "networks: need names of a-z"},
+			{with("networks", with("a", "shop", "b", "shop")), "networks: one is there twice."},
+			{with("first_priority", -1), "first_priority: need 0 to 2147483000."},
+			{with("rules", []any{}), "rules: need one at least"},
+			{with("rules", []any{with("direction", "BOTH")}), "rules: direction has to be INGRESS or EGRESS"},
+			{with("rules", []any{with("direction", "EGRESS", "action", "allow")}), "rules: action has to be mirror, do_not_mirror or goto_next."},
+			{with("rules", []any{with("direction", "EGRESS", "ranges", []string{"all"})}), "rules: ranges need networks"},
+			{with("rules", []any{with("direction", "EGRESS", "ranges", []string{"0.0.0.0/0", "::/0"})}), "rules: ranges have to be all IPv4 or all IPv6"},
+			{with("rules", []any{with("direction", "EGRESS", "protocol", "icmp", "ports", []string{"1"})}), "rules: ports need protocol tcp or udp."},
+			{with("rules", []any{with("direction", "EGRESS", "secure_tags", many(257))}), "rules: a rule takes 256 secure tags at most."},
+		},
+	},
+}
+
+// many gives n different names.
+func many(n int) []string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = fmt.Sprint("name-", i)
+	}
+	return list
 }
 
 // ownVNI is what the module makes of the name "mirrorscope/a": the first 24

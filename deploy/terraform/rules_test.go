@@ -2,11 +2,21 @@ package terraform_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 )
+
+// distinct repeats a text with a different name in each.
+func distinct(form string, n int) string {
+	var b strings.Builder
+	for _, name := range many(n) {
+		fmt.Fprintf(&b, form, name)
+	}
+	return b.String()
+}
 
 // TestProviderRules: what a provider checks in code, and no schema shows, the
 // test provider checks as well. Each resource breaks one rule, but for the good
@@ -25,6 +35,13 @@ func TestProviderRules(t *testing.T) {
 			}
 		}
 		return all + more
+	}
+	mirroring := func(resources, more string) string {
+		return "name = \"a\"\nnetwork {\nurl = \"a\"\n}\ncollector_ilb {\nurl = \"a\"\n}\nmirrored_resources {\n" + resources + "\n}\n" + more
+	}
+	firewall := func(more string) string { return "name = \"a\"\nnetwork = \"a\"\n" + more }
+	mirroringRule := func(more string) string {
+		return "firewall_policy = \"a\"\npriority = 1\ndirection = \"INGRESS\"\nmatch {\nlayer4_configs {\nip_protocol = \"all\"\n}\n}\n" + more
 	}
 	cases := []struct{ kind, name, body, want string }{
 		{"aws_ec2_traffic_mirror_session", "good", session("session_number = 1\nvirtual_network_id = 16777215"), ""},
@@ -47,10 +64,32 @@ func TestProviderRules(t *testing.T) {
 		{"aws_lb_target_group", "geneve_port", "protocol = \"GENEVE\"\nport = 4789\nhealth_check {\nprotocol = \"TCP\"\n}", "port is not 6081"},
 		{"aws_lb_listener", "udp_port", "load_balancer_arn = \"arn:\"\nprotocol = \"UDP\"\nport = 4790\ndefault_action {\ntype = \"forward\"\n}", "a UDP listener of a mirror target has port 4789"},
 		{"aws_vpc_security_group_ingress_rule", "nobody", "security_group_id = \"sg-1\"\nip_protocol = \"udp\"", "0 of"},
+
+		{"google_compute_packet_mirroring", "good", mirroring("tags = [\"a\"]", `enable = "FALSE"`), ""},
+		{"google_compute_packet_mirroring", "enable", mirroring("tags = [\"a\"]", `enable = "true"`), `enable is "true"`},
+		{"google_compute_packet_mirroring", "direction", mirroring("tags = [\"a\"]", "filter {\ndirection = \"IN\"\n}"), `filter.direction is "IN"`},
+		{"google_compute_packet_mirroring", "nothing", mirroring("", ""), "none of"},
+		{"google_compute_packet_mirroring", "instances", mirroring(distinct("instances {\nurl = %q\n}\n", 51), ""), "mirrored_resources.instances has 51 entries"},
+		{"google_compute_forwarding_rule", "protocol", `name = "a"` + "\n" + `ip_protocol = "ALL"`, `ip_protocol is "ALL"`},
+		{"google_compute_forwarding_rule", "external", `name = "a"` + "\n" + `is_mirroring_collector = true` + "\n" + `load_balancing_scheme = "EXTERNAL"`, "is_mirroring_collector needs"},
+		{"google_compute_region_backend_service", "protocol", `name = "a"` + "\n" + `protocol = "L3_DEFAULT"`, `protocol is "L3_DEFAULT"`},
+		{"google_compute_firewall", "both", firewall("allow {\nprotocol = \"tcp\"\n}\ndeny {\nprotocol = \"udp\"\n}"), "2 of"},
+		{"google_compute_firewall", "neither", firewall(""), "0 of"},
+		{"google_compute_firewall", "tags", firewall("allow {\nprotocol = \"tcp\"\n}\ntarget_tags = [\"a\"]\nsource_service_accounts = [\"b\"]"), `["source_tags" "target_tags"] and`},
+		{"google_compute_firewall", "priority", firewall("allow {\nprotocol = \"tcp\"\n}\npriority = 65536"), "priority is 65536"},
+		{"google_network_security_mirroring_endpoint_group", "none", "location = \"global\"\nmirroring_endpoint_group_id = \"a\"", "0 of"},
+		{"google_network_security_security_profile", "type", "name = \"a\"\ntype = \"MIRROR\"", `type is "MIRROR"`},
+		{"google_compute_network_firewall_policy_packet_mirroring_rule", "good", mirroringRule(`action = "do_not_mirror"`), ""},
+		{"google_compute_network_firewall_policy_packet_mirroring_rule", "action", mirroringRule(`action = "allow"`), `action is "allow"`},
+		{"google_compute_network_firewall_policy_packet_mirroring_rule", "profiles", mirroringRule(`action = "mirror"`), "action mirror needs security_profile_group"},
+		{"google_compute_network_firewall_policy_packet_mirroring_rule", "tags", mirroringRule(`action = "goto_next"` + "\n" + strings.Repeat("target_secure_tags {\nname = \"a\"\n}\n", 257)), "target_secure_tags has 257 entries"},
 	}
 	var text strings.Builder
-	text.WriteString("terraform {\n  required_providers {\n    aws = {\n      source = \"hashicorp/aws\"\n    }\n  }\n}\n")
+	text.WriteString("terraform {\n  required_providers {\n    aws = {\n      source = \"hashicorp/aws\"\n    }\n    google = {\n      source = \"hashicorp/google\"\n    }\n    google-beta = {\n      source = \"hashicorp/google-beta\"\n    }\n  }\n}\n")
 	for _, c := range cases {
+		if strings.HasSuffix(c.kind, "packet_mirroring_rule") {
+			c.body += "\nprovider = google-beta"
+		}
 		text.WriteString("resource \"" + c.kind + "\" \"" + c.name + "\" {\n" + c.body + "\n}\n")
 	}
 	dir := t.TempDir()

@@ -54,4 +54,12 @@ func config(t *testing.T, script string) daemon.Config {
 	return c
 }
 
+// exampleConfig is the configuration in the user data of an example.
+func exampleConfig(t *testing.T, s *state) daemon.Config {
+	t.Helper()
+	var script string
+	s.output(t, "user_data", &script)
+	return config(t, script)
+}
+
 func decimal(n int) string { return strconv.Itoa(n) }

@@ -28,6 +28,13 @@ var prefixes = map[string]string{
 	"aws_vpc_security_group_egress_rule":  "sgr-",
 }
 
+// paths are identifiers of Google that a module looks into; NAME is the name that
+// was asked for.
+var paths = map[string]string{
+	"google_network_security_mirroring_deployment_group": "projects/sensors/locations/global/mirroringDeploymentGroups/NAME",
+	"google_network_security_security_profile_group":     "organizations/1/locations/global/securityProfileGroups/NAME",
+}
+
 // texts are made-up values of attributes by their name, for resources and data
 // sources alike. ID stands for octets that are never the same.
 var texts = map[string]string{
@@ -149,12 +156,14 @@ func identifier(resource, kind string, around map[string]tftypes.Value) string {
 	if prefix, ok := prefixes[resource]; ok {
 		return prefix + unique(9)[:17]
 	}
-	var name string
-	if v, ok := around["name"]; ok && v.IsKnown() && !v.IsNull() {
-		_ = v.As(&name) // a name that is no text is none
+	name := unique(8)
+	for _, argument := range []string{"name", "mirroring_deployment_group_id"} {
+		if v, ok := around[argument]; ok && v.IsKnown() && !v.IsNull() {
+			_ = v.As(&name) // a name that is no text is none
+		}
 	}
-	if name == "" {
-		name = unique(8)
+	if path, ok := paths[resource]; ok {
+		return strings.ReplaceAll(path, "NAME", name)
 	}
 	switch {
 	case strings.HasPrefix(resource, "google_"):

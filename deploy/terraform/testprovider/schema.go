@@ -25,6 +25,9 @@ type provider struct {
 	dataSources map[string]*tfprotov6.Schema
 }
 
+// address is by what Terraform knows it.
+func (p *provider) address() string { return "registry.terraform.io/" + p.source }
+
 // The shape of a file.
 type (
 	document struct {
