@@ -11,6 +11,7 @@ import (
 
 	"mirrorscope/capture/pcapfile"
 	"mirrorscope/edge"
+	"mirrorscope/edge/group"
 	"mirrorscope/filter"
 	"mirrorscope/flow"
 	"mirrorscope/packet"
@@ -35,6 +36,7 @@ type replayFlags struct {
 	limit, shards          int
 	certDays               int
 	points, networks       []string
+	group                  groupFlags
 	memory                 unit.Size
 	interval               time.Duration
 	vlanInKey, noProgress  bool
@@ -52,6 +54,7 @@ type replayOptions struct {
 	pipeline pipeline.Config
 	records  bool         // a record for each connection; else a view
 	table    table.Config // of a view, in whatever format
+	group    *grouping    // nil: nothing is grouped
 }
 
 func (f *replayFlags) register(cmd *cobra.Command) {
@@ -59,11 +62,13 @@ func (f *replayFlags) register(cmd *cobra.Command) {
 	f.given = fs.Changed
 	fs.StringVar(&f.format, "format", formatTable, "print as `FORMAT`: "+strings.Join(formats, ", "))
 	fs.StringVar(&f.view, "view", edge.ViewConversations.String(), "show `VIEW`: "+strings.Join(edge.Views(), ", ")+"; with json its rows in place of records")
+	fs.StringVar(&f.group.by, "group-by", "", "sum connections by `KEYS` with commas between them: client.TAG, server.TAG, "+strings.Join(group.RecordKeys(), ", ")+"; json has conversation records beside the others")
+	fs.StringVar(&f.group.since, "since", "", "with --group-by: show what is since `TIME`, as 2026-11-20T10:15:00Z, beside what was before")
 	fs.StringVar(&f.sort, "sort", "", "view in `ORDER`: "+strings.Join(edge.Orders(), ", ")+" (default bytes; tls: connections; dns, http: requests)")
 	fs.IntVar(&f.limit, "limit", 20, "view of the first `N` rows, 0 for all; json has all unless it is given")
 	fs.IntVar(&f.certDays, "cert-days", 30, "tls view: certificates that expire within `N` days of the end of the capture")
 	fs.StringVar(&f.filter, "filter", "", "count only packets that match `EXPR`, in the words of tcpdump; looks at the innermost packet")
-	fs.DurationVar(&f.interval, "interval", 0, "with json: also a record for each `DURATION` of each connection, e.g. 10s")
+	fs.DurationVar(&f.interval, "interval", 0, "with json: also a record for each `DURATION` of each connection, e.g. 10s; with --group-by: rows for each")
 	fs.StringArrayVar(&f.points, "point", nil, "`NAME=FILE`: read FILE as an observation point of its own, called NAME; repeatable")
 	fs.StringArrayVar(&f.networks, "network", nil, "`VNI=NAME`: packets in a tunnel with this VNI are of network NAME; repeatable")
 	fs.BoolVar(&f.vlanInKey, "vlan-in-key", false, "tell connections apart by VLAN; off, because a mirror port may tag each direction differently")
@@ -93,15 +98,18 @@ func (f *replayFlags) options(files []string) (*replayOptions, error) {
 		return nil, usagef("--format: %q is no format; take one of %s", f.format, strings.Join(formats, ", "))
 	}
 	var err error
+	if o.group, err = f.grouping(); err != nil {
+		return nil, err
+	}
 	if o.table, err = f.viewConfig(); err != nil {
 		return nil, err
 	}
 	o.records = f.format == formatCSV || f.format == formatJSON && !f.given("view")
 	o.table.Input = slices.Concat(files, f.points)
-	if f.interval != 0 && f.format != formatJSON {
-		return nil, usagef("--interval: %s has no intervals; add --format json", f.format)
+	if f.interval != 0 && f.format != formatJSON && o.group == nil {
+		return nil, usagef("--interval: %s has no intervals; add --format json, or --group-by", f.format)
 	}
-	if f.interval != 0 && !o.records {
+	if f.interval != 0 && !o.records && o.group == nil {
 		return nil, usagef("--interval: a view has no intervals; leave --view or --interval out")
 	}
 
@@ -113,6 +121,10 @@ func (f *replayFlags) options(files []string) (*replayOptions, error) {
 	}
 	if o.pipeline, err = f.pipelineConfig(); err != nil {
 		return nil, usageError{err}
+	}
+	if o.group != nil {
+		o.pipeline.Flow.Interval = o.group.config.Interval
+		o.pipeline.Flow.Sums = o.group.config.Interval == 0
 	}
 	return o, nil
 }

@@ -32,6 +32,9 @@ func newReplay(s *streams) *cobra.Command {
 table of conversations with a verdict each (network, TLS, server or client), or a record for
 each connection as JSON or CSV. Needs no root and no configuration.
 
+With --group-by the table has a row for each combination of tags: who talks to whom by name.
+With --since such rows show what is now beside what was before, as after a deploy.
+
 Other views are tls (servers, their handshakes, certificates that expire), dns (names, errors,
 response times) and http (endpoints, status, response times). A view is a table, or with
 --format json an object for each row.
@@ -49,6 +52,8 @@ printed all the same; 2 wrong usage.`,
   sensor replay --view tls --cert-days 60 capture.pcap
   sensor replay --view http --sort response --format json capture.pcap | jq .
   sensor replay --format json --interval 10s capture.pcapng | jq .
+  sensor replay --group-by client.ip,server.service --sort response capture.pcap
+  sensor replay --group-by client.service,server.service --since 2026-11-20T10:15:00Z capture.pcap
   sensor replay --filter 'tcp port 443 and net 10.1.0.0/16' captures/
   sensor replay --point client=a.pcap --point server=b.pcap
   tcpdump -i eth1 -s 200 -w - | sensor replay -`,
@@ -89,6 +94,8 @@ type loneSink interface {
 func newSink(w io.Writer, o *replayOptions) recordSink {
 	var names sink.Names = o.pipeline.Names
 	switch {
+	case o.group != nil:
+		return newGrouped(w, o)
 	case o.format == formatCSV:
 		return csv.New(w, names)
 	case o.records:

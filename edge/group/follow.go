@@ -225,10 +225,12 @@ func (t *Table) resolve(e *ending) (c *conn, id string) {
 	}
 	p, name := e.path, ""
 	for i := range min(len(p.Points), len(e.own)) {
-		x := t.flows[p.Points[i].Flow]
-		if x == nil && e.own[i] != nil {
-			x = t.connOf(e.own[i])
+		if t.flows[p.Points[i].Flow] == nil && e.own[i] != nil {
+			t.connOf(e.own[i]) // before any is over: what comes then is of a later connection
 		}
+	}
+	for i := range min(len(p.Points), len(e.own)) {
+		x := t.flows[p.Points[i].Flow]
 		if x == nil {
 			continue
 		}
@@ -309,6 +311,11 @@ func (t *Table) forget(c *conn) {
 		return // it ended once more
 	}
 	for i := range c.sights {
+		if c.sights[i].open {
+			return // the input is over: it counts as open when its last window ends
+		}
+	}
+	for i := range c.sights {
 		delete(t.flows, c.sights[i].flow)
 	}
 	if t.tuples[c.tuple] == c {
@@ -351,29 +358,34 @@ func (t *Table) book(c *conn) {
 	if client == 1 {
 		truth.swap()
 	}
-	row := t.rowOf(id)
+	var tells Row
+	for i := range c.sights {
+		s := &c.sights[i]
+		for dir := range s.states {
+			tells.tell(flow.Side(dir^client), s.proto == packet.ProtoTCP, s.states[dir])
+		}
+		tells.flags |= s.spoke
+	}
 	delta := &t.scratch.delta
 	*delta = sums{}
 	c.booked.addTo(delta)
 	if c.any && (c.client != client || c.renamed && c.id != id) {
 		old := t.rowOf(c.id)
 		old.sums.minus(delta) // it was not theirs
+		old.protocol(lead.proto)
+		old.flags |= tells.flags
 		*delta = sums{}
-		row = t.rowOf(id) // making room may have moved it
 	}
+	row := t.rowOf(id)
+	row.protocol(lead.proto)
+	row.flags |= tells.flags
 	row.sums.add(truth)
 	row.sums.minus(delta)
 	c.booked = truth.pack(c.booked)
 	c.any, c.client, c.id, c.lead, c.renamed = true, client, id, lead.flow, false
-	row.protocol(lead.proto)
 	active := false
 	for i := range c.sights {
-		s := &c.sights[i]
-		for dir := range s.states {
-			row.tell(flow.Side(dir^client), s.proto == packet.ProtoTCP && s.active, s.states[dir])
-		}
-		row.flags |= s.spoke
-		if s.active {
+		if s := &c.sights[i]; s.active {
 			active = true
 			row.between(s.first, s.last)
 		}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -17,10 +18,17 @@ import (
 	"mirrorscope/packet"
 	"mirrorscope/path"
 	"mirrorscope/pipeline"
-	"mirrorscope/sink"
 )
 
-func protocolName(p uint8) string { return string(sink.AppendProtocol(nil, p)) }
+func protocolName(p uint8) string {
+	switch p {
+	case packet.ProtoTCP:
+		return "tcp"
+	case packet.ProtoUDP:
+		return "udp"
+	}
+	return strconv.Itoa(int(p))
+}
 
 // plainTags names addresses by their last number: services of ten hosts each. The
 // rest is left to a Namer without any inventory.

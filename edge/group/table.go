@@ -97,6 +97,7 @@ type Counts struct {
 	Folded    uint64 // rows that went into Other
 	Untracked uint64 // records of connections that were not followed
 	Unsampled uint64 // distributions that were left out
+	Joined    uint64 // records that were a further sight of a counted connection
 	Late      uint64 // records of a window that had been given out; they count in the next
 }
 
@@ -231,6 +232,7 @@ func (t *Table) hold(r *flow.Record) {
 // AddPath takes a connection that several points recorded, behind the last of its
 // records.
 func (t *Table) AddPath(p *path.Connection) {
+	t.counts.Joined += uint64(len(p.Points) - 1)
 	t.one.joined(p, t.held)
 	for i := range p.Points {
 		delete(t.held, p.Points[i].Flow)
@@ -449,3 +451,11 @@ func valuesOf(id string) []string {
 }
 
 var _ Tags = (*enrich.Namer)(nil)
+
+// Events lists the counts as a capture record has them.
+func (c *Counts) Events() []flow.Loss {
+	return []flow.Loss{
+		{Place: "conversation_rows", Frames: c.Rows}, {Place: "conversation_folded", Frames: c.Folded},
+		{Place: "conversation_untracked", Frames: c.Untracked}, {Place: "conversation_unsampled", Frames: c.Unsampled}, {Place: "conversation_late", Frames: c.Late},
+	}
+}

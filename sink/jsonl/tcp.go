@@ -195,22 +195,7 @@ func appendDistribution(dst []byte, key string, h *histogram.Histogram) []byte {
 	if h == nil || h.Count() == 0 {
 		return dst
 	}
-	dst = appendInt(append(dst, key...), `{"scale":`, int64(h.Scale()))
-	dst = appendUint(dst, `,"zero":`, h.Zero())
-	dst = appendUint(dst, `,"count":`, h.Count())
-	dst = appendDuration(dst, `,"sum_us":`, h.Sum())
-	dst = appendDuration(dst, `,"min_us":`, h.Min())
-	dst = appendDuration(dst, `,"max_us":`, h.Max())
-	dst = append(dst, `,"buckets":[`...)
-	for i, b := range h.Buckets() {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = sink.AppendInt(append(dst, '['), int64(b.Index))
-		dst = appendUint(dst, `,`, b.Count)
-		dst = append(dst, ']')
-	}
-	return append(dst, "]}"...)
+	return sink.AppendDistribution(append(dst, key...), h)
 }
 
 // appendQuantile adds a duration in ns ≥ 0 that is no whole number.

@@ -20,9 +20,22 @@ const (
 	maxErrorLines = 5
 )
 
+// found is what the lines of a view stand for.
+type found struct {
+	noun   string // of one of them
+	n      int    // how many there are
+	more   bool   // there are more
+	joined int64  // records that were a further sight of a connection
+}
+
+// conversationsOf are those of a view.
+func conversationsOf(s *edge.Summary) found {
+	return found{"conversation", s.Len(), s.Other.Connections > 0, s.Joined}
+}
+
 // health says what came in, what of it was understood, and what a reader must
 // know before trusting the figures. What is wrong has a "!" in front.
-func (t *Writer) health(b *strings.Builder, s *edge.Summary, c *flow.Capture) {
+func (t *Writer) health(b *strings.Builder, s found, c *flow.Capture) {
 	paint := palette(t.config.Colour)
 	b.WriteString(paint.bold("CAPTURE") + "\n")
 	fact := func(name, format string, args ...any) { t.note(b, "  %-13s %s", name, fmt.Sprintf(format, args...)) }
@@ -53,12 +66,12 @@ func (t *Writer) health(b *strings.Builder, s *edge.Summary, c *flow.Capture) {
 		fact("skipped", "%s: %s", count(skipped), reasons(c))
 	}
 	more := ""
-	if s.Other.Connections > 0 {
+	if s.more {
 		more = "more than "
 	}
-	fact("connections", "%s in %s%s", count(c.Connections), more, plural(s.Len(), "conversation"))
-	if s.Joined > 0 {
-		fact("", "%s seen at a further observation point, counted once", count(s.Joined))
+	fact("connections", "%s in %s%s", count(c.Connections), more, plural(s.n, s.noun))
+	if s.joined > 0 {
+		fact("", "%s seen at a further observation point, counted once", count(s.joined))
 	}
 
 	if c.Packets > 0 && c.Decoded == 0 {

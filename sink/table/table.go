@@ -78,7 +78,7 @@ func (t *Writer) Close(c *flow.Capture) error {
 		t.conversations(&b, s)
 	}
 	b.WriteByte('\n')
-	t.health(&b, s, c)
+	t.health(&b, conversationsOf(s), c)
 	_, err := io.WriteString(t.w, b.String())
 	return err
 }
