@@ -93,6 +93,13 @@ func (l *Learned) Points() []PointCapture {
 
 // report is what one table tells at the next barrier.
 type report struct {
+	last   *PointCapture // that of lastID
+	lastID packet.PointID
+
+	bothDirections bool // of some point, since the latest barrier
+
+	truncated, malformed, stray uint64
+
 	listeners []endpoint
 	pairs     []struct {
 		pair
@@ -101,13 +108,7 @@ type report struct {
 	answers   []answer // names of addresses
 	forgotten uint64   // … that found no place
 	points    map[packet.PointID]*PointCapture
-	lastID    packet.PointID
-	last      *PointCapture
 	ids       []packet.PointID // keys of points, in order of first appearance
-
-	bothDirections bool // of some point, since the latest barrier
-
-	truncated, malformed, stray uint64
 }
 
 // pending tells whether flows may judge otherwise once this was told.

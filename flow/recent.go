@@ -58,11 +58,11 @@ func (b *bucket) alike(print uint64) uint64 {
 }
 
 // enough entries of a table are kept up to windowHop; beyond that only what is
-// younger than window.
-const enough = 4096
+// younger than window. A ring of a power of two has room for a block beside them.
+const enough = 4096 - blockLen
 
-// blockLen entries share the time in copies.blocks.
-const blockLen = 16
+// blockLen entries share the time in copies.blocks, and leave together.
+const blockLen = 64
 
 // seenCopy is one remembered packet.
 type seenCopy struct {
@@ -191,7 +191,7 @@ func (c *copies) makeRoom(now int64) {
 	}
 	if int(c.head-c.tail) == len(c.ring) {
 		if len(c.ring) < c.max {
-			c.resize(min(4*len(c.ring), max(2*len(c.ring), enough), c.max))
+			c.resize(min(4*len(c.ring), max(2*len(c.ring), enough+blockLen), c.max))
 		} else {
 			c.evicted++
 			c.drop()

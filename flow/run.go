@@ -28,7 +28,7 @@ var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
 // lively tells how long ago its latest packet was at most, ns, for a flow to run:
 // 0 where none does.
 func (t *Table) lively() int64 {
-	if t.watcher != nil || t.unhurried || t.cfg.Interval > 0 || len(t.earlier) > 0 {
+	if t.watcher != nil || t.unhurried || t.bed.always || t.cfg.Interval > 0 || len(t.earlier) > 0 {
 		return 0
 	}
 	return t.wheels[tcpClass].timeout
@@ -45,56 +45,49 @@ func (t *Table) runs(f *Flow, p *packet.Packet) bool {
 // nothing that aliases it. Most packets are of an established connection whose
 // roles are certain, not like any that came just before, and neither begin nor
 // end anything: they change nothing but volumes, times, the TCP connection and
-// what its ends say. They run; add takes all others. Nothing is changed before it
-// is certain which way a packet goes.
+// what its ends say. They run; add takes all others, and would do the same with
+// these. Nothing is changed before it is certain which way a packet goes.
 func (t *Table) AddLooked(p *packet.Packet, a *Ahead) {
 	now := p.Now
-	if !a.plain || t.bed.always || now < t.now || t.packets%checkEvery == checkEvery-1 {
+	if !a.plain || now < t.now || t.packets%checkEvery == checkEvery-1 {
 		t.add(p, a)
 		return
 	}
-	x := &t.index
-	mask := uint64(len(x.slots) - 1)
-	i := x.home(a.hash)
-	for {
-		if i >= uint64(len(x.slots)) || x.slots[i] == 0 {
+	slots, i := t.index.slots, t.index.home(a.hash)
+	var s uint64
+	for ; ; i = (i + 1) & uint64(len(slots)-1) {
+		if i >= uint64(len(slots)) {
+			t.add(p, a) // there is no index yet
+			return
+		}
+		if s = slots[i]; (s^a.hash)>>numberBits == 0 {
+			break
+		}
+		if s == 0 {
 			t.add(p, a)
 			return
 		}
-		if (x.slots[i]^a.hash)>>numberBits == 0 {
-			break
-		}
-		i = (i + 1) & mask
 	}
-	n := uint32(x.slots[i]&numberMask) - 1
+	n := uint32(s&numberMask) - 1
 	if asleep(n) {
 		t.add(p, a)
 		return
 	}
 	f := t.flows.at(n)
-	k := &f.key
-	if !littleEndian || f.state()&runMask != runWant || now >= f.seen+t.fresh ||
+	k, v, dir := &f.key, &f.sent[a.dir&1], int(a.dir&1)
+	if !littleEndian || f.state()&runMask != runWant || now >= f.seen+t.fresh || p.Time < f.last || int32(v.packets|v.bytes|v.payload) < 0 ||
 		binary.LittleEndian.Uint32(k.A[12:]) != uint32(a.four.hosts) || binary.LittleEndian.Uint32(k.B[12:]) != uint32(a.four.hosts>>32) ||
 		*(*uint64)(unsafe.Pointer(&k.PortA)) != a.four.ends || *(*uint64)(unsafe.Pointer(&k.Point)) != a.four.where {
 		t.add(p, a)
 		return
 	}
-	point := t.report.last
-	c := &t.copies
+	point, c := t.report.last, &t.copies
 	b := c.bucket(a.print)
 	slot := uint(b.next)
 	if point == nil || t.report.lastID != p.Point || c.left == 0 || b.alike(a.print) != 0 || b.more != 0 && c.has(b.more) ||
 		slot >= slotsLen || c.has(b.slots[slot]) {
 		t.add(p, a)
 		return
-	}
-	t.now = now
-	t.packets++
-	t.unchecked++
-	point.Packets++
-	point.Bytes += uint64(p.IPLen)
-	if p.Flags&packet.Truncated != 0 {
-		t.report.truncated++
 	}
 	// As copies.add does.
 	c.left--
@@ -109,47 +102,58 @@ func (t *Table) AddLooked(p *packet.Packet, a *Ahead) {
 	e := c.at(head)
 	e.print, e.at = a.print, p.Time
 	e.position, e.checksum, e.ttl, e.flags = p.Position, p.TCP.Checksum, p.TTL, checksumFlag(p)
-	t.run(f, p, int(a.dir))
+	// As add and run do.
+	t.now, f.seen, f.last = now, now, p.Time
+	t.packets++
+	t.unchecked++
+	point.Packets++
+	point.Bytes += uint64(p.IPLen)
+	v.packets++
+	v.bytes += p.IPLen
+	v.payload += p.PayloadLen
+	if p.Flags&packet.Truncated != 0 {
+		t.report.truncated++
+		if f.rare == 0 {
+			t.makeRare(f)
+		}
+		t.rare.At(f.rare).truncated++
+	}
+	if id := &f.ipid[dir]; p.IPID != *id {
+		if *id = p.IPID; v.packets > 1 {
+			f.flags |= idsChange0 << dir
+		}
+	}
+	t.follow(f, p, dir)
 }
 
-// run takes a packet that runs.
+// run takes a packet that runs, of a connection of whatever kind.
 func (t *Table) run(f *Flow, p *packet.Packet, dir int) {
-	v := &f.sent[dir&1]
-	if packets, bytes, payload := v.packets+1, v.bytes+p.IPLen, v.payload+p.PayloadLen; packets != 0 && bytes >= p.IPLen && payload >= p.PayloadLen {
-		v.packets, v.bytes, v.payload = packets, bytes, payload
-	} else {
-		t.count(f, dir, p)
-	}
+	t.count(f, dir, p)
 	f.start = min(f.start, p.Time)
 	f.last = max(f.last, p.Time)
 	f.seen = t.now
 	if p.Flags&packet.Truncated != 0 {
-		t.truncated(f)
+		t.rareOf(f).truncated++
 	}
-	if id := &f.ipid[dir&1]; p.IPID != *id {
-		t.noteID(f, p, dir)
-	}
+	t.noteID(f, p, dir)
+	t.follow(f, p, dir)
+}
+
+// follow has TCP take a packet that runs, and the session what it says.
+func (t *Table) follow(f *Flow, p *packet.Packet, dir int) {
 	n := f.session
 	if n != 0 && !session.Runs(n) {
 		t.sessions.PrefetchMore(n)
 	}
 	g, o := &t.segment, t.opening(f)
-	f.tcp.AddTo(t.tcp, g, p, dir, o, false)
+	f.tcp.Run(t.tcp, g, p, dir, o)
 	switch {
 	case g.End == g.Pos && session.Ignores(n, p.TCP.Flags):
 	case session.Runs(n) && t.sessions.Run(n, &f.tcp, t.tcp, p.Payload, g, dir, int(f.role.client)):
 	default:
 		t.talk(f, p, g, dir)
 	}
-	if o != nil {
+	if o != nil && p.Time-o.Answered() > t.copies.window {
 		t.answered(f, o, p.Time)
 	}
-}
-
-// truncated counts a packet of f that is not all there.
-func (t *Table) truncated(f *Flow) {
-	if f.rare == 0 {
-		t.makeRare(f)
-	}
-	t.rare.At(f.rare).truncated++
 }

@@ -21,14 +21,23 @@ func Partition(hash uint64) int { return int(hash >> 58) }
 // Table is the flow table of one partition. One goroutine owns it between two
 // barriers.
 type Table struct {
-	cfg     Config
-	names   *packet.Names
-	learned *Learned // shared; written only at a barrier
-	report  report   // what this table has to tell at the next barrier
-
-	flows     slab
+	// What each packet touches comes first, close together: there are many tables.
+	now       int64  // highest record time of the input at the latest packet
+	fresh     int64  // lively, or 0: ask again
+	packets   uint64 // taken so far
+	unchecked int64  // packets that came since heldThen
 	index     index
-	secret    *secret // of the index
+	copies    copies
+	report    report // what this table has to tell at the next barrier
+	flows     slab
+	tcp       *tcp.Store
+	sessions  *session.Store
+	segment   tcp.Segment // scratch of follow
+
+	cfg       Config
+	names     *packet.Names
+	learned   *Learned // shared; written only at a barrier
+	secret    *secret  // of the index
 	wheels    [numClasses]wheel
 	maxFlows  int
 	perFlow   int64 // octets, with all that is there for each
@@ -36,12 +45,8 @@ type Table struct {
 	unhurried bool  // no packet runs, for comparison
 	maxStore  int64 // octets that connections may hold in the tcp.Store
 
-	heldThen  int64 // held at the latest look, …
-	unchecked int64 // and how many packets came since
+	heldThen int64 // held at the latest look
 
-	copies     copies
-	tcp        *tcp.Store
-	sessions   *session.Store
 	bed        bed
 	openings   pool.Pool[tcp.Opening]
 	candidates map[uint32]packet.Packet // by flow: a SYN that may open a new generation
@@ -50,16 +55,12 @@ type Table struct {
 	snapshots  pool.Pool[snapshot]
 	rare       pool.Pool[rare]
 
-	packets  uint64   // taken so far
 	serial   uint64   // of the latest record
 	due0     []uint32 // scratch of PlanCollect
 	plan     plan
 	expected [nextEnds]expected // of the plan
 	cut      Mark               // Take gives the records up to here
 	tie      int64              // the moment of the latest Collect whose records were not taken; 0 none
-	now      int64              // highest record time of the input at the latest packet
-	fresh    int64              // lively, or 0: ask again
-	segment  tcp.Segment        // scratch of run
 	second   int64              // the latest barrier, ns; noSecond before the first
 	out      Records
 
@@ -141,9 +142,6 @@ func (t *Table) add(p *packet.Packet, a *Ahead) {
 	switch {
 	case f != nil && like == noLikeness && t.runs(f, p):
 		t.run(f, p, dir)
-		if t.bed.always {
-			t.rest(n, f)
-		}
 	case like == mirrorCopy:
 		point.MirrorDuplicates++
 		t.copied(n, f, p, dir)

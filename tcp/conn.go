@@ -171,16 +171,18 @@ func (c *Conn) AddTo(st *Store, g *Segment, p *packet.Packet, dir int, o *Openin
 		*g = Segment{}
 		return
 	}
+	if !alike {
+		c.Run(st, g, p, dir, o)
+		return
+	}
+	c.tick(st, p)
+	c.add(st, g, p, dir, o, true)
+}
+
+// tick notes the second of the input's clock.
+func (c *Conn) tick(st *Store, p *packet.Packet) {
 	if c.second = uint32(p.Now / 1e9); c.turn.waits != 0 && c.second != c.turn.second {
 		c.settleTurns(st, int(st.waits.At(c.turn.waits).client))
-	}
-	switch {
-	case alike, st.whole:
-		c.add(st, g, p, dir, o, alike)
-	case c.flags&established != 0:
-		c.plain(st, g, p, dir, o)
-	default:
-		c.opens(st, g, p, dir, o)
 	}
 }
 

@@ -6,28 +6,30 @@ import "mirrorscope/packet"
 // repeated, doubted or stopped.
 const upset = suspect | suspectSeq | probing | troubled | shut | full | tailLost | repeating
 
-// plain takes a packet the short way, if it is one of those that most are: of
-// an established connection, which c is, in which nothing is upset, next in its
-// direction, with an ACK of what was recorded. It does what the whole way would
-// do with it, and sends all others there. Each condition says which step of the
-// whole way has nothing to do.
-func (c *Conn) plain(st *Store, g *Segment, p *packet.Packet, dir int, o *Opening) {
-	t := &p.TCP
-	d, r := &c.Dirs[0], &c.Dirs[1]
-	if dir != 0 {
-		d, r = r, d
+// begun is what a direction has from which anything was recorded, and that was
+// acknowledged.
+const begun = hasSeq | hasUna
+
+// Run is AddTo for a packet whose headers are all there and right, and that is
+// not alike. Most are of an established connection in which nothing is upset, next
+// in their direction, with an ACK of what was recorded: they are plain, and go a
+// short way, which does what the whole way would do. Each condition says which
+// step of the whole way has nothing to do.
+func (c *Conn) Run(st *Store, g *Segment, p *packet.Packet, dir int, o *Opening) {
+	if c.second = uint32(p.Now / 1e9); c.turn.waits != 0 && c.second != c.turn.second {
+		c.tick(st, p)
 	}
-	has, both := d.has, d.has&r.has
-	const begun = hasSeq | hasUna
-	s := d.hi
-	if t.Flags&(packet.SYN|packet.RST|packet.ACK) != packet.ACK || t.Window == 0 || t.NumSACK != 0 ||
-		both&begun != begun || (has|r.has)&upset != 0 || t.Seq != uint32(s) || d.una > s || o != nil && o.ack.t == 0 {
-		c.add(st, g, p, dir, o, false)
+	t, d, r := &p.TCP, &c.Dirs[dir&1], &c.Dirs[dir&1^1]
+	has, both, s := d.has, d.has&r.has, d.hi
+	if c.flags&established == 0 || st.whole || t.Flags&(packet.SYN|packet.RST|packet.ACK) != packet.ACK || t.Window == 0 || t.NumSACK != 0 ||
+		both&begun|(has|r.has)&upset != begun || t.Seq != uint32(s) || d.una > s || o != nil && o.ack.t == 0 {
+		c.rather(st, g, p, dir, o)
 		return
 	}
 	now, n := p.Time, int64(p.PayloadLen)
+	end := s + n
 	if t.Flags&packet.FIN != 0 {
-		n++
+		end++
 	}
 	ack := unwrap(r.hi, t.Ack)
 	moved := ack - r.una
@@ -35,108 +37,119 @@ func (c *Conn) plain(st *Store, g *Segment, p *packet.Packet, dir int, o *Openin
 		c.add(st, g, p, dir, o, false)
 		return
 	}
-	step := int16(p.IPID - d.idHigh)
-	switch {
-	case n > 0:
-		if has&recordedAll == 0 || p.Version == 4 && uint16(step)-2 <= 64-2 && d.idSteps >= 1 {
+	step := uint16(p.IPID - d.idHigh)
+	if end > s {
+		if has&recordedAll == 0 || step-2 <= 64-2 && d.idSteps >= 1 && p.Version == 4 {
 			c.add(st, g, p, dir, o, false) // a lost tail may show
 			return
 		}
-		if w := c.window(d, r); w > 0 && s+n-d.una >= w {
+		if w := c.window(d, r); end-d.una >= w && w > 0 {
 			c.add(st, g, p, dir, o, false)
 			return
 		}
-	case moved == 0 && r.hi > r.una && both&hasSACK == 0:
+	} else if moved == 0 && r.hi > r.una && both&hasSACK == 0 {
 		c.add(st, g, p, dir, o, false) // it may be a duplicate ACK
 		return
 	}
+	g.Time, g.Pos, g.End, g.Before, g.Acked, g.Inferred = now, s, s+n, s, ack, false
 
-	hasTS := t.Has&packet.HasTimestamps != 0
 	if moved > 0 {
-		c.clear(st, r, ack, now, t.TSecr, hasTS, p.PayloadLen)
-		r.move(ack, t.TSecr, hasTS)
+		c.clear(st, r, ack, p)
+		r.movedFrom, r.una = uint32(r.una), ack
+		if r.has &^= movedEcho; t.Has&packet.HasTimestamps != 0 {
+			r.movedEcr = t.TSecr
+			r.has |= movedEcho
+		}
 	}
+	if p.Version == 4 {
+		switch {
+		case has&hasID == 0, step-2 <= 512-2, -step < 512 && step != 0:
+			c.noteID(d, p, true)
+		case step == 1:
+			d.idSteps, d.idUp, d.idHigh = min(d.idSteps+1, 8), min(d.idUp+1, 8), p.IPID
+		default:
+			d.idSteps, d.idUp, d.idHigh = 0, 0, p.IPID
+		}
+	}
+	d.seenAt, d.window, d.ttl = now, t.Window, p.TTL
 	later := int32(t.TSval - d.tsval) // than the latest timestamp
-	newer := hasTS && (later > 0 || has&hasTSval == 0)
-	if n > 0 {
-		if both&hasMSS == 0 && p.PayloadLen <= maxPlainSegment {
-			d.maxLen = max(d.maxLen, uint16(p.PayloadLen))
+	newer := t.Has&packet.HasTimestamps != 0 && (later > 0 || has&hasTSval == 0)
+	if end > s {
+		if both&hasMSS == 0 && n <= maxPlainSegment {
+			d.maxLen = max(d.maxLen, uint16(n))
 		}
 		d.packets++
-		if t.Flags&packet.FIN != 0 {
-			d.fin = uint32(s + n)
+		if end > s+n {
+			d.fin = uint32(end)
 			d.has |= hasFIN
 		}
 		switch {
 		case d.flight != 0:
-			d.hi, d.lastAt = s+n, now
+			d.hi, d.lastAt = end, now
 			f := st.flights.At(d.flight)
-			f.sent(st, s+n, now)
-			if hasTS {
-				f.stamp(st, t.TSval, s+n, now)
+			f.sent(st, end, now)
+			if t.Has&packet.HasTimestamps != 0 {
+				f.stamp(st, t.TSval, end, now)
 			}
-		case has&lone == 0 && (newer || !hasTS || later == 0):
-			d.hi, d.lastAt = s+n, now
+		case has&lone == 0 && (newer || later == 0 || t.Has&packet.HasTimestamps == 0):
+			d.hi, d.lastAt = end, now
 			d.has |= lone
-			if hasTS {
+			if t.Has&packet.HasTimestamps != 0 {
 				d.tsval = t.TSval
 				d.has |= hasTSval | loneStamped
 				newer = false
 			}
 		default:
-			st.sent(d, p, s+n)
+			st.sent(d, p, end)
 		}
 	}
-	if step == 1 && has&hasID != 0 && p.Version == 4 {
-		if d.idHigh = p.IPID; d.idSteps < 8 {
-			d.idSteps++
-		}
-		if d.idUp < 8 {
-			d.idUp++
-		}
-	} else {
-		c.noteID(d, p, true)
-	}
-	d.seenAt, d.window, d.ttl = now, t.Window, p.TTL
-	if !newer {
-		d.has |= hasTTL | heard
-	} else {
+	if newer {
 		if d.has&loneStamped != 0 {
 			st.flightOf(d)
 		}
 		d.tsval = t.TSval
-		d.has |= hasTTL | heard | hasTSval
+		d.has |= hasTSval
 	}
-	g.Time, g.Pos, g.End, g.Before, g.Acked, g.Inferred = now, s, s+int64(p.PayloadLen), s, ack, false
+	d.has |= hasTTL | heard
 }
 
-// clear is sample where nothing is upset.
-func (c *Conn) clear(st *Store, d *Dir, ack, now int64, tsecr uint32, hasTS bool, n uint32) {
+// rather takes a packet that Run has not taken.
+func (c *Conn) rather(st *Store, g *Segment, p *packet.Packet, dir int, o *Opening) {
+	if c.flags&established == 0 && !st.whole {
+		c.opens(st, g, p, dir, o)
+	} else {
+		c.add(st, g, p, dir, o, false)
+	}
+}
+
+// clear is sample where nothing is upset, for an ACK in p.
+func (c *Conn) clear(st *Store, d *Dir, ack int64, p *packet.Packet) {
+	hasTS := p.TCP.Has&packet.HasTimestamps != 0
 	if d.flight == 0 {
 		switch {
 		case d.has&lone == 0:
 		case ack == d.hi:
 			d.has &^= lone | loneStamped
-			c.exact(st, d, ack, now-d.lastAt, n)
+			c.exact(st, d, ack, p.Time-d.lastAt, p.PayloadLen)
 		default:
-			c.sample(st, d, ack, now, tsecr, hasTS, n)
+			c.sample(st, d, ack, p.Time, p.TCP.TSecr, hasTS, p.PayloadLen)
 		}
 		return
 	}
 	f := st.flights.At(d.flight)
 	if d.una < f.collapse {
-		c.sample(st, d, ack, now, tsecr, hasTS, n)
+		c.sample(st, d, ack, p.Time, p.TCP.TSecr, hasTS, p.PayloadLen)
 		return
 	}
 	at, exact := f.acked(st, ack)
-	if hasTS && tsecr != 0 {
-		f.echo(st, tsecr, ack)
+	if hasTS && p.TCP.TSecr != 0 {
+		f.echo(st, p.TCP.TSecr, ack)
 	}
 	if f.n == 0 && ack >= d.hi && ack >= f.collapse {
 		st.freeFlight(d)
 	}
 	if exact {
-		c.exact(st, d, ack, now-at, n)
+		c.exact(st, d, ack, p.Time-at, p.PayloadLen)
 	}
 }
 
