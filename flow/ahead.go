@@ -146,6 +146,9 @@ func (t *Table) warm(a *Ahead, lines *pool.Lines) {
 	if f.opening != 0 {
 		lines.Add(unsafe.Pointer(t.openings.At(f.opening)))
 	}
+	if f.rare != 0 {
+		lines.Add(unsafe.Pointer(t.rare.At(f.rare)))
+	}
 	if f.session != 0 {
 		t.sessions.Prefetch(f.session)
 	}

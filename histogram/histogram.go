@@ -52,10 +52,13 @@ func (h *Histogram) Add(ns int64) {
 	if ns < 0 {
 		return
 	}
-	if h.count == 0 {
+	switch {
+	case h.count == 0:
 		h.min, h.max = ns, ns
-	} else {
-		h.min, h.max = min(h.min, ns), max(h.max, ns)
+	case ns < h.min:
+		h.min = ns
+	case ns > h.max:
+		h.max = ns
 	}
 	h.count++
 	h.sum = saturatingAdd(h.sum, ns)
@@ -63,7 +66,15 @@ func (h *Histogram) Add(ns int64) {
 		h.zero++
 		return
 	}
-	h.put(index(uint64(ns))>>h.shift, 1)
+	i := index(uint64(ns)) >> (h.shift & 31)
+	// Where no bucket is empty that lies between others, it is found at once.
+	if b := h.buckets; len(b) > 0 {
+		if at := uint(i - b[0].Index); at < uint(len(b)) && b[at].Index == i {
+			b[at].Count++
+			return
+		}
+	}
+	h.put(i, 1)
 }
 
 // put adds n to bucket i (at the histogram's own scale) and keeps the limit.

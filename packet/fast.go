@@ -198,6 +198,7 @@ func fastTCP(b []byte, wire int, time int64, ids *fastDirect, p *Packet) bool {
 	}
 	h := (*[fastSegment]byte)(b)
 	x, y := binary.LittleEndian.Uint64(h[12:]), binary.LittleEndian.Uint32(h[20:])
+	// x holds EtherType, version, TOS, length and IPID, y fragments, TTL and protocol.
 	if x&fastTCPMask != fastTCPWant || y&fastTCPMoreMask != fastTCPMoreWant {
 		return false
 	}
@@ -238,7 +239,17 @@ func fastTCP(b []byte, wire int, time int64, ids *fastDirect, p *Packet) bool {
 	p.Flags = flags
 	p.Time, p.Now = time, 0
 	p.Point, p.Network, p.Path = ids.point, ids.network, ids.path
-	fastIP((*[leastFast]byte)(h[:]), p)
+	// As fastIP does.
+	ends := binary.LittleEndian.Uint64(h[fastSrc:])
+	setMapped(&p.Src, uint32(ends))
+	setMapped(&p.Dst, uint32(ends>>32))
+	p.SrcPort, p.DstPort = be16(h[fastTransport:]), be16(h[fastTransport+2:])
+	p.Proto, p.Version, p.TTL, p.TOS = ProtoTCP, 4, uint8(y>>16), uint8(x>>24)
+	p.Hash = combine(mix4(uint32(ends), uint64(p.SrcPort)), mix4(uint32(ends>>32), uint64(p.DstPort)), ProtoTCP, 0)
+	p.Position = uint32(ethernetPosition(h[:])>>32) | 1
+	p.IPLen = uint32(length)
+	p.IPID, p.DF = bits.ReverseBytes16(uint16(x>>48)), y&0x40 != 0
+	p.Kind, p.ICMPType, p.ICMPCode, p.Weight = 0, 0, 0, 0
 	return true
 }
 

@@ -1,5 +1,7 @@
 package tcp
 
+import "mirrorscope/packet"
+
 // flight remembers when a direction's data was sent, from its first octet in
 // flight on: the end of each segment with its time, and the first use of the
 // latest timestamps. It serves round-trip samples and the age of what is
@@ -81,6 +83,32 @@ func (f *flight) sent(st *Store, end, at int64) {
 	}
 	segs[(f.first+f.n)%maxSegs] = segment{end, at}
 	f.n++
+}
+
+// put is sent and, for a segment with a timestamp, stamp.
+func (f *flight) put(st *Store, t *packet.TCP, end, at int64) {
+	if f.crowd == 0 {
+		f.sent(st, end, at)
+		if t.Has&packet.HasTimestamps != 0 {
+			f.stamp(st, t.TSval, end, at)
+		}
+		return
+	}
+	c := st.crowds.At(f.crowd)
+	if f.n == maxSegs {
+		f.thin(&c.segs)
+	}
+	g := &c.segs[(f.first+f.n)%maxSegs]
+	g.end, g.at = end, at
+	f.n++
+	if t.Has&packet.HasTimestamps == 0 {
+		return
+	}
+	if last := &c.marks[(f.mark-1)%maxMarks]; last.at == 0 || After(t.TSval, last.tsval) {
+		m := &c.marks[f.mark%maxMarks]
+		m.end, m.at, m.tsval, m.open = end, at, t.TSval, true
+		f.mark = (f.mark + 1) % maxMarks
+	}
 }
 
 // thin forgets every second of the older segments.

@@ -66,7 +66,12 @@ func (c *Conn) Run(st *Store, g *Segment, p *packet.Packet, dir int, o *Opening)
 		case has&hasID == 0, step-2 <= 512-2, -step < 512 && step != 0:
 			c.noteID(d, p, true)
 		case step == 1:
-			d.idSteps, d.idUp, d.idHigh = min(d.idSteps+1, 8), min(d.idUp+1, 8), p.IPID
+			if d.idHigh = p.IPID; d.idSteps < 8 {
+				d.idSteps++
+			}
+			if d.idUp < 8 {
+				d.idUp++
+			}
 		default:
 			d.idSteps, d.idUp, d.idHigh = 0, 0, p.IPID
 		}
@@ -86,11 +91,7 @@ func (c *Conn) Run(st *Store, g *Segment, p *packet.Packet, dir int, o *Opening)
 		switch {
 		case d.flight != 0:
 			d.hi, d.lastAt = end, now
-			f := st.flights.At(d.flight)
-			f.sent(st, end, now)
-			if t.Has&packet.HasTimestamps != 0 {
-				f.stamp(st, t.TSval, end, now)
-			}
+			st.flights.At(d.flight).put(st, t, end, now)
 		case has&lone == 0 && (newer || later == 0 || t.Has&packet.HasTimestamps == 0):
 			d.hi, d.lastAt = end, now
 			d.has |= lone
