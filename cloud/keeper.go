@@ -50,6 +50,7 @@ type State struct {
 	FromDisk   bool      // it was known before this run
 	Interfaces int
 	Instances  int
+	Unread     int       // addresses that the source told and that are none
 	Failures   int       // attempts that failed since the last good one
 	Err        error     // of the latest attempt; nil: it was good, or there was none yet
 	Unsaved    error     // why what is known is not on disk; nil: it is
@@ -327,4 +328,5 @@ func (k *Keeper) handOn(p *part, snap *Snapshot, fromDisk bool) {
 	defer k.mu.Unlock()
 	s := &p.state
 	s.Taken, s.FromDisk, s.Interfaces, s.Instances = snap.Taken, fromDisk, len(snap.Interfaces), len(snap.Instances)
+	s.Unread = snap.Unread
 }

@@ -54,6 +54,8 @@ type Config struct {
 	Top     Top           `toml:"top" comment:"What 'sensor top' is told."`
 	Record  record.Config `toml:"record" comment:"Headers of the last packets, for a look at those behind a number with tshark or 'sensor replay'. No payload\nis ever kept."`
 
+	Cloud Cloud `toml:"cloud" comment:"What is known of addresses by the clouds and clusters that they belong to. Nothing is asked unless one of the\nparts below is enabled. Under systemd the sensor must be let out as well: systemctl edit mirrorscope, and below\n[Service] IPAddressAllow=any"`
+
 	Privilege privilege.Config `toml:"privilege" comment:"What the sensor gives up once everything is open: what it reads from then on is hostile."`
 }
 
@@ -132,6 +134,7 @@ func DefaultConfig() Config {
 		Metrics:   prom.DefaultConfig(),
 		Top:       Top{Socket: "/run/mirrorscope/top.sock", Window: unit.Duration(time.Minute), Conversations: live.DefaultConfig().Conversations},
 		Record:    record.DefaultConfig(),
+		Cloud:     defaultCloud(),
 		Output:    Output{Connections: true, Intervals: true, StdoutQueue: 8 << 20, File: lines.DefaultFileConfig()},
 	}
 }
@@ -236,6 +239,7 @@ func (c *Config) Validate() error {
 		part("top", c.live().Validate())
 	}
 	part("record", c.Record.Validate())
+	part("cloud", c.Cloud.validate())
 	if c.Output.File.Directory != "" {
 		part("output.file", c.Output.File.Validate())
 	}

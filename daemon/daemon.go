@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"mirrorscope/capture"
+	"mirrorscope/cloud"
 	"mirrorscope/edge/live"
 	"mirrorscope/filter"
 	"mirrorscope/flow"
@@ -66,9 +67,10 @@ type daemon struct {
 	out   *output
 	names *packet.Names
 
-	services *services
-	sample   atomic.Uint32
-	pipe     pipeline.Config
+	services  *services
+	inventory *inventory // nil: no cloud is read
+	sample    atomic.Uint32
+	pipe      pipeline.Config
 }
 
 // start opens everything, and then gives up the privileges that this took.
@@ -96,6 +98,9 @@ func start(o *Options) (*daemon, error) {
 	if err == nil && d.services.ring != nil {
 		err = d.services.ring.Open()
 	}
+	if err == nil {
+		d.inventory, err = d.openInventory(func(*cloud.Snapshot) {})
+	}
 	if err != nil {
 		d.services.close()
 		if d.out != nil {
@@ -114,7 +119,10 @@ func start(o *Options) (*daemon, error) {
 	if len(d.out.writers) == 0 && d.services.unasked() {
 		d.log.Warn("nothing is written, and nobody can ask: give --stdout, or set output.file.directory, top.socket or health.listen")
 	}
-	d.out.account = d.src.account
+	d.out.account = func(c *flow.Capture) {
+		d.src.account(c)
+		d.inventory.account(c)
+	}
 	return d, nil
 }
 
@@ -154,6 +162,9 @@ func (d *daemon) drop() error {
 	if dir := d.cfg.Output.File.Directory; dir != "" {
 		needs.ReadWrite = append(needs.ReadWrite, dir)
 	}
+	if dir := d.cfg.Cloud.Directory; dir != "" && len(d.cfg.Cloud.Sources()) > 0 {
+		needs.ReadWrite = append(needs.ReadWrite, dir)
+	}
 	for i, dir := range needs.ReadWrite {
 		whole, err := filepath.Abs(dir)
 		if err != nil {
@@ -166,6 +177,11 @@ func (d *daemon) drop() error {
 	needs.Silent = true
 	// Counters of cards, and what the metrics tell of the process.
 	needs.ReadOnly = []string{"/sys/class/net", "/sys/devices", "/proc"}
+	if len(d.cfg.Cloud.Sources()) > 0 {
+		reach := d.cfg.Cloud.reach()
+		needs.ReadOnly = append(needs.ReadOnly, reach.Files...)
+		needs.ConnectTCP = reach.Ports
+	}
 	for _, file := range []string{d.o.Path, d.cfg.Health.TokenFile, d.cfg.Health.CertFile, d.cfg.Health.KeyFile} {
 		if file == "" {
 			continue
@@ -204,6 +220,10 @@ func (d *daemon) run(ctx context.Context) error {
 	serving, stop := context.WithCancel(context.Background())
 	defer stop()
 	d.services.serve(serving, &g)
+	if d.inventory != nil {
+		d.inventory.keeper.Load() // before the first packet: what is on disk is at hand
+		g.Go(func() error { return d.inventory.run(serving) })
+	}
 	d.services.running.Store(true)
 	g.Go(func() error {
 		look := time.NewTicker(time.Second)

@@ -32,6 +32,11 @@ func (d *daemon) tryOutputs() error {
 			return fmt.Errorf("record.directory: %w", err)
 		}
 	}
+	if dir := d.cfg.Cloud.Directory; dir != "" && len(d.cfg.Cloud.Sources()) > 0 {
+		if err := tryFolder(dir); err != nil {
+			return fmt.Errorf("cloud.directory: %w", err)
+		}
+	}
 	return nil
 }
 

@@ -37,6 +37,10 @@ type Capture struct {
 	// frames.
 	Events []Loss
 
+	// Inventory tells how each source of what is known of clouds does; of a live
+	// capture that has some.
+	Inventory []Inventory
+
 	Step      int     // of the overload plan at the moment; 0: everything is measured
 	Sample    uint32  // one of so many connections is measured at the moment
 	Open      uint64  // connections in the tables
@@ -58,6 +62,29 @@ type Loss struct {
 	Frames uint64
 }
 
+// Inventory is how one source of names does: an account and region of a cloud, a
+// cluster.
+type Inventory struct {
+	Source                string
+	Taken                 int64 // ns: when what is known was read; 0: nothing is
+	Age                   int64 // ns from then to now
+	Interfaces, Instances int
+	Unread                int    // addresses that it told and that are none
+	Failures              int    // attempts that failed since
+	Error                 string // of the latest one; "" it was good
+	FromDisk              bool   // what is known is of an earlier run
+}
+
+// MirrorSkipped is what the mirror of a machine left out, as its cloud counts it:
+// packets that the mirror's filter wanted and that were not copied, as the machine's
+// own traffic goes first. Counts of -1 are not known.
+type MirrorSkipped struct {
+	Instance       string // id of the machine; what is counted is of all its interfaces
+	Packets, Bytes int64  // both directions
+	From, To       int64  // ns: what is counted
+	Gap            int64  // ns within, of which nothing is known
+}
+
 // LossRatio is the share of the TCP data that the capture missed. ok is false
 // where there was no data.
 func (p *PointCapture) LossRatio() (ratio float64, ok bool) {
@@ -75,6 +102,7 @@ type PointCapture struct {
 	MirrorDuplicates uint64
 	Missed, Recorded int64                 // octets of TCP sequence space in its connections: acknowledged and not recorded; recorded, repeats once
 	Sequence         packet.MirrorSequence // what the mirror's own numbering tells; Frames 0: it does not number
+	Skipped          *MirrorSkipped        // what the mirror of its sender left out; nil: not known
 	DupMirror        bool                  // tagged: more than a fifth of a minute's packets were copies
 	BothDirections   bool                  // at least one flow was recorded in both directions
 }

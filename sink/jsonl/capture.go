@@ -70,6 +70,7 @@ func (e *Encoder) AppendCapture(dst []byte, c *flow.Capture) []byte {
 	if c.MorePoints > 0 {
 		dst = appendInt(dst, `,"more_observation_points":`, int64(c.MorePoints))
 	}
+	dst = appendInventory(dst, c.Inventory)
 	dst = append(dst, `,"errors":[`...)
 	for i, err := range c.Errors {
 		if i > 0 {
@@ -112,6 +113,7 @@ func (e *Encoder) pointCapture(dst []byte, pc *flow.PointCapture) []byte {
 		dst = appendUint(dst, `,"mirror_lost_packets":`, s.Lost)
 		dst = appendUint(dst, `,"mirror_sequence_resets":`, s.Resets)
 	}
+	dst = appendSkipped(dst, pc.Skipped)
 	if ratio, ok := pc.LossRatio(); ok {
 		dst = appendInt(dst, `,"missed_bytes":`, pc.Missed)
 		dst = strconv.AppendFloat(append(dst, `,"loss_ratio":`...), math.Round(ratio*1e6)/1e6, 'f', -1, 64)

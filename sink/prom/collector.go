@@ -36,6 +36,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	e.sensor(s)
 	if s.Capture != nil {
 		e.capture(s.Capture)
+		e.clouds(s.Capture)
 	}
 	if s.Totals != nil {
 		e.totals(s)
@@ -193,6 +194,44 @@ func (e *emitter) capture(c *flow.Capture) {
 		e.put(e.recordedBytes, float64(max(recorded, 0)))
 	}
 	e.put(e.points, float64(len(c.Points)))
+}
+
+// clouds tells how sources of names do, and what mirrors left out: of a machine once,
+// however many points it sends to.
+func (e *emitter) clouds(c *flow.Capture) {
+	unique := map[string]bool{}
+	for _, i := range bounded(c.Inventory) {
+		source := label(i.Source)
+		if unique[source] {
+			continue
+		}
+		unique[source] = true
+		if i.Taken != 0 {
+			e.put(e.inventoryAge, float64(i.Age)/1e9, source)
+			e.put(e.inventoryInterfaces, float64(i.Interfaces), source)
+			e.put(e.inventoryInstances, float64(i.Instances), source)
+		}
+		failing := 0.0
+		if i.Error != "" {
+			failing = 1
+		}
+		e.put(e.inventoryFailing, failing, source)
+		e.put(e.inventoryFailed, float64(i.Failures), source)
+	}
+	clear(unique)
+	for i := range c.Points {
+		s := c.Points[i].Skipped
+		if s == nil || unique[label(s.Instance)] || len(unique) >= maxValues {
+			continue
+		}
+		unique[label(s.Instance)] = true
+		if s.Packets >= 0 {
+			e.count(e.skippedPackets, uint64(s.Packets), s.Instance)
+		}
+		if s.Bytes >= 0 {
+			e.count(e.skippedBytes, uint64(s.Bytes), s.Instance)
+		}
+	}
 }
 
 func (e *emitter) totals(s *Snapshot) {

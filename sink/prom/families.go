@@ -27,6 +27,9 @@ type families struct {
 	unread, connections, evicted, uncompared, lastPacket, lostPackets, prefiltered, rules, events, missedBytes, recordedBytes *family
 	points                                                                                                                    *family
 
+	// Clouds.
+	inventoryAge, inventoryInterfaces, inventoryInstances, inventoryFailing, inventoryFailed, skippedPackets, skippedBytes *family
+
 	// All connections.
 	opened, ended, handshake, roundTrip, tlsHandshake, response *family
 
@@ -61,6 +64,7 @@ func newFamilies() *families {
 	f := new(families)
 	f.defineSensor()
 	f.defineCapture()
+	f.defineClouds()
 	f.defineTotals()
 	f.defineOutputs()
 	f.defineConversations()
@@ -108,6 +112,16 @@ func (f *families) defineCapture() {
 	f.missedBytes = f.counter("tcp_missed_bytes", "Octets of TCP data that were acknowledged and never recorded.")
 	f.recordedBytes = f.counter("tcp_recorded_bytes", "Octets of TCP data that were recorded, repeats once.")
 	f.points = f.gauge("observation_points", "Observation points met so far.")
+}
+
+func (f *families) defineClouds() {
+	f.inventoryAge = f.gauge("inventory_age_seconds", "How old what is known of a source is. None while nothing is.", "source")
+	f.inventoryInterfaces = f.gauge("inventory_interfaces", "Interfaces, pods and services that are known.", "source")
+	f.inventoryInstances = f.gauge("inventory_instances", "Machines that are known.", "source")
+	f.inventoryFailing = f.gauge("inventory_failing", "1 while a source cannot be read: what was last known stays.", "source")
+	f.inventoryFailed = f.gauge("inventory_failed_attempts", "Attempts to read a source that failed since the last good one.", "source")
+	f.skippedPackets = f.counter("mirror_skipped_packets", "Packets that the mirror of a machine did not copy, as its cloud tells: some minutes late, and of all its interfaces together.", "instance")
+	f.skippedBytes = f.counter("mirror_skipped_bytes", "Octets of them.", "instance")
 }
 
 func (f *families) defineTotals() {

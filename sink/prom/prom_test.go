@@ -104,8 +104,14 @@ func full() *Snapshot {
 		Rules:       []flow.Loss{{Place: "deny the scrapers", Frames: 3}},
 		Events:      []flow.Loss{{Place: "rebinds", Frames: 2}},
 		Points: []flow.PointCapture{
-			{Missed: 10, Recorded: 90, Sequence: packet.MirrorSequence{Frames: 5, Lost: 3}},
-			{Missed: 0, Recorded: 50},
+			{Missed: 10, Recorded: 90, Sequence: packet.MirrorSequence{Frames: 5, Lost: 3}, Skipped: &flow.MirrorSkipped{Instance: "i-1", Packets: 4, Bytes: 4000}},
+			{Missed: 0, Recorded: 50, Skipped: &flow.MirrorSkipped{Instance: "i-1", Packets: 4, Bytes: 4000}},
+			{Skipped: &flow.MirrorSkipped{Instance: "i-2", Packets: -1, Bytes: 0}},
+		},
+		Inventory: []flow.Inventory{
+			{Source: "aws/own/here", Taken: 1e9, Age: 1_500_000_000, Interfaces: 2000, Instances: 1500, Failures: 3, Error: "throttled"},
+			{Source: "kubernetes/prod"},
+			{Source: "kubernetes/prod", Taken: 1e9},
 		},
 	}
 	c.Skipped[packet.NotIP] = 100
@@ -163,7 +169,12 @@ func TestSeries(t *testing.T) {
 			"connections_total": 9, "evicted_connections_total": 10, "uncompared_connections_total": 11, "last_packet_timestamp_seconds": 1_700_000_000.5,
 			"lost_packets_total{place=nic_dropped}": 13, "lost_packets_total{place=ring_full}": 0, "lost_packets_total{place=mirror}": 3,
 			"prefiltered_packets_total{verdict=not_vni}": 13, "filter_rule_packets_total{rule=deny the scrapers}": 3, "capture_events_total{event=rebinds}": 2,
-			"tcp_missed_bytes_total": 10, "tcp_recorded_bytes_total": 140, "observation_points": 2,
+			"tcp_missed_bytes_total": 10, "tcp_recorded_bytes_total": 140, "observation_points": 3,
+
+			"inventory_age_seconds{source=aws/own/here}": 1.5, "inventory_interfaces{source=aws/own/here}": 2000, "inventory_instances{source=aws/own/here}": 1500,
+			"inventory_failing{source=aws/own/here}": 1, "inventory_failed_attempts{source=aws/own/here}": 3,
+			"inventory_failing{source=kubernetes/prod}": 0, "inventory_failed_attempts{source=kubernetes/prod}": 0,
+			"mirror_skipped_packets_total{instance=i-1}": 4, "mirror_skipped_bytes_total{instance=i-1}": 4000, "mirror_skipped_bytes_total{instance=i-2}": 0,
 
 			"connections_opened_total": 20, "handshake_rtt_us": 8, "rtt_us{side=client}": 1, "rtt_us{side=server}": 0, "tls_handshake_us": 0, "response_us": 0,
 

@@ -21,6 +21,8 @@ type group struct {
 var groups = []group{
 	{"The sensor", "As it is at the scrape, but for step, weight, connections and tables: those are of the end of the latest interval.", (*families).defineSensor},
 	{"The capture", "Counts since the start, in the words of the [capture record](record.md#capture), as of the end of the latest interval.", (*families).defineCapture},
+	{"Clouds", "Only with [clouds](config.md) configured; of the end of the latest interval. The machines are those that send mirrored packets, and of\n" +
+		"which CloudWatch tells something; so many of them are shown as a label has values.", (*families).defineClouds},
 	{"All connections", "Durations are those that were measured; those that are only bounded or ambiguous are left out. What several observation points\n" +
 		"record counts at each.", (*families).defineTotals},
 	{"Outputs", "`output` is `file` or `stdout`.", (*families).defineOutputs},
@@ -53,6 +55,8 @@ having.
 | ` + "`timestamps`" + ` | ` + "`hardware` or `software` in AF_PACKET; `kernel` in AF_XDP" + ` |
 | ` + "`place`" + ` | [where frames are lost](record.md#where-frames-are-lost); and ` + "`%s`" + `, frames that the mirror numbered (ERSPAN types II and III) and that did not come. Those are in no other count of frames |
 | ` + "`rule`" + ` | [what the filter left out](record.md#what-the-filter-leaves-out) |
+| ` + "`source`" + ` | an account and region of a cloud, or a cluster, as in the [capture record](record.md#sources-of-names) |
+| ` + "`instance`" + ` | a machine whose mirror [skips packets](record.md#what-the-mirror-skipped) |
 | ` + "`event`" + ` | [what befell the capture](record.md#what-befalls-a-live-capture) |
 | ` + "`reason`" + ` | of skipped packets, [why frames are skipped](record.md#why-frames-are-skipped); of dropped lines, ` + "`queue_full`" + ` (they came faster than they could be written), ` + "`write_error`" + ` (writing failed, until the queue was full) or ` + "`closed`" + ` (left over at the end) |
 | ` + "`outcome`" + ` | of the [connection](record.md#connection); ` + "`none`" + `: not TCP, or not known |

@@ -191,7 +191,8 @@ func Capture() flow.Capture {
 		First: Start, Last: Start + 60e9,
 		Points: []flow.PointCapture{
 			{ID: BarePoint, Packets: 10, Bytes: 1000, Recorded: 700},
-			{ID: VXLANPoint, Packets: 60, Bytes: 90000, MirrorDuplicates: 5, Missed: 1 << 20, Recorded: 99 << 20, DupMirror: true, BothDirections: true},
+			{ID: VXLANPoint, Packets: 60, Bytes: 90000, MirrorDuplicates: 5, Missed: 1 << 20, Recorded: 99 << 20, DupMirror: true, BothDirections: true,
+				Skipped: &flow.MirrorSkipped{Instance: "i-0a1", Packets: 7, Bytes: -1, From: Start, To: Start + 600e9, Gap: 300e9}},
 			{ID: AWSPoint, Packets: 1, Bytes: 1},
 			{ID: OtherPoint, Packets: 2, Bytes: 2, Sequence: packet.MirrorSequence{Frames: 2, Lost: 17, Resets: 1}},
 		},
@@ -200,7 +201,11 @@ func Capture() flow.Capture {
 		MorePoints:  3,
 		Prefiltered: []flow.Loss{{Place: "not_udp_port", Frames: 5}},
 		Events:      []flow.Loss{{Place: "link_down", Frames: 1}},
-		Errors:      []error{errors.New("a \"b\".pcap: cut at octet 1234"), errors.New("c.pcap: no such file")},
+		Inventory: []flow.Inventory{
+			{Source: "aws/own/eu-central-1", Taken: Start, Age: 90e9, Interfaces: 2000, Instances: 1500, Unread: 1, Failures: 2, Error: "list in eu-central-1 by \"ec2\"", FromDisk: true},
+			{Source: "kubernetes/prod"},
+		},
+		Errors: []error{errors.New("a \"b\".pcap: cut at octet 1234"), errors.New("c.pcap: no such file")},
 	}
 	for s := packet.Held + 1; s < packet.NumSkips; s++ {
 		c.Skipped[s] = uint64(s)
