@@ -46,7 +46,18 @@ var examples = map[string]map[string]any{
 		"management_subnetwork": "projects/sensors/regions/europe-west3/subnetworks/management", "networks": map[string]string{"shop": "projects/shop/global/networks/shop", "bank": "projects/shop/global/networks/bank"},
 		"package_url": "https://packages.example/mirrorscope_1.2.3_amd64.deb", "package_sha256": sha,
 	},
+	"azure/examples/one-sensor": {
+		"subscription_id": "00000000-0000-4000-8000-000000000001", "resource_group_name": "sensors", "capture_subnet_id": "subnets/capture", "management_subnet_id": "subnets/management", "management_cidrs": []string{"192.0.2.0/24"},
+		"admin_ssh_key": "ssh-ed25519 AAAA", "package_url": "https://packages.example/mirrorscope_1.2.3_amd64.deb", "package_sha256": sha, "sources": map[string]string{"web-1": nics + "web-1"},
+	},
+	"azure/examples/scale-set": {
+		"subscription_id": "00000000-0000-4000-8000-000000000001", "resource_group_name": "sensors", "capture_subnet_id": "subnets/capture", "management_subnet_id": "subnets/management",
+		"admin_ssh_key": "ssh-ed25519 AAAA", "package_url": "https://packages.example/mirrorscope_1.2.3_amd64.deb", "package_sha256": sha, "sources": map[string]string{"web-1": nics + "web-1", "web-2": nics + "web-2"},
+	},
 }
+
+// nics is where interfaces are in Azure.
+const nics = "/subscriptions/00000000-0000-4000-8000-000000000001/resourceGroups/shop/providers/Microsoft.Network/networkInterfaces/"
 
 // state is what `terraform show -json` prints of what there is.
 type state struct {
@@ -157,6 +168,8 @@ var looks = map[string]func(*testing.T, *state){
 	"aws/examples/shared-target":         sharedTarget,
 	"gcp/examples/packet-mirroring":      packetMirroring,
 	"gcp/examples/out-of-band":           outOfBand,
+	"azure/examples/one-sensor":          azureSensor,
+	"azure/examples/scale-set":           scaleSet,
 }
 
 // only gives the one resource of a type.

@@ -158,6 +158,31 @@ var refusals = map[string]refused{
 			{with("rules", []any{with("direction", "EGRESS", "secure_tags", many(257))}), "rules: a rule takes 256 secure tags at most."},
 		},
 	},
+	"azure": {
+		mocks: []string{"azurerm", "azapi"},
+		base: with("preview_accepted", true, "resource_group_name", "sensors", "resource_group_id", "/subscriptions/1/resourceGroups/Sensors", "location", "westeurope", "capture_subnet_id", "capture", "management_subnet_id", "management",
+			"admin_ssh_key", "ssh-ed25519 AAAA", "package_url", "https://packages.example/mirrorscope_1.2.3_amd64.deb", "package_sha256", sha, "sources", with("web-1", nics+"web-1")),
+		cases: []refusal{
+			{with("preview_accepted", false), "preview_accepted: virtual network TAP is a preview"},
+			{with("name", "-"), "name: need 2 to 24"},
+			{with("resource_group_id", "sensors"), "resource_group_id: "},
+			{with("resource_group_id", "/subscriptions/1/resourceGroups/x/more"), "resource_group_id: "},
+			{with("resource_group_name", "others"), "resource_group_id: is that of another group"},
+			{with("target_type", "gateway"), "target_type: need interface or load-balancer."},
+			{with("source_cidrs", []string{"2001:db8::/32"}), "source_cidrs: need IPv4 networks"},
+			{with("management_cidrs", []string{"here"}), "management_cidrs: need IPv4 networks"},
+			{with("management_cidrs", []string{"0.0.0.0/0"}), "management_cidrs: 0.0.0.0/0 would let"},
+			{with("vm_size", "D4s_v5"), "vm_size: need one as Standard_D4s_v5."},
+			{with("admin_username", "mirrorscope"), "admin_username: Azure or the sensor's package"},
+			{with("admin_ssh_key", "secret"), "admin_ssh_key: need a public key"},
+			{with("disk_size", 8), "disk_size: need 30 GB at least."},
+			{with("health_port", 80), "health_port: need a port from 1024"},
+			{with("sensors", 0), "sensors: need 1 to 100."},
+			{with("inventory_scopes", with("a", "subscription")), "inventory_scopes: need IDs"},
+			{with("sources", with("web-1", "web-1")), "sources: need IDs of network interfaces"},
+			{with("sources", with("a", nics+"web-1", "b", nics+"web-1")), "sources: an interface is there twice."},
+		},
+	},
 }
 
 // many gives n different names.

@@ -21,6 +21,7 @@ type refusal struct {
 
 // refused is what a module does not take.
 type refused struct {
+	mocks []string       // providers that want a configuration, and are mocked
 	base  map[string]any // taken
 	cases []refusal
 }
@@ -38,7 +39,11 @@ func TestRefusals(t *testing.T) {
 			for i, c := range append([]refusal{{}}, r.cases...) {
 				values := maps.Clone(r.base)
 				maps.Copy(values, c.give)
-				text, err := json.MarshalIndent(map[string]any{"variables": values, "run": map[string]any{"refuse": map[string]any{"command": "plan"}}}, "", "\t")
+				mocks := map[string]any{}
+				for _, name := range r.mocks {
+					mocks[name] = map[string]any{}
+				}
+				text, err := json.MarshalIndent(map[string]any{"mock_provider": mocks, "variables": values, "run": map[string]any{"refuse": map[string]any{"command": "plan"}}}, "", "\t")
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -83,9 +83,12 @@ func TestProviderRules(t *testing.T) {
 		{"google_compute_network_firewall_policy_packet_mirroring_rule", "action", mirroringRule(`action = "allow"`), `action is "allow"`},
 		{"google_compute_network_firewall_policy_packet_mirroring_rule", "profiles", mirroringRule(`action = "mirror"`), "action mirror needs security_profile_group"},
 		{"google_compute_network_firewall_policy_packet_mirroring_rule", "tags", mirroringRule(`action = "goto_next"` + "\n" + strings.Repeat("target_secure_tags {\nname = \"a\"\n}\n", 257)), "target_secure_tags has 257 entries"},
+
+		{"azapi_resource", "good", `type = "Microsoft.Network/virtualNetworkTaps@2024-05-01"`, ""},
+		{"azapi_resource", "version", `type = "Microsoft.Network/virtualNetworkTaps"`, `type is "Microsoft.Network/virtualNetworkTaps", need`},
 	}
 	var text strings.Builder
-	text.WriteString("terraform {\n  required_providers {\n    aws = {\n      source = \"hashicorp/aws\"\n    }\n    google = {\n      source = \"hashicorp/google\"\n    }\n    google-beta = {\n      source = \"hashicorp/google-beta\"\n    }\n  }\n}\n")
+	text.WriteString("terraform {\n  required_providers {\n    aws = {\n      source = \"hashicorp/aws\"\n    }\n    google = {\n      source = \"hashicorp/google\"\n    }\n    google-beta = {\n      source = \"hashicorp/google-beta\"\n    }\n    azapi = {\n      source = \"azure/azapi\"\n    }\n  }\n}\n")
 	for _, c := range cases {
 		if strings.HasSuffix(c.kind, "packet_mirroring_rule") {
 			c.body += "\nprovider = google-beta"

@@ -28,11 +28,14 @@ var prefixes = map[string]string{
 	"aws_vpc_security_group_egress_rule":  "sgr-",
 }
 
-// paths are identifiers of Google that a module looks into; NAME is the name that
+// paths are identifiers that a module looks into; NAME is the name that
 // was asked for.
 var paths = map[string]string{
 	"google_network_security_mirroring_deployment_group": "projects/sensors/locations/global/mirroringDeploymentGroups/NAME",
 	"google_network_security_security_profile_group":     "organizations/1/locations/global/securityProfileGroups/NAME",
+
+	"azurerm_resource_group":    "/subscriptions/00000000-0000-4000-8000-000000000001/resourceGroups/NAME",
+	"azurerm_network_interface": "/subscriptions/00000000-0000-4000-8000-000000000001/resourceGroups/sensors/providers/Microsoft.Network/networkInterfaces/NAME",
 }
 
 // texts are made-up values of attributes by their name, for resources and data
