@@ -26,6 +26,7 @@ import (
 	"mirrorscope/bpf"
 	"mirrorscope/capture/afpacket"
 	"mirrorscope/capture/afxdp"
+	"mirrorscope/edge/group"
 	"mirrorscope/edge/live"
 	"mirrorscope/filter"
 	"mirrorscope/flow"
@@ -48,6 +49,8 @@ type Config struct {
 	Measure  Measure           `toml:"measure" comment:"What is kept of them."`
 	Overload pipeline.Overload `toml:"overload" comment:"What is left out while more comes than can be measured. Each step is counted and shown."`
 	Output   Output            `toml:"output" comment:"Where records go."`
+
+	Conversations group.Config `toml:"conversations" comment:"Connections summed by tags of both sides: who talks to whom by name, in each interval, where [output] goes."`
 
 	Health  health.Config `toml:"health" comment:"Where the sensor answers questions about itself."`
 	Metrics prom.Config   `toml:"metrics" comment:"What /metrics shows, at the address of [health]."`
@@ -136,6 +139,8 @@ func DefaultConfig() Config {
 		Record:    record.DefaultConfig(),
 		Cloud:     defaultCloud(),
 		Output:    Output{Connections: true, Intervals: true, StdoutQueue: 8 << 20, File: lines.DefaultFileConfig()},
+
+		Conversations: group.DefaultConfig(),
 	}
 }
 
@@ -238,6 +243,7 @@ func (c *Config) Validate() error {
 	if c.Top.Socket != "" && c.Measure.Interval > 0 {
 		part("top", c.live().Validate())
 	}
+	part("conversations", c.Conversations.Validate())
 	part("record", c.Record.Validate())
 	part("cloud", c.Cloud.validate())
 	if c.Output.File.Directory != "" {

@@ -111,6 +111,9 @@ func start(o *Options) (*daemon, error) {
 		return nil, err
 	}
 	d.out.top, d.out.observe = d.services.newTop(), d.services.observe
+	if cfg.wantsGroups() {
+		d.out.groups = newGroups(cfg.groups(d.pipe.Flow.Memory), noTags(d.names))
+	}
 	if cfg.Health.Listen != "" {
 		d.out.tally = d.services.tally.Add
 	}

@@ -101,6 +101,9 @@ func (c *Config) beside(tables int64, top bool) int64 {
 	if top || c.wantsTop() {
 		n += liveMemory(within(c.live(), tables))
 	}
+	if c.wantsGroups() {
+		n += groupMemory(c.groups(tables))
+	}
 	return n + answers
 }
 
@@ -130,8 +133,7 @@ func (c *Config) wantsTop() bool {
 // interval: the outputs, what conversations do now, or the metrics. A record for
 // each connection in each interval costs more than its packets.
 func (c *Config) wantsIntervals() bool {
-	written := c.Output.Stdout || c.Output.File.Directory != ""
-	return c.Output.Intervals && written || c.wantsTop() || c.Health.Listen != ""
+	return c.Output.Intervals && c.written() || c.wantsGroups() || c.wantsTop() || c.Health.Listen != ""
 }
 
 // liveMemory is what a table of conversations may hold.

@@ -29,6 +29,7 @@ type output struct {
 	encoder *jsonl.Encoder
 	writers []named
 	top     *live.Table
+	groups  *groups
 	observe func(*live.Top, *flow.Capture) // with each health
 	tally   func([]*flow.Record)           // nil: nobody can ask for it
 	more    func() []flow.Loss             // events that others count
@@ -75,6 +76,8 @@ func (o *output) records(records []*flow.Record) error {
 		if o.top != nil {
 			o.top.Add(r)
 		}
+		o.groups.add(r)
+		o.buf = o.groups.take(o.buf)
 		if r.Kind == flow.Connection && o.cfg.Connections || r.Kind == flow.Interval && o.cfg.Intervals {
 			o.buf = o.encoder.AppendRecord(o.buf, r)
 		}
@@ -87,6 +90,7 @@ func (o *output) path(c *path.Connection) error {
 	if o.top != nil {
 		o.top.AddPath(c)
 	}
+	o.groups.addPath(c)
 	if o.cfg.Connections {
 		o.buf = o.encoder.AppendPath(o.buf[:0], c)
 		o.write()
@@ -116,6 +120,8 @@ const topRows = 500
 // capture writes the state of the capture.
 func (o *output) capture(c *flow.Capture) {
 	o.account(c)
+	o.groups.advance(c.At)
+	c.Events = append(c.Events, o.groups.events()...)
 	if o.top != nil {
 		n := o.top.Counts()
 		c.Events = append(c.Events,
@@ -128,7 +134,7 @@ func (o *output) capture(c *flow.Capture) {
 	}
 	c.Events = append(c.Events, flow.Loss{Place: "lines_dropped", Frames: o.dropped()})
 	c.Events = append(c.Events, o.more()...)
-	o.buf = o.encoder.AppendCapture(o.buf[:0], c)
+	o.buf = o.encoder.AppendCapture(o.groups.take(o.buf[:0]), c)
 	o.write()
 }
 
