@@ -137,8 +137,8 @@ func (t *Table) warm(a *Ahead, lines *pool.Lines) {
 	if a.flow == 0 || asleep(n) {
 		t.flows.prefetchFree()
 		t.flows.embryos.prefetchFree(1)
-		if a.flow != 0 && n&isResting != 0 {
-			t.flows.prefetchLines(n)
+		if a.flow != 0 {
+			t.flows.prefetchMore(n)
 		}
 		return
 	}

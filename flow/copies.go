@@ -12,19 +12,18 @@ const (
 	candidateSYN                 // a SYN that may begin another connection of the 5-tuple
 )
 
-// likeness looks for a packet whose like was recorded at the same observation
-// point just before. f is its flow, or nil, and print its fingerprint. A packet
-// that is new is remembered.
-func (t *Table) likeness(f *Flow, p *packet.Packet, dir int, print uint64) likeness {
+// recall gives the packet like p, by fingerprint, that was recorded at the same
+// observation point just before; nil if there is none. Then p is remembered.
+func (t *Table) recall(p *packet.Packet, print uint64) *seenCopy {
 	c := &t.copies
 	if c.may(print) {
 		if e := c.find(print, sum(p), checksumFlag(p)); e != nil {
-			return t.alike(e, f, p, dir)
+			return e
 		}
 	}
 	e := c.add(print, p.Time, t.now)
 	e.position, e.checksum, e.ttl, e.flags = p.Position, sum(p), p.TTL, checksumFlag(p)
-	return noLikeness
+	return nil
 }
 
 // alike judges a packet by e, which is like it. From another hop or link, or too

@@ -8,9 +8,9 @@ import (
 
 // embryo is a connection of which nothing was recorded but one SYN: that
 // packet, as small as it gets. A flood of SYNs makes them by the million. Whatever
-// happens to the connection next, another packet or its end, first hatches it:
-// a flow begins, and takes the SYN as it would have done then. So a record does
-// not depend on whether its flow ever was one.
+// happens to the connection next, its end or another packet than the answer that
+// gives it a youth, first hatches it: a flow begins, and takes the SYN as it would
+// have done then. So a record does not depend on whether its flow ever was one.
 type embryo struct {
 	time               int64
 	src, dst           uint32
@@ -19,7 +19,7 @@ type embryo struct {
 	network            packet.NetworkID
 	path               packet.PathID
 	position           uint32
-	behind             uint32 // ns from time to the input's clock then
+	behind             uint32 // ns from time to the input's clock then; the number of its youth, if it isGrown
 	seq, tsval         uint32
 	window, mss        uint16
 	ipid               uint16
@@ -66,7 +66,7 @@ func (e *embryo) set(p *packet.Packet) bool {
 func (e *embryo) syn(p *packet.Packet) {
 	*p = packet.Packet{
 		Time: e.time, Now: e.seen(), Src: address(e.src), Dst: address(e.dst), SrcPort: e.srcPort, DstPort: e.dstPort, Proto: packet.ProtoTCP, Version: 4,
-		TTL: e.ttl, TOS: e.trafc, Point: e.point, Network: e.network, Path: e.path, Position: e.position, IPLen: uint32(e.ipLen), IPID: e.ipid, Flags: e.flags,
+		TTL: e.ttl, TOS: e.trafc, Point: e.point, Network: e.network, Path: e.path, Position: e.position, IPLen: uint32(e.ipLen), IPID: e.ipid, Flags: e.flags &^ isGrown,
 	}
 	c := &p.TCP
 	c.Seq, c.TSval, c.Window, c.MSS, c.WScale = e.seq, e.tsval, e.window, e.mss, e.wscale
@@ -87,12 +87,22 @@ func (e *embryo) key() Key {
 
 // has tells whether its key is k.
 func (e *embryo) has(k *Key) bool {
-	own := e.key()
-	return own.equal(k)
+	a, b := word(k.A[8:]), word(k.B[8:])
+	if word(k.A[:8])|word(k.B[:8])|uint64((uint32(a)^mapped)|(uint32(b)^mapped)) != 0 || k.Point != e.point || k.Network != e.network || k.Proto|k.Kind != packet.ProtoTCP {
+		return false
+	}
+	src, dst := uint64(e.src)<<16|uint64(e.srcPort), uint64(e.dst)<<16|uint64(e.dstPort)
+	x, y := a>>32<<16|uint64(k.PortA), b>>32<<16|uint64(k.PortB)
+	return src == x && dst == y || src == y && dst == x
 }
 
-// seen is the input's clock when it came.
-func (e *embryo) seen() int64 { return e.time + int64(e.behind) }
+// seen is the input's clock when the SYN came.
+func (e *embryo) seen() int64 {
+	if e.grown() {
+		return e.time // else it would not have
+	}
+	return e.time + int64(e.behind)
+}
 
 func (e *embryo) slot() int { return int(e.place & (1<<slotBits - 1)) }
 
@@ -116,34 +126,25 @@ func (t *Table) conceive(h uint64, p *packet.Packet) bool {
 	return true
 }
 
-// hatch makes an embryo a flow. It takes over the place in the wheel, unless
-// the embryo has left that.
+// hatch makes an embryo a flow, which has taken all its packets. It takes over
+// the place in the wheel, unless the embryo has left that.
 func (t *Table) hatch(n uint32, inWheel bool) uint32 {
 	if inWheel {
-		for t.full(t.perFlow - perEmbryo) {
-			victim := t.victim()
-			if victim == n {
-				break // it is the next to go, anyway
-			}
-			t.end(victim, t.now, EndLackOfResources)
+		t.roomFor(n, t.perFlow-t.flows.embryoOctets(n))
+	}
+	e := t.flows.embryo(n)
+	m := t.flows.get()
+	t.index.replace(e.hash(t.secret), n, m)
+	f := t.flows.at(m)
+	t.relive(e, f)
+	if inWheel {
+		t.wheels[f.class].replace(n, m, &t.flows)
+		if c := f.classOf(); c != f.class {
+			t.wheels[f.class].remove(m, &t.flows)
+			f.class = c
+			t.wheels[c].add(m, &t.flows)
 		}
 	}
-	p := &t.hatched
-	e := t.flows.embryo(n)
-	e.syn(p)
-	key, dir := keyOf(p)
-	m := t.flows.get()
-	t.index.replace(t.secret.hash(&key), n, m)
-	f := t.flows.at(m)
-	now, watcher := t.now, t.watcher
-	t.now, t.watcher = p.Now, nil // a watcher was not there then
-	t.begins(f, &key, p, dir)
-	f.class = halfOpen
-	if inWheel {
-		t.wheels[halfOpen].replace(n, m, &t.flows)
-	}
-	t.flows.embryos.put(n &^ isEmbryo)
-	t.update(m, f, p, dir, noLikeness)
-	t.now, t.watcher = now, watcher
+	t.flows.putEmbryo(n)
 	return m
 }

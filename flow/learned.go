@@ -260,8 +260,8 @@ func (t *Table) Counts() Counts {
 		CopiesForgotten: t.copies.evicted,
 		Unread:          t.sessions.Refused(),
 		Open:            t.flows.all(),
-		Octets:          int64(t.flows.live)*int64(unsafe.Sizeof(Flow{})) + int64(t.flows.embryos.live)*int64(unsafe.Sizeof(embryo{})) + t.held(),
-		Fill:            max((float64(t.flows.live)*float64(t.perFlow)+float64(t.flows.embryos.live)*perEmbryo)/(float64(t.maxFlows)*float64(t.perFlow)), float64(t.held())/float64(t.maxStore)),
+		Octets:          int64(t.flows.live)*int64(unsafe.Sizeof(Flow{})) + int64(t.flows.embryos.live)*int64(unsafe.Sizeof(embryo{})) + t.flows.youthOctets() + t.held(),
+		Fill:            max((float64(t.flows.live)*float64(t.perFlow)+float64(t.flows.embryos.live)*perEmbryo+float64(t.flows.youthOctets()))/(float64(t.maxFlows)*float64(t.perFlow)), float64(t.held())/float64(t.maxStore)),
 	}
 }
 
@@ -272,15 +272,7 @@ func pairOf(f *Flow) pair { return f.key.pair() }
 func (t *Table) teach(f *Flow) {
 	if f.flags&toldBoth == 0 && f.bothDirections() {
 		f.flags |= toldBoth
-		t.report.point(f.key.Point).BothDirections = true
-		t.report.bothDirections = true
-		p := pairOf(f)
-		if s := t.learned.pairs.of(p); s == nil || s.both == 0 || t.now-s.both > refresh {
-			t.report.pairs = append(t.report.pairs, struct {
-				pair
-				oneSided bool
-			}{p, false})
-		}
+		t.teachBoth(&f.key)
 	}
 	if f.flags&toldListener != 0 || f.role.source < DirApp || f.flags&portsKnown == 0 {
 		return
@@ -289,7 +281,24 @@ func (t *Table) teach(f *Flow) {
 		return // nobody has answered yet
 	}
 	f.flags |= toldListener
-	e := f.endpoint(1 - int(f.role.client))
+	t.teachListener(f.endpoint(1 - int(f.role.client)))
+}
+
+// teachBoth reports that both directions of a flow are recorded.
+func (t *Table) teachBoth(k *Key) {
+	t.report.point(k.Point).BothDirections = true
+	t.report.bothDirections = true
+	p := k.pair()
+	if s := t.learned.pairs.of(p); s == nil || s.both == 0 || t.now-s.both > refresh {
+		t.report.pairs = append(t.report.pairs, struct {
+			pair
+			oneSided bool
+		}{p, false})
+	}
+}
+
+// teachListener reports that an endpoint answers.
+func (t *Table) teachListener(e endpoint) {
 	if at := t.learned.listeners.of(e); at == nil || t.now-*at > refresh {
 		t.report.listeners = append(t.report.listeners, e)
 	}

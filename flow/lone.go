@@ -80,10 +80,10 @@ func (t *Table) KeepLone() { t.keepLone = true }
 // finishLone is finish for an embryo: its record says what that of the flow would
 // that hatch makes. It tells whether it could.
 func (t *Table) finishLone(n uint32, release int64, reason EndReason) bool {
-	if t.watcher != nil || t.learned.names.Len() != 0 {
+	e := t.flows.embryo(n)
+	if e.grown() || t.learned.names.Len() != 0 {
 		return false
 	}
-	e := t.flows.embryo(n)
 	o := OutcomeNone
 	if reason == EndIdleTimeout || reason == EndLackOfResources {
 		key := e.key()
@@ -99,7 +99,7 @@ func (t *Table) finishLone(n uint32, release int64, reason EndReason) bool {
 		t.lone(&Lone{embryo: *e, release: release, serial: t.serial, reason: reason, outcome: o}, t.out.Add())
 	}
 	t.index.remove(t.hashOf(n, nil), n)
-	t.flows.embryos.put(n &^ isEmbryo)
+	t.flows.putEmbryo(n)
 	return true
 }
 

@@ -191,8 +191,8 @@ func (t *Table) expect() {
 		return
 	}
 	n := list[nextEnds].n
+	t.flows.prefetchMore(n)
 	if n&isEmbryo == 0 && n&isResting != 0 {
-		t.flows.prefetchLines(n)
 		return
 	}
 	h := uint64(0)

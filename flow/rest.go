@@ -237,10 +237,14 @@ func (t *Table) lift(n uint32, f *Flow) {
 
 // ending gives a flow to end, with the number that it has.
 func (t *Table) ending(n uint32) *Flow {
-	if n&isResting == 0 {
+	switch {
+	case !asleep(n):
 		return t.flows.at(n)
+	case n&isEmbryo != 0:
+		t.relive(t.flows.embryo(n), &t.bed.flow)
+	default:
+		t.lift(n, &t.bed.flow)
 	}
-	t.lift(n, &t.bed.flow)
 	return &t.bed.flow
 }
 
@@ -277,8 +281,18 @@ func (s *slab) outline(n uint32, key *Key) {
 	pool.Mix((*uint32)(&key.Point), (*uint32)(&key.Network))
 }
 
-// prefetchLines begins to load what a flow at rest holds.
-func (s *slab) prefetchLines(n uint32) {
+// prefetchMore begins to load what an embryo, or a flow at rest, holds beside
+// what prefetch has loaded.
+func (s *slab) prefetchMore(n uint32) {
+	switch {
+	case !asleep(n):
+		return
+	case n&isEmbryo != 0:
+		if e := s.embryo(n); e.grown() {
+			pool.Prefetch(unsafe.Pointer(s.youth(e.behind)), int(e.behind&stepMask)+2)
+		}
+		return
+	}
 	r := s.rested(n)
 	for _, l := range r.lines[:r.n] {
 		s.lines.Prefetch(l, 1)

@@ -18,6 +18,7 @@ func TestSizes(t *testing.T) {
 		{"tcp.Conn", unsafe.Sizeof(tcp.Conn{}), 320},
 		{"tcp.Opening", unsafe.Sizeof(tcp.Opening{}), 80},
 		{"embryo", unsafe.Sizeof(embryo{}), 64},
+		{"youth", unsafe.Sizeof(youth{}), 64},
 		{"seenCopy", unsafe.Sizeof(seenCopy{}), 24},
 		{"packet.Packet", unsafe.Sizeof(packet.Packet{}), 256},
 		{"snapshot", unsafe.Sizeof(snapshot{}), 848},

@@ -13,6 +13,10 @@ type slab struct {
 	embryos store[embryo]
 	resting store[rested]
 	lines   pool.Pool[line] // of those at rest
+
+	young2 pool.Pool[young2] // youths of embryos
+	young3 pool.Pool[young3]
+	young4 pool.Pool[young4]
 }
 
 const (
@@ -46,7 +50,11 @@ func (s *slab) seen(n uint32) int64 {
 	case !asleep(n):
 		return s.at(n).seen
 	case n&isEmbryo != 0:
-		return s.embryo(n).seen()
+		e := s.embryo(n)
+		if e.grown() {
+			return s.youth(e.behind).seen
+		}
+		return e.seen()
 	}
 	return s.rested(n).seen
 }
@@ -67,6 +75,9 @@ func (s *slab) class(n uint32) class {
 	case !asleep(n):
 		return s.at(n).class
 	case n&isEmbryo != 0:
+		if e := s.embryo(n); e.grown() {
+			return s.youth(e.behind).class()
+		}
 		return halfOpen
 	}
 	return s.rested(n).class
@@ -110,13 +121,33 @@ func (s *slab) key(n uint32, scratch *Key) *Key {
 // all is how many there are.
 func (s *slab) all() int { return s.live + s.embryos.live + s.resting.live }
 
-// put takes back the number of a flow, or of one at rest whose lines are.
+// put takes back the number of a flow, of one at rest whose lines are, or of an
+// embryo.
 func (s *slab) put(n uint32) {
-	if n&isResting != 0 {
-		s.resting.put(n &^ isResting)
-	} else {
+	switch {
+	case !asleep(n):
 		s.store.put(n)
+	case n&isEmbryo != 0:
+		s.putEmbryo(n)
+	default:
+		s.resting.put(n &^ isResting)
 	}
+}
+
+// putEmbryo takes back an embryo, and its youth.
+func (s *slab) putEmbryo(n uint32) {
+	if e := s.embryo(n); e.grown() {
+		s.putYouth(e.behind)
+	}
+	s.embryos.put(n &^ isEmbryo)
+}
+
+// embryoOctets is what an embryo takes.
+func (s *slab) embryoOctets(n uint32) int64 {
+	if e := s.embryo(n); e.grown() {
+		return perEmbryo + int64(e.behind&stepMask+2)*64
+	}
+	return perEmbryo
 }
 
 // prefetch begins to load the lines of a flow that every packet touches.

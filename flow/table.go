@@ -42,6 +42,7 @@ type Table struct {
 	maxFlows  int
 	perFlow   int64 // octets, with all that is there for each
 	fullGrown bool  // no embryos, for comparison
+	ageless   bool  // embryos have no youth, for comparison
 	unhurried bool  // no packet runs, for comparison
 	maxStore  int64 // octets that connections may hold in the tcp.Store
 
@@ -120,14 +121,6 @@ func (t *Table) add(p *packet.Packet, a *Ahead) {
 	}
 	dir := int(a.dir)
 	n, found := t.index.find(a.hash, a.full(p), &t.flows)
-	var f *Flow
-	if found {
-		if asleep(n) {
-			n = t.wake(n)
-		}
-		f = t.flows.at(n)
-	}
-
 	point := t.report.last
 	if point == nil || t.report.lastID != p.Point {
 		point = t.report.point(p.Point)
@@ -138,7 +131,22 @@ func (t *Table) add(p *packet.Packet, a *Ahead) {
 		t.report.damaged(p.Flags)
 	}
 
-	like := t.likeness(f, p, dir, a.print)
+	e := t.recall(p, a.print)
+	var f *Flow
+	if found {
+		if asleep(n) {
+			if n&isEmbryo != 0 && e == nil && t.live(n, p) {
+				t.counted()
+				return
+			}
+			n = t.wake(n)
+		}
+		f = t.flows.at(n)
+	}
+	like := noLikeness
+	if e != nil {
+		like = t.alike(e, f, p, dir)
+	}
 	switch {
 	case f != nil && like == noLikeness && t.runs(f, p):
 		t.run(f, p, dir)
@@ -149,6 +157,11 @@ func (t *Table) add(p *packet.Packet, a *Ahead) {
 	case !t.place(n, f, p, a, like):
 		return
 	}
+	t.counted()
+}
+
+// counted looks now and then, behind a packet, whether there is still room.
+func (t *Table) counted() {
 	if t.packets++; t.packets%checkEvery == 0 {
 		for t.flows.all() > 1 && t.overgrown() {
 			t.evict() // what was open has grown
@@ -223,7 +236,7 @@ const checkEvery = 64
 
 // full tells that there is no room for so many octets of a flow more.
 func (t *Table) full(more int64) bool {
-	used := int64(t.flows.live)*t.perFlow + int64(t.flows.embryos.live)*perEmbryo + t.flows.restOctets()
+	used := int64(t.flows.live)*t.perFlow + int64(t.flows.embryos.live)*perEmbryo + t.flows.youthOctets() + t.flows.restOctets()
 	return used+more > int64(t.maxFlows)*t.perFlow || t.flows.all() > 0 && t.overgrown()
 }
 
@@ -273,6 +286,18 @@ func (t *Table) update(n uint32, f *Flow, p *packet.Packet, dir int, like likene
 	if t.watcher != nil {
 		t.watcher.Packet(n, p, dir)
 	}
+	t.absorb(f, p, dir, like)
+	if c := f.classOf(); c != f.class {
+		if f.class != numClasses {
+			t.wheels[f.class].remove(n, &t.flows)
+		}
+		f.class = c
+		t.wheels[c].add(n, &t.flows)
+	}
+}
+
+// absorb is update, but for what others see of the flow at once.
+func (t *Table) absorb(f *Flow, p *packet.Packet, dir int, like likeness) {
 	t.count(f, dir, p)
 	f.start = min(f.start, p.Time)
 	f.last = max(f.last, p.Time)
@@ -295,14 +320,6 @@ func (t *Table) update(n uint32, f *Flow, p *packet.Packet, dir int, like likene
 	}
 	t.direct(f, p, dir)
 	t.teach(f)
-
-	if c := f.classOf(); c != f.class {
-		if f.class != numClasses {
-			t.wheels[f.class].remove(n, &t.flows)
-		}
-		f.class = c
-		t.wheels[c].add(n, &t.flows)
-	}
 }
 
 func (t *Table) updateTCP(f *Flow, p *packet.Packet, dir int, like likeness) {
@@ -498,10 +515,12 @@ func (t *Table) end(n uint32, release int64, reason EndReason) {
 // the flow.
 func (t *Table) finish(n uint32, release int64, reason EndReason) {
 	if n&isEmbryo != 0 {
-		if t.finishLone(n, release, reason) {
+		switch {
+		case t.watcher != nil:
+			n = t.hatch(n, false) // it is told of by number
+		case t.finishLone(n, release, reason):
 			return
 		}
-		n = t.hatch(n, false)
 	}
 	f := t.ending(n)
 	t.decide(f)

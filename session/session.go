@@ -188,18 +188,25 @@ func (st *Store) first(c *Conn, p *packet.Packet, g *tcp.Segment, dir int) uint3
 	if g.End == g.Pos || p.TCP.Flags&packet.RST != 0 {
 		return 0
 	}
+	if st.foreign(c, p, g, dir) {
+		return st.Plain(c, g, dir)
+	}
 	n := st.sessions.GetZero()
 	s := st.at(n)
-	if st.foreign(c, p, g, dir) {
-		s.kind = plain
-		st.turn(s, c, g, dir)
-		return s.number(n)
-	}
 	st.open(s, c)
 	st.read(s, c, p, g, dir)
 	if s.reading != 0 {
 		st.readings.At(s.reading).acked = g.Acked
 	}
+	return s.number(n)
+}
+
+// Plain makes a session of a protocol that is Foreign, with its first payload.
+func (st *Store) Plain(c *Conn, g *tcp.Segment, dir int) uint32 {
+	n := st.sessions.GetZero()
+	s := st.at(n)
+	s.kind = plain
+	st.turn(s, c, g, dir)
 	return s.number(n)
 }
 
@@ -217,8 +224,14 @@ func (st *Store) foreign(c *Conn, p *packet.Packet, g *tcp.Segment, dir int) boo
 	if start, ok := c.TCP.Start(1 - dir); !ok || g.Acked > start+1 {
 		return false
 	}
-	b := p.Payload
-	if _, ok := dnsmeta.ProtocolOf(c.Ports[0], c.Ports[1]); ok || looksLikeTLS(b) {
+	return Foreign(c.Ports, p.Payload)
+}
+
+// Foreign tells, of the first payload of a connection, which is whole and begins
+// where that begins, whether its protocol is none that is read. ports are those
+// of both ends.
+func Foreign(ports [2]uint16, b []byte) bool {
+	if _, ok := dnsmeta.ProtocolOf(ports[0], ports[1]); ok || looksLikeTLS(b) {
 		return false
 	}
 	return tlsmeta.MatchClientHello(b) == tlsmeta.MatchNo && tlsmeta.MatchSSLv2Hello(b) == tlsmeta.MatchNo &&

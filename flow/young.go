@@ -1,0 +1,455 @@
+package flow
+
+import (
+	"encoding/binary"
+	"unsafe"
+
+	"mirrorscope/packet"
+	"mirrorscope/session"
+	"mirrorscope/tcp"
+)
+
+// A connection that begins as the books say stays small: its embryo is given a
+// youth, which is the log of its first packets. As long as each of them is the
+// next of its side, acknowledges what was recorded, and says nothing that is read,
+// nobody asks what the connection is like. So its packets are only written down,
+// some octets each, and are taken all at once, in a burst, by the very code that
+// takes every packet, when one comes that is not like that, or that finds no room
+// (hatch), or when the connection ends (relive, into a flow that is in the caches,
+// and gone once its record is made). A flow does not depend on whether it was
+// young, nor does a record.
+//
+// What others see of the connection meanwhile does not wait:
+//   - its place in the wheels, and its class: both follow from how far each side
+//     has come, what of that was acknowledged, and the FINs, which youth keeps;
+//   - what it teaches (Learned), with its SYN-ACK; what it reads of that, nothing:
+//     the SYN tells the roles for certain;
+//   - fingerprints: what is like a packet of a moment ago is not written down;
+//   - what it says: the first payload is judged when it comes (session.Foreign).
+//
+// Times are those of the input's clock at once: what was recorded late is not
+// written down either.
+type youth struct {
+	seen     int64     // when the latest packet came
+	next     [2]uint32 // by side: sequence number behind what it has sent
+	tsval    [2]uint32 // its latest timestamp
+	unacked  [2]uint16 // octets before next that the other side has not acknowledged
+	window   [2]uint16 // its latest
+	ipid     [2]uint16 // its latest
+	isn      uint32    // of the SYN-ACK, like all that follows
+	answered uint32    // ns behind the SYN
+	position uint32    // of all packets of the server
+	stamp    uint32    // TSval
+	offered  uint16    // window
+	mss      uint16
+	id       uint16
+	end      uint16 // octets from the beginning to the end of the log, which is behind this
+	flags    youthFlags
+	options  uint8 // packet.TCPOptions; above them the length of its header in words
+	ttl      uint8 // of all packets of the server
+	wscale   uint8
+}
+
+type youthFlags uint8
+
+const (
+	fromServer youthFlags = 1 << iota // FINs
+	fromClient
+	ackedSYN // the client has acknowledged the SYN-ACK: the connection is established
+	stamped  // both have timestamps
+	spoken   // payload was sent
+)
+
+// The log grows by steps.
+type (
+	young2 [2 * 64]byte
+	young3 [3 * 64]byte
+	young4 [4 * 64]byte
+)
+
+const (
+	youthLen   = int(unsafe.Sizeof(youth{}))
+	stepBits   = 2 // lower bits of the number of a youth: how many lines it has, less 2
+	stepMask   = 1<<stepBits - 1
+	mostSteps  = 2 // of the log's growth
+	optionBits = 4
+	isGrown    = 1 << 15 // of embryo.flags: behind is the number of its youth
+)
+
+// An entry of the log begins with an octet that says who sent it, and what of it
+// differs from what is expected.
+const (
+	byServer  = 1 << iota
+	withFIN   // …
+	withData  // its length follows
+	newWindow // it follows
+	newID     // the identification, which is not the next one, follows
+	someAcked // how much is not follows
+	newStamps // both timestamps follow, else how much TSval has risen
+	longSince // the time since the packet before follows in eight octets, else in four
+	maxEntry  = 1 + 8 + 2 + 2 + 2 + 2 + 8
+)
+
+func (e *embryo) grown() bool { return e.flags&isGrown != 0 }
+
+// youth gives that of a number.
+func (s *slab) youth(n uint32) *youth {
+	switch i := n >> stepBits; n & stepMask {
+	case 0:
+		return (*youth)(unsafe.Pointer(s.young2.At(i)))
+	case 1:
+		return (*youth)(unsafe.Pointer(s.young3.At(i)))
+	default:
+		return (*youth)(unsafe.Pointer(s.young4.At(i)))
+	}
+}
+
+func (s *slab) newYouth(step uint32) uint32 {
+	switch step {
+	case 0:
+		return s.young2.Get() << stepBits
+	case 1:
+		return s.young3.Get()<<stepBits | 1
+	}
+	return s.young4.Get()<<stepBits | 2
+}
+
+func (s *slab) putYouth(n uint32) {
+	switch i := n >> stepBits; n & stepMask {
+	case 0:
+		s.young2.Put(i)
+	case 1:
+		s.young3.Put(i)
+	default:
+		s.young4.Put(i)
+	}
+}
+
+// youthOctets is what all of them take.
+func (s *slab) youthOctets() int64 {
+	return int64(s.young2.InUse())*2*64 + int64(s.young3.InUse())*3*64 + int64(s.young4.InUse())*4*64
+}
+
+// class is that of the flow.
+func (y *youth) class() class {
+	switch {
+	case y.flags&ackedSYN == 0:
+		return halfOpen
+	case y.flags&(fromServer|fromClient) != fromServer|fromClient:
+		return tcpClass
+	case y.unacked[0]|y.unacked[1] != 0:
+		return closing
+	}
+	return linger
+}
+
+// live takes a packet of embryo n, if it can be written down. The packet is like
+// none of a moment ago.
+func (t *Table) live(n uint32, p *packet.Packet) bool {
+	e := t.flows.embryo(n)
+	if t.watcher != nil || t.ageless || p.Time != t.now || p.Flags&(packet.Truncated|packet.HeaderCut|packet.BadHeader|packet.OptionsUnknown|packet.PortsUnknown) != 0 ||
+		p.Version != 4 || p.TOS&3 == 3 || p.TCP.NumSACK != 0 || p.TCP.Window == 0 || p.IPLen != 20+uint32(p.TCP.HeaderLen)+p.PayloadLen {
+		return false
+	}
+	if !e.grown() {
+		return t.answer(n, e, p)
+	}
+	return t.log(n, e, p)
+}
+
+// answer takes the SYN-ACK.
+func (t *Table) answer(n uint32, e *embryo, p *packet.Packet) bool {
+	c := &p.TCP
+	since := p.Time - e.time
+	if e.behind != 0 || since >= t.wheels[halfOpen].timeout || c.Flags != packet.SYN|packet.ACK || p.PayloadLen != 0 || c.Ack != e.seq+1 || uint64(since) > 1<<32-1 ||
+		c.Has>>optionBits != 0 || c.HeaderLen&3 != 0 || p.SrcPort != e.dstPort || p.DstPort != e.srcPort || uint32(word(p.Src[8:])>>32) != e.dst || e.src == e.dst {
+		return false
+	}
+	y := youth{
+		seen: p.Time, next: [2]uint32{e.seq + 1, c.Seq + 1}, tsval: [2]uint32{e.tsval, c.TSval}, unacked: [2]uint16{0, 1}, window: [2]uint16{e.window, c.Window},
+		ipid: [2]uint16{e.ipid, p.IPID}, isn: c.Seq, answered: uint32(since), position: p.Position, stamp: c.TSval, offered: c.Window, mss: c.MSS, id: p.IPID,
+		end: uint16(youthLen), options: uint8(c.Has) | c.HeaderLen>>2<<optionBits, ttl: p.TTL, wscale: c.WScale,
+	}
+	if c.Has&packet.HasTimestamps != 0 {
+		if packet.TCPOptions(e.tcpFlags>>synFlagBits)&packet.HasTimestamps == 0 || c.TSecr != e.tsval {
+			return false
+		}
+		y.flags |= stamped
+	}
+	t.roomFor(n, 2*64)
+	e.behind = t.flows.newYouth(0)
+	e.flags |= isGrown
+	*t.flows.youth(e.behind) = y
+	t.teachAnswered(e)
+	return true
+}
+
+// teachAnswered is teach for a connection whose SYN was answered.
+func (t *Table) teachAnswered(e *embryo) {
+	key := e.key()
+	t.teachBoth(&key)
+	t.teachListener(endpoint{addr: address(e.dst), port: e.dstPort, network: e.network, proto: packet.ProtoTCP})
+}
+
+// roomFor makes room for what flow n needs beside what it has.
+func (t *Table) roomFor(n uint32, octets int64) {
+	for t.full(octets) {
+		victim := t.victim()
+		if victim == n {
+			return // it is the next to go, anyway
+		}
+		t.end(victim, t.now, EndLackOfResources)
+	}
+}
+
+// log takes a packet behind the SYN-ACK.
+func (t *Table) log(n uint32, e *embryo, p *packet.Packet) bool {
+	y, c := t.flows.youth(e.behind), &p.TCP
+	s, position, ttl := 0, e.position, e.ttl
+	if p.SrcPort != e.srcPort || uint32(word(p.Src[8:])>>32) != e.src {
+		s, position, ttl = 1, y.position, y.ttl
+	}
+	o := s ^ 1
+	header := uint8(20)
+	if y.flags&stamped != 0 {
+		header = 32
+	}
+	payload := p.PayloadLen
+	length, fin := payload, youthFlags(0)
+	if c.Flags&packet.FIN != 0 {
+		length, fin = length+1, fromClient>>s
+	}
+	behind, before := y.next[o]-c.Ack, y.class()
+	if p.Time-y.seen >= t.wheels[before].timeout || c.Flags&^(packet.FIN|packet.PSH) != packet.ACK || c.Seq != y.next[s] || behind > uint32(y.unacked[o]) || c.HeaderLen != header || c.Has != hasStamps(y.flags) ||
+		p.Position != position || p.TTL != ttl || length+uint32(y.unacked[s]) > 1<<16-1 || y.flags&(fromClient>>s) != 0 && length != 0 {
+		return false
+	}
+	if y.flags&ackedSYN == 0 && (s != 0 || length != 0 || behind != 0) {
+		return false
+	}
+	if payload != 0 && y.flags&spoken == 0 {
+		if !session.Foreign([2]uint16{p.SrcPort, p.DstPort}, p.Payload) {
+			return false
+		}
+	}
+	if int(y.end)+maxEntry > int(e.behind&stepMask+2)*64 {
+		if e.behind&stepMask == mostSteps {
+			return false
+		}
+		t.roomFor(n, 64)
+		y = t.stretch(e)
+	}
+	if payload != 0 {
+		y.flags |= spoken
+	}
+	y.flags |= fin | ackedSYN
+	y.write(p, s, behind)
+	if now := y.class(); now != before {
+		t.wheels[before].remove(n, &t.flows)
+		t.wheels[now].add(n, &t.flows)
+	}
+	return true
+}
+
+func hasStamps(f youthFlags) packet.TCPOptions {
+	if f&stamped != 0 {
+		return packet.HasTimestamps
+	}
+	return 0
+}
+
+// stretch gives an embryo a youth that is a line longer.
+func (t *Table) stretch(e *embryo) *youth {
+	old := t.flows.youth(e.behind)
+	n := t.flows.newYouth(e.behind&stepMask + 1)
+	y := t.flows.youth(n)
+	if e.behind&stepMask == 0 {
+		*(*young2)(unsafe.Pointer(y)) = *(*young2)(unsafe.Pointer(old))
+	} else {
+		*(*young3)(unsafe.Pointer(y)) = *(*young3)(unsafe.Pointer(old))
+	}
+	t.flows.putYouth(e.behind)
+	e.behind = n
+	return y
+}
+
+// write adds an entry to the log, for which there is room: a packet that side s
+// sent, of which all is known but what it tells here.
+func (y *youth) write(p *packet.Packet, s int, unacked uint32) {
+	c, b := &p.TCP, (*[maxEntry]byte)(unsafe.Add(unsafe.Pointer(y), y.end))
+	s &= 1
+	bits, n := byte(s), 5
+	since := p.Time - y.seen
+	y.seen = p.Time
+	if binary.LittleEndian.PutUint32(b[1:], uint32(since)); since>>32 != 0 {
+		bits |= longSince
+		binary.LittleEndian.PutUint64(b[1:], uint64(since))
+		n = 9
+	}
+	length := p.PayloadLen
+	if length != 0 {
+		bits |= withData
+		n += put16(b, n, uint16(length))
+	}
+	if c.Flags&packet.FIN != 0 {
+		bits |= withFIN
+		length++
+	}
+	y.next[s] += length
+	y.unacked[s] += uint16(length)
+	if y.unacked[s^1] = uint16(unacked); unacked != 0 {
+		bits |= someAcked
+		n += put16(b, n, uint16(unacked))
+	}
+	if c.Window != y.window[s] {
+		bits |= newWindow
+		y.window[s] = c.Window
+		n += put16(b, n, c.Window)
+	}
+	if y.ipid[s]++; p.IPID != y.ipid[s] {
+		bits |= newID
+		y.ipid[s] = p.IPID
+		n += put16(b, n, p.IPID)
+	}
+	if y.flags&stamped != 0 {
+		later := c.TSval - y.tsval[s]
+		if y.tsval[s] = c.TSval; later < 1<<16 && c.TSecr == y.tsval[s^1] {
+			n += put16(b, n, uint16(later))
+		} else {
+			bits |= newStamps
+			binary.LittleEndian.PutUint32(b[n:], c.TSval)
+			binary.LittleEndian.PutUint32(b[n+4:], c.TSecr)
+			n += 8
+		}
+	}
+	b[0] = bits
+	y.end += uint16(n)
+}
+
+func put16(b *[maxEntry]byte, at int, v uint16) int {
+	binary.LittleEndian.PutUint16(b[at:], v)
+	return 2
+}
+
+// relive makes f the flow that has taken all packets of an embryo.
+func (t *Table) relive(e *embryo, f *Flow) {
+	p := &t.hatched
+	e.syn(p)
+	key, dir := keyOf(p)
+	now, watcher := t.now, t.watcher
+	t.now, t.watcher = p.Now, nil // a watcher was not there then
+	t.begins(f, &key, p, dir)
+	f.class = halfOpen
+	if e.grown() {
+		f.flags |= told
+	}
+	t.absorb(f, p, dir, noLikeness)
+	if e.grown() {
+		t.replay(e, t.flows.youth(e.behind), f, p, dir)
+	}
+	t.now, t.watcher = now, watcher
+}
+
+// replay takes the packets of a youth behind the SYN, which is in p.
+func (t *Table) replay(e *embryo, y *youth, f *Flow, p *packet.Packet, client int) {
+	c := &p.TCP
+	place, ttl := [2]uint32{e.position, y.position}, [2]uint8{e.ttl, y.ttl}
+	next := [2]uint32{c.Seq + 1, y.isn + 1}
+	window := [2]uint16{c.Window, y.offered}
+	id := [2]uint16{p.IPID, y.id}
+	stamps := [2]uint32{c.TSval, y.stamp}
+
+	p.Time += int64(y.answered)
+	p.Now, t.now = p.Time, p.Time
+	p.IPLen, p.IPID, p.Position, p.TTL, p.TOS, p.Flags = 20+uint32(y.options>>optionBits)<<2, y.id, y.position, y.ttl, 0, 0
+	c.Seq, c.Ack, c.TSval, c.TSecr, c.Window, c.MSS, c.WScale = y.isn, next[0], y.stamp, 0, y.offered, y.mss, y.wscale
+	c.Flags, c.Has, c.HeaderLen = packet.SYN|packet.ACK, packet.TCPOptions(y.options&(1<<optionBits-1)), y.options>>optionBits<<2
+	if y.flags&stamped != 0 {
+		c.TSecr = stamps[0]
+	}
+	t.absorb(f, p, client^1, noLikeness)
+
+	c.MSS, c.WScale, c.Has, c.HeaderLen = 0, 0, hasStamps(y.flags), 20
+	if y.flags&stamped != 0 {
+		c.HeaderLen = 32
+	}
+	log := unsafe.Slice((*byte)(unsafe.Pointer(y)), y.end)[youthLen:]
+	for len(log) > 0 {
+		bits, s, n := log[0], log[0]&1, 5
+		since := int64(binary.LittleEndian.Uint32(log[1:]))
+		if bits&longSince != 0 {
+			since = int64(binary.LittleEndian.Uint64(log[1:]))
+			n = 9
+		}
+		p.Time += since
+		p.Now, t.now = p.Time, p.Time
+		p.PayloadLen = 0
+		if bits&withData != 0 {
+			p.PayloadLen = uint32(binary.LittleEndian.Uint16(log[n:]))
+			n += 2
+		}
+		c.Seq, c.Ack = next[s], next[s^1]
+		next[s] += p.PayloadLen
+		c.Flags = packet.ACK
+		if bits&withFIN != 0 {
+			c.Flags |= packet.FIN
+			next[s]++
+		}
+		if bits&someAcked != 0 {
+			c.Ack -= uint32(binary.LittleEndian.Uint16(log[n:]))
+			n += 2
+		}
+		if bits&newWindow != 0 {
+			window[s] = binary.LittleEndian.Uint16(log[n:])
+			n += 2
+		}
+		if id[s]++; bits&newID != 0 {
+			id[s] = binary.LittleEndian.Uint16(log[n:])
+			n += 2
+		}
+		switch {
+		case y.flags&stamped == 0:
+		case bits&newStamps == 0:
+			stamps[s] += uint32(binary.LittleEndian.Uint16(log[n:]))
+			c.TSecr = stamps[s^1]
+			n += 2
+		default:
+			stamps[s], c.TSecr = binary.LittleEndian.Uint32(log[n:]), binary.LittleEndian.Uint32(log[n+4:])
+			n += 8
+		}
+		log = log[n:]
+		p.IPLen, p.IPID, p.Position, p.TTL = 20+uint32(c.HeaderLen)+p.PayloadLen, id[s], place[s], ttl[s]
+		c.Window, c.TSval = window[s], stamps[s]
+		if y.flags&stamped == 0 {
+			c.TSval, c.TSecr = 0, 0
+		}
+		t.again(f, p, client^int(s))
+	}
+	f.class = y.class()
+}
+
+// again is update for a packet of a youth, behind the SYN-ACK.
+func (t *Table) again(f *Flow, p *packet.Packet, dir int) {
+	t.count(f, dir, p)
+	f.start = min(f.start, p.Time)
+	f.last = max(f.last, p.Time)
+	f.seen = t.now
+	if p.TCP.Flags&packet.FIN != 0 {
+		f.fins[dir]++
+	}
+	t.noteID(f, p, dir)
+	o := t.opening(f)
+	var g tcp.Segment
+	f.tcp.AddTo(t.tcp, &g, p, dir, o, false)
+	switch {
+	case g.End == g.Pos:
+	case f.session == 0:
+		c := t.conn(f)
+		f.session = t.sessions.Plain(&c, &g, dir)
+	default:
+		t.sessions.Run(f.session, &f.tcp, t.tcp, nil, &g, dir, int(f.role.client))
+	}
+	if o != nil {
+		t.answered(f, o, p.Time)
+	}
+}
