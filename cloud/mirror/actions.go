@@ -4,16 +4,16 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 )
 
-// use says what an action of the API is needed for.
+// use says what an action of the API is needed for, and on what, by the names of
+// resource types in ARNs. An action on nothing is asked for on everything: reading
+// is not told apart by resource.
 type use struct {
-	action  string // of EC2
-	mutates bool
-	// resources that the action is asked for, by the names that ARNs have; nil:
-	// all, as reading is not told apart by resource.
-	resources []string
-	own       bool // only on what carries the tags of a desired state
-	creates   string
-	part      part
+	action  string   // of EC2
+	mutates bool     //
+	creates string   // what carries our tags from then on
+	own     string   // what must carry our tags already
+	with    []string // what it stands on, of anybody
+	part    part
 }
 
 // part is which part of a desired state needs an action.
@@ -25,8 +25,18 @@ const (
 	ownTargets      // a target is given by what it is
 )
 
-// uses lists every action that this package calls. The policies are made of it,
-// and a test compares it with the calls that come.
+// Resource types.
+const (
+	arnSession   = "traffic-mirror-session"
+	arnTarget    = "traffic-mirror-target"
+	arnFilter    = "traffic-mirror-filter"
+	arnRule      = "traffic-mirror-filter-rule"
+	arnInterface = "network-interface"
+)
+
+// uses lists every action that this package calls (Service Authorization
+// Reference, Amazon EC2). The policies are made of it, and a test compares it with
+// the calls that come.
 var uses = []use{
 	{action: "DescribeInstances"},
 	{action: "DescribeInstanceTypes"},
@@ -35,19 +45,19 @@ var uses = []use{
 	{action: "DescribeTrafficMirrorSessions"},
 	{action: "DescribeTrafficMirrorTargets"},
 
-	{action: "CreateTrafficMirrorSession", mutates: true, creates: "traffic-mirror-session", resources: []string{"network-interface", "traffic-mirror-filter", "traffic-mirror-target"}},
-	{action: "ModifyTrafficMirrorSession", mutates: true, own: true, resources: []string{"traffic-mirror-session"}},
-	{action: "DeleteTrafficMirrorSession", mutates: true, own: true, resources: []string{"traffic-mirror-session"}},
+	{action: "CreateTrafficMirrorSession", mutates: true, creates: arnSession, with: []string{arnInterface, arnFilter, arnTarget}},
+	{action: "ModifyTrafficMirrorSession", mutates: true, own: arnSession, with: []string{arnFilter, arnTarget}},
+	{action: "DeleteTrafficMirrorSession", mutates: true, own: arnSession},
 
-	{action: "CreateTrafficMirrorTarget", mutates: true, part: ownTargets, creates: "traffic-mirror-target", resources: []string{"network-interface"}},
-	{action: "DeleteTrafficMirrorTarget", mutates: true, part: ownTargets, own: true, resources: []string{"traffic-mirror-target"}},
+	{action: "CreateTrafficMirrorTarget", mutates: true, part: ownTargets, creates: arnTarget, with: []string{arnInterface}},
+	{action: "DeleteTrafficMirrorTarget", mutates: true, part: ownTargets, own: arnTarget},
 
-	{action: "CreateTrafficMirrorFilter", mutates: true, part: ownFilter, creates: "traffic-mirror-filter"},
-	{action: "DeleteTrafficMirrorFilter", mutates: true, part: ownFilter, own: true, resources: []string{"traffic-mirror-filter"}},
-	{action: "ModifyTrafficMirrorFilterNetworkServices", mutates: true, part: ownFilter, own: true, resources: []string{"traffic-mirror-filter"}},
-	{action: "CreateTrafficMirrorFilterRule", mutates: true, part: ownFilter, own: true, resources: []string{"traffic-mirror-filter"}},
-	{action: "ModifyTrafficMirrorFilterRule", mutates: true, part: ownFilter, own: true, resources: []string{"traffic-mirror-filter"}},
-	{action: "DeleteTrafficMirrorFilterRule", mutates: true, part: ownFilter, own: true, resources: []string{"traffic-mirror-filter"}},
+	{action: "CreateTrafficMirrorFilter", mutates: true, part: ownFilter, creates: arnFilter},
+	{action: "DeleteTrafficMirrorFilter", mutates: true, part: ownFilter, own: arnFilter},
+	{action: "ModifyTrafficMirrorFilterNetworkServices", mutates: true, part: ownFilter, own: arnFilter},
+	{action: "CreateTrafficMirrorFilterRule", mutates: true, part: ownFilter, own: arnFilter, with: []string{arnRule}},
+	{action: "ModifyTrafficMirrorFilterRule", mutates: true, part: ownFilter, own: arnFilter, with: []string{arnRule}},
+	{action: "DeleteTrafficMirrorFilterRule", mutates: true, part: ownFilter, own: arnFilter, with: []string{arnRule}},
 }
 
 // mutating are the actions that Limit holds back.
@@ -61,5 +71,5 @@ var mutating = func() map[string]bool {
 	return m
 }()
 
-// api is the client of the service; the parts that are used are in uses.
+// api is the client of the service; what is used of it is in uses.
 type api = *ec2.Client

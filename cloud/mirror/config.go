@@ -204,16 +204,23 @@ func checkID(kind, id string) error {
 	return fmt.Errorf("%q is no id of this kind; it looks like %s", id, example)
 }
 
+// split takes joined errors apart; nil gives none.
+func split(err error) []error {
+	if err == nil {
+		return nil
+	}
+	if j, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // it is taken apart, not looked into
+		return j.Unwrap()
+	}
+	return []error{err}
+}
+
 // Validate reports every field that cannot be used, by its key.
 func (c *Config) Validate() error {
 	var errs []error
 	part := func(key string, err error) {
-		if j, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // taken apart, not looked into
-			for _, e := range j.Unwrap() {
-				errs = append(errs, fmt.Errorf("%s: %w", key, e))
-			}
-		} else if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", key, err))
+		for _, e := range split(err) {
+			errs = append(errs, fmt.Errorf("%s: %w", key, e))
 		}
 	}
 	switch {

@@ -291,7 +291,7 @@ func (p *planner) order() {
 		}
 	}
 	slices.SortStableFunc(p.Steps, func(a, b Step) int {
-		if d := rank(&a) - rank(&b); d != 0 {
+		if d := rank(&a) - rank(&b); d != 0 || a.What != AboutSession {
 			return d
 		}
 		return strings.Compare(a.On, b.On)

@@ -45,6 +45,9 @@ type source struct {
 
 // planSessions looks at each interface.
 func (p *planner) planSessions() {
+	if p.w.BareMetal == nil {
+		p.warn("ec2:DescribeInstanceTypes", "is not allowed: which instances are bare metal, and cannot be mirrored, is seen only when AWS refuses them")
+	}
 	var sources []source
 	for i := range p.w.Interfaces {
 		if s, ok := p.look(&p.w.Interfaces[i]); ok {

@@ -172,7 +172,8 @@ func readInstances(ctx context.Context, c api, w *World) error {
 	return nil
 }
 
-// readBareMetal asks which instance types are bare metal, once for a process.
+// readBareMetal asks which instance types are bare metal, once for a process. Who
+// may not ask is told of each such instance when its session is refused.
 func readBareMetal(ctx context.Context, c api, w *World) error {
 	if w.BareMetal != nil {
 		return nil
@@ -183,6 +184,9 @@ func readBareMetal(ctx context.Context, c api, w *World) error {
 	})
 	for p.HasMorePages() {
 		page, err := p.NextPage(ctx)
+		if code(err) == codeUnauthorized {
+			return nil
+		}
 		if err != nil {
 			return err
 		}

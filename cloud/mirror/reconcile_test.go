@@ -101,7 +101,7 @@ func TestThrottled(t *testing.T) {
 
 // A list that cannot be had is no empty list.
 func TestReadFails(t *testing.T) {
-	for _, action := range []string{"DescribeTrafficMirrorSessions", "DescribeTrafficMirrorTargets", "DescribeTrafficMirrorFilters", "DescribeNetworkInterfaces", "DescribeInstances", "DescribeInstanceTypes"} {
+	for _, action := range []string{"DescribeTrafficMirrorSessions", "DescribeTrafficMirrorTargets", "DescribeTrafficMirrorFilters", "DescribeNetworkInterfaces", "DescribeInstances"} {
 		l := newLab(t, 3)
 		l.fake.Fail(fakeec2.Fault{Action: action, Error: &fakeec2.Error{Status: 403, Code: "UnauthorizedOperation", Message: "no"}})
 		if p, err := l.r.Plan(t.Context(), false); err == nil || !strings.Contains(err.Error(), "UnauthorizedOperation") {
@@ -110,6 +110,25 @@ func TestReadFails(t *testing.T) {
 		if n := len(l.fake.Mutations()); n != 0 {
 			t.Errorf("%s: %d changes", action, n)
 		}
+	}
+}
+
+// Without the list of bare metal AWS is asked by trying.
+func TestBareMetalUnknown(t *testing.T) {
+	l := newLab(t, 3)
+	l.fake.With(func(s *fakeec2.State) {
+		s.Types["m7i.metal-24xl"] = fakeec2.InstanceType{BareMetal: true, Refused: &fakeec2.Error{Status: 400, Code: "UnsupportedOperation", Message: "bare metal"}}
+		s.Instances[machine(0)].Type = "m7i.metal-24xl"
+	})
+	l.fake.Allow = func(c *fakeec2.Call) bool { return c.Action != "DescribeInstanceTypes" }
+	if text := planText(l.plan()); !strings.Contains(text, "DescribeInstanceTypes: is not allowed") {
+		t.Error(text)
+	}
+	if r := l.apply(); r.Count(Failed) != 1 || len(l.ours()) != 2 {
+		t.Error(reportText(r))
+	}
+	if s := blindStep(l.plan(), nic(0)); s == nil || s.Blind != BlindRefused {
+		t.Error(planText(l.plan()))
 	}
 }
 

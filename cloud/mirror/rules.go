@@ -110,7 +110,9 @@ func (f *Filter) rules() ([]FilterRule, error) {
 	for i, r := range given {
 		parsed, err := r.parse()
 		if err != nil {
-			errs = append(errs, fmt.Errorf("rule %d: %w", i+1, err))
+			for _, e := range split(err) {
+				errs = append(errs, fmt.Errorf("rule %d: %w", i+1, e))
+			}
 			continue
 		}
 		all = append(all, parsed...)

@@ -17,6 +17,7 @@ const (
 	exitDone    = 0
 	exitRuntime = 1
 	exitUsage   = 2
+	exitDiffers = 3  // something is not as desired
 	exitRestart = 75 // EX_TEMPFAIL: the service manager is to start it again
 )
 
@@ -29,6 +30,10 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 
 // errReported ends a command with exitRuntime when it has said why.
 var errReported = errors.New("reported")
+
+// errDifferent ends a command with exitDiffers: something is not as desired, as it
+// has said.
+var errDifferent = errors.New("different")
 
 // errRestart ends a command with exitRestart when it has said why.
 var errRestart = errors.New("restart")
@@ -63,6 +68,8 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 		return exitDone
 	case errors.Is(err, errReported):
 		return exitRuntime
+	case errors.Is(err, errDifferent):
+		return exitDiffers
 	case errors.Is(err, errRestart):
 		return exitRestart
 	case errors.As(err, &usage):
@@ -96,7 +103,7 @@ nothing and stores no payload.
 	root.SetOut(s.out)
 	root.SetErr(s.err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{plain(err)} })
-	root.AddCommand(newReplay(s), newRun(s), newTop(s), newRecord(s), newConfig(s), newCheck(s), newGuard(s), newVersion(s))
+	root.AddCommand(newReplay(s), newRun(s), newTop(s), newRecord(s), newConfig(s), newCheck(s), newGuard(s), newMirror(s), newVersion(s))
 	return root
 }
 
