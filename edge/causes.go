@@ -40,13 +40,13 @@ func (x *cause) sentence(j *judge) string {
 // failures adds the ways to fail, the largest share first. certain asks for
 // those that do not rest on something that is missing in the capture.
 func (j *judge) failures(certain bool) {
-	j.causes()
-	list := j.list[:0]
-	for _, x := range j.list {
-		if x.of > 0 && x.n > 0 && x.n >= x.least && x.certain == certain && x.share() >= manyFailures {
-			list = append(list, x)
+	list := j.some[:0]
+	for i := range j.list {
+		if x := &j.list[i]; x.n >= x.least && x.certain == certain && x.share() >= manyFailures {
+			list = append(list, *x)
 		}
 	}
+	j.some = list
 	slices.SortStableFunc(list, func(a, b cause) int { return cmp.Compare(b.share(), a.share()) })
 	for i := range list {
 		x := &list[i]
@@ -66,7 +66,8 @@ func (j *judge) failures(certain bool) {
 	}
 }
 
-// causes lists the ways to fail, the earliest in a connection's life first.
+// causes lists the ways in which something failed, the earliest in a connection's
+// life first.
 func (j *judge) causes() {
 	j.list = j.list[:0]
 	j.connections()
@@ -75,21 +76,32 @@ func (j *judge) causes() {
 	j.queries()
 }
 
+// failed adds a way, where something failed so.
+func (j *judge) failed(x *cause) {
+	if x.n > 0 && x.of > 0 {
+		j.list = append(j.list, *x)
+	}
+}
+
 func (j *judge) connections() {
 	c := j.c
 	o, e := &c.Outcomes, &c.Ends
 	tried := c.Connections - e.Leftover
 	one := func(who Who, n int64, short, text string, certain bool) {
-		j.list = append(j.list, cause{who: who, n: n, of: tried, what: "connection", short: short, text: text, certain: certain, connections: true})
+		if n > 0 {
+			j.failed(&cause{who: who, n: n, of: tried, what: "connection", short: short, text: text, certain: certain, connections: true})
+		}
 	}
 	// A connection that breaks off behind many requests that went well weighs as one of them.
 	broken := func(who Who, n int64, short, text string, certain bool) {
-		one(who, n, short, text, certain)
-		x := &j.list[len(j.list)-1]
-		x.gone = true
-		if x.n < fewFailures && float64(x.n) < manyFailures*float64(c.Requests()) {
-			x.least = fewFailures
+		if n <= 0 {
+			return
 		}
+		least := int64(0)
+		if n < fewFailures && float64(n) < manyFailures*float64(c.Requests()) {
+			least = fewFailures
+		}
+		j.failed(&cause{who: who, n: n, of: tried, what: "connection", short: short, text: text, certain: certain, connections: true, gone: true, least: least})
 	}
 	refuser, refused := Server, "refused by the server: nobody listens on that port"
 	if e.Foreign > 0 && 2*e.Foreign >= o[flow.Refused]+o[flow.Reset] {
@@ -119,9 +131,8 @@ func (j *judge) handshakes() {
 		return
 	}
 	said := t.Failed() - t.Outcomes[tlsmeta.Abandoned]
-	j.list = append(j.list,
-		cause{who: InTLS, n: said, of: t.Connections, what: "handshake", short: "fails", text: "failed", detail: func(j *judge) string { return alerts(j.c.TLS) }, certain: true},
-		cause{who: InTLS, n: t.Outcomes[tlsmeta.Abandoned], of: t.Connections, what: "handshake", short: "abandoned", text: "ended before they were complete, without an alert"})
+	j.failed(&cause{who: InTLS, n: said, of: t.Connections, what: "handshake", short: "fails", text: "failed", detail: func(j *judge) string { return alerts(j.c.TLS) }, certain: true})
+	j.failed(&cause{who: InTLS, n: t.Outcomes[tlsmeta.Abandoned], of: t.Connections, what: "handshake", short: "abandoned", text: "ended before they were complete, without an alert"})
 }
 
 // requests lists how those of HTTP and of unknown protocols failed.
@@ -133,7 +144,7 @@ func (j *judge) requests() {
 	}
 	one := func(x cause) {
 		x.what = "request"
-		j.list = append(j.list, x)
+		j.failed(&x)
 	}
 	aborted := c.Mute()
 	if h := c.HTTP; h != nil {
@@ -171,7 +182,7 @@ func (j *judge) requests() {
 		},
 	})
 	if c.Turns == 0 {
-		j.list = append(j.list, cause{
+		j.failed(&cause{
 			who: Server, n: u.Mute, of: c.Connections, what: "connection", short: "says nothing", text: "had data from the client, and not a word back until it gave up",
 			detail: func(j *judge) string {
 				return waited(j.c.Unanswered) + ": a protocol without answers, or the server hangs"
@@ -193,9 +204,8 @@ func (j *judge) queries() {
 		return
 	}
 	of := d.Queries - d.Unknown
-	j.list = append(j.list,
-		cause{who: Server, n: min(d.SERVFAIL+d.OtherErr, of), of: of, what: "query", short: "DNS errors", text: "got an error", detail: func(j *judge) string { return rcodes(j.c.DNS) }, certain: true},
-		cause{who: Network, n: d.Timeouts, of: of, what: "query", short: "no answer", text: "got no answer: dropped on the way, or the server is down"})
+	j.failed(&cause{who: Server, n: min(d.SERVFAIL+d.OtherErr, of), of: of, what: "query", short: "DNS errors", text: "got an error", detail: func(j *judge) string { return rcodes(j.c.DNS) }, certain: true})
+	j.failed(&cause{who: Network, n: d.Timeouts, of: of, what: "query", short: "no answer", text: "got no answer: dropped on the way, or the server is down"})
 }
 
 // rcodes names the errors, the most frequent first.

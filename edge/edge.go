@@ -250,12 +250,32 @@ func New(c Config) *Table {
 	return t
 }
 
-// Add takes one record. Only whole connections count: their intervals say the
-// same again.
-func (t *Table) Add(r *flow.Record) {
-	if r.Kind != flow.Connection {
-		return
+// aheadLen is for how many connections their conversations are looked up ahead:
+// those of many hosts are spread over all of the index, which no cache holds.
+const aheadLen = 64
+
+// Add takes records. Only whole connections count: their intervals say the same
+// again.
+func (t *Table) Add(records ...*flow.Record) {
+	x := &t.summary.conversations.index
+	for len(records) > 0 {
+		some := records[:min(len(records), aheadLen)]
+		records = records[len(some):]
+		for i, r := range some {
+			key := keyOf(r.Network, r.Proto, &r.Ends)
+			t.ahead[i] = x.hash(&key)
+			x.prefetch(t.ahead[i])
+		}
+		for i, r := range some {
+			if r.Kind == flow.Connection {
+				t.add(r, t.ahead[i])
+			}
+		}
 	}
+}
+
+// add adds a connection whose key has a hash.
+func (t *Table) add(r *flow.Record, hash uint64) {
 	c := &t.one
 	c.single(r)
 	t.summary.until = max(t.summary.until, r.End)
@@ -268,7 +288,7 @@ func (t *Table) Add(r *flow.Record) {
 		t.waiting[r.ID] = w
 		return
 	}
-	t.fold(c)
+	t.fold(c, hash)
 }
 
 // AddPath takes a connection whose records were added before, and lets go of
@@ -282,17 +302,17 @@ func (t *Table) AddPath(p *path.Connection) {
 		}
 	}
 	t.summary.Joined += int64(len(p.Points) - 1)
-	t.fold(&c)
+	t.fold(&c, t.summary.conversations.index.hash(&c.key))
 }
 
 // Summary gives the result, which shares memory with the Table: Add must not be
 // called any more.
 func (t *Table) Summary() *Summary { return &t.summary }
 
-// fold adds a connection to its conversation.
-func (t *Table) fold(c *connection) {
+// fold adds a connection to its conversation. hash is that of its key.
+func (t *Table) fold(c *connection, hash uint64) {
 	s := &t.summary
-	into, hash := s.conversations.find(&c.key)
+	into := s.conversations.lookUp(&c.key, hash)
 	if into == nil {
 		if s.conversations.n >= t.config.Conversations {
 			t.halve()

@@ -1,11 +1,10 @@
 package edge
 
 import (
-	"encoding/binary"
-	"math/bits"
 	"slices"
 
 	"mirrorscope/packet"
+	"mirrorscope/pool"
 	"mirrorscope/session"
 	"mirrorscope/tcp"
 	"mirrorscope/tlsmeta"
@@ -47,8 +46,7 @@ func (s *handshake) of(r *session.Report) {
 // slow tells whether it may make a conversation one with slow handshakes.
 func (s *handshake) slow() bool { return s.spoken && max(s.Total, s.Perceived) >= slowTLS }
 
-// What of a handshake is packed, each number in as many octets as it needs,
-// behind 2 bits for each that tell how many.
+// What of a handshake is packed, each number in as many octets as it needs.
 const (
 	secureMarks = iota
 	secureVersion
@@ -58,10 +56,12 @@ const (
 	secureNetwork // ns, and 1
 	secureServer  // likewise
 	secureClient
-	numSecure
-	secureHead = 2 // octets
-	mostSecure = secureHead + numSecure*8 + 8
+	numSecure // a multiple of 8
 )
+
+// mostSecure is the most octets that they take, and what is written and read
+// behind them.
+var mostSecure = pool.PackedMax(numSecure)
 
 // Bits of secureMarks, above the outcome.
 const (
@@ -88,39 +88,18 @@ func (s *handshake) pack(dst []byte, point, first packet.PointID) []byte {
 		secureClient:    zigzag(s.Client - s.rest()),
 	}
 	n := len(dst)
-	if cap(dst)-n < mostSecure {
-		dst = slices.Grow(dst, mostSecure)
-	}
-	b := dst[:cap(dst)]
-	at, all := n+secureHead, uint16(0)
-	for i, v := range numbers {
-		code := codes[bits.Len64(v)]
-		all |= uint16(code) << (2 * i)
-		binary.LittleEndian.PutUint64(b[at:], v)
-		at += lengths[code]
-	}
-	binary.LittleEndian.PutUint16(b[n:], all)
-	return b[:at]
+	dst = slices.Grow(dst, mostSecure)[:n+mostSecure]
+	return dst[:n+pool.Pack(dst[n:], numbers[:])]
 }
-
-// lengths are what the codes of packed numbers mean, octets.
-var lengths = [4]int{0, 2, 4, 8}
 
 // rest is what the shares of network and server leave to the client.
 func (s *handshake) rest() int64 { return s.Total - s.Network - s.Server }
 
-// unpack gives where it was heard, and what follows it. There must be 8 octets
-// more behind all of it.
+// unpack gives where it was heard, and what follows it. There must be mostSecure
+// octets behind all of it.
 func (s *handshake) unpack(b []byte, first packet.PointID, name string) (point packet.PointID, rest []byte) {
-	all := binary.LittleEndian.Uint16(b)
-	b = b[secureHead:]
 	var numbers [numSecure]uint64
-	for i := range numbers {
-		if code := all >> (2 * i) & 3; code != 0 {
-			numbers[i] = binary.LittleEndian.Uint64(b) & (1<<(8<<code) - 1)
-			b = b[lengths[code]:]
-		}
-	}
+	b = b[pool.Unpack(b, numbers[:]):]
 	marks := numbers[secureMarks]
 	is := func(bit uint64) bool { return marks&bit != 0 }
 	*s = handshake{

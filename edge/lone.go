@@ -10,10 +10,6 @@ import (
 // A conversation of one connection that is one SYN is kept in its entry alone: a
 // flood makes a conversation of each packet.
 
-// aheadLen is for how many of them conversations are looked up ahead: those of a
-// flood are spread over all of the index, which no cache holds.
-const aheadLen = 64
-
 // AddLones is Add for what is small of the records.
 func (t *Table) AddLones(list []*flow.Lone) {
 	x := &t.summary.conversations.index

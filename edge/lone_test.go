@@ -80,7 +80,7 @@ func TestLone(t *testing.T) {
 	for seed := range uint64(6) {
 		for _, room := range []int{40, 150, 10_000} {
 			want, got := New(Config{Conversations: room, Rows: 1}), New(Config{Conversations: room, Rows: 1})
-			syns(t, seed, false, want.Add, nil)
+			syns(t, seed, false, func(r *flow.Record) { want.Add(r) }, nil)
 			lones := 0
 			var some []*flow.Lone // in a row
 			flush := func() {

@@ -7,34 +7,39 @@ import (
 
 	"mirrorscope/flow"
 	"mirrorscope/packet"
+	"mirrorscope/pool"
 	"mirrorscope/session"
 )
 
 // Most conversations have one connection or two, on which nothing is heard that
 // has a reader, or a handshake of TLS alone, and most numbers of those are small or
-// 0. Such a plain connection is kept as it was, packed into some 100 octets: what would be sums over one is
-// made when somebody asks. words are its numbers, of which each that is not 0
-// takes 2, 4 or 8 octets.
+// 0. Such a plain connection is kept as it was, packed into some 100 octets: what
+// would be sums over one is made when somebody asks. words are its numbers, of
+// which each takes as many octets as it needs (pool.Pack).
 type words [numWords]uint64
 
+// Of words, eight in a row that are all 0 take no octets: those that rarely are
+// something lie together, behind.
 const (
-	wordMarks       = iota // see below
-	wordPoint              // the first
-	wordStart              // ns since the Unix epoch
-	wordSpan               // ns from start to end; may be negative
-	wordRTT                // ns, and 1
-	wordSent               // packets, bytes, payload: by client, by server
-	wordRecorded    = wordSent + 6
-	wordMissed      = wordRecorded + 2
-	wordRepeats     = wordMissed + 2 // packets, bytes, and how much more payload than was sent: by client, by server
-	wordTurns       = wordRepeats + 6
-	wordUnmeasured  = wordTurns + 1
-	wordClosed      = wordUnmeasured + 1 // of pace
-	wordFull        = wordClosed + 2
-	wordVolume      = wordFull + 2 // how much more than the payload that the server sent
-	wordPhases      = wordVolume + 1
-	numWords        = wordPhases + 11
-	packedHead      = 10       // octets: 2 bits for each word
+	wordMarks = iota // see below
+	wordPoint        // the first
+	wordStart        // ns since the Unix epoch
+	wordSpan         // ns from start to end; may be negative
+	wordRTT          // ns, and 1
+	wordTurns
+	wordRecorded                      // by client, by server
+	wordSent       = wordRecorded + 2 // packets, bytes, payload: by client, by server
+	wordPhases     = wordSent + 6     // in the order of phases
+	wordUnmeasured = wordPhases + 9
+	wordMissed     = wordUnmeasured + 1 // by client, by server
+	wordRepeats    = wordMissed + 2     // packets, bytes, and how much more payload than was sent: by client, by server
+	wordClosed     = wordRepeats + 6    // of pace
+	wordFull       = wordClosed + 2
+	wordVolume     = wordFull + 2   // how much more than the payload that the server sent
+	wordPrelude    = wordVolume + 1 // rare phases
+	wordUnknown    = wordPrelude + 1
+	numWords       = wordUnknown + 2 // a multiple of 8
+
 	maxPackedPoints = 1<<3 - 1 // beside the first
 )
 
@@ -83,72 +88,19 @@ func (c *connection) suspect() bool {
 		return true
 	}
 	p := c.talk.Phases
-	return p != nil && p.TCP+p.Network+p.Server+p.TLS+p.Request+p.Transfer >= slowWait
+	return p != nil && p.TCP+p.Network+p.Server+p.TLS+p.Request+p.Transfer >= slowWait*max(c.talk.turns, 1)
 }
 
 func zigzag(n int64) uint64   { return uint64(n)<<1 ^ uint64(n>>63) }
 func unzigzag(u uint64) int64 { return int64(u>>1) ^ -int64(u&1) }
 
-// packer packs words, which come in rising order: behind a head with two bits for
-// each word that tell how many octets it takes, 0, 2, 4 or 8.
-type packer struct {
-	b     []byte // with room for all words
-	n     int
-	codes [2]uint64
-}
-
-func (p *packer) add(i int, v uint64) {
-	if v != 0 {
-		p.put(i, v)
-	}
-}
-
-// put is add for what is not 0.
-func (p *packer) put(i int, v uint64) {
-	code := codes[bits.Len64(v)]
-	p.codes[i/32&1] |= uint64(code) << (i % 32 * 2)
-	binary.LittleEndian.PutUint64(p.b[p.n:], v)
-	p.n += 1 << code
-}
-
-// codes are what a word takes that has so many bits.
-var codes = func() (c [65]uint8) {
-	for n := range c {
-		switch {
-		case n > 32:
-			c[n] = 3
-		case n > 16:
-			c[n] = 2
-		case n > 0:
-			c[n] = 1
-		}
-	}
-	return c
-}()
-
-// begin gives dst with room for words, which go behind it.
-func (p *packer) begin(dst []byte) []byte {
-	const most = packedHead + numWords*8 + 8
-	if cap(dst)-len(dst) < most {
-		dst = slices.Grow(dst, most)
-	}
-	p.b, p.n, p.codes = dst[len(dst):cap(dst)], packedHead, [2]uint64{}
-	return dst
-}
-
-// end gives what begin gave with the words.
-func (p *packer) end(dst []byte) []byte {
-	binary.LittleEndian.PutUint64(p.b, p.codes[0])
-	binary.LittleEndian.PutUint16(p.b[8:], uint16(p.codes[1]))
-	return dst[:len(dst)+p.n]
-}
-
 // pack adds a plain connection, without its key and names.
 func (c *connection) pack(dst []byte) []byte {
-	var w packer
-	dst = w.begin(dst)
+	var w words
 	c.words(&w)
-	dst = w.end(dst)
+	n := len(dst)
+	dst = slices.Grow(dst, mostPacked)[:n+mostPacked]
+	dst = dst[:n+pool.Pack(dst[n:], w[:])]
 	for _, p := range c.points[1:] {
 		dst = binary.LittleEndian.AppendUint32(dst, uint32(p))
 	}
@@ -204,63 +156,37 @@ func (c *connection) marks() uint64 {
 	return m
 }
 
-func (c *connection) words(w *packer) {
-	w.add(wordMarks, c.marks())
-	w.add(wordPoint, uint64(c.points[0]))
-	w.add(wordStart, uint64(c.start))
-	w.add(wordSpan, zigzag(c.end-c.start))
-	w.add(wordRTT, uint64(c.rtt+1))
-	for side := range c.sent {
-		s := &c.sent[side]
-		w.add(wordSent+3*side, uint64(s.Packets))
-		w.add(wordSent+3*side+1, uint64(s.Bytes))
-		w.add(wordSent+3*side+2, uint64(s.PayloadBytes))
+func (c *connection) words(w *words) {
+	t, r, sent := &c.talk, &c.repeats, &c.sent
+	*w = words{
+		wordMarks: c.marks(), wordPoint: uint64(c.points[0]), wordStart: uint64(c.start), wordSpan: zigzag(c.end - c.start), wordRTT: uint64(c.rtt + 1),
+		wordTurns: uint64(t.turns), wordRecorded: uint64(c.recorded[0]), wordRecorded + 1: uint64(c.recorded[1]),
+		wordSent: uint64(sent[0].Packets), wordSent + 1: uint64(sent[0].Bytes), wordSent + 2: uint64(sent[0].PayloadBytes),
+		wordSent + 3: uint64(sent[1].Packets), wordSent + 4: uint64(sent[1].Bytes), wordSent + 5: uint64(sent[1].PayloadBytes),
+		wordUnmeasured: uint64(t.turns - t.measured), wordMissed: uint64(c.missed[0]), wordMissed + 1: uint64(c.missed[1]),
 	}
-	w.add(wordRecorded, uint64(c.recorded[0]))
-	w.add(wordRecorded+1, uint64(c.recorded[1]))
-	w.add(wordMissed, uint64(c.missed[0]))
-	w.add(wordMissed+1, uint64(c.missed[1]))
-	for side := range c.repeats {
-		if r := &c.repeats[side]; r.Connections != 0 {
-			w.add(wordRepeats+3*side, uint64(r.Packets))
-			w.add(wordRepeats+3*side+1, uint64(r.Bytes))
-			w.add(wordRepeats+3*side+2, zigzag(r.Payload-c.sent[side].PayloadBytes))
+	for side := range r {
+		if r := &r[side]; r.Connections != 0 {
+			w := w[wordRepeats+3*side:]
+			w[0], w[1], w[2] = uint64(r.Packets), uint64(r.Bytes), zigzag(r.Payload-sent[side].PayloadBytes)
 		}
 	}
-	t := &c.talk
-	w.add(wordTurns, uint64(t.turns))
-	w.add(wordUnmeasured, uint64(t.turns-t.measured))
 	p := t.Phases
 	if p == nil {
 		return
 	}
 	x := &t.pace
-	w.add(wordClosed, uint64(x.closed[0]))
-	w.add(wordClosed+1, uint64(x.closed[1]))
-	w.add(wordFull, uint64(x.full[0]))
-	w.add(wordFull+1, uint64(x.full[1]))
-	w.add(wordVolume, zigzag(x.volume-c.sent[flow.Server].PayloadBytes))
-	for i, ns := range [...]int64{p.TCP, p.Prelude, p.ClientIdle, p.TLS, p.Request, p.Server, p.Network, p.Transfer, p.Idle, p.Close, p.Unknown} {
-		w.add(wordPhases+i, uint64(ns))
-	}
+	w[wordClosed], w[wordClosed+1], w[wordFull], w[wordFull+1] = uint64(x.closed[0]), uint64(x.closed[1]), uint64(x.full[0]), uint64(x.full[1])
+	w[wordVolume] = zigzag(x.volume - sent[flow.Server].PayloadBytes)
+	f := (*[9]uint64)(w[wordPhases:])
+	f[0], f[1], f[2], f[3], f[4] = uint64(p.TCP), uint64(p.ClientIdle), uint64(p.TLS), uint64(p.Request), uint64(p.Server)
+	f[5], f[6], f[7], f[8] = uint64(p.Network), uint64(p.Transfer), uint64(p.Idle), uint64(p.Close)
+	w[wordPrelude], w[wordUnknown] = uint64(p.Prelude), uint64(p.Unknown)
 }
 
-// unpack reads words, and gives what follows them. There must be 8 octets more
-// behind all of it.
-func (w *words) unpack(b []byte) []byte {
-	*w = words{}
-	n := packedHead
-	for half, codes := range [...]uint64{binary.LittleEndian.Uint64(b), uint64(binary.LittleEndian.Uint16(b[8:]))} {
-		for codes != 0 {
-			i := bits.TrailingZeros64(codes) &^ 1
-			code := codes >> i & 3
-			codes &^= 3 << i
-			w[32*half+i/2] = binary.LittleEndian.Uint64(b[n:]) & (1<<(8<<code) - 1)
-			n += 1 << code
-		}
-	}
-	return b[n:]
-}
+// mostPacked is the most octets that words take, and what is written and read
+// behind them.
+var mostPacked = pool.PackedMax(numWords)
 
 // replay makes a connection of its words again, for a moment: it and its memory
 // are used for the next.
@@ -272,9 +198,10 @@ type replay struct {
 }
 
 // add adds the packed connection that b begins with to its conversation, and
-// gives what follows it. sni is the name in the handshake, if there was one.
+// gives what follows it; there must be mostPacked octets behind all of it. sni is
+// the name in the handshake, if there was one.
 func (x *replay) add(v *Conversation, b []byte, sni string) []byte {
-	b = x.w.unpack(b)
+	b = b[pool.Unpack(b, x.w[:]):]
 	n := int(x.w[wordMarks] / morePoints & maxPackedPoints)
 	x.points[0] = packet.PointID(x.w[wordPoint])
 	for i := range n {
@@ -346,7 +273,8 @@ func (x *replay) connection() {
 	}
 	p := w[wordPhases:]
 	x.phases = session.Phases{
-		TCP: int64(p[0]), Prelude: int64(p[1]), ClientIdle: int64(p[2]), TLS: int64(p[3]), Request: int64(p[4]), Server: int64(p[5]),
-		Network: int64(p[6]), Transfer: int64(p[7]), Idle: int64(p[8]), Close: int64(p[9]), Unknown: int64(p[10]), Overlap: is(markOverlap),
+		TCP: int64(p[0]), ClientIdle: int64(p[1]), TLS: int64(p[2]), Request: int64(p[3]), Server: int64(p[4]),
+		Network: int64(p[5]), Transfer: int64(p[6]), Idle: int64(p[7]), Close: int64(p[8]),
+		Prelude: int64(w[wordPrelude]), Unknown: int64(w[wordUnknown]), Overlap: is(markOverlap),
 	}
 }

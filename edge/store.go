@@ -77,13 +77,7 @@ type page [pageLen]entry
 
 func (s *store) at(i int) *entry { return &s.pages[i/pageLen][i%pageLen] }
 
-// find gives the entry of a key, nil if there is none, and its hash.
-func (s *store) find(k *Key) (*entry, uint64) {
-	h := s.index.hash(k)
-	return s.lookUp(k, h), h
-}
-
-// lookUp is find where the hash is known.
+// lookUp gives the entry of a key that has a hash, nil if there is none.
 func (s *store) lookUp(k *Key, h uint64) *entry {
 	slots := s.index.slots
 	for i := h & s.index.mask(); i < uint64(len(slots)); i = (i + 1) & s.index.mask() {
@@ -221,6 +215,9 @@ func (s *store) unfold(e *entry) *Conversation {
 	return v
 }
 
+// beyond is what lies behind packed connections while they are read.
+var beyond [512]byte
+
 // sum adds the connections that an entry has packed.
 func (s *store) sum(e *entry, v *Conversation) {
 	if e.traits&lone != 0 {
@@ -232,7 +229,7 @@ func (s *store) sum(e *entry, v *Conversation) {
 	for n := e.first; n != 0; n = s.cells.At(n).next {
 		s.buf = append(s.buf, s.cells.At(n).data[:]...)
 	}
-	s.buf = append(s.buf, 0, 0, 0, 0, 0, 0, 0, 0) // words.unpack looks beyond
+	s.buf = append(s.buf, beyond[:mostPacked]...)
 	b, known := s.buf, names{}
 	if e.names != 0 {
 		known = *s.names.At(e.names)

@@ -149,9 +149,8 @@ func (s *sample) of(r *flow.Record) {
 			}
 		}
 	}
-	for i := range s.few.Len() {
-		what, _ := s.few.At(i)
-		half[what/2&1] = half[what/2&1] || what != tcp.TimedThink
+	if r.Distributions == nil {
+		half[0], half[1] = s.few.Halves()
 	}
 	for _, is := range half {
 		if is {
@@ -179,12 +178,7 @@ func (s *sample) slowest() (ns int64) {
 	if s.Think != nil {
 		ns = s.Think.Max()
 	}
-	for i := range s.few.Len() {
-		if what, x := s.few.At(i); what == tcp.TimedThink {
-			ns = max(ns, x)
-		}
-	}
-	return ns
+	return max(ns, s.few.LongestThink())
 }
 
 // better tells whether s shall stand for the connection instead of o. Both

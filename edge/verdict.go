@@ -87,6 +87,7 @@ func (c *Conversation) Verdict() Verdict {
 // verdict is all of it but the evidence.
 func (j *judge) verdict() Verdict {
 	j.summed, j.gone, j.all = false, false, j.all[:0]
+	j.causes()
 	j.failures(true)
 	if v, lossy := j.lossy(); lossy {
 		j.all = append(j.all, v)
@@ -112,10 +113,11 @@ const maxAlso = 2
 
 type judge struct {
 	c      *Conversation
-	brief  bool // whom and what a verdict points at is asked for, and not in which words
-	summed bool // a verdict has told how many connections failed in all …
-	gone   bool // … and of those that ended too early
-	list   []cause
+	brief  bool    // whom and what a verdict points at is asked for, and not in which words
+	summed bool    // a verdict has told how many connections failed in all …
+	gone   bool    // … and of those that ended too early
+	list   []cause // all of them
+	some   []cause // scratch of failures
 	all    []Verdict
 }
 

@@ -251,7 +251,7 @@ func summaryOf(all []Conversation) *Summary {
 	s := &Summary{}
 	s.conversations.index = newIndex()
 	for i := range all {
-		_, hash := s.conversations.find(&all[i].Key)
+		hash := s.conversations.index.hash(&all[i].Key)
 		e := s.conversations.add(&all[i].Key, hash)
 		e.bytes = all[i].Bytes()
 		s.conversations.whole = append(s.conversations.whole, &all[i])

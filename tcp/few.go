@@ -1,5 +1,7 @@
 package tcp
 
+import "math/bits"
+
 // Samples are the durations that a connection was timed by, as they came, where
 // they are few: what Distributions would hold in histograms. It is a value.
 type Samples struct{ few }
@@ -25,7 +27,27 @@ const (
 func (s *Samples) Len() int { return s.n() }
 
 // At gives one of them, and what it is of.
-func (s *Samples) At(i int) (Timed, int64) { return Timed(s.tag(i)), int64(s.ns[i%maxFew]) }
+func (s *Samples) At(i int) (Timed, int64) { return Timed(s.tag(i)), int64(s.ns[i]) }
+
+// each has the lowest bit of each tag.
+const each = pastAll / past
+
+// roundTrips has that of each sample that is no time to think.
+func (f *few) roundTrips() uint64 { return ^(f.tags >> 2) & each & (1<<(4*f.n()&63) - 1) }
+
+// Halves tells of which halves of the round trip there are samples, by side.
+func (s *Samples) Halves() (client, server bool) {
+	trips := s.roundTrips()
+	return trips&^(s.tags>>1) != 0, trips&(s.tags>>1) != 0
+}
+
+// LongestThink is the longest time to think, ns; 0 if there is none.
+func (s *Samples) LongestThink() (ns int64) {
+	for thinks := s.tags >> 2 & each & (1<<(4*s.n()&63) - 1); thinks != 0; thinks &= thinks - 1 {
+		ns = max(ns, int64(s.ns[bits.TrailingZeros64(thinks)/4]))
+	}
+	return ns
+}
 
 // Add adds one, of less than 2^32 ns; there is room.
 func (s *Samples) Add(what Timed, ns int64) { s.put(quantity(what), uint32(ns)) }
@@ -65,9 +87,7 @@ func (f *few) bySide(client int) uint64 {
 	if client == 1 {
 		return tags
 	}
-	const each = pastAll / past
-	roundTrips := ^(tags >> 2) & each & (1<<(4*f.n()&63) - 1)
-	return tags ^ roundTrips<<1
+	return tags ^ f.roundTrips()<<1
 }
 
 // thinks sums up the samples of the time to think, without quantiles.

@@ -89,6 +89,11 @@ func checkFew(t *testing.T, f *few, all [numQuantities]*histogram.Histogram, thi
 				what, ns := s.At(i)
 				got[what].Add(ns)
 			}
+			var halves [2]bool
+			halves[0], halves[1] = s.Halves()
+			if a, b := got[TimedRTT].Count()+got[TimedDelayed].Count() > 0, got[TimedRTT+2].Count()+got[TimedDelayed+2].Count() > 0; halves != [2]bool{a, b} || s.LongestThink() != got[TimedThink].Max() {
+				t.Fatalf("halves %v, longest time to think %d, of %+v", halves, s.LongestThink(), got)
+			}
 			want := map[Timed]*histogram.Histogram{TimedThink: all[thinkTime]}
 			if swapped {
 				want[TimedThink] = nil

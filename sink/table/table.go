@@ -46,9 +46,7 @@ func New(w io.Writer, names sink.Names, c Config) *Writer {
 
 // Write takes the records. Nothing is shown yet.
 func (t *Writer) Write(records []*flow.Record) error {
-	for i := range records {
-		t.edges.Add(records[i])
-	}
+	t.edges.Add(records...)
 	return nil
 }
 

@@ -44,9 +44,7 @@ func New(w io.Writer, names sink.Names, c Config, capture func([]byte, *flow.Cap
 
 // Write takes the records. Nothing is written yet.
 func (w *Writer) Write(records []*flow.Record) error {
-	for i := range records {
-		w.edges.Add(records[i])
-	}
+	w.edges.Add(records...)
 	return nil
 }
 
