@@ -73,7 +73,7 @@ image: ## the tree of a container image in bin/image
 	@scripts/image $(GO) $(VERSION) bin/image
 
 docs: ## refresh the sample output in README.md and the generated pages
-	$(GO) test . ./cmd/sensor ./sink/prom ./daemon -run '^(TestDocs|TestReference|TestDefaultConfig)' -update
+	$(GO) test . ./cmd/sensor ./sink/prom ./daemon ./enrich -run '^(TestDocs|TestReference|TestDefaultConfig)' -update
 
 clean: ## remove what was built
 	rm -rf bin

@@ -28,6 +28,7 @@ import (
 	"mirrorscope/capture/afxdp"
 	"mirrorscope/edge/group"
 	"mirrorscope/edge/live"
+	"mirrorscope/enrich"
 	"mirrorscope/filter"
 	"mirrorscope/flow"
 	"mirrorscope/health"
@@ -46,6 +47,7 @@ type Config struct {
 	Capture  Capture           `toml:"capture" comment:"Where mirrored traffic comes in, and how it is read."`
 	Filter   bpf.Config        `toml:"filter" comment:"What is measured. It is applied in front of the capture, in the kernel, and can be changed while the\nsensor runs: edit this file, then systemctl reload mirrorscope.\n\nRules are tables of their own:\n\n  [[filter.rules]]\n  action = \"deny\"\n  net = [\"10.9.0.0/16\"]\n  port = [\"9100\", \"8000-8999\"]\n  proto = [\"tcp\"]"`
 	Decode   Decode            `toml:"decode" comment:"How packets are read."`
+	Tags     Tags              `toml:"tags" comment:"What addresses are called: service, env, team, instance and whatever else is known of them. Without files and\nwithout an inventory nothing is named, and records have no tags."`
 	Measure  Measure           `toml:"measure" comment:"What is kept of them."`
 	Overload pipeline.Overload `toml:"overload" comment:"What is left out while more comes than can be measured. Each step is counted and shown."`
 	Output   Output            `toml:"output" comment:"Where records go."`
@@ -130,6 +132,7 @@ func DefaultConfig() Config {
 		Capture:   Capture{Interfaces: []string{}, Mode: ModeAFPacket, Filter: FilterAuto, Guard: true, AFPacket: afpacket.DefaultConfig(), AFXDP: afxdp.DefaultConfig()},
 		Filter:    bpf.DefaultConfig(),
 		Decode:    Decode{VXLANPorts: []uint16{}, GenevePorts: []uint16{}, Networks: map[string]string{}},
+		Tags:      Tags{Files: []string{}, Config: enrich.DefaultConfig()},
 		Measure:   Measure{Interval: unit.Duration(10 * time.Second)},
 		Overload:  pipeline.DefaultOverload(),
 		Privilege: privilege.DefaultConfig(),
@@ -236,6 +239,7 @@ func (c *Config) Validate() error {
 	if c.Capture.Filter == FilterDriver && c.Filter.Trim > 0 && c.Capture.Mode != ModeAFXDP {
 		part("capture", errors.New("filter: with filter.trim and afpacket it is applied in the sockets, as rings behind a driver that trims do not know how long frames were; take auto or socket"))
 	}
+	part("tags", c.Tags.Validate())
 	part("overload", c.Overload.Validate())
 	part("privilege", c.Privilege.Validate())
 	part("health", c.Health.Validate())

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"mirrorscope/edge/group"
-	"mirrorscope/enrich"
 	"mirrorscope/flow"
 	"mirrorscope/path"
 	"mirrorscope/sink"
@@ -49,12 +48,6 @@ func newGroups(c group.Config, tags group.Tags) *groups {
 	g.table = group.New(c, tags, protocol, func(w *group.Window) { g.buf = g.lines.AppendWindow(g.buf, w) })
 	g.lines = jsonl.NewConversations(g.table.Keys())
 	return g
-}
-
-// noTags is for a sensor without an inventory: names are those of DNS and TLS, and of
-// ports.
-func noTags(names enrich.Names) group.Tags {
-	return enrich.New(enrich.DefaultConfig()).NewNamer(names)
 }
 
 func (g *groups) add(r *flow.Record) {

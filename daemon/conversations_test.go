@@ -75,7 +75,7 @@ func TestConversations(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.account, o.more, o.fill = func(*flow.Capture) {}, func() []flow.Loss { return nil }, func() float64 { return 0 }
-	o.groups = newGroups(cfg.groups(64<<20), noTags(names))
+	o.groups = newGroups(cfg.groups(64<<20), (*naming)(nil).namer(&cfg.Tags, names))
 	c := replayInto(t, file, names, cfg.flow(64<<20), o.records, o.path)
 	o.capture(&c)
 	if err := o.close(context.Background()); err != nil {
@@ -116,7 +116,7 @@ func TestConversations(t *testing.T) {
 	whole := group.DefaultConfig()
 	whole.GroupBy = cfg.Conversations.GroupBy
 	names = new(packet.Names)
-	table := group.New(whole, noTags(names), func(uint8) string { return "" }, func(w *group.Window) {
+	table := group.New(whole, (*naming)(nil).namer(&cfg.Tags, names), func(uint8) string { return "" }, func(w *group.Window) {
 		for _, r := range w.Rows {
 			x := r.Conversation()
 			want[strings.Join(r.Values, " ")] = groupSums{

@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"mirrorscope/capture"
-	"mirrorscope/cloud"
 	"mirrorscope/edge/live"
+	"mirrorscope/enrich"
 	"mirrorscope/filter"
 	"mirrorscope/flow"
 	"mirrorscope/health"
@@ -60,12 +60,13 @@ func Run(ctx context.Context, o Options) error {
 
 // daemon is a running sensor.
 type daemon struct {
-	o     *Options
-	cfg   Config
-	log   *slog.Logger
-	src   *source
-	out   *output
-	names *packet.Names
+	o      *Options
+	cfg    Config
+	log    *slog.Logger
+	src    *source
+	out    *output
+	names  *packet.Names
+	naming *naming // nil: addresses have no names
 
 	services  *services
 	inventory *inventory // nil: no cloud is read
@@ -78,10 +79,14 @@ func start(o *Options) (*daemon, error) {
 	d := &daemon{o: o, cfg: o.Config, log: o.Log, names: new(packet.Names)}
 	cfg := &d.cfg
 	d.sample.Store(cfg.Filter.Sample)
+	var err error
+	if d.naming, err = newNaming(&cfg.Tags, cfg.Cloud.Directory, cfg.Cloud.Sources(), d.log); err != nil {
+		return nil, err
+	}
 	if err := d.pipeline(); err != nil {
 		return nil, err
 	}
-	err := d.rehearse()
+	err = d.rehearse()
 	if err != nil {
 		return nil, err
 	}
@@ -95,11 +100,21 @@ func start(o *Options) (*daemon, error) {
 	if err == nil {
 		d.out, err = openOutput(cfg.Output, d.names, o.Stdout)
 	}
+	var namer *enrich.Namer // of the collector, as all that asks it
+	if d.naming != nil || cfg.wantsGroups() {
+		namer = d.naming.namer(&cfg.Tags, d.names)
+	}
+	if err == nil && d.naming != nil {
+		d.out.encoder.Name(namer)
+	}
 	if err == nil && d.services.ring != nil {
 		err = d.services.ring.Open()
 	}
 	if err == nil {
-		d.inventory, err = d.openInventory(func(*cloud.Snapshot) {})
+		d.inventory, err = d.openInventory(d.naming.took)
+	}
+	if err == nil && d.inventory != nil {
+		d.naming.states = d.inventory.keeper.States
 	}
 	if err != nil {
 		d.services.close()
@@ -112,7 +127,7 @@ func start(o *Options) (*daemon, error) {
 	}
 	d.out.top, d.out.observe = d.services.newTop(), d.services.observe
 	if cfg.wantsGroups() {
-		d.out.groups = newGroups(cfg.groups(d.pipe.Flow.Memory), noTags(d.names))
+		d.out.groups = newGroups(cfg.groups(d.pipe.Flow.Memory), namer)
 	}
 	if cfg.Health.Listen != "" {
 		d.out.tally = d.services.tally.Add
@@ -149,6 +164,9 @@ func (d *daemon) pipeline() error {
 	if d.o.Top == nil && !cfg.wantsIntervals() {
 		d.pipe.Flow.Interval = 0
 	}
+	if d.naming != nil {
+		d.pipe.Decode.NetworkOf, d.pipe.Decode.NetworkChanges = d.naming.resolver.NetworkOf, d.naming.resolver.Changes
+	}
 	if cfg.Measure.Match != "" {
 		e, err := filter.Parse(cfg.Measure.Match)
 		if err != nil {
@@ -166,7 +184,7 @@ func (d *daemon) drop() error {
 		needs.ReadWrite = append(needs.ReadWrite, dir)
 	}
 	if dir := d.cfg.Cloud.Directory; dir != "" && len(d.cfg.Cloud.Sources()) > 0 {
-		needs.ReadWrite = append(needs.ReadWrite, dir)
+		needs.ReadWrite = append(needs.ReadWrite, dir) // of inventories, and of the histories of names
 	}
 	for i, dir := range needs.ReadWrite {
 		whole, err := filepath.Abs(dir)
@@ -185,7 +203,8 @@ func (d *daemon) drop() error {
 		needs.ReadOnly = append(needs.ReadOnly, reach.Files...)
 		needs.ConnectTCP = reach.Ports
 	}
-	for _, file := range []string{d.o.Path, d.cfg.Health.TokenFile, d.cfg.Health.CertFile, d.cfg.Health.KeyFile} {
+	files := append([]string{d.o.Path, d.cfg.Health.TokenFile, d.cfg.Health.CertFile, d.cfg.Health.KeyFile}, d.naming.readOnly()...)
+	for _, file := range files {
 		if file == "" {
 			continue
 		}
@@ -238,6 +257,7 @@ func (d *daemon) run(ctx context.Context) error {
 			case <-look.C:
 				d.out.watch(d.log)
 				d.src.refresh()
+				d.naming.look()
 				links.look(d.src.Down())
 				if d.out.pointless() && d.services.unasked() {
 					gone = errors.New("standard output: nobody reads it any more, and there is no other output")
@@ -324,8 +344,9 @@ func (d *daemon) reread() bool {
 		d.log.Error("token and certificate were not changed", "error", err)
 		return false
 	}
+	named := d.naming.reload()
 	if d.o.Path == "" {
-		return true
+		return named
 	}
 	cfg, err := Load(d.o.Path)
 	if err != nil {
@@ -351,7 +372,7 @@ func (d *daemon) reread() bool {
 	d.cfg.Filter = cfg.Filter
 	d.sample.Store(cfg.Filter.Sample)
 	d.log.Info("the configuration was read again")
-	return len(parts) == 0
+	return len(parts) == 0 && named
 }
 
 // Restart tells whether an error of Run asks for a new start.

@@ -6,6 +6,7 @@ import (
 
 	"mirrorscope/capture/afxdp"
 	"mirrorscope/edge/live"
+	"mirrorscope/enrich"
 	"mirrorscope/pipeline"
 )
 
@@ -104,8 +105,24 @@ func (c *Config) beside(tables int64, top bool) int64 {
 	if c.wantsGroups() {
 		n += groupMemory(c.groups(tables))
 	}
+	n += namesMemory(&c.Tags, len(c.Cloud.Sources()))
 	return n + answers
 }
+
+// namesMemory is what the names of addresses may take: of files as a rule, of each
+// inventory as much as its bounds allow.
+func namesMemory(t *Tags, inventories int) int64 {
+	if len(t.Files)+inventories == 0 {
+		return 0
+	}
+	const end, file = 128, 8 << 20 // octets
+	each := int64(t.Entries)*enrich.EntryMemory + int64(t.Total)*enrich.VersionMemory
+	return int64(t.Cache)*end + int64(len(t.Files))*file + int64(inventories)*min(each, mostNames)
+}
+
+// mostNames is what is set aside for one inventory. More than that is a cloud of
+// 80,000 interfaces.
+const mostNames = 64 << 20
 
 const (
 	compressing = 8 << 20  // of a finished file

@@ -122,6 +122,9 @@ func (s *services) serve(ctx context.Context, g *errgroup.Group) {
 	if s.top != nil {
 		run("top", s.top.Serve)
 	}
+	if n := s.d.naming; n != nil {
+		run("names", func(ctx context.Context) error { n.keep(ctx); return nil })
+	}
 	if s.ring != nil {
 		run("record", func(ctx context.Context) error { s.ring.Run(ctx); return nil })
 	}
@@ -227,6 +230,7 @@ func (s *services) snapshot() *prom.Snapshot {
 	snap := &prom.Snapshot{
 		Version: d.o.Version, Started: s.started, Interfaces: d.src.describe(), Rings: d.src.rings(),
 		Totals: s.tally.Totals(), Memory: prom.Known(d.pipe.Flow.Memory), Top: s.topped.Load(), Reload: s.reload.Load(),
+		Names: d.naming.describe(time.Now()),
 	}
 	for i := range d.out.writers {
 		snap.Outputs = append(snap.Outputs, d.out.writers[i].describe())

@@ -12,13 +12,14 @@ import (
 type Config struct {
 	Service []string `toml:"service" comment:"Where the service of an address comes from: the first of these tags that it has. domain is the name by which\nDNS or TLS knew it, port the name of a well-known port of a server. What has none of them is N/A."`
 
-	Keys map[string][]string `toml:"keys" comment:"Tags of clouds and labels of clusters that become another tag: the first that there is. Upper and lower case\nare the same. Other tags are known under their own names, if own_tags lists them, or service does."`
+	Keys map[string][]string `toml:"keys" comment:"Tags of clouds and labels of clusters that become another tag: the first that there is, in upper or lower case.\nWhat is not given here is as if it were\n\n  service = [\"service\", \"tags.datadoghq.com/service\"]\n  env = [\"env\", \"environment\", \"stage\", \"tags.datadoghq.com/env\"]\n  team = [\"team\", \"owner\"]"`
 	Own  []string            `toml:"own_tags" comment:"Tags of clouds and clusters that are kept under their own names; \"cost-*\": all that begin so, \"*\": all."`
 
-	Entries  int `toml:"max_entries" comment:"The most prefixes of one source at one time. What is beyond is left out, counted."`
-	Versions int `toml:"max_versions" comment:"The most owners and sets of tags that are remembered of one address, and when it had them."`
-	Total    int `toml:"max_history" comment:"The same of all addresses of one source; those that ended first are forgotten. 300 octets each."`
-	Cache    int `toml:"cache" comment:"Ends of connections whose tags are at hand, 100 octets each."`
+	Across   bool `toml:"across_networks" comment:"Look up an address that its network does not have in all others, and take it where only one has it: for\nnetworks that are peered. An address of a network that the inventory does not know is looked up so anyway."`
+	Entries  int  `toml:"max_entries" comment:"The most prefixes of one source at one time. What is beyond is left out, counted.\n800 octets each."`
+	Versions int  `toml:"max_versions" comment:"The most owners and sets of tags that are remembered of one address, and when it had them."`
+	Total    int  `toml:"max_history" comment:"The same of all addresses of one source; those that ended first are forgotten. 400 octets each."`
+	Cache    int  `toml:"cache" comment:"Ends of connections whose tags are at hand, 128 octets each."`
 }
 
 // DefaultConfig is what `sensor config` prints.
@@ -26,14 +27,24 @@ func DefaultConfig() Config {
 	l := DefaultLimits()
 	return Config{
 		Service: []string{KeyService, "app.kubernetes.io/name", "app", KeyKubeService, KeyManaged, KeyWorkload, KeyDomain, KeyPort},
-		Keys: map[string][]string{
-			KeyService: {"service", "tags.datadoghq.com/service"},
-			KeyEnv:     {"env", "environment", "stage", "tags.datadoghq.com/env"},
-			KeyTeam:    {"team", "owner"},
-		},
+		Keys:    map[string][]string{},
 		Own:     []string{},
 		Entries: l.Entries, Versions: l.Versions, Total: l.Total, Cache: 16_384,
 	}
+}
+
+// usualKeys are what Config.Keys is over.
+var usualKeys = map[string][]string{
+	KeyService: {"service", "tags.datadoghq.com/service"},
+	KeyEnv:     {"env", "environment", "stage", "tags.datadoghq.com/env"},
+	KeyTeam:    {"team", "owner"},
+}
+
+// keys are those of Keys, over the usual ones.
+func (c *Config) keys() map[string][]string {
+	keys := maps.Clone(usualKeys)
+	maps.Copy(keys, c.Keys)
+	return keys
 }
 
 func (c *Config) limits() Limits {

@@ -93,8 +93,8 @@ func replace(path string, content []byte) (err error) {
 }
 
 // Load makes Layers of all histories in the directory, and gives them. What cannot be
-// read is in the error, and the others are there. A directory that is not there is
-// an error.
+// read is in the error, and the others are there. A directory that cannot be read is
+// an error as well, which is an *fs.PathError.
 func (s Store) Load(r *Resolver) (layers []*Layer, err error) {
 	files, err := os.ReadDir(s.Directory)
 	if err != nil {

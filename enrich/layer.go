@@ -32,15 +32,22 @@ type Limits struct {
 	Total    int // versions in all: those that ended first go
 }
 
-// DefaultLimits are some 300 MB when all is full, and some 300 octets for each
-// entry as a rule.
-func DefaultLimits() Limits { return Limits{Entries: 200_000, Versions: 16, Total: 1_000_000} }
+// EntryMemory and VersionMemory are about what an entry takes, and each set of tags
+// that it had before, octets: as of a cloud, where everything has tags of its own.
+const (
+	EntryMemory   = 800
+	VersionMemory = 400
+)
+
+// DefaultLimits fit large accounts, and some weeks of their changes.
+func DefaultLimits() Limits { return Limits{Entries: 200_000, Versions: 16, Total: 400_000} }
 
 // Layer is what one source says, and said. Update may run beside lookups.
 type Layer struct {
 	name    string
 	rank    Rank
 	limits  Limits
+	inherit bool           // a prefix has what shorter ones say, and more
 	changes *atomic.Uint64 // of the Resolver: moves with each change
 	view    atomic.Pointer[view]
 
@@ -60,7 +67,7 @@ type Stats struct {
 	Seen     time.Time // of the latest Update; zero: there was none
 
 	// Since the start:
-	Changes   uint64 // versions that began
+	Changes   uint64 // versions that began or ended
 	Invalid   uint64 // entries with a prefix or ports that are none
 	Conflicts uint64 // entries for a place that another entry of the same Update had
 	Excess    uint64 // entries beyond Limits.Entries
@@ -69,7 +76,10 @@ type Stats struct {
 }
 
 func newLayer(name string, rank Rank, limits Limits, changes *atomic.Uint64) *Layer {
-	l := &Layer{name: name, rank: rank, limits: limits, changes: changes, store: map[place][]version{}}
+	// What people write down of a network is of all that is in it. In an inventory
+	// another prefix is of another interface.
+	inherit := rank == RankOverride || rank == RankStatic
+	l := &Layer{name: name, rank: rank, limits: limits, inherit: inherit, changes: changes, store: map[place][]version{}}
 	l.view.Store(&view{networks: map[string]int{}})
 	return l
 }
@@ -106,6 +116,7 @@ func (l *Layer) Update(at int64, entries []Entry) {
 	}
 	for p, versions := range l.store {
 		if _, still := wanted[p]; !still && holds(versions) {
+			l.stats.Changes++
 			l.put(p, end(versions, at))
 			changed = append(changed, p)
 		}
@@ -252,7 +263,7 @@ func (l *Layer) publish(changed []place) {
 		if p.ports != [2]uint16{} {
 			t = &next.services
 		}
-		was, is := t.has(p), len(l.store[*p]) > 0
+		was, is := t.holds(p), len(l.store[*p]) > 0
 		*t = t.with(p, l.store[*p], own)
 		switch {
 		case is && !was:

@@ -29,15 +29,16 @@ type mapped struct {
 // Mapping makes the Mapping of a Config, which must be valid.
 func (c *Config) Mapping() *Mapping {
 	m := &Mapping{kept: map[string]bool{}}
-	for _, key := range slices.Sorted(maps.Keys(c.Keys)) {
+	keys := c.keys()
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		k := mapped{key: key}
-		for _, from := range c.Keys[key] {
+		for _, from := range keys[key] {
 			k.from = append(k.from, strings.ToLower(from))
 		}
 		m.keys = append(m.keys, k)
 	}
 	for _, key := range c.Service { // what a service is made of must be known
-		if !slices.Contains(ownKeys, key) && c.Keys[key] == nil {
+		if !slices.Contains(ownKeys, key) && keys[key] == nil {
 			m.keys = append(m.keys, mapped{key, []string{strings.ToLower(key)}})
 		}
 	}

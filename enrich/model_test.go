@@ -81,10 +81,10 @@ func (m *model) spans() (all []span) {
 	return all
 }
 
-// find is a linear scan for the entry that a question is answered by.
-func find(all []span, q *query, network string, ports bool) *Tags {
-	best := -1
-	for i, s := range all {
+// find is a linear scan for the entries that a question is answered by, the best one
+// first.
+func find(all []span, q *query, network string, ports bool) (list []span) {
+	for _, s := range all {
 		p, _ := s.place()
 		if (p.ports != [2]uint16{}) != ports || p.network != "" && p.network != network || !p.prefix.Contains(q.addr) ||
 			q.at < s.from || q.at >= s.to {
@@ -93,25 +93,21 @@ func find(all []span, q *query, network string, ports bool) *Tags {
 		if ports && (!q.server || q.port < p.ports[0] || q.port > p.ports[1] || p.proto != 0 && p.proto != q.proto) {
 			continue
 		}
-		if best >= 0 {
-			o, _ := all[best].place()
-			own := func(p place) int {
-				if p.network != "" {
-					return 0
-				}
-				return 1
-			}
-			if cmp.Or(-cmp.Compare(p.prefix.Bits(), o.prefix.Bits()), cmp.Compare(own(p), own(o)),
-				cmp.Compare(p.ports[1]-p.ports[0], o.ports[1]-o.ports[0]), cmp.Compare(p.ports[0], o.ports[0]), -cmp.Compare(p.proto, o.proto)) >= 0 {
-				continue
-			}
+		list = append(list, s)
+	}
+	own := func(p place) int {
+		if p.network != "" {
+			return 0
 		}
-		best = i
+		return 1
 	}
-	if best < 0 {
-		return nil
-	}
-	return all[best].Tags
+	slices.SortFunc(list, func(a, b span) int {
+		p, _ := a.place()
+		o, _ := b.place()
+		return cmp.Or(-cmp.Compare(p.prefix.Bits(), o.prefix.Bits()), cmp.Compare(own(p), own(o)),
+			cmp.Compare(p.ports[1]-p.ports[0], o.ports[1]-o.ports[0]), cmp.Compare(p.ports[0], o.ports[0]), -cmp.Compare(p.proto, o.proto))
+	})
+	return list
 }
 
 // networks are those that have the address at the time.
@@ -127,7 +123,7 @@ func networks(all []span, q *query) (list []string) {
 }
 
 // answer is what the Resolver should say: layers from the highest rank.
-func answer(layers []*model, q query) *Tags {
+func answer(layers []*model, q query, across bool) *Tags {
 	var spans [][]span
 	is := false
 	for _, m := range layers {
@@ -136,15 +132,15 @@ func answer(layers []*model, q query) *Tags {
 		is = is || slices.ContainsFunc(s, func(s span) bool { return q.network != "" && s.Network == q.network })
 	}
 	network := q.network
-	if !is {
-		var found []string
-		for _, s := range spans {
-			for _, n := range networks(s, &q) {
-				if !slices.Contains(found, n) {
-					found = append(found, n)
-				}
+	var found []string
+	for _, s := range spans {
+		for _, n := range networks(s, &q) {
+			if !slices.Contains(found, n) {
+				found = append(found, n)
 			}
 		}
+	}
+	if !is || across && !slices.Contains(found, q.network) {
 		network = ""
 		if len(found) == 1 {
 			network = found[0]
@@ -164,9 +160,16 @@ func answer(layers []*model, q query) *Tags {
 			has[k] = true
 		}
 	}
-	for _, s := range spans {
-		add(find(s, &q, network, true))
-		add(find(s, &q, network, false))
+	for i, s := range spans {
+		for _, ports := range []bool{true, false} {
+			found := find(s, &q, network, ports)
+			if len(found) > 1 && i < 2 {
+				found = found[:1] // of an inventory the longest prefix alone counts
+			}
+			for _, f := range found {
+				add(f.Tags)
+			}
+		}
 	}
 	return NewTags(list)
 }
@@ -219,10 +222,10 @@ func TestModel(t *testing.T) {
 	for seed := range seeds {
 		w := world{rand.New(rand.NewPCG(seed, 7))}
 		c := DefaultConfig()
-		c.Service = nil
+		c.Service, c.Across = nil, seed%2 == 1
 		r := New(c)
 		models := []*model{{}, {}, {}}
-		layers := []*Layer{r.Layer("k", RankKubernetes), r.Layer("a", RankCloud), r.Layer("b", RankCloud)}
+		layers := []*Layer{r.Layer("k", RankKubernetes), r.Layer("a", RankCloud), r.Layer("b", RankStatic)}
 		current := make([][]Entry, 3)
 		now := int64(100)
 		n := r.NewNamer(numbered{})
@@ -253,7 +256,7 @@ func TestModel(t *testing.T) {
 			for range 30 {
 				q := query{addr: w.addr(), network: append(slices.Clone(networkNames), "elsewhere")[w.IntN(len(networkNames)+1)],
 					server: w.IntN(2) == 0, port: uint16(79 + w.IntN(8)), proto: []uint8{6, 17}[w.IntN(2)], at: now - int64(w.IntN(60)) + 5}
-				want := answer(models, q)
+				want := answer(models, q, c.Across)
 				lookups++
 				if want.Len() > 0 {
 					named++

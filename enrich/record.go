@@ -26,9 +26,10 @@ type Names interface {
 type Namer struct {
 	resolver *Resolver
 	names    Names
-	networks []string     // by id, as looked up
-	changes  uint64       // of the Resolver, that the ends are of
-	ends     []remembered // by hash of the key, the latest one
+	networks []string           // by id, as looked up
+	changes  uint64             // of the Resolver, that the ends are of
+	ends     [][ways]remembered // by hash of the key, the latest ones
+	turn     uint8              // which of them goes next
 	sets     interner
 	list     []Tag
 }
@@ -54,10 +55,10 @@ type endKey struct {
 // NewNamer gives a Namer for records with numbers out of names.
 func (r *Resolver) NewNamer(names Names) *Namer {
 	n := 1
-	for n < r.config.Cache {
+	for ways*n < r.config.Cache {
 		n *= 2
 	}
-	return &Namer{resolver: r, names: names, ends: make([]remembered, n), sets: interner{limit: max(n, 1<<16)}}
+	return &Namer{resolver: r, names: names, ends: make([][ways]remembered, n), sets: interner{limit: max(ways*n, 1<<16)}}
 }
 
 // Record gives a record its tags, as of its beginning: of the connection, or of the
@@ -88,8 +89,19 @@ func (n *Namer) Ends(network packet.NetworkID, proto uint8, ends *[2]flow.Endpoi
 
 // end gives the tags of one end.
 func (n *Namer) end(k *endKey, domain string, at int64) *Tags {
-	slot := &n.ends[k.hash()&uint64(len(n.ends)-1)]
-	if slot.tags == nil || slot.changes != n.resolver.changes.Load() || slot.endKey != *k || at < slot.from || at >= slot.to || slot.domain != domain {
+	set := &n.ends[k.hash()&uint64(len(n.ends)-1)]
+	var slot *remembered
+	for i := range set {
+		if set[i].endKey == *k && set[i].tags != nil {
+			slot = &set[i]
+			break
+		}
+	}
+	if slot == nil {
+		slot = &set[n.turn%ways]
+		n.turn++
+		n.look(slot, k, domain, at)
+	} else if slot.changes != n.resolver.changes.Load() || at < slot.from || at >= slot.to || slot.domain != domain {
 		n.look(slot, k, domain, at)
 	}
 	if slot.ambiguous {
@@ -97,6 +109,9 @@ func (n *Namer) end(k *endKey, domain string, at int64) *Tags {
 	}
 	return slot.tags
 }
+
+// ways is how many ends of one hash are remembered.
+const ways = 4
 
 // look asks the Resolver.
 func (n *Namer) look(slot *remembered, k *endKey, domain string, at int64) {
@@ -130,9 +145,9 @@ func (k *endKey) hash() uint64 {
 	}
 	for i := 0; i < len(k.addr); i += 8 {
 		h = (h ^ binary.LittleEndian.Uint64(k.addr[i:])) * prime
-		h ^= h >> 29
+		h ^= h >> 32 // where addresses differ, at the end, are the high bits
 	}
-	return h
+	return h * prime >> 32
 }
 
 // Value gives the value of a tag of one side, "" where there is none: see

@@ -78,38 +78,63 @@ func (r *Resolver) Side(network string, addr packet.Addr, server bool, port uint
 	return NewTags(r.service(list, &q, ""))
 }
 
+// Label calls what has an address by its service and what it is, as "orders (web-1)",
+// or by what of both is known; "" where nothing is. Names of DNS and ports are none.
+func (r *Resolver) Label(network string, addr packet.Addr, server bool, port uint16, proto uint8, at int64) string {
+	q := query{addr: addr.IP(), network: network, server: server, port: port, proto: proto, at: at}
+	list, _ := r.lookup(nil, &q, &window{ever, forever})
+	first := func(keys ...string) string {
+		for _, key := range keys {
+			for _, t := range list {
+				if t.Key == key && key != KeyDomain && key != KeyPort {
+					return t.Value
+				}
+			}
+		}
+		return ""
+	}
+	service, thing := first(r.config.Service...), first(KeyPod, KeyInstance, KeyHost)
+	switch {
+	case service == "":
+		return thing
+	case thing == "" || thing == service:
+		return service + " (" + addr.IP().String() + ")"
+	}
+	return service + " (" + thing + ")"
+}
+
 // lookup adds the tags that Layers have. ambiguous tells that some were left out,
 // as several networks have the address.
 func (r *Resolver) lookup(dst []Tag, q *query, w *window) (_ []Tag, ambiguous bool) {
 	layers := *r.layers.Load()
-	if !known(layers, q.network) {
+	if !known(layers, q.network) || r.config.Across && !has(layers, q, w) {
 		q.network, ambiguous = guess(layers, q, w)
 	}
 	for _, l := range layers {
-		v, before := l.view.Load(), len(dst)
+		v := l.view.Load()
 		if q.server {
-			dst = merge(dst, v.services.find(q, w), before)
+			dst = v.services.add(dst, q, l.inherit, w)
 		}
-		// Tags of the port win over those of the address, within a layer too.
-		dst = merge(dst, v.hosts.find(q, w), len(dst))
+		dst = v.hosts.add(dst, q, l.inherit, w)
 	}
 	return dst, ambiguous
-}
-
-// merge adds the tags whose keys the first n of dst do not have.
-func merge(dst []Tag, tags *Tags, n int) []Tag {
-	for group := range tags.Groups() {
-		if !slices.ContainsFunc(dst[:n], func(t Tag) bool { return t.Key == group[0].Key }) {
-			dst = append(dst, group...)
-		}
-	}
-	return dst
 }
 
 // known tells whether a Layer has entries of the network.
 func known(layers []*Layer, network string) bool {
 	for _, l := range layers {
 		if _, ok := l.view.Load().networks[network]; ok && network != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// has tells whether the network of the question has the address.
+func has(layers []*Layer, q *query, w *window) bool {
+	for _, l := range layers {
+		v := l.view.Load()
+		if v.hosts.has(q, w) || q.server && v.services.has(q, w) {
 			return true
 		}
 	}

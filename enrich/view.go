@@ -88,8 +88,8 @@ func with(slots []slot, s slot) []slot {
 	return append(next, slots[i:]...)
 }
 
-// has tells whether a place is in the table.
-func (t *table) has(p *place) bool {
+// holds tells whether a place is in the table.
+func (t *table) holds(p *place) bool {
 	if t.prefixes == nil {
 		return false
 	}
@@ -132,20 +132,21 @@ func (t *table) walk(addr netip.Addr, visit func(*cell) (more bool)) {
 	}
 }
 
-// find gives the tags of the longest prefix that has some at the time, in the
-// network of the question or in all; nil where there is none.
-func (t *table) find(q *query, w *window) (tags *Tags) {
-	t.walk(q.addr, func(c *cell) bool {
-		if tags = c.in(q.network, q, w); tags == nil && q.network != "" {
-			tags = c.in("", q, w)
+// add adds the tags of the longest prefix that has some at the time, in the network of
+// the question or in all. With inherit those of shorter prefixes follow, as far as dst
+// does not have their keys yet.
+func (t *table) add(dst []Tag, q *query, inherit bool, w *window) []Tag {
+	t.walk(q.addr, func(c *cell) (more bool) {
+		if dst, more = c.add(dst, q.network, q, inherit, w); more && q.network != "" {
+			dst, more = c.add(dst, "", q, inherit, w)
 		}
-		return tags == nil
+		return more
 	})
-	return tags
+	return dst
 }
 
-// in gives the tags within one network.
-func (c *cell) in(network string, q *query, w *window) *Tags {
+// add adds the tags within one network, and tells whether further ones count.
+func (c *cell) add(dst []Tag, network string, q *query, inherit bool, w *window) (_ []Tag, more bool) {
 	i, _ := slices.BinarySearchFunc(c.slots, network, func(s slot, n string) int {
 		if s.network < n {
 			return -1
@@ -155,11 +156,36 @@ func (c *cell) in(network string, q *query, w *window) *Tags {
 	for ; i < len(c.slots) && c.slots[i].network == network; i++ {
 		if s := &c.slots[i]; s.fits(q.port, q.proto) {
 			if tags := tagsAt(s.versions, q.at, w); tags != nil {
-				return tags
+				dst = merge(dst, tags)
+				if !inherit {
+					return dst, false
+				}
 			}
 		}
 	}
-	return nil
+	return dst, true
+}
+
+// merge adds the tags whose keys dst does not have.
+func merge(dst []Tag, tags *Tags) []Tag {
+	has := dst
+	for group := range tags.Groups() {
+		if !slices.ContainsFunc(has, func(t Tag) bool { return t.Key == group[0].Key }) {
+			dst = append(dst, group...)
+		}
+	}
+	return dst
+}
+
+// has tells whether an entry of the question's own network has the address.
+func (t *table) has(q *query, w *window) (is bool) {
+	var room [MaxTagsOf]Tag
+	t.walk(q.addr, func(c *cell) bool {
+		dst, _ := c.add(room[:0], q.network, q, false, w)
+		is = len(dst) > 0
+		return !is
+	})
+	return is
 }
 
 // within adds the networks, but for except, that have an entry for the address at

@@ -12,6 +12,7 @@ import (
 	"mirrorscope/capture/pcapfile"
 	"mirrorscope/edge"
 	"mirrorscope/edge/group"
+	"mirrorscope/enrich"
 	"mirrorscope/filter"
 	"mirrorscope/flow"
 	"mirrorscope/packet"
@@ -37,6 +38,8 @@ type replayFlags struct {
 	certDays               int
 	points, networks       []string
 	group                  groupFlags
+	tags                   []string
+	inventory              string
 	memory                 unit.Size
 	interval               time.Duration
 	vlanInKey, noProgress  bool
@@ -55,6 +58,9 @@ type replayOptions struct {
 	records  bool         // a record for each connection; else a view
 	table    table.Config // of a view, in whatever format
 	group    *grouping    // nil: nothing is grouped
+
+	resolver *enrich.Resolver // nil: addresses have no names
+	notes    []error          // what could not be read of the inventory
 }
 
 func (f *replayFlags) register(cmd *cobra.Command) {
@@ -71,6 +77,8 @@ func (f *replayFlags) register(cmd *cobra.Command) {
 	fs.DurationVar(&f.interval, "interval", 0, "with json: also a record for each `DURATION` of each connection, e.g. 10s; with --group-by: rows for each")
 	fs.StringArrayVar(&f.points, "point", nil, "`NAME=FILE`: read FILE as an observation point of its own, called NAME; repeatable")
 	fs.StringArrayVar(&f.networks, "network", nil, "`VNI=NAME`: packets in a tunnel with this VNI are of network NAME; repeatable")
+	fs.StringArrayVar(&f.tags, "tags", nil, "name addresses by `FILE`, TOML or CSV: service, env, team and your own tags by prefix and port; repeatable")
+	fs.StringVar(&f.inventory, "inventory", "", "name addresses by the inventory in `DIR`, which a running sensor keeps of clouds and clusters, as of the time of each connection")
 	fs.BoolVar(&f.vlanInKey, "vlan-in-key", false, "tell connections apart by VLAN; off, because a mirror port may tag each direction differently")
 	fs.UintSliceVar(&f.vxlanPorts, "vxlan-port", nil, "UDP `PORT` of VXLAN beside 4789 and 8472; repeatable")
 	fs.UintSliceVar(&f.genevePorts, "geneve-port", nil, "UDP `PORT` of GENEVE beside 6081; repeatable")
@@ -125,6 +133,12 @@ func (f *replayFlags) options(files []string) (*replayOptions, error) {
 	if o.group != nil {
 		o.pipeline.Flow.Interval = o.group.config.Interval
 		o.pipeline.Flow.Sums = o.group.config.Interval == 0
+	}
+	if o.resolver, o.notes, err = names(f.inventory, f.tags); err != nil {
+		return nil, usageError{err}
+	}
+	if o.resolver != nil {
+		o.pipeline.Decode.NetworkOf = o.resolver.NetworkOf
 	}
 	return o, nil
 }

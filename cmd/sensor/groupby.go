@@ -97,7 +97,11 @@ func divisor(at time.Time) time.Duration {
 
 // tags gives the records their tags.
 func (o *replayOptions) tags() group.Tags {
-	return enrich.New(enrich.DefaultConfig()).NewNamer(o.pipeline.Names)
+	r := o.resolver
+	if r == nil {
+		r = enrich.New(enrich.DefaultConfig()) // of names and ports that the records have
+	}
+	return r.NewNamer(o.pipeline.Names)
 }
 
 // newGrouped gives the output of connections that are grouped.

@@ -44,6 +44,9 @@ read as one capture, as rotated files are; a file that was captured elsewhere is
 --point. All tunnels are looked through (VXLAN, GENEVE, ERSPAN, GRE, …); addresses and ports
 are those of the innermost packet.
 
+With --tags or --inventory both ends have tags, as service and instance, and the table calls
+them by these.
+
 Exit status: 0 all input was read; 1 some was not, or was damaged: what could be read is
 printed all the same; 2 wrong usage.`,
 		Example: `  sensor replay capture.pcap
@@ -56,6 +59,7 @@ printed all the same; 2 wrong usage.`,
   sensor replay --group-by client.service,server.service --since 2026-11-20T10:15:00Z capture.pcap
   sensor replay --filter 'tcp port 443 and net 10.1.0.0/16' captures/
   sensor replay --point client=a.pcap --point server=b.pcap
+  sensor replay --tags services.csv --inventory /var/lib/mirrorscope/inventory capture.pcap
   tcpdump -i eth1 -s 200 -w - | sensor replay -`,
 		Args: func(*cobra.Command, []string) error { return nil }, // options checks them: --point names files, too
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -97,16 +101,28 @@ func newSink(w io.Writer, o *replayOptions) recordSink {
 	case o.group != nil:
 		return newGrouped(w, o)
 	case o.format == formatCSV:
-		return csv.New(w, names)
+		s := csv.New(w, names)
+		if o.resolver != nil {
+			s.Name(o.resolver.NewNamer(names))
+		}
+		return s
 	case o.records:
-		return jsonl.New(w, names)
+		s := jsonl.New(w, names)
+		if o.resolver != nil {
+			s.Name(o.resolver.NewNamer(names))
+		}
+		return s
 	case o.format == formatJSON:
 		c := viewjson.Config{Sort: o.table.Sort, Limit: o.table.Limit, CertificateDays: o.table.CertificateDays, Edge: o.table.Edge}
 		return viewjson.New(w, names, c, jsonl.NewEncoder(names).AppendCapture)
 	}
 	c := o.table
 	c.Width, c.Colour = terminalWidth(w), colour(w)
-	return table.New(w, names, c)
+	s := table.New(w, names, c)
+	if o.resolver != nil {
+		s.Name(o.resolver)
+	}
+	return s
 }
 
 // replay reads all input and prints it. An interrupt ends the input, and what
@@ -161,6 +177,9 @@ func replay(ctx context.Context, s *streams, o *replayOptions, progress bool) er
 	}
 	if err := out.Close(&c); err != nil {
 		return outputError(err)
+	}
+	for _, note := range o.notes {
+		s.complain("note: --inventory: %v", note)
 	}
 	for _, note := range source.Notes() {
 		s.complain("note: %s", note)

@@ -76,10 +76,10 @@ func TestGood(t *testing.T) {
 		}{
 			{"", "10.1.9.9", false, 0, "[{team a} {team b}]"},
 			{"vpc-1", "fd12::1", false, 0, "[{team a} {team b}]"},
-			{"vpc-1", "10.1.2.3", false, 5432, "[{service orders}]"},
-			{"vpc-1", "10.1.2.3", true, 5432, "[{service database}]"},
-			{"vpc-1", "10.1.2.3", true, 9010, "[{service database}]"},
-			{"vpc-1", "10.1.2.3", true, 9011, "[{service orders}]"},
+			{"vpc-1", "10.1.2.3", false, 5432, "[{service orders} {team a} {team b}]"},
+			{"vpc-1", "10.1.2.3", true, 5432, "[{service database} {team a} {team b}]"},
+			{"vpc-1", "10.1.2.3", true, 9010, "[{service database} {team a} {team b}]"},
+			{"vpc-1", "10.1.2.3", true, 9011, "[{service orders} {team a} {team b}]"},
 			{"vpc-2", "192.0.2.1", true, 9000, "[{service database}]"},
 		} {
 			tags := r.Side(c.network, packet.AddrFrom(netip.MustParseAddr(c.addr)), c.server, c.port, 6, 0)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 
+	"mirrorscope/enrich"
 	"mirrorscope/flow"
 	"mirrorscope/packet"
 	"mirrorscope/sink"
@@ -18,6 +19,7 @@ type row struct {
 	point   sink.Point
 	path    packet.Path
 	network string
+	tags    [2]*enrich.Tags // with tagColumns only
 }
 
 // column is one column: append adds the cell, nothing where it is empty.

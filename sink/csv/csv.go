@@ -1,7 +1,8 @@
 // Package csv writes connection records as comma-separated values: a header
 // line, then one line a connection, with the fields of
 // docs/reference/record.md flattened. "_" joins nested names, ";" joins lists,
-// an absent value is an empty cell, and the columns are always the same.
+// an absent value is an empty cell, and the columns are always the same, but for
+// those of tags, which are there where tags are configured.
 //
 // Quoting is that of RFC 4180. Lines end in a line feed alone, not CR LF: cut,
 // sort and awk would take the CR for a part of the last column, and every
@@ -10,9 +11,11 @@ package csv
 
 import (
 	"io"
+	"slices"
 	"unicode"
 	"unicode/utf8"
 
+	"mirrorscope/enrich"
 	"mirrorscope/flow"
 	"mirrorscope/packet"
 	"mirrorscope/sink"
@@ -27,6 +30,8 @@ type Writer struct {
 	names    sink.Names
 	points   map[packet.PointID]sink.Point // as looked up; Names bounds both maps
 	networks map[packet.NetworkID]string
+	groups   []group
+	namer    *enrich.Namer // nil: no tags are told
 	row      row
 	header   bool // was written
 	buf      []byte
@@ -34,7 +39,13 @@ type Writer struct {
 
 // New gives a Writer to w. names must know every number in the records.
 func New(w io.Writer, names sink.Names) *Writer {
-	return &Writer{w: w, names: names, points: map[packet.PointID]sink.Point{}, networks: map[packet.NetworkID]string{}}
+	return &Writer{w: w, names: names, points: map[packet.PointID]sink.Point{}, networks: map[packet.NetworkID]string{}, groups: groups[:]}
+}
+
+// Name has the records tell the tags of both ends, in columns behind all others. It
+// is called before anything is written.
+func (w *Writer) Name(n *enrich.Namer) {
+	w.namer, w.groups = n, append(slices.Clone(w.groups), group{always, tagColumns})
 }
 
 // Write writes the connections among the records, in order, and holds none of
@@ -68,8 +79,8 @@ func (w *Writer) start() {
 		return
 	}
 	w.header = true
-	for i := range groups {
-		for _, c := range groups[i].columns {
+	for i := range w.groups {
+		for _, c := range w.groups[i].columns {
 			w.buf = append(append(w.buf, c.name...), ',')
 		}
 	}
@@ -88,8 +99,11 @@ func (w *Writer) append(r *flow.Record) {
 		w.networks[r.Network] = network
 	}
 	w.row = row{Record: r, point: point, path: w.names.Path(r.Path), network: network}
-	for i := range groups {
-		g := &groups[i]
+	if w.namer != nil {
+		w.row.tags = w.namer.Record(r).Tags
+	}
+	for i := range w.groups {
+		g := &w.groups[i]
 		if !g.there(&w.row) {
 			for range g.columns {
 				w.buf = append(w.buf, ',')

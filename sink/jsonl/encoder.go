@@ -3,6 +3,7 @@ package jsonl
 import (
 	"strconv"
 
+	"mirrorscope/enrich"
 	"mirrorscope/flow"
 	"mirrorscope/packet"
 	"mirrorscope/sink"
@@ -18,6 +19,9 @@ type Encoder struct {
 	paths    [][]byte // by PathID: the fields tunnels and vlan
 	reasons  []string
 	clock    sink.Clock
+
+	namer    *enrich.Namer           // nil: no tags are told
+	tagTexts map[*enrich.Tags][]byte // as they are written
 }
 
 // NewEncoder gives an Encoder for records with numbers out of names.
@@ -49,6 +53,9 @@ func (e *Encoder) AppendRecord(dst []byte, r *flow.Record) []byte {
 	dst = appendUint(dst, `","ip_version":`, uint64(r.Version))
 	dst = appendEnd(dst, `,"client":{"ip":"`, &r.Ends[flow.Client])
 	dst = appendEnd(dst, `,"server":{"ip":"`, &r.Ends[flow.Server])
+	if e.namer != nil {
+		dst = e.recordTags(dst, r)
+	}
 	if r.Proto == packet.ProtoICMP || r.Proto == packet.ProtoICMPv6 {
 		dst = appendUint(dst, `,"icmp":{"type":`, uint64(r.ICMP.Type))
 		dst = appendUint(dst, `,"code":`, uint64(r.ICMP.Code))

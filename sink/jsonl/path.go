@@ -24,6 +24,9 @@ func (e *Encoder) AppendPath(dst []byte, c *path.Connection) []byte {
 	dst = appendUint(dst, `","ip_version":`, uint64(c.Version))
 	dst = appendEnd(dst, `,"client":{"ip":"`, &c.Ends[flow.Client])
 	dst = appendEnd(dst, `,"server":{"ip":"`, &c.Ends[flow.Server])
+	if e.namer != nil {
+		dst = e.pathTags(dst, c)
+	}
 	dst = append(e.state(append(dst, `,"joined":{`...), c.Joined.State, c.Joined.Reasons), '}')
 	dst = append(dst, `,"points":[`...)
 	for i := range c.Points {

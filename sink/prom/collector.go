@@ -42,6 +42,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		e.totals(s)
 	}
 	e.outputs(s.Outputs)
+	if s.Names != nil {
+		e.nameSources(s.Names)
+	}
 	if s.Top != nil && c.cfg.Conversations > 0 {
 		e.conversations(s.Top, c.cfg.Conversations)
 	}

@@ -36,6 +36,9 @@ type families struct {
 	// Outputs.
 	writtenLines, writtenBytes, droppedLines, droppedBytes, queued, queue, outputFailing *family
 
+	// What addresses are called.
+	nameEntries, nameHistory, nameAge, nameFailing, nameChanges, nameDropped, nameAmbiguous *family
+
 	// Conversations, in the window that ends now. They are gauges: which ones are
 	// shown, and what is within the window, changes.
 	windowSeconds, windowCount, talkConnections, talkOpened, talkEnded, talkPackets, talkBytes, talkRepeats *family
@@ -67,6 +70,7 @@ func newFamilies() *families {
 	f.defineClouds()
 	f.defineTotals()
 	f.defineOutputs()
+	f.defineNames()
 	f.defineConversations()
 	return f
 }

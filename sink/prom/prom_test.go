@@ -132,6 +132,10 @@ func full() *Snapshot {
 			Name: "file", Written: Lines{7, 700}, Dropped: []Dropped{{"queue_full", Lines{1, 100}}, {"write_error", Lines{0, 0}}}, Queued: 10, Queue: 1 << 20, Failing: true,
 		}},
 		Degradation: Known(1), Sampled: Known(uint16(2)), Open: Known(uint64(11)), TableFill: Known(0.5), Memory: Known(int64(1 << 30)), MemoryUsed: Known(1 << 20),
+		Names: &Names{Ambiguous: 3, Sources: []NameSource{
+			{Name: "aws/1/eu-central-1", Rank: "cloud", Entries: 10, History: 4, Age: Known(90.5), Changes: 14, Dropped: []NamesDropped{{"no_room", 2}}},
+			{Name: "tags.toml", Rank: "static", Entries: 1, Failing: true},
+		}},
 		IntervalLag: Known(1.5), Reload: &Reload{true, time.Unix(1_650_000_000, 0)},
 		Top: &live.Top{
 			Start: 0, End: 60e9, Conversations: 2,
@@ -161,6 +165,12 @@ func TestSeries(t *testing.T) {
 			"ring_fill_ratio{interface=eth1,queue=0}": 0.25, "ring_fill_ratio{interface=eth1,queue=1}": 0,
 			"ring_packets_total{interface=eth1,queue=0}": 600, "ring_packets_total{interface=eth1,queue=1}": 400,
 			"ring_bytes_total{interface=eth1,queue=0}": 1200, "ring_bytes_total{interface=eth1,queue=1}": 800,
+			"names_entries{rank=cloud,source=aws/1/eu-central-1}": 10, "names_entries{rank=static,source=tags.toml}": 1,
+			"names_history_entries{rank=cloud,source=aws/1/eu-central-1}": 4, "names_history_entries{rank=static,source=tags.toml}": 0,
+			"names_age_seconds{rank=cloud,source=aws/1/eu-central-1}": 90.5,
+			"names_failing{rank=cloud,source=aws/1/eu-central-1}":     0, "names_failing{rank=static,source=tags.toml}": 1,
+			"names_changes_total{rank=cloud,source=aws/1/eu-central-1}": 14, "names_changes_total{rank=static,source=tags.toml}": 0,
+			"names_dropped_total{rank=cloud,reason=no_room,source=aws/1/eu-central-1}": 2, "names_ambiguous_total": 3,
 			"degradation_step": 1, "sampling_weight": 2, "open_connections": 11, "table_fill_ratio": 0.5, "memory_budget_bytes": 1 << 30, "memory_used_bytes": 1 << 20,
 			"interval_lag_seconds": 1.5, "config_last_reload_successful": 1, "config_last_reload_timestamp_seconds": 1_650_000_000,
 

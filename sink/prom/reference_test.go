@@ -26,6 +26,8 @@ var groups = []group{
 	{"All connections", "Durations are those that were measured; those that are only bounded or ambiguous are left out. What several observation points\n" +
 		"record counts at each.", (*families).defineTotals},
 	{"Outputs", "`output` is `file` or `stdout`.", (*families).defineOutputs},
+	{"Names", "Only where [tags](tags.md) are configured, or an inventory is. `source` is the file, or the account and region, or the cluster; `rank` whose tags\n" +
+		"win: `kubernetes`, `cloud`, `static`.", (*families).defineNames},
 	{"Conversations", "Only with `metrics.conversations` above 0: for so many of the largest conversations of the last `top.window`. They are gauges, since\n" +
 		"what is within the window, and which conversations are shown, changes. Labels hold addresses.", (*families).defineConversations},
 }
@@ -58,7 +60,7 @@ having.
 | ` + "`source`" + ` | an account and region of a cloud, or a cluster, as in the [capture record](record.md#sources-of-names) |
 | ` + "`instance`" + ` | a machine whose mirror [skips packets](record.md#what-the-mirror-skipped) |
 | ` + "`event`" + ` | [what befell the capture](record.md#what-befalls-a-live-capture) |
-| ` + "`reason`" + ` | of skipped packets, [why frames are skipped](record.md#why-frames-are-skipped); of dropped lines, ` + "`queue_full`" + ` (they came faster than they could be written), ` + "`write_error`" + ` (writing failed, until the queue was full) or ` + "`closed`" + ` (left over at the end) |
+| ` + "`reason`" + ` | of skipped packets, [why frames are skipped](record.md#why-frames-are-skipped); of dropped lines, ` + "`queue_full`" + ` (they came faster than they could be written), ` + "`write_error`" + ` (writing failed, until the queue was full) or ` + "`closed`" + ` (left over at the end); of names, ` + "`invalid`" + ` (no prefix), ` + "`conflict`" + ` (an address that the source gave to two), ` + "`no_room`" + ` (beyond ` + "`tags.max_entries`" + `), ` + "`too_many_tags`" + ` (of one interface) or ` + "`forgotten`" + ` (what was before, beyond ` + "`tags.max_versions` and `tags.max_history`" + `) |
 | ` + "`outcome`" + ` | of the [connection](record.md#connection); ` + "`none`" + `: not TCP, or not known |
 | ` + "`side`" + ` | ` + "`client` or `server`" + ` |
 | ` + "`state`" + ` | ` + "`measured`, `bounded` or `ambiguous`" + ` |

@@ -19,6 +19,7 @@ type Snapshot struct {
 	Capture    *flow.Capture
 	Totals     *Totals // of a Tally
 	Outputs    []Output
+	Names      *Names // nil: addresses have none
 
 	Degradation Value // the step of the overload plan: 0 is everything
 	Sampled     Value // one of so many connections is measured

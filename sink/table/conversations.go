@@ -2,7 +2,6 @@ package table
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,7 +10,6 @@ import (
 	"mirrorscope/flow"
 	"mirrorscope/histogram"
 	"mirrorscope/packet"
-	"mirrorscope/sink"
 	"mirrorscope/tcp"
 	"mirrorscope/tlsmeta"
 )
@@ -82,7 +80,7 @@ func (t *Writer) layout(common edge.Common) (*grid, func(*edge.Conversation) []s
 	one := func(cell func(*edge.Conversation) string) func(*edge.Conversation) []string {
 		return func(c *edge.Conversation) []string { return []string{cell(c)} }
 	}
-	put(true, one(func(c *edge.Conversation) string { return ends(&c.Key) }), column{title: "CLIENT → SERVER", least: max(27, t.config.Width/3), tail: true})
+	put(true, one(func(c *edge.Conversation) string { return t.ends(c) }), column{title: "CLIENT → SERVER", least: max(27, t.config.Width/3), tail: true})
 	put(common.Names, one(serverName), column{title: "NAME", least: 16, drop: 18})
 	put(t.networks, one(func(c *edge.Conversation) string { return clean(t.names.NetworkName(c.Network)) }), column{title: "NETWORK", least: 8, drop: 2})
 	put(true, one(func(c *edge.Conversation) string { return count(c.Connections) }), column{title: "CONNS", right: true, drop: 10, stays: []edge.Order{edge.ByConnections}})
@@ -128,7 +126,7 @@ func (t *Writer) verdicts(b *strings.Builder, s *edge.Summary) {
 	t.heading(b, "WHAT STANDS OUT")
 	for i := range worst {
 		w := &worst[i]
-		t.note(b, "  %s%s", ends(&w.Key), named(w.Conversation))
+		t.note(b, "  %s%s", t.ends(w.Conversation), named(w.Conversation))
 		t.sentence(b, &w.Verdict)
 		for k := range w.Verdict.Also {
 			t.sentence(b, &w.Verdict.Also[k])
@@ -251,15 +249,6 @@ func short(v *edge.Verdict) string {
 		return v.Short
 	}
 	return v.Who.String() + ": " + v.Short
-}
-
-// ends names the two sides of a conversation and its protocol.
-func ends(k *edge.Key) string {
-	server := k.Server.IP().String()
-	if k.HasPort {
-		server = netip.AddrPortFrom(k.Server.IP(), k.Port).String()
-	}
-	return k.Client.IP().String() + " → " + server + " " + string(sink.AppendProtocol(nil, k.Proto))
 }
 
 // quantiles gives the median and the 95th percentile of durations. What was not

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"mirrorscope/edge"
+	"mirrorscope/enrich"
 	"mirrorscope/flow"
 	"mirrorscope/path"
 	"mirrorscope/sink"
@@ -36,7 +37,9 @@ type Writer struct {
 	names  sink.Names
 	edges  *edge.Table
 
-	networks bool // there are several
+	resolver *enrich.Resolver // nil: addresses have no names
+	networks bool             // there are several
+	last     int64            // time of the latest packet, ns
 }
 
 // New gives a Writer to w. names must know every number in the records.
@@ -63,7 +66,7 @@ func (t *Writer) WritePath(c *path.Connection) error {
 // close the writer below.
 func (t *Writer) Close(c *flow.Capture) error {
 	s := t.edges.Summary()
-	t.networks = s.Common().Networks
+	t.networks, t.last = s.Common().Networks, c.Last
 	var b strings.Builder
 	switch t.config.Edge.View {
 	case edge.ViewTLS:

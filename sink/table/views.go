@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -325,11 +324,8 @@ func or(a, b string) string { return cmp.Or(clean(a), clean(b), "-") }
 
 // address names a port of a server, and its network where there are several.
 func (t *Writer) address(s *edge.Service) string {
-	text := s.Server.IP().String()
-	if s.HasPort {
-		text = netip.AddrPortFrom(s.Server.IP(), s.Port).String()
-	}
-	text += " " + string(sink.AppendProtocol(nil, s.Proto))
+	e := end{s.Network, s.Server, true, s.HasPort, s.Port, s.Proto, t.last}
+	text := e.during(t, t.last) + " " + string(sink.AppendProtocol(nil, s.Proto))
 	if t.networks {
 		text += " " + clean(t.names.NetworkName(s.Network))
 	}
