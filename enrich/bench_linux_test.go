@@ -149,15 +149,12 @@ func TestRecordAllocs(t *testing.T) {
 // An entry takes the memory that the configuration tells of.
 func TestMemory(t *testing.T) {
 	c := DefaultConfig()
-	s := estate(50_000)
 	var with, without runtime.MemStats
 	r := New(c)
-	r.Layer("x", RankCloud).Feed(c.Mapping(), s)
-	s = nil
+	r.Layer("x", RankCloud).Feed(c.Mapping(), estate(50_000))
 	runtime.GC()
 	runtime.ReadMemStats(&with)
 	runtime.KeepAlive(r)
-	r = nil
 	runtime.GC()
 	runtime.ReadMemStats(&without)
 	each := (float64(with.HeapAlloc) - float64(without.HeapAlloc)) / 50_000

@@ -27,7 +27,6 @@ type Namer struct {
 	resolver *Resolver
 	names    Names
 	networks []string           // by id, as looked up
-	changes  uint64             // of the Resolver, that the ends are of
 	ends     [][ways]remembered // by hash of the key, the latest ones
 	turn     uint8              // which of them goes next
 	sets     interner
