@@ -5,6 +5,7 @@ import (
 	"mirrorscope/flow"
 	"mirrorscope/histogram"
 	"mirrorscope/packet"
+	"mirrorscope/session"
 	"mirrorscope/tcp"
 )
 
@@ -81,7 +82,8 @@ const (
 	doubtful  // … or of what may be no request
 	spokeHTTP // in the clear
 	spokeDNS
-	isTCP // some connections are
+	isTCP  // some connections are
+	ofTime // of what connections did in a window, and not of their whole lives
 )
 
 // Side gives a count of one side.
@@ -187,12 +189,39 @@ func (r *Row) Conversation() *edge.Conversation {
 		}
 		share(&c.DNS.Time, r.times[DNSTime])
 	}
+	if r.flags&ofTime != 0 {
+		c.Phases, c.Waiting = session.Phases{}, r.waiting(c)
+	}
 	if u := r.rest.Unanswered; u != nil {
 		x := *u
 		x.Until = r.End
 		c.Unanswered = &x
 	}
 	return c
+}
+
+// waiting divides the time in which somebody waited within the window. The phases of
+// connections tell of their whole lives, which may be much longer: what was measured
+// in the window stands in for them. Each request waits for the server to think, and
+// for one round trip.
+func (r *Row) waiting(c *edge.Conversation) edge.Waiting {
+	sum := func(t Times) int64 {
+		if h := r.times[t]; h != nil {
+			return h.Sum()
+		}
+		return 0
+	}
+	w := edge.Waiting{
+		Connections: r.Connections, Server: sum(Response), TLS: sum(TLSServer), Client: sum(TLSClient), Network: sum(Handshake) + sum(TLSNetwork),
+	}
+	if ns, atMost, ok := c.Times.PathRTT(); ok && !atMost {
+		w.Network += int64(ns) * int64(c.Times.Response.Count())
+	}
+	if closed := r.Side(flow.Client, ZeroWindowTime); closed > 0 {
+		w.Client += closed
+		w.Stalled[flow.Client] = closed
+	}
+	return w
 }
 
 // share lends a distribution to one that is only read.

@@ -357,6 +357,9 @@ func (t *Table) rowOf(id string) *Row {
 		t.halve()
 	}
 	r := &Row{id: id, Values: valuesOf(id)}
+	if t.config.Interval > 0 {
+		r.flags = ofTime
+	}
 	t.rows[id] = r
 	return r
 }

@@ -233,6 +233,9 @@ func (g *Groups) changes(t *Writer, b *strings.Builder, pairs []pair) {
 		}
 		if w.now != nil {
 			t.sentence(b, &w.now.Verdict)
+			for k := range w.now.Verdict.Also {
+				t.sentence(b, &w.now.Verdict.Also[k])
+			}
 		}
 	}
 	if more := len(all) - maxVerdictLines; more > 0 {
@@ -279,8 +282,8 @@ func (p *pair) sentence() string {
 			words = append(words, fmt.Sprintf("%s → %s requests a minute", minutely(before), minutely(now)))
 		}
 	}
-	if now, _, ok := p.now.Conversation.Times.PathRTT(); ok {
-		if before, _, ok := p.before.Conversation.Times.PathRTT(); ok {
+	if now, atMost, ok := p.now.Conversation.Times.PathRTT(); ok && !atMost {
+		if before, atMost, ok := p.before.Conversation.Times.PathRTT(); ok && !atMost {
 			words = append(words, fmt.Sprintf("round trip %s → %s", span(before), span(now)))
 		}
 	}
