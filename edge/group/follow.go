@@ -52,6 +52,7 @@ type sight struct {
 	client int    // direction in which the client sends
 	id     string // of the row of its latest interval
 
+	partial     bool // it found no place before
 	established bool
 	open        bool           // … when the input ended
 	over        bool           // its record has come
@@ -78,7 +79,12 @@ type heard struct {
 
 // follow takes an interval record.
 func (t *Table) follow(r *flow.Record) {
-	c := t.connOf(r)
+	c := t.flows[r.ID]
+	if _, gone := t.gone[r.ID]; c == nil && !gone && len(t.gone) < maxGone {
+		if c = t.connOf(r); c != nil {
+			c.sight(r.ID).partial = t.counts.Untracked > 0 && r.Start < r.IntervalStart
+		}
+	}
 	if c == nil {
 		t.counts.Untracked++
 		t.alone(r)
@@ -127,6 +133,24 @@ func (t *Table) connOf(r *flow.Record) *conn {
 	return c
 }
 
+// maxGone bounds the connections that ended without being followed, and of which an
+// interval may still come. When there are more, none begins to be followed.
+const maxGone = 1 << 16
+
+// lastOf is connOf for the record of a whole connection. One that should have been
+// followed, and is not, found no place.
+func (t *Table) lastOf(r *flow.Record) *conn {
+	c := t.flows[r.ID]
+	if c == nil && (t.counts.Untracked == 0 || r.Start >= t.running*int64(t.config.Interval)) {
+		c = t.connOf(r)
+	}
+	if c == nil && len(t.gone) < maxGone {
+		t.gone[r.ID] = struct{}{}
+		t.goneAt = t.batch
+	}
+	return c
+}
+
 // maxSights bounds the points of one connection. What further ones record of it is
 // taken for connections of their own until their paths tell.
 const maxSights = 8
@@ -169,7 +193,8 @@ func (s *sight) add(k *edge.Tuple, r *flow.Record, whole, delta *sums) {
 	}
 	s.told = whole.pack(s.told)
 	x := traitsOf(r)
-	s.begun, s.dns, s.born = x.begun, s.dns || x.dns, max(s.born, 1)
+	s.begun, s.dns = x.begun, s.dns || x.dns
+	s.bear()
 	s.knows(client, &x)
 	s.client, s.source, s.established, s.proto = client, r.Direction, r.Established, r.Proto
 	for role := range s.states {
@@ -198,6 +223,14 @@ func (s *sight) add(k *edge.Tuple, r *flow.Record, whole, delta *sums) {
 	}
 }
 
+// bear makes it a connection of its own, unless it counted as one before it was
+// followed.
+func (s *sight) bear() {
+	if !s.partial {
+		s.born = max(s.born, 1)
+	}
+}
+
 // knows notes what is known of each direction.
 func (s *sight) knows(client int, x *traits) {
 	for role := range x.told {
@@ -211,7 +244,7 @@ func (s *sight) knows(client int, x *traits) {
 func (t *Table) resolve(e *ending) (c *conn, id string) {
 	if e.path == nil {
 		r := e.flow
-		if c = t.connOf(r); c == nil {
+		if c = t.lastOf(r); c == nil {
 			return nil, ""
 		}
 		s := c.sight(r.ID)
@@ -226,7 +259,7 @@ func (t *Table) resolve(e *ending) (c *conn, id string) {
 	p, name := e.path, ""
 	for i := range min(len(p.Points), len(e.own)) {
 		if t.flows[p.Points[i].Flow] == nil && e.own[i] != nil {
-			t.connOf(e.own[i]) // before any is over: what comes then is of a later connection
+			t.lastOf(e.own[i]) // before any is over: what comes then is of a later connection
 		}
 	}
 	for i := range min(len(p.Points), len(e.own)) {
@@ -273,7 +306,8 @@ func (t *Table) conclude(c *conn, s *sight, r *flow.Record, e *ending) (id strin
 	s.open = r.EndReason == flow.EndForced
 	s.client, s.source, s.proto = clientOf(&c.tuple, &r.Ends), r.Direction, r.Proto
 	x := traitsOf(r)
-	s.begun, s.dns, s.born = x.begun, x.dns, max(s.born, 1)
+	s.begun, s.dns = x.begun, x.dns
+	s.bear()
 	s.knows(s.client, &x)
 	c.learn(e.known)
 	if s.id == "" || was != s.client || c.renamed || c.lead != s.flow {
@@ -298,6 +332,9 @@ func (t *Table) settle() {
 	}
 	clear(t.pending)
 	t.pending = t.pending[:0]
+	if len(t.gone) > 0 && t.goneAt < t.batch {
+		t.gone = map[uint64]struct{}{}
+	}
 	n := 0
 	for ; n < len(t.ended) && t.ended[n].last < t.batch; n++ {
 		t.forget(t.ended[n])

@@ -1,11 +1,13 @@
 package group
 
 import (
+	"bytes"
 	"context"
 	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,6 +17,7 @@ import (
 	"mirrorscope/enrich"
 	"mirrorscope/flow"
 	"mirrorscope/internal/needs"
+	"mirrorscope/internal/pcapgen"
 	"mirrorscope/packet"
 	"mirrorscope/path"
 	"mirrorscope/pipeline"
@@ -166,4 +169,47 @@ func everywhere(t *testing.T, test func(t *testing.T, file string)) {
 		t.Error("there is no capture")
 	}
 	t.Logf("%d captures", n)
+}
+
+// recordedAt is a capture of 20 connections, four seconds each, at one of two
+// taps, which misses some packets.
+func recordedAt(t testing.TB, tap int) []byte {
+	var b bytes.Buffer
+	w := pcapgen.NewPcapWriter(&b, pcapgen.PcapConfig{Link: pcapgen.LinkRaw, Nano: true})
+	var frames []pcapgen.Frame
+	for i := range 20 {
+		c := pcapgen.Conn{
+			Client: netip.AddrPortFrom(pcapgen.IP("10.1.0.7"), uint16(40_000+i)), Server: netip.MustParseAddrPort("10.1.0.9:9000"),
+			Start: 1_800_000_000e9 + int64(i)*700e6, Path: pcapgen.Path{Delay: 2 * time.Millisecond, Taps: []time.Duration{100 * time.Microsecond, 1900 * time.Microsecond}},
+			Stacks: [2]pcapgen.Stack{{ISN: 1000, IPID: 1}, {ISN: 900_000, IPID: 500}},
+			Fates:  []pcapgen.Fate{{From: pcapgen.Server, Kind: pcapgen.DataPacket, N: 3 + i, Where: i % 3}},
+		}
+		if i%4 == 0 {
+			c.Fates = append(c.Fates, pcapgen.Fate{From: pcapgen.Client, Kind: pcapgen.SYNPacket, N: 0, Where: 1})
+		}
+		for k := range 8 {
+			c.Turns = append(c.Turns, pcapgen.Turn{
+				Pause: 500 * time.Millisecond, Request: bytes.Repeat([]byte{0xfe}, 100+k), Think: 5 * time.Millisecond, Response: bytes.Repeat([]byte{0xfd}, 9000),
+			})
+		}
+		n := 0
+		for _, p := range c.Record().Packets {
+			if p.Tap != tap {
+				continue
+			}
+			if n++; n%37 != 5+11*tap {
+				frames = append(frames, pcapgen.Frame{Time: p.Time, Data: p.Data})
+			}
+		}
+	}
+	slices.SortStableFunc(frames, func(a, b pcapgen.Frame) int { return int(a.Time - b.Time) })
+	for _, f := range frames {
+		if err := w.Write(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }

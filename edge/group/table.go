@@ -125,7 +125,9 @@ type Table struct {
 	flows   map[uint64]*conn // by flow.Record.ID
 	tuples  map[edge.Tuple]*conn
 	pending []*conn
-	ended   []*conn // whose records have all come, in that order
+	ended   []*conn             // whose records have all come, in that order
+	gone    map[uint64]struct{} // flows whose records have come, and that are not followed …
+	goneAt  int64               // … at this batch
 
 	held    map[uint64]*flow.Record // joined connections whose path has not come
 	holding []uint64                // … in order
@@ -144,7 +146,7 @@ func New(c Config, tags Tags, protocol func(uint8) string, emit func(*Window)) *
 	}
 	return &Table{
 		config: c, keys: keys, tags: tags, protocol: protocol, emit: emit,
-		rows: map[string]*Row{}, flows: map[uint64]*conn{}, tuples: map[edge.Tuple]*conn{}, held: map[uint64]*flow.Record{},
+		rows: map[string]*Row{}, flows: map[uint64]*conn{}, tuples: map[edge.Tuple]*conn{}, held: map[uint64]*flow.Record{}, gone: map[uint64]struct{}{},
 	}
 }
 
@@ -257,7 +259,9 @@ func (t *Table) Advance(at int64) {
 // Close ends the last window. Without intervals there is one, if it is empty.
 func (t *Table) Close() {
 	t.settle()
-	defer func() { t.flows, t.tuples, t.ended = map[uint64]*conn{}, map[edge.Tuple]*conn{}, nil }()
+	defer func() {
+		t.flows, t.tuples, t.ended, t.gone = map[uint64]*conn{}, map[edge.Tuple]*conn{}, nil, map[uint64]struct{}{}
+	}()
 	if t.config.Window == 0 && !t.begun {
 		t.emit(&Window{})
 		t.counts.Windows++
