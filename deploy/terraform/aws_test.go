@@ -1,9 +1,15 @@
 package terraform_test
 
 import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
+
+	"mirrorscope/cloud/mirror"
 )
 
 func oneSensor(t *testing.T, s *state) {
@@ -22,6 +28,12 @@ func oneSensor(t *testing.T, s *state) {
 	}
 	ports(t, s, "udp", 4789, "10.0.0.0/16")
 	ports(t, s, "tcp", 22, "192.0.2.0/24")
+	var policy string
+	s.output(t, "inventory_policy", &policy)
+	samePolicy(t, policy, referencePolicy(t, "sensor"))
+	if c := exampleConfig(t, s).Cloud; !c.AWS.Enabled || !slices.Equal(c.AWS.Regions, []string{"eu-central-1"}) {
+		t.Errorf("inventory: %+v", c)
+	}
 }
 
 func autoscaled(t *testing.T, s *state) {
@@ -50,10 +62,88 @@ func autoscaled(t *testing.T, s *state) {
 	}
 	everything(t, s)
 	sessions(t, s, nil, 0)
+	watched(t, s)
 	for _, alarm := range s.Values.Root.all("aws_cloudwatch_metric_alarm") {
 		if query, _ := inner(alarm.Values, "metric_query")["expression"].(string); !strings.HasPrefix(query, "SELECT SUM(NetworkPacketsSkipMirror") {
 			t.Errorf("alarm on %q", query)
 		}
+	}
+}
+
+// watched checks the desired state that `sensor mirror watch` keeps, and that its
+// rights are those that it says itself that it needs.
+func watched(t *testing.T, s *state) {
+	t.Helper()
+	var script, text, policy string
+	s.output(t, "watch_user_data", &script)
+	s.output(t, "desired_state", &text)
+	s.output(t, "mirror_policy", &policy)
+	readable(t, script)
+	if !strings.Contains(script, "<<'END OF DESIRED STATE'\n"+strings.TrimSpace(text)+"\nEND OF DESIRED STATE\n") || strings.Contains(script, "sensor.toml") {
+		t.Errorf("the script writes another desired state, or that of a sensor:\n%s", script)
+	}
+	desired, err := mirror.Read(strings.NewReader(text))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	if desired.Name != "mirrorscope" || desired.AWS.Region != "eu-central-1" || desired.Select.Instances != "env = prod and not role = db*" || desired.Session.PacketLength != 1500 {
+		t.Errorf("desired state: %+v", desired)
+	}
+	if target := only(t, s, "aws_ec2_traffic_mirror_target"); len(desired.Targets) != 1 || desired.Targets[0].ID != target["id"] {
+		t.Errorf("targets: %+v", desired.Targets)
+	}
+	if filter := only(t, s, "aws_ec2_traffic_mirror_filter"); desired.Filter.ID != filter["id"] {
+		t.Errorf("filter: %+v", desired.Filter)
+	}
+	var needed bytes.Buffer
+	if err := mirror.WritePolicy(&desired).Write(&needed); err != nil {
+		t.Fatal(err)
+	}
+	samePolicy(t, policy, needed.Bytes())
+	watcher := map[any]bool{} // roles by id
+	for _, r := range s.Values.Root.all("aws_iam_role") {
+		what, _ := r.Values["description"].(string) // always one
+		watcher[r.Values["id"]] = strings.HasPrefix(what, "Mirror sessions")
+	}
+	if len(watcher) != 2 {
+		t.Errorf("%d roles, want that of the sensors and that of the watcher", len(watcher))
+	}
+	for _, r := range s.Values.Root.all("aws_iam_role_policy") {
+		if changes := r.Values["policy"] == policy; changes != watcher[r.Values["role"]] {
+			t.Errorf("watcher %v may do %v", watcher[r.Values["role"]], r.Values["policy"])
+		}
+	}
+}
+
+// referencePolicy is what `sensor mirror policy --for WHAT` prints, by the page
+// that a test keeps so.
+func referencePolicy(t *testing.T, what string) []byte {
+	t.Helper()
+	page, err := os.ReadFile("../../docs/reference/mirror.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, found := strings.Cut(string(page), "\n### sensor mirror policy --for "+what+"\n")
+	_, text, begun := strings.Cut(section, "```json\n")
+	text, _, ended := strings.Cut(text, "```\n")
+	if !found || !begun || !ended {
+		t.Fatalf("the page has no policy for %s", what)
+	}
+	return []byte(text)
+}
+
+// samePolicy compares a policy of a module with the one that the program prints.
+func samePolicy(t *testing.T, got string, want []byte) {
+	t.Helper()
+	var a, b any
+	if err := json.Unmarshal([]byte(got), &a); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(want, &b); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(a, b) {
+		t.Errorf("policy:\n%s\nwant:\n%s", got, want)
 	}
 }
 

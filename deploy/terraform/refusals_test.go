@@ -39,11 +39,15 @@ func TestRefusals(t *testing.T) {
 			for i, c := range append([]refusal{{}}, r.cases...) {
 				values := maps.Clone(r.base)
 				maps.Copy(values, c.give)
-				mocks := map[string]any{}
-				for _, name := range r.mocks {
-					mocks[name] = map[string]any{}
+				file := map[string]any{"variables": values, "run": map[string]any{"refuse": map[string]any{"command": "plan"}}}
+				if len(r.mocks) > 0 {
+					mocks := map[string]any{}
+					for _, name := range r.mocks {
+						mocks[name] = map[string]any{}
+					}
+					file["mock_provider"] = mocks
 				}
-				text, err := json.MarshalIndent(map[string]any{"mock_provider": mocks, "variables": values, "run": map[string]any{"refuse": map[string]any{"command": "plan"}}}, "", "\t")
+				text, err := json.MarshalIndent(file, "", "\t")
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -18,20 +18,28 @@ func userData(t *testing.T, s *state) {
 	t.Helper()
 	var script string
 	s.output(t, "user_data", &script)
-	cmd := exec.Command("sh", "-n")
-	cmd.Stdin = strings.NewReader(script)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("user data: %v\n%s", err, out)
-	}
-	if !strings.HasPrefix(script, "#!/bin/sh\n") || strings.Contains(script, "%{") || strings.Contains(script, "${") != strings.Contains(script, "${device##*/}") {
-		t.Errorf("user data is not fully rendered:\n%s", script)
-	}
+	readable(t, script)
 	conf := config(t, script)
 	if len(conf.Capture.Interfaces) != 1 || conf.Capture.Interfaces[0] != "eth7" {
 		t.Errorf("interfaces: %q", conf.Capture.Interfaces)
 	}
 	if conf.Output.File.Directory != "/var/lib/mirrorscope" {
 		t.Errorf("records go to %q", conf.Output.File.Directory)
+	}
+}
+
+// readable checks that a shell can read a script, and that nothing of the template
+// is left in it.
+func readable(t *testing.T, script string) {
+	t.Helper()
+	cmd := exec.Command("sh", "-n")
+	cmd.Stdin = strings.NewReader(script)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("user data: %v\n%s", err, out)
+	}
+	rest := strings.NewReplacer("${device##*/}", "", "${url%%\\?*}", "").Replace(script)
+	if !strings.HasPrefix(script, "#!/bin/sh\n") || strings.Contains(rest, "%{") || strings.Contains(rest, "${") {
+		t.Errorf("user data is not fully rendered:\n%s", script)
 	}
 }
 

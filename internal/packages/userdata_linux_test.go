@@ -43,7 +43,7 @@ func TestUserData(t *testing.T) {
 		"extra_config": "[measure]\ninterval = \"1s\"\n",
 	}
 	out, err := m.start(t, text)
-	if err == nil || !strings.Contains(out, "not 0000000000") || !strings.Contains(out, "the package cannot be had") || !strings.Contains(out, "FAILED with status 1: this machine does not measure") {
+	if err == nil || !strings.Contains(out, "not 0000000000") || !strings.Contains(out, "the package cannot be had") || !strings.Contains(out, "FAILED with status 1: this machine does not work") {
 		t.Fatalf("another package is installed (%v):\n%s", err, out)
 	}
 	if out, err := m.try("sh", "-c", "command -v sensor || ls /etc/mirrorscope"); err == nil {

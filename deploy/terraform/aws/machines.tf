@@ -4,7 +4,7 @@
 resource "aws_launch_template" "sensor" {
   name_prefix            = "${var.name}-"
   description            = "Mirrorscope sensor"
-  image_id               = var.ami_id != null ? var.ami_id : data.aws_ssm_parameter.amazon_linux[0].insecure_value
+  image_id               = local.image
   instance_type          = var.instance_type
   key_name               = var.key_name
   user_data              = base64encode(module.boot.user_data)

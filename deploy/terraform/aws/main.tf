@@ -13,6 +13,13 @@ locals {
   tunnel_port = local.gateway ? 6081 : 4789
   senders     = local.gateway ? local.subnet_cidrs : concat(var.source_cidrs, var.source_ipv6_cidrs)
 
+  image = var.ami_id != null ? var.ami_id : data.aws_ssm_parameter.amazon_linux[0].insecure_value
+
+  inventory = !var.inventory ? "" : templatefile("${path.module}/inventory.toml.tftpl", {
+    region = data.aws_region.this.region
+    roles  = var.inventory_roles
+  })
+
   # Both load balancers check the health from within the subnets.
   subnet_cidrs = [for s in data.aws_subnet.sensors : s.cidr_block]
 }
@@ -48,6 +55,7 @@ module "boot" {
   networks          = var.networks
   health_port       = local.one ? 0 : var.health_port
   allowed           = var.inventory ? ["any"] : local.one ? [] : local.subnet_cidrs
+  inventory         = local.inventory
   extra_config      = var.extra_config
 }
 

@@ -64,8 +64,18 @@ output "inventory_policy" {
 }
 
 output "mirror_policy" {
-  description = "Policy, JSON, for `sensor mirror` to make sessions with this target and filter and its own tag. Null behind a gateway load balancer."
+  description = "Policy, JSON, for `sensor mirror` to make sessions with this target and filter and its own tags, in a desired state that is named as the module. Null behind a gateway load balancer."
   value       = local.mirror_policy
+}
+
+output "desired_state" {
+  description = "The desired state that `sensor mirror watch` keeps, TOML. Null without watch."
+  value       = var.watch == null ? null : local.desired_state
+}
+
+output "watch_user_data" {
+  description = "What the machine that keeps it does at its first start. Null without watch."
+  value       = one(module.watch[*].user_data)
 }
 
 output "user_data" {

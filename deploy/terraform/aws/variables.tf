@@ -247,6 +247,33 @@ variable "sessions" {
   }
 }
 
+variable "watch" {
+  description = "Have `sensor mirror watch` make the sessions, by conditions on tags of instances and interfaces, on a small machine of its own. extra: more of its desired state, TOML tables. Null: nobody does."
+  type = object({
+    instances     = optional(string, "")
+    interfaces    = optional(string, "")
+    vpcs          = optional(list(string), [])
+    extra         = optional(string, "")
+    instance_type = optional(string)
+  })
+  default = null
+
+  validation {
+    condition     = var.watch == null || var.target_type != "gateway-load-balancer"
+    error_message = "watch: behind a gateway load balancer the sessions are made beside the sources; run `sensor mirror watch` there, with the endpoint as target."
+  }
+
+  validation {
+    condition     = var.watch == null || try(trimspace("${var.watch.instances}${var.watch.interfaces}") != "", false)
+    error_message = "watch: need a condition, as instances = \"env = prod\"; everything is \"*\"."
+  }
+
+  validation {
+    condition     = var.watch == null || try(!can(regex("(?m)^[ \\t]*\\[[ \\t]*(aws|select|filter)[ \\t]*\\]", var.watch.extra)) && (trimspace(var.watch.extra) == "" || can(regex("^\\s*\\[", var.watch.extra))), false)
+    error_message = "watch: extra has to begin with a table, and [aws], [select] and [filter] are written by the module."
+  }
+}
+
 variable "large_interface" {
   description = "instance_type is of a size that takes 100 sources in place of 10: the largest ones, as AWS lists them."
   type        = bool
@@ -292,7 +319,7 @@ variable "share_with" {
 # Rights, alarms.
 
 variable "inventory" {
-  description = "Let the sensors read the account's inventory, for names in place of addresses, and what the mirror lost. They then may speak with any address."
+  description = "Let the sensors read the account's inventory in their Region, for names in place of addresses, and what the mirror lost. They then may speak with any address."
   type        = bool
   default     = true
 }

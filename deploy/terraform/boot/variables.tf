@@ -29,23 +29,31 @@ variable "package_sha256" {
 }
 
 variable "capture_interface" {
-  description = "Number of the network interface that receives the mirror; 0 is the machine's first."
+  description = "Number of the network interface that receives the mirror; 0 is the machine's first. Null: the machine measures nothing, and keeps mirror sessions (desired_state)."
   type        = number
+  default     = null
 
   validation {
-    condition     = var.capture_interface >= 0 && floor(var.capture_interface) == var.capture_interface
+    condition     = var.capture_interface == null || try(var.capture_interface >= 0 && floor(var.capture_interface) == var.capture_interface, false)
     error_message = "capture_interface: need 0, 1, 2, …"
+  }
+
+  validation {
+    condition     = var.capture_interface != null || trimspace(var.desired_state) != ""
+    error_message = "capture_interface: need one, or desired_state; the machine would have nothing to do."
   }
 }
 
 variable "shared" {
   description = "The interface carries the machine's own traffic as well, at least a load balancer's health checks."
   type        = bool
+  default     = false
 }
 
 variable "udp_ports" {
   description = "UDP ports of the mirror, as [4789]. Empty: the mirror is not encapsulated."
   type        = list(number)
+  default     = []
 
   validation {
     condition     = alltrue([for p in var.udp_ports : p >= 1 && p <= 65535 && floor(p) == p])
@@ -56,6 +64,7 @@ variable "udp_ports" {
 variable "sources" {
   description = "Prefixes of those who send the mirror. What others send is not measured. Empty: everyone."
   type        = list(string)
+  default     = []
 
   validation {
     condition     = alltrue([for s in var.sources : can(cidrhost(s, 0))])
@@ -123,6 +132,12 @@ variable "routes" {
   }
 }
 
+variable "inventory" {
+  description = "What the sensor reads of clouds, TOML tables below [cloud]. Empty: nothing."
+  type        = string
+  default     = ""
+}
+
 variable "extra_config" {
   description = "More of the sensor's configuration, TOML, put behind what the module writes. It begins with a table."
   type        = string
@@ -139,5 +154,21 @@ variable "extra_config" {
       var.extra_config
     ))
     error_message = "extra_config: [capture], [filter], [decode.networks], [output.file] and [health] are written by the module; use its variables, or [capture.afpacket] and [[filter.rules]]."
+  }
+
+  validation {
+    condition     = trimspace(var.inventory) == "" || !can(regex("(?m)^[ \\t]*\\[[ \\t]*cloud\\.(aws|gcp|azure)[ \\t]*\\]", var.extra_config))
+    error_message = "extra_config: the module writes what is read of the cloud; take the inventory out of it, or write it alone."
+  }
+}
+
+variable "desired_state" {
+  description = "Desired state of mirror sessions, TOML, that the machine keeps with `sensor mirror watch`. Empty: it keeps none."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = trimspace(var.desired_state) == "" || var.cloud == "aws"
+    error_message = "desired_state: there are mirror sessions on aws alone; elsewhere the cloud includes new machines by itself."
   }
 }

@@ -11,6 +11,9 @@ mock_provider "aws" {
   mock_data "aws_partition" {
     defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
+  mock_data "aws_region" {
+    defaults = { region = "eu-central-1" }
+  }
   mock_resource "aws_lb" {
     defaults = { arn = "arn:aws:elasticloadbalancing:eu-central-1:111122223333:loadbalancer/net/mirrorscope/0123456789abcdef" }
   }
@@ -147,5 +150,31 @@ run "rights" {
   assert {
     condition     = length(aws_iam_role_policy_attachment.session_manager) == 1
     error_message = "Session Manager reaches the machine"
+  }
+}
+
+run "watch" {
+  variables {
+    watch = { interfaces = "mirror = \"yes\"", vpcs = ["vpc-0123456789abcdef0"] }
+  }
+
+  assert {
+    condition     = length(aws_instance.watch) == 1 && aws_instance.watch[0].instance_type == "t3.micro" && base64decode(aws_instance.watch[0].user_data_base64) == output.watch_user_data
+    error_message = "one small machine keeps the sessions"
+  }
+  assert {
+    condition     = strcontains(output.desired_state, "interfaces = \"mirror = \\\"yes\\\"\"") && strcontains(output.desired_state, "vpcs = [\"vpc-0123456789abcdef0\"]")
+    error_message = "the desired state has what was said"
+  }
+  assert {
+    condition     = aws_iam_role_policy.watch[0].policy == output.mirror_policy && aws_iam_role_policy.inventory[0].policy == output.inventory_policy
+    error_message = "sensors read, and the watching machine alone changes sessions"
+  }
+}
+
+run "nobody_watches" {
+  assert {
+    condition     = length(aws_instance.watch) == 0 && length(aws_iam_role.watch) == 0 && output.desired_state == null
+    error_message = "nothing is made for what was not asked for"
   }
 }

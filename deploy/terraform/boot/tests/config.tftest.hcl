@@ -50,3 +50,14 @@ run "azure" {
     error_message = "Azure is asked with its header"
   }
 }
+
+run "mirror_sessions_alone" {
+  variables {
+    capture_interface = null
+    desired_state     = "name = \"shop\""
+  }
+  assert {
+    condition     = strcontains(output.user_data, "sensor mirror watch") && !strcontains(output.user_data, "169.254.169.254") && !strcontains(output.user_data, "sensor.toml")
+    error_message = "a machine that keeps sessions measures nothing"
+  }
+}

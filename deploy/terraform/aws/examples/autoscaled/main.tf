@@ -32,6 +32,15 @@ module "sensors" {
   package_sha256  = var.package_sha256
   sensors         = { min = 2, max = 6 }
 
+  # Everything in production but databases, now and later.
+  watch = {
+    instances = "env = prod and not role = db*"
+    extra     = <<-EOT
+      [session]
+      packet_length = 1500
+    EOT
+  }
+
   alarm_all     = true
   alarm_actions = var.alarm_actions
 

@@ -1,16 +1,13 @@
-output "target_id" {
-  description = "For the desired state of `sensor mirror`."
-  value       = module.sensors.target_id
-}
-
-output "filter_id" {
-  description = "For the desired state of `sensor mirror`."
-  value       = module.sensors.filter_id
+output "desired_state" {
+  value = module.sensors.desired_state
 }
 
 output "mirror_policy" {
-  description = "For the role under which `sensor mirror watch` runs."
-  value       = module.sensors.mirror_policy
+  value = module.sensors.mirror_policy
+}
+
+output "watch_user_data" {
+  value = module.sensors.watch_user_data
 }
 
 output "user_data" {

@@ -13,3 +13,7 @@ output "vnis" {
 output "user_data" {
   value = module.sensor.user_data
 }
+
+output "inventory_policy" {
+  value = module.sensor.inventory_policy
+}
