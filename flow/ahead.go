@@ -17,18 +17,14 @@ const BatchLen = 64
 // look at all of them before they take the first one: the memory that it needs is
 // on its way then. A Batch is used again and again.
 type Batch struct {
-	packets [BatchLen]*packet.Packet
+	packets []*packet.Packet // at most BatchLen
 	ahead   [BatchLen]Ahead
-	n       int
 	lines   pool.Lines
 }
 
-// Put adds a packet, one of at most BatchLen. It must stay as it is until the
-// tables have it.
-func (b *Batch) Put(p *packet.Packet) {
-	b.packets[uint(b.n)%BatchLen] = p
-	b.n++
-}
+// Hold makes b a batch of packets, of at most BatchLen. They must stay as they
+// are until the tables have them.
+func (b *Batch) Hold(packets []*packet.Packet) { b.packets = packets[:min(len(packets), BatchLen)] }
 
 // Ahead is what looking ahead at a packet leaves for AddLooked. It is used
 // again for the next batch, holds no pointers, and promises nothing: between
@@ -52,9 +48,14 @@ type key4 struct {
 }
 
 // full gives the whole key of a packet that was looked at.
-func (a *Ahead) full(p *packet.Packet) *Key {
-	if !a.keyed {
-		a.key.of(p)
+func (a *Ahead) full() *Key {
+	if k := &a.key; !a.keyed {
+		setWord(k.A[:8], 0)
+		setWord(k.A[8:], mapped|a.four.hosts<<32)
+		setWord(k.B[:8], 0)
+		setWord(k.B[8:], mapped|a.four.hosts>>32<<32)
+		k.PortA, k.PortB, k.Proto, k.Kind = uint16(a.four.ends), uint16(a.four.ends>>16), uint8(a.four.ends>>32), uint8(a.four.ends>>40)
+		k.Point, k.Network = packet.PointID(a.four.where), packet.NetworkID(a.four.where>>32)
 		a.keyed = true
 	}
 	return &a.key
@@ -67,10 +68,10 @@ func (a *Ahead) full(p *packet.Packet) *Key {
 func (b *Batch) Look(tables *[Partitions]*Table) {
 	b.look(tables)
 	b.lines.Fetch(1)
-	if n := min(b.n, BatchLen); n > 0 && tables[Partition(b.packets[0].Hash)].flows.all() > fewFlows {
+	if len(b.packets) > 0 && tables[Partition(b.packets[0].Hash)].flows.all() > fewFlows {
 		b.fetch(tables)
 		b.lines.Fetch(flowLines)
-		for i, p := range b.packets[:n] {
+		for i, p := range b.packets {
 			tables[Partition(p.Hash)].warm(&b.ahead[i], &b.lines)
 		}
 		b.lines.Fetch(2)
@@ -82,8 +83,9 @@ func (b *Batch) Look(tables *[Partitions]*Table) {
 const fewFlows = 48
 
 func (b *Batch) look(tables *[Partitions]*Table) {
-	for i, p := range b.packets[:min(b.n, BatchLen)] {
-		t, a := tables[Partition(p.Hash)], &b.ahead[i]
+	for i, p := range b.packets {
+		t, a := tables[Partition(p.Hash)], &b.ahead[i%BatchLen]
+		a.flow = 0
 		if p.Version != 4 {
 			a.keyed, a.plain, a.dir = true, false, uint8(a.key.of(p))
 			a.hash = keys.hash(&a.key)
@@ -102,9 +104,12 @@ func (b *Batch) look(tables *[Partitions]*Table) {
 			a.four.hosts, a.four.ends, a.four.where = hosts, ends, where
 			a.hash, a.dir, a.keyed = hash, uint8(less), false
 			if p.Proto == packet.ProtoTCP && p.IPID != 0 {
+				// As secret.segment has it.
 				c := &p.TCP
-				a.print = prints.segment(hash, p, less)
-				a.plain = uint32(c.Flags)&uint32(packet.SYN|packet.FIN|packet.RST)|uint32(p.Flags&(packet.HeaderCut|packet.BadHeader)) == 0 && p.TOS&3 != 3
+				header := less<<48 | uint64(p.IPID) | uint64(c.Flags)<<32 | uint64(c.Window)<<16
+				h := fold(header^hash^prints[0], (uint64(p.PayloadLen)<<32|uint64(p.IPLen))^prints[1])
+				a.print = h ^ fold((uint64(c.Seq)<<32|uint64(c.Ack))^prints[2], (uint64(c.TSval)<<32|uint64(c.TSecr))^prints[3])
+				a.plain = c.Flags&(packet.SYN|packet.FIN|packet.RST)|uint16(p.Flags&(packet.HeaderCut|packet.BadHeader)) == 0 && p.TOS&3 != 3
 			} else {
 				a.print, a.plain = prints.fingerprint(hash, p, int(less)), false
 			}
@@ -116,11 +121,10 @@ func (b *Batch) look(tables *[Partitions]*Table) {
 
 // fetch finds the flows that the packets are likely to belong to.
 func (b *Batch) fetch(tables *[Partitions]*Table) {
-	for i, p := range b.packets[:min(b.n, BatchLen)] {
-		t, a := tables[Partition(p.Hash)], &b.ahead[i]
+	for i, p := range b.packets {
+		t, a := tables[Partition(p.Hash)], &b.ahead[i%BatchLen]
 		n, ok := t.index.probable(a.hash)
 		if !ok {
-			a.flow = 0
 			continue
 		}
 		if a.flow = n + 1; asleep(n) {
@@ -155,12 +159,11 @@ func (t *Table) warm(a *Ahead, lines *pool.Lines) {
 	t.tcp.Prefetch(&f.tcp, lines)
 }
 
-// Add has the tables take the packets that were looked at, and empties the batch.
+// Add has the tables take the packets that were looked at.
 func (b *Batch) Add(tables *[Partitions]*Table) {
-	for i, p := range b.packets[:min(b.n, BatchLen)] {
-		tables[Partition(p.Hash)].AddLooked(p, &b.ahead[i])
+	for i, p := range b.packets {
+		tables[Partition(p.Hash)].AddLooked(p, &b.ahead[i%BatchLen])
 	}
-	b.n = 0
 }
 
 // AddOne has its table take the i-th of the packets that were looked at.
@@ -169,13 +172,11 @@ func (b *Batch) AddOne(tables *[Partitions]*Table, i int) {
 	tables[Partition(p.Hash)].AddLooked(p, &b.ahead[i])
 }
 
-// Empty forgets the packets.
-func (b *Batch) Empty() { b.n = 0 }
-
 // Add takes one packet, in record order. It keeps nothing that aliases it.
 func (t *Table) Add(p *packet.Packet) {
 	var b Batch
-	b.Put(p)
+	one := [...]*packet.Packet{p}
+	b.packets = one[:]
 	var tables [Partitions]*Table
 	tables[Partition(p.Hash)] = t
 	b.look(&tables)

@@ -27,6 +27,7 @@ type crowd struct {
 	records int
 
 	packets [256]packet.Packet
+	at      [256]*packet.Packet
 	some    Batch
 }
 
@@ -116,10 +117,12 @@ func (c *crowd) take() {
 		}
 	} else {
 		for i := range c.packets {
-			if c.some.Put(&c.packets[i]); i%BatchLen == BatchLen-1 {
-				c.some.Look((*[Partitions]*Table)(c.tables))
-				c.some.Add((*[Partitions]*Table)(c.tables))
-			}
+			c.at[i] = &c.packets[i]
+		}
+		for at := c.at[:]; len(at) > 0; at = at[BatchLen:] {
+			c.some.Hold(at[:BatchLen])
+			c.some.Look((*[Partitions]*Table)(c.tables))
+			c.some.Add((*[Partitions]*Table)(c.tables))
 		}
 	}
 	if s := c.now / 1e9; s != c.second {

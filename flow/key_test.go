@@ -14,7 +14,7 @@ func lookAt(t *Table, p *packet.Packet) Ahead {
 	var b Batch
 	var tables [Partitions]*Table
 	tables[Partition(p.Hash)] = t
-	b.Put(p)
+	b.Hold([]*packet.Packet{p})
 	b.look(&tables)
 	return b.ahead[0]
 }
@@ -52,7 +52,7 @@ func TestKeyOrder(t *testing.T) {
 			p.Version = 4
 		}
 		a := lookAt(table, &p)
-		if got := *a.full(&p); got != want || int(a.dir) != wantDir || a.hash != keys.hash(&want) {
+		if got := *a.full(); got != want || int(a.dir) != wantDir || a.hash != keys.hash(&want) {
 			t.Fatalf("looked at %+v in direction %d, hash %#x, want %+v, %d, %#x", got, a.dir, a.hash, want, wantDir, keys.hash(&want))
 		}
 		if p.Version == 4 && (a.four != key4{

@@ -53,22 +53,20 @@ func (t *Table) AddLooked(p *packet.Packet, a *Ahead) {
 		t.add(p, a)
 		return
 	}
-	slots, i := t.index.slots, t.index.home(a.hash)
-	var s uint64
-	for ; ; i = (i + 1) & uint64(len(slots)-1) {
-		if i >= uint64(len(slots)) {
-			t.add(p, a) // there is no index yet
-			return
+	n := a.flow - 1 // whatever has become of it: it is of tcpClass as long as it is in the index
+	if a.flow == 0 {
+		slots, i := t.index.slots, t.index.home(a.hash)
+		for ; ; i = (i + 1) & uint64(len(slots)-1) {
+			if i >= uint64(len(slots)) || slots[i] == 0 {
+				t.add(p, a)
+				return
+			}
+			if (slots[i]^a.hash)>>numberBits == 0 {
+				break
+			}
 		}
-		if s = slots[i]; (s^a.hash)>>numberBits == 0 {
-			break
-		}
-		if s == 0 {
-			t.add(p, a)
-			return
-		}
+		n = uint32(slots[i]&numberMask) - 1
 	}
-	n := uint32(s&numberMask) - 1
 	if asleep(n) {
 		t.add(p, a)
 		return

@@ -120,7 +120,7 @@ func (t *Table) add(p *packet.Packet, a *Ahead) {
 		t.fresh = t.lively()
 	}
 	dir := int(a.dir)
-	n, found := t.index.find(a.hash, a.full(p), &t.flows)
+	n, found := t.index.find(a.hash, a.full(), &t.flows)
 	point := t.report.last
 	if point == nil || t.report.lastID != p.Point {
 		point = t.report.point(p.Point)
@@ -206,7 +206,7 @@ func (t *Table) place(n uint32, f *Flow, p *packet.Packet, a *Ahead, like likene
 		if like == noLikeness && p.Proto == packet.ProtoTCP && t.conceive(a.hash, p) {
 			return true
 		}
-		n = t.open(a.full(p), a.hash, p, dir)
+		n = t.open(a.full(), a.hash, p, dir)
 	}
 	f = t.flows.at(n)
 	t.update(n, f, p, dir, like)

@@ -40,6 +40,7 @@ const (
 // decodes into it; shards only read it, and the last one gives it back.
 type batch struct {
 	packets []packet.Packet
+	at      []*packet.Packet // where packets are
 	kind    []itemKind
 	n       int
 	odd     bool       // some are no isPacket
@@ -56,6 +57,9 @@ func newBatch(shards int) *batch {
 	}
 	for i := range b.lists {
 		b.lists[i] = make([]uint16, 0, n)
+	}
+	for i := range b.packets {
+		b.at = append(b.at, &b.packets[i])
 	}
 	return b
 }
@@ -118,6 +122,7 @@ type shard struct {
 	i, n     int
 	tables   *[flow.Partitions]*flow.Table // all of them
 	matchers []*path.Matcher
+	at       [aheadLen]*packet.Packet // scratch
 	some     flow.Batch
 	in       chan work      // nil where the reader calls
 	pending  sync.WaitGroup // sent and not done
@@ -181,54 +186,60 @@ func (s *shard) work(w *work) {
 // looked at.
 func (s *shard) add(b *batch) {
 	if b.lists == nil {
-		s.addSome(b, nil, b.n)
+		if b.odd {
+			s.addOdd(b, nil, b.n)
+		} else {
+			s.addAll(b.at[:b.n])
+		}
 		return
 	}
 	for list := b.lists[s.i]; len(list) > 0; list = list[min(len(list), aheadLen):] {
 		some := list[:min(len(list), aheadLen)]
-		s.addSome(b, some, len(some))
+		if b.odd {
+			s.addOdd(b, some, len(some))
+			continue
+		}
+		for i, at := range some {
+			s.at[i] = b.at[at]
+		}
+		s.addAll(s.at[:len(some)])
 	}
 }
 
-// addSome is add for n packets, at most aheadLen: those of a list, or, where that
-// is nil, the first ones.
-func (s *shard) addSome(b *batch, list []uint16, n int) {
-	switch {
-	case list != nil:
-		for _, at := range list {
-			if b.kind[at] == isPacket {
-				s.some.Put(&b.packets[at])
-			}
-		}
-	case b.odd:
-		for i := range b.packets[:n] {
-			if b.kind[i] == isPacket {
-				s.some.Put(&b.packets[i])
-			}
-		}
-	default:
-		for i := range b.packets[:n] {
-			s.some.Put(&b.packets[i])
-		}
-	}
+// addAll is add for packets that are such.
+func (s *shard) addAll(packets []*packet.Packet) {
+	s.some.Hold(packets)
 	s.some.Look(s.tables)
-	if !b.odd {
-		s.some.Add(s.tables)
-		return
-	}
-	looked := 0
-	for i := range n {
+	s.some.Add(s.tables)
+}
+
+// addOdd is add for n packets and what is none, at most aheadLen: those of a list,
+// or, where that is nil, the first ones.
+func (s *shard) addOdd(b *batch, list []uint16, n int) {
+	in := func(i int) int {
 		if list != nil {
-			i = int(list[i])
+			return int(list[i])
 		}
-		if b.kind[i] == isPacket {
-			s.some.AddOne(s.tables, looked)
-			looked++
-		} else {
-			s.take(&b.packets[i], b.kind[i])
+		return i
+	}
+	packets := 0
+	for i := range n {
+		if i = in(i); b.kind[i] == isPacket {
+			s.at[packets] = b.at[i]
+			packets++
 		}
 	}
-	s.some.Empty()
+	s.some.Hold(s.at[:packets])
+	s.some.Look(s.tables)
+	packets = 0
+	for i := range n {
+		if i = in(i); b.kind[i] == isPacket {
+			s.some.AddOne(s.tables, packets)
+			packets++
+		} else {
+			s.take(b.at[i], b.kind[i])
+		}
+	}
 }
 
 // take does with what is no packet what its kind says.
