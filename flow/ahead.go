@@ -67,12 +67,12 @@ func (a *Ahead) full() *Key {
 // themselves, or, where there is none, what one will be made in.
 func (b *Batch) Look(tables *[Partitions]*Table) {
 	b.look(tables)
-	b.lines.Fetch(1)
 	if len(b.packets) > 0 && tables[Partition(b.packets[0].Hash)].flows.all() > fewFlows {
 		b.fetch(tables)
-		b.lines.Fetch(flowLines)
 		for i, p := range b.packets {
-			tables[Partition(p.Hash)].warm(&b.ahead[i], &b.lines)
+			if tables[Partition(p.Hash)].warm(&b.ahead[i], &b.lines); i%atOnce == atOnce-1 {
+				b.lines.Fetch(2)
+			}
 		}
 		b.lines.Fetch(2)
 	}
@@ -81,6 +81,10 @@ func (b *Batch) Look(tables *[Partitions]*Table) {
 // fewFlows of a table, and of the other Partitions as many, lie in the caches
 // anyway: nothing needs to be loaded ahead.
 const fewFlows = 48
+
+// atOnce is for how many packets loads are begun at a time: the memory works while
+// the next ones are looked at.
+const atOnce = 8
 
 func (b *Batch) look(tables *[Partitions]*Table) {
 	for i, p := range b.packets {
@@ -115,8 +119,11 @@ func (b *Batch) look(tables *[Partitions]*Table) {
 			}
 		}
 		b.lines.Add(t.index.at(a.hash))
-		b.lines.Add(unsafe.Pointer(t.copies.bucket(a.print)))
+		if b.lines.Add(unsafe.Pointer(t.copies.bucket(a.print))); i%atOnce == atOnce-1 {
+			b.lines.Fetch(1)
+		}
 	}
+	b.lines.Fetch(1)
 }
 
 // fetch finds the flows that the packets are likely to belong to.
@@ -132,7 +139,11 @@ func (b *Batch) fetch(tables *[Partitions]*Table) {
 		} else {
 			b.lines.Add(unsafe.Pointer(t.flows.at(n)))
 		}
+		if i%atOnce == atOnce-1 {
+			b.lines.Fetch(flowLines)
+		}
 	}
+	b.lines.Fetch(flowLines)
 }
 
 // warm begins to load what the flow of a packet holds beside itself.
