@@ -37,6 +37,7 @@ func TestReferencePlaces(t *testing.T) {
 		}
 	}
 	events = append(events, daemonNames(t, filepath.Join(root, "daemon"))...)
+	events = append(events, daemonNames(t, filepath.Join(root, "edge", "group"))...)
 
 	page := readPage(t, root)
 	for _, s := range []struct {

@@ -115,7 +115,11 @@ func newGrouped(w io.Writer, o *replayOptions) recordSink {
 	case formatCSV:
 		return csv.NewGrouped(w, build)
 	case formatJSON:
-		return jsonl.NewGrouped(w, names, o.group.intervals, build)
+		g := jsonl.NewGrouped(w, names, o.group.intervals, build)
+		if o.resolver != nil {
+			g.Name(o.resolver.NewNamer(names))
+		}
+		return g
 	}
 	c := o.table
 	c.Width, c.Colour = terminalWidth(w), colour(w)

@@ -54,13 +54,10 @@ func (g *Groups) compare(t *Writer, b *strings.Builder) {
 		verdict := "gone"
 		if p.now != nil {
 			verdict = short(&p.now.Verdict)
-			few = few || fewIn(p.now.Conversation)
-		}
-		if p.before != nil {
-			few = few || fewIn(p.before.Conversation)
 		}
 		now50, now95 := responses(p.now)
 		was50, was95 := responses(p.before)
+		few = few || strings.HasSuffix(now95, ")") || strings.HasSuffix(was95, ")")
 		cells := append(l.cells(p.row()), cell(p.now, perMinute), cell(p.before, perMinute), cell(p.now, errors), cell(p.before, errors),
 			now50, was50, now95, was95, p.change(), cell(p.now, tripOf), cell(p.before, tripOf), cell(p.now, resent), cell(p.before, resent), verdict)
 		l.add(p.now != nil && p.now.Errors() > 0, cells...)
@@ -273,7 +270,7 @@ func (p *pair) sentence() string {
 		words = append(words, fmt.Sprintf("response p95 %s → %s (%s)", span(before), span(now), changed(now, before)))
 	}
 	if now, ok := p.now.ErrorRate(); ok {
-		if before, ok := p.before.ErrorRate(); ok {
+		if before, ok := p.before.ErrorRate(); ok && max(now, before) > 0 {
 			words = append(words, fmt.Sprintf("errors %s → %s", percentOf(before), percentOf(now)))
 		}
 	}
