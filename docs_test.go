@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"mirrorscope/daemon"
 	"mirrorscope/internal/golden"
 )
 
@@ -48,6 +49,30 @@ func TestDocsSamples(t *testing.T) {
 	}
 	if samples == 0 {
 		t.Error("no page shows any output")
+	}
+}
+
+// configuration is a block in a page that is a whole configuration of the sensor,
+// under a comment that says so.
+var configuration = regexp.MustCompile("(?s)<!-- sensor\\.toml -->\n```toml\n(.*?)```\n")
+
+// TestDocsConfigurations: the sensor takes what pages show as its configuration.
+func TestDocsConfigurations(t *testing.T) {
+	found := 0
+	for _, page := range pages(t) {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range configuration.FindAllStringSubmatch(string(text), -1) {
+			found++
+			if _, err := daemon.Read(strings.NewReader(m[1])); err != nil {
+				t.Errorf("%s: %v\n%s", page, err, m[1])
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no page shows a configuration")
 	}
 }
 
