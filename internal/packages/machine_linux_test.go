@@ -236,25 +236,37 @@ func (m *machine) link(name, peer string) {
 // send sends frames through an interface of the machine.
 func (m *machine) send(name string, frames [][]byte) {
 	m.t.Helper()
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends, and its namespace with it
-		done <- sendFrames(m.pid, name, frames)
-	}()
-	if err := <-done; err != nil {
+	if err := m.inside("", func() error { return sendFrames(name, frames) }); err != nil {
 		m.t.Fatalf("send through %s: %v", name, err)
 	}
 }
 
-func sendFrames(pid int, name string, frames [][]byte) error {
-	ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", pid))
-	if err != nil {
-		return err
+// inside calls f in a network namespace of the machine: its first one, or one
+// that it has made by name. What f opens stays there.
+func (m *machine) inside(namespace string, f func() error) error {
+	path := fmt.Sprintf("/proc/%d/ns/net", m.pid)
+	if namespace != "" {
+		path = fmt.Sprintf("/proc/%d/root/run/netns/%s", m.pid, namespace)
 	}
-	defer ns.Close()
-	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-		return fmt.Errorf("setns: %w", err)
-	}
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends, and its namespace with it
+		done <- func() error {
+			ns, err := os.Open(path)
+			if err != nil {
+				return err
+			}
+			defer ns.Close()
+			if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+				return fmt.Errorf("setns: %w", err)
+			}
+			return f()
+		}()
+	}()
+	return <-done
+}
+
+func sendFrames(name string, frames [][]byte) error {
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err

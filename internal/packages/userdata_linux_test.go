@@ -5,19 +5,15 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
-
-	"golang.org/x/sys/unix"
 
 	"mirrorscope/internal/needs"
 )
@@ -284,20 +280,9 @@ func newMetadata(t *testing.T, m *machine, deb string) *metadata {
 
 // listen takes connections to an address of the machine.
 func (m *machine) listen(address string) (l net.Listener, err error) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // and never unlocked: the thread ends, and its namespace with it
-		ns, e := os.Open(fmt.Sprintf("/proc/%d/ns/net", m.pid))
-		if e != nil {
-			err = e
-			return
-		}
-		defer ns.Close()
-		if err = unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err == nil {
-			l, err = net.Listen("tcp", address)
-		}
-	}()
-	<-done
+	err = m.inside("", func() (err error) {
+		l, err = net.Listen("tcp", address)
+		return err
+	})
 	return l, err
 }
