@@ -35,7 +35,8 @@ type Ahead struct {
 	four  key4   // of a packet of IPv4
 	flow  uint32 // + 1, that fetch found; 0 none
 	dir   uint8
-	plain bool // nothing in the packet itself keeps it from running, and it is IPv4
+	tcp4  bool // TCP in IPv4
+	plain bool // and nothing in the packet itself keeps it from running
 	keyed bool // key is set
 	key   Key
 }
@@ -45,6 +46,12 @@ type key4 struct {
 	hosts uint64 // the addresses, that of Key.A in the lower half
 	ends  uint64 // from PortA on
 	where uint64 // Point and Network
+}
+
+// is tells whether a key is four.
+func (k *Key) is(four *key4) bool {
+	return littleEndian && binary.LittleEndian.Uint32(k.A[12:]) == uint32(four.hosts) && binary.LittleEndian.Uint32(k.B[12:]) == uint32(four.hosts>>32) &&
+		*(*uint64)(unsafe.Pointer(&k.PortA)) == four.ends && *(*uint64)(unsafe.Pointer(&k.Point)) == four.where
 }
 
 // full gives the whole key of a packet that was looked at.
@@ -91,7 +98,7 @@ func (b *Batch) look(tables *[Partitions]*Table) {
 		t, a := tables[Partition(p.Hash)], &b.ahead[i%BatchLen]
 		a.flow = 0
 		if p.Version != 4 {
-			a.keyed, a.plain, a.dir = true, false, uint8(a.key.of(p))
+			a.keyed, a.tcp4, a.dir = true, false, uint8(a.key.of(p))
 			a.hash = keys.hash(&a.key)
 			a.print = prints.fingerprint(a.hash, p, int(a.dir))
 		} else {
@@ -107,15 +114,18 @@ func (b *Batch) look(tables *[Partitions]*Table) {
 			hash := keys.hash4(hosts, ends, where)
 			a.four.hosts, a.four.ends, a.four.where = hosts, ends, where
 			a.hash, a.dir, a.keyed = hash, uint8(less), false
-			if p.Proto == packet.ProtoTCP && p.IPID != 0 {
+			if a.tcp4 = p.Proto == packet.ProtoTCP; a.tcp4 {
 				// As secret.segment has it.
 				c := &p.TCP
 				header := less<<48 | uint64(p.IPID) | uint64(c.Flags)<<32 | uint64(c.Window)<<16
 				h := fold(header^hash^prints[0], (uint64(p.PayloadLen)<<32|uint64(p.IPLen))^prints[1])
 				a.print = h ^ fold((uint64(c.Seq)<<32|uint64(c.Ack))^prints[2], (uint64(c.TSval)<<32|uint64(c.TSecr))^prints[3])
+				if p.IPID == 0 && len(p.Payload) > 0 {
+					a.print = prints.payload(a.print, p.Payload)
+				}
 				a.plain = c.Flags&(packet.SYN|packet.FIN|packet.RST)|uint16(p.Flags&(packet.HeaderCut|packet.BadHeader)) == 0 && p.TOS&3 != 3
 			} else {
-				a.print, a.plain = prints.fingerprint(hash, p, int(less)), false
+				a.print = prints.fingerprint(hash, p, int(less))
 			}
 		}
 		b.lines.Add(t.index.at(a.hash))

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"encoding/binary"
+	"math/bits"
 
 	"mirrorscope/packet"
 )
@@ -94,6 +95,13 @@ func (e *embryo) has(k *Key) bool {
 	src, dst := uint64(e.src)<<16|uint64(e.srcPort), uint64(e.dst)<<16|uint64(e.dstPort)
 	x, y := a>>32<<16|uint64(k.PortA), b>>32<<16|uint64(k.PortB)
 	return src == x && dst == y || src == y && dst == x
+}
+
+// is tells whether its key is four.
+func (e *embryo) is(four *key4) bool {
+	hosts, ports := uint64(e.src)|uint64(e.dst)<<32, uint32(e.srcPort)|uint32(e.dstPort)<<16
+	return (hosts == four.hosts && ports == uint32(four.ends) || bits.RotateLeft64(hosts, 32) == four.hosts && bits.RotateLeft32(ports, 16) == uint32(four.ends)) &&
+		four.ends>>32 == packet.ProtoTCP && uint32(four.where) == uint32(e.point) && uint32(four.where>>32) == uint32(e.network)
 }
 
 // seen is the input's clock when the SYN came.

@@ -42,52 +42,22 @@ func (t *Table) runs(f *Flow, p *packet.Packet) bool {
 }
 
 // AddLooked takes one packet, in record order, that was looked at. It keeps
-// nothing that aliases it. Most packets are of an established connection whose
-// roles are certain, not like any that came just before, and neither begin nor
+// nothing that aliases it. Most packets are of TCP in IPv4, and not like any that
+// came just before: they are remembered here, as recall does. And most of those
+// are of an established connection whose roles are certain, and neither begin nor
 // end anything: they change nothing but volumes, times, the TCP connection and
-// what its ends say. They run; add takes all others, and would do the same with
-// these. Nothing is changed before it is certain which way a packet goes.
+// what its ends say. They run; or their connection is young, and they are written
+// down. take does all others, and would do the same with these.
 func (t *Table) AddLooked(p *packet.Packet, a *Ahead) {
 	now := p.Now
-	if !a.plain || now < t.now || t.packets%checkEvery == checkEvery-1 {
-		t.add(p, a)
-		return
-	}
-	n := a.flow - 1 // whatever has become of it: it is of tcpClass as long as it is in the index
-	if a.flow == 0 {
-		slots, i := t.index.slots, t.index.home(a.hash)
-		for ; ; i = (i + 1) & uint64(len(slots)-1) {
-			if i >= uint64(len(slots)) || slots[i] == 0 {
-				t.add(p, a)
-				return
-			}
-			if (slots[i]^a.hash)>>numberBits == 0 {
-				break
-			}
-		}
-		n = uint32(slots[i]&numberMask) - 1
-	}
-	if asleep(n) {
-		t.add(p, a)
-		return
-	}
-	f := t.flows.at(n)
-	k, v, dir := &f.key, &f.sent[a.dir&1], int(a.dir&1)
-	if !littleEndian || f.state()&runMask != runWant || now >= f.seen+t.fresh || p.Time < f.last || int32(v.packets|v.bytes|v.payload) < 0 ||
-		binary.LittleEndian.Uint32(k.A[12:]) != uint32(a.four.hosts) || binary.LittleEndian.Uint32(k.B[12:]) != uint32(a.four.hosts>>32) ||
-		*(*uint64)(unsafe.Pointer(&k.PortA)) != a.four.ends || *(*uint64)(unsafe.Pointer(&k.Point)) != a.four.where {
-		t.add(p, a)
-		return
-	}
 	point, c := t.report.last, &t.copies
 	b := c.bucket(a.print)
 	slot := uint(b.next)
-	if point == nil || t.report.lastID != p.Point || c.left == 0 || b.alike(a.print) != 0 || b.more != 0 && c.has(b.more) ||
+	if !a.tcp4 || now < t.now || point == nil || t.report.lastID != p.Point || c.left == 0 || b.alike(a.print) != 0 || b.more != 0 && c.has(b.more) ||
 		slot >= slotsLen || c.has(b.slots[slot]) {
 		t.add(p, a)
 		return
 	}
-	// As copies.add does.
 	c.left--
 	c.clock = now
 	head := c.head
@@ -100,28 +70,60 @@ func (t *Table) AddLooked(p *packet.Packet, a *Ahead) {
 	e := c.at(head)
 	e.print, e.at = a.print, p.Time
 	e.position, e.checksum, e.ttl, e.flags = p.Position, p.TCP.Checksum, p.TTL, checksumFlag(p)
-	// As add and run do.
-	t.now, f.seen, f.last = now, now, p.Time
-	t.packets++
+	t.now = now
 	t.unchecked++
 	point.Packets++
 	point.Bytes += uint64(p.IPLen)
-	v.packets++
-	v.bytes += p.IPLen
-	v.payload += p.PayloadLen
-	if p.Flags&packet.Truncated != 0 {
-		t.report.truncated++
-		if f.rare == 0 {
-			t.makeRare(f)
-		}
-		t.rare.At(f.rare).truncated++
+	if p.Flags&(packet.Truncated|packet.BadHeader) != 0 {
+		t.report.damaged(p.Flags)
 	}
-	if id := &f.ipid[dir]; p.IPID != *id {
-		if *id = p.IPID; v.packets > 1 {
-			f.flags |= idsChange0 << dir
+
+	n := a.flow - 1 // whatever has become of it: a flow that is not in the index is not of tcpClass
+	if asleep(n) {
+		n = noFlow
+		slots, i := t.index.slots, t.index.home(a.hash)
+		for ; i < uint64(len(slots)) && slots[i] != 0; i = (i + 1) & uint64(len(slots)-1) {
+			if (slots[i]^a.hash)>>numberBits == 0 {
+				n = uint32(slots[i]&numberMask) - 1
+				break
+			}
 		}
 	}
-	t.follow(f, p, dir)
+	if !asleep(n) && a.plain {
+		f := t.flows.at(n)
+		v, dir := &f.sent[a.dir&1], int(a.dir&1)
+		if f.state()&runMask == runWant && now < f.seen+t.fresh && p.Time >= f.last && int32(v.packets|v.bytes|v.payload) >= 0 && f.key.is(&a.four) {
+			f.seen, f.last = now, p.Time
+			v.packets++
+			v.bytes += p.IPLen
+			v.payload += p.PayloadLen
+			if p.Flags&packet.Truncated != 0 {
+				if f.rare == 0 {
+					t.makeRare(f)
+				}
+				t.rare.At(f.rare).truncated++
+			}
+			if id := &f.ipid[dir]; p.IPID != *id {
+				if *id = p.IPID; v.packets > 1 && p.IPID != 0 {
+					f.flags |= idsChange0 << dir
+				}
+			}
+			t.follow(f, p, dir)
+			t.counted()
+			return
+		}
+	}
+	found := false
+	if n&isEmbryo != 0 && n != noFlow && t.flows.embryo(n).is(&a.four) {
+		if t.live(n, p) {
+			t.counted()
+			return
+		}
+		found = true
+	} else {
+		n, found = t.index.find(a.hash, a.full(), &t.flows)
+	}
+	t.take(n, found, p, a, nil)
 }
 
 // run takes a packet that runs, of a connection of whatever kind.

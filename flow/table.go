@@ -116,10 +116,6 @@ const maxRare = 4096
 func (t *Table) add(p *packet.Packet, a *Ahead) {
 	t.now = max(t.now, p.Now)
 	t.unchecked++
-	if t.fresh == 0 {
-		t.fresh = t.lively()
-	}
-	dir := int(a.dir)
 	n, found := t.index.find(a.hash, a.full(), &t.flows)
 	point := t.report.last
 	if point == nil || t.report.lastID != p.Point {
@@ -132,18 +128,27 @@ func (t *Table) add(p *packet.Packet, a *Ahead) {
 	}
 
 	e := t.recall(p, a.print)
+	if found && n&isEmbryo != 0 && e == nil && t.live(n, p) {
+		t.counted()
+		return
+	}
+	t.take(n, found, p, a, e)
+}
+
+// take counts a packet of flow n, if that is found, or of one that begins with
+// it, or of none. e is the one like it just before, or nil: then it is remembered.
+func (t *Table) take(n uint32, found bool, p *packet.Packet, a *Ahead, e *seenCopy) {
+	if t.fresh == 0 {
+		t.fresh = t.lively()
+	}
 	var f *Flow
 	if found {
 		if asleep(n) {
-			if n&isEmbryo != 0 && e == nil && t.live(n, p) {
-				t.counted()
-				return
-			}
 			n = t.wake(n)
 		}
 		f = t.flows.at(n)
 	}
-	like := noLikeness
+	dir, like := int(a.dir), noLikeness
 	if e != nil {
 		like = t.alike(e, f, p, dir)
 	}
@@ -151,7 +156,7 @@ func (t *Table) add(p *packet.Packet, a *Ahead) {
 	case f != nil && like == noLikeness && t.runs(f, p):
 		t.run(f, p, dir)
 	case like == mirrorCopy:
-		point.MirrorDuplicates++
+		t.report.last.MirrorDuplicates++
 		t.copied(n, f, p, dir)
 		return
 	case !t.place(n, f, p, a, like):
