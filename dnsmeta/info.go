@@ -77,7 +77,7 @@ const MaxNames = 64
 // Buckets of Info.Time and of Name.Time. Beyond them the histogram is made
 // coarser, which does not depend on the order of its values.
 const (
-	maxTimeBuckets = 160
+	maxTimeBuckets = 320
 	maxNameBuckets = 64
 )
 

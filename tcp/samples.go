@@ -50,9 +50,10 @@ type dist struct{ running, before uint32 }
 // inDists marks the number of a connection's samples as that of dists.
 const inDists = 1 << 31
 
-// maxBuckets bounds a distribution of one connection: a factor of 8 in
-// duration at full resolution; beyond that it becomes coarser.
-const maxBuckets = 96
+// maxBuckets bounds a distribution of one connection: a factor of 1,000 in
+// duration at full resolution; beyond that it becomes coarser, and so does every
+// sum that it goes into.
+const maxBuckets = 320
 
 // add adds a duration of ns ≥ 0 to the samples of a connection.
 func (st *Store) add(samples *uint32, q quantity, ns int64) {

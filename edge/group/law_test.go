@@ -3,6 +3,7 @@ package group
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -296,37 +297,38 @@ func same(t *testing.T, what string, got, want map[string]account, moved bool) {
 // The rows of any grouping add up to the connection records, row by row and
 // exactly: of whole connections, in intervals, and between cuts.
 func TestSums(t *testing.T) {
-	everywhere(t, func(t *testing.T, file string) {
-		in := pcapfile.Config{Paths: []string{file}}
-		whole := run(t, in, 0, 2)
+	everywhere(t, func(t *testing.T, file string) { sumsHold(t, pcapfile.Config{Paths: []string{file}}) })
+}
+
+func sumsHold(t *testing.T, in pcapfile.Config) {
+	whole := run(t, in, 0, 2)
+	for _, keys := range groupings {
+		got := group(t, whole, config(0, keys...))
+		if len(got) != 1 {
+			t.Fatalf("%d windows", len(got))
+		}
+		same(t, "whole", total(got), reference(t, whole, keys...), false)
+	}
+	for _, length := range []time.Duration{time.Second, 10 * time.Second} {
+		intervals := run(t, in, length, 2)
 		for _, keys := range groupings {
-			got := group(t, whole, config(0, keys...))
-			if len(got) != 1 {
-				t.Fatalf("%d windows", len(got))
-			}
-			same(t, "whole", total(got), reference(t, whole, keys...), false)
-		}
-		for _, length := range []time.Duration{time.Second, 10 * time.Second} {
-			intervals := run(t, in, length, 2)
-			for _, keys := range groupings {
-				moved := slices.Contains(keys, "sni") || slices.Contains(keys, "observation_point") || slices.Contains(keys, "server.service")
-				want := reference(t, intervals, keys...)
-				for _, window := range []time.Duration{length, 3 * length, 0} {
-					c := config(length, keys...)
-					c.Window = window
-					windows := group(t, intervals, c)
-					same(t, fmt.Sprintf("intervals of %v in windows of %v", length, window), total(windows), want, moved)
-					if window == 0 {
-						sameTimes(t, intervals, windows[0], group(t, whole, config(0, keys...))[0])
-					}
-				}
+			moved := slices.Contains(keys, "sni") || slices.Contains(keys, "observation_point") || slices.Contains(keys, "server.service")
+			want := reference(t, intervals, keys...)
+			for _, window := range []time.Duration{length, 3 * length, 0} {
 				c := config(length, keys...)
-				middle := whole.health.First + (whole.health.Last-whole.health.First)/2
-				c.Cuts = []int64{middle / int64(length) * int64(length)}
-				same(t, "between cuts", total(group(t, intervals, c)), want, moved)
+				c.Window = window
+				windows := group(t, intervals, c)
+				same(t, fmt.Sprintf("intervals of %v in windows of %v", length, window), total(windows), want, moved)
+				if window == 0 {
+					sameTimes(t, intervals, windows[0], group(t, whole, config(0, keys...))[0])
+				}
 			}
+			c := config(length, keys...)
+			middle := whole.health.First + (whole.health.Last-whole.health.First)/2
+			c.Cuts = []int64{middle / int64(length) * int64(length)}
+			same(t, "between cuts", total(group(t, intervals, c)), want, moved)
 		}
-	})
+	}
 }
 
 // sameTimes compares the distributions of a window of intervals with those of whole
@@ -377,4 +379,107 @@ func merge(into, h *histogram.Histogram) {
 	if h != nil {
 		into.Merge(h)
 	}
+}
+
+// Percentiles are within 1.1 % of the exact ones wherever records have the samples
+// themselves: of handshakes, and of connections with few round trips and responses.
+func TestPercentiles(t *testing.T) {
+	compared := 0
+	everywhere(t, func(t *testing.T, file string) {
+		x := run(t, pcapfile.Config{Paths: []string{file}}, 0, 2)
+		for _, keys := range groupings[:4] {
+			c := config(0, keys...)
+			table := New(c, tagsOf(x.names), protocolName, func(w *Window) {
+				compared += exactly(t, x, w, c)
+			})
+			feed(table, x)
+			table.Close()
+		}
+	})
+	if compared < 1000 {
+		t.Errorf("%d percentiles were compared", compared)
+	}
+	t.Logf("%d percentiles", compared)
+}
+
+// exactly compares the percentiles of rows of which all samples are known.
+func exactly(t *testing.T, x *input, w *Window, c Config) (compared int) {
+	t.Helper()
+	namer := New(c, tagsOf(x.names), protocolName, nil)
+	exact, unknown := map[string]*samples{}, map[string]*[NumTimes]bool{}
+	for _, e := range x.events {
+		if e.r == nil {
+			continue
+		}
+		k := knownOf(&e.r.Report)
+		id := namer.idOf(e.r, &k)
+		if exact[id] == nil {
+			exact[id], unknown[id] = new(samples), new([NumTimes]bool)
+		}
+		all, not := exact[id], unknown[id]
+		if e.r.Joined {
+			for i := range not {
+				not[i] = true // which point counts is another test's
+			}
+			continue
+		}
+		put := func(what Times, ns int64) {
+			if ns >= 0 {
+				all[what] = append(all[what], ns)
+			}
+		}
+		if h := &e.r.Handshake; e.r.HasHandshake && h.State == tcp.Measured {
+			put(Handshake, h.RTT)
+			put(HandshakeClient, h.Client)
+			put(HandshakeServer, h.Server)
+		}
+		if i, h := edge.Hello(&e.r.Report); i != nil && h.State == tcp.Measured {
+			put(TLSTotal, h.Total)
+		}
+		not[TLSNetwork], not[TLSServer], not[TLSClient], not[TLSPerceived] = true, true, true, true
+		if e.r.Distributions != nil {
+			for _, what := range []Times{RTTClient, RTTServer, RTTClientDelayed, RTTServerDelayed, Response} {
+				not[what] = true
+			}
+		}
+		for i := range e.r.Samples.Len() {
+			what, ns := e.r.Samples.At(i)
+			put([]Times{RTTClient, RTTClientDelayed, RTTServer, RTTServerDelayed, Response}[what], ns)
+		}
+		not[DNSTime] = true
+	}
+	for _, r := range w.Rows {
+		if exact[r.id] == nil {
+			continue // a path fills in what its records do not know
+		}
+		for what := range NumTimes {
+			if unknown[r.id][what] {
+				continue
+			}
+			want := slices.Sorted(slices.Values(exact[r.id][what]))
+			if count(r, what) != uint64(len(want)) {
+				t.Errorf("%q: %d values of %d, want %d", r.Values, count(r, what), what, len(want))
+				continue
+			}
+			if len(want) == 0 {
+				continue
+			}
+			for _, q := range quantilesOf {
+				exact := float64(want[max(1, int(math.Ceil(q*float64(len(want)))))-1])
+				got, ok := r.Times(what).Quantile(q)
+				if compared++; !ok || math.Abs(got-exact) > max(0.011*exact, 1000*boolean(exact < 1000)) {
+					t.Errorf("%q: quantile %v of %d is %v, want %v", r.Values, q, what, got, exact)
+				}
+			}
+		}
+	}
+	return compared
+}
+
+// boolean is 1 where something is so: below 1 µs a percentile is within 1 µs.
+func boolean(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
 }

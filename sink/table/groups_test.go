@@ -50,7 +50,6 @@ func inHalves() (records []flow.Record, cut int64) {
 	length := int64(10e9)
 	begin := sinktest.TCP().Start/60e9*60e9 + 60e9
 	cut = begin + 60e9
-	var connections []flow.Record
 	for step := range int64(12) {
 		at := begin + step*length
 		for edge := range 3 {
@@ -76,7 +75,6 @@ func inHalves() (records []flow.Record, cut int64) {
 				whole.Outcome, whole.ResetBy, whole.ResetAfterFIN = flow.Reset, flow.Server, false
 			}
 			whole.Release = at + length - 5e8
-			connections = append(connections, whole)
 			records = append(records, whole, r)
 		}
 	}
