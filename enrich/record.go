@@ -165,7 +165,7 @@ func (n *Namer) Value(r *Record, side flow.Side, key string) string {
 		switch {
 		case len(values) == 1:
 			return values[0].Value
-		case values == nil && key == KeyService:
+		case len(values) == 0 && key == KeyService:
 			return Unresolved
 		case len(values) == 0:
 			return ""
