@@ -131,9 +131,24 @@ func BenchmarkUpdate(b *testing.B) {
 	}
 }
 
-// A record whose ends were met before costs no memory.
+// A record whose ends were met before costs no question and no memory, whether
+// addresses differ in few bits or names in a few letters.
 func TestRecordAllocs(t *testing.T) {
-	n, list := named(t, 1000, 500)
+	n, list := named(t, 20_000, 5000)
+	for i := range list {
+		if i%2 == 1 {
+			list[i].Ends[1].Name = fmt.Sprintf("shard-%d.example", i%100)
+		}
+		n.Record(&list[i])
+	}
+	asked := n.asked
+	for i := range list {
+		n.Record(&list[i])
+	}
+	if again := n.asked - asked; again > 100 {
+		t.Errorf("%d of 10,000 ends are asked for again", again)
+	}
+	list = list[:500]
 	for i := range list {
 		n.Record(&list[i])
 	}

@@ -273,7 +273,7 @@ func TestModel(t *testing.T) {
 				if q.server {
 					k.port, k.proto = q.port, q.proto
 				}
-				if got := n.end(&k, "", q.at); !got.Equal(want) {
+				if got := n.end(&k, q.at); !got.Equal(want) {
 					t.Fatalf("seed %d: the cache gives %v for %+v, want %v", seed, got, q, want)
 				}
 			}

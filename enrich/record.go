@@ -2,6 +2,7 @@ package enrich
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"strconv"
 
 	"mirrorscope/flow"
@@ -26,11 +27,12 @@ type Names interface {
 type Namer struct {
 	resolver *Resolver
 	names    Names
-	networks []string           // by id, as looked up
-	ends     [][ways]remembered // by hash of the key, the latest ones
-	turn     uint8              // which of them goes next
-	sets     interner
-	list     []Tag
+	networks []string // by id, as looked up
+	sets     []set    // by hash of the key
+	tags     interner
+	list     []Tag    // scratch
+	found    []string // likewise
+	asked    uint64   // how often the Resolver was
 }
 
 // remembered is one end of connections, and its tags within a time.
@@ -39,7 +41,6 @@ type remembered struct {
 	window
 	changes   uint64
 	ambiguous bool
-	domain    string
 	tags      *Tags // nil: the place is free
 }
 
@@ -49,6 +50,7 @@ type endKey struct {
 	port    uint16 // of a server that has one
 	proto   uint8
 	server  bool
+	domain  string // by which it was known; many servers have many
 }
 
 // NewNamer gives a Namer for records with numbers out of names.
@@ -57,7 +59,7 @@ func (r *Resolver) NewNamer(names Names) *Namer {
 	for ways*n < r.config.Cache {
 		n *= 2
 	}
-	return &Namer{resolver: r, names: names, ends: make([][ways]remembered, n), sets: interner{limit: max(ways*n, 1<<16)}}
+	return &Namer{resolver: r, names: names, sets: make([]set, n), tags: interner{limit: max(ways*n, 1<<16)}}
 }
 
 // Record gives a record its tags, as of its beginning: of the connection, or of the
@@ -74,34 +76,36 @@ func (n *Namer) Record(r *flow.Record) Record {
 // called the server by; "" not known.
 func (n *Namer) Ends(network packet.NetworkID, proto uint8, ends *[2]flow.Endpoint, sni string, at int64) (tags [2]*Tags) {
 	c, s := &ends[flow.Client], &ends[flow.Server]
-	tags[flow.Client] = n.end(&endKey{addr: c.Addr, network: network}, c.Name, at)
+	tags[flow.Client] = n.end(&endKey{addr: c.Addr, network: network, domain: c.Name}, at)
 	key := endKey{addr: s.Addr, network: network, server: true, proto: proto}
 	if s.HasPort {
 		key.port = s.Port
 	}
-	if sni == "" {
-		sni = s.Name
+	if key.domain = sni; sni == "" {
+		key.domain = s.Name
 	}
-	tags[flow.Server] = n.end(&key, sni, at)
+	tags[flow.Server] = n.end(&key, at)
 	return tags
 }
 
 // end gives the tags of one end.
-func (n *Namer) end(k *endKey, domain string, at int64) *Tags {
-	set := &n.ends[k.hash()&uint64(len(n.ends)-1)]
+func (n *Namer) end(k *endKey, at int64) *Tags {
+	h := k.hash()
+	set, tag := &n.sets[h&uint64(len(n.sets)-1)], uint32(h>>32)
 	var slot *remembered
-	for i := range set {
-		if set[i].endKey == *k && set[i].tags != nil {
-			slot = &set[i]
+	for i := range set.tags {
+		if set.tags[i] == tag && set.ends[i].tags != nil && set.ends[i].endKey == *k {
+			slot = &set.ends[i]
 			break
 		}
 	}
 	if slot == nil {
-		slot = &set[n.turn%ways]
-		n.turn++
-		n.look(slot, k, domain, at)
-	} else if slot.changes != n.resolver.changes.Load() || at < slot.from || at >= slot.to || slot.domain != domain {
-		n.look(slot, k, domain, at)
+		i := set.turn % ways
+		set.turn++
+		set.tags[i], slot = tag, &set.ends[i]
+		n.look(slot, k, at)
+	} else if slot.changes != n.resolver.changes.Load() || at < slot.from || at >= slot.to {
+		n.look(slot, k, at)
 	}
 	if slot.ambiguous {
 		n.resolver.ambiguous.Add(1)
@@ -109,19 +113,26 @@ func (n *Namer) end(k *endKey, domain string, at int64) *Tags {
 	return slot.tags
 }
 
-// ways is how many ends of one hash are remembered.
-const ways = 4
+// set is ends whose hashes begin alike: the latest ones.
+type set struct {
+	tags [ways]uint32 // the rest of their hashes
+	ends [ways]remembered
+	turn uint8 // which of them goes next
+}
+
+const ways = 8
 
 // look asks the Resolver.
-func (n *Namer) look(slot *remembered, k *endKey, domain string, at int64) {
+func (n *Namer) look(slot *remembered, k *endKey, at int64) {
 	r := n.resolver
+	n.asked++
 	changes := r.changes.Load() // before the question: what changes meanwhile is asked again
-	q := query{addr: k.addr.IP(), network: n.network(k.network), server: k.server, port: k.port, proto: k.proto, at: at}
+	q := query{addr: k.addr.IP(), network: n.network(k.network), server: k.server, port: k.port, proto: k.proto, at: at, found: n.found}
 	w := window{ever, forever}
 	list, ambiguous := r.lookup(n.list[:0], &q, &w)
-	list = r.service(list, &q, domain)
-	*slot = remembered{endKey: *k, window: w, changes: changes, ambiguous: ambiguous, domain: domain, tags: n.sets.of(list)}
-	n.list = list
+	list = r.service(list, &q, k.domain)
+	*slot = remembered{endKey: *k, window: w, changes: changes, ambiguous: ambiguous, tags: n.tags.of(list)}
+	n.list, n.found = list, q.found
 }
 
 // network gives the name of one.
@@ -142,11 +153,22 @@ func (k *endKey) hash() uint64 {
 	if k.server {
 		h |= 1
 	}
-	for i := 0; i < len(k.addr); i += 8 {
-		h = (h ^ binary.LittleEndian.Uint64(k.addr[i:])) * prime
-		h ^= h >> 32 // where addresses differ, at the end, are the high bits
+	h = mix(h, binary.LittleEndian.Uint64(k.addr[:8]))
+	h = mix(h, binary.LittleEndian.Uint64(k.addr[8:]))
+	d := k.domain
+	if len(d) < 8 {
+		for i := range len(d) {
+			h = mix(h, uint64(d[i]))
+		}
+		return h
 	}
-	return h * prime >> 32
+	return mix(mix(h^uint64(len(d)), le64(d)), le64(d[len(d)-8:]))
+}
+
+// mix puts x into a hash: both halves of a product.
+func mix(h, x uint64) uint64 {
+	high, low := bits.Mul64(h^x^prime, prime)
+	return high ^ low
 }
 
 // Value gives the value of a tag of one side, "" where there is none: see
@@ -230,4 +252,9 @@ func tlsVersion(r *flow.Record) string {
 		return tlsmeta.VersionName(i.Version)
 	}
 	return ""
+}
+
+// le64 loads 8 octets of a text.
+func le64(s string) uint64 {
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }

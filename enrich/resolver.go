@@ -146,8 +146,7 @@ func has(layers []*Layer, q *query, w *window) bool {
 // ends: "vpc-1/5001" is not guessed to be vpc-1.
 func guess(layers []*Layer, q *query, w *window) (network string, ambiguous bool) {
 	outer, _, _ := strings.Cut(q.network, "/")
-	var room [4]string
-	found := room[:0]
+	found := q.found[:0]
 	for _, l := range layers {
 		v := l.view.Load()
 		found = v.hosts.within(found, q, outer, w)
@@ -155,6 +154,7 @@ func guess(layers []*Layer, q *query, w *window) (network string, ambiguous bool
 			found = v.services.within(found, q, outer, w)
 		}
 	}
+	q.found = found
 	if len(found) == 1 {
 		return found[0], false
 	}

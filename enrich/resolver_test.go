@@ -179,7 +179,7 @@ func TestNamer(t *testing.T) {
 		t.Errorf("%v", gone.Tags[0])
 	}
 	// More sets than are remembered.
-	n.sets.limit = 2
+	n.tags.limit = 2
 	for i := range 10 {
 		f.Ends[1].Name = fmt.Sprint("name-", i)
 		if got := n.Record(f).Tags[1].Get(KeyDomain); got != f.Ends[1].Name {

@@ -117,7 +117,8 @@ type query struct {
 	server  bool   // port and proto are those of the server
 	port    uint16 // where it is one
 	proto   uint8
-	at      int64 // ns
+	at      int64    // ns
+	found   []string // scratch: networks that have the address
 }
 
 // walk gives the cells that an address lies in, the longest prefix first, until
