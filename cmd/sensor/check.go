@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mirrorscope/daemon"
+	"mirrorscope/enrich/static"
 	"mirrorscope/nic"
 	"mirrorscope/nic/host"
 	"mirrorscope/privilege"
@@ -130,6 +131,11 @@ func (f *checkFlags) plan(cmd *cobra.Command) (*checkPlan, error) {
 			p.config.add(nic.Finding{Level: nic.OK, About: "config", Found: "valid"})
 			if len(cfg.Capture.Interfaces) == 0 && !given("interface") {
 				p.config.add(nic.Finding{Level: nic.Error, About: "interfaces", Found: "none is named", Why: "the sensor does not start", Mend: `interfaces = ["eth1"] below [capture]`})
+			}
+			for _, file := range cfg.Tags.Files {
+				if _, err := static.Read(file); err != nil {
+					p.config.add(nic.Finding{Level: nic.Error, About: "tags", Found: err.Error(), Why: "the sensor does not start with it", Mend: "correct the file, or take it out of tags.files"})
+				}
 			}
 		}
 	}
