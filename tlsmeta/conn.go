@@ -75,6 +75,7 @@ type work struct {
 // Room lends the Conns of one goroutine what they need while they read.
 type Room struct {
 	*pool.Budget         // of messages in parts
+	buffers      buffers // of those
 	works        []*work // that are not lent
 	lent         int
 }
@@ -85,12 +86,8 @@ const WorkOctets = int64(unsafe.Sizeof(work{}))
 // Lent is to how many Conns.
 func (b *Room) Lent() int { return b.lent }
 
-// Bounds of what a Room keeps to be lent again: states, and those of them that
-// keep their room for messages.
-const (
-	keptWorks    = 1024
-	keptMessages = 64
-)
+// keptWorks bounds what a Room keeps to be lent again.
+const keptWorks = 1024
 
 func (b *Room) get() *work {
 	b.lent++
@@ -108,11 +105,7 @@ func (b *Room) put(w *work) {
 	if len(b.works) >= keptWorks {
 		return
 	}
-	first, second := w.dirs[0].msg.buf, w.dirs[1].msg.buf
 	*w = work{}
-	if len(b.works) < keptMessages {
-		w.dirs[0].msg.buf, w.dirs[1].msg.buf = first, second
-	}
 	b.works = append(b.works, w)
 }
 

@@ -32,9 +32,6 @@ const (
 // chains of many certificates. Longer ones are stepped over.
 const maxMessage = 128 << 10
 
-// keptMessage is how much room a Conn keeps for its next connection.
-const keptMessage = 4 << 10
-
 // direction is the record layer of one direction.
 type direction struct {
 	hdr   [5]byte // of the present record, of which nhdr octets are there
@@ -271,9 +268,6 @@ func (c *Conn) messages(b *Room, dir int, data []byte, end stamp) {
 			}
 		}
 		if m.nhdr < 4 {
-			if m.nhdr == 0 {
-				m.buf = m.buf[:0]
-			}
 			n := copy(m.hdr[m.nhdr:], data)
 			m.nhdr += uint8(n)
 			data = data[n:]
@@ -330,16 +324,14 @@ func (m *msgReader) add(b *Room, data []byte) {
 		return
 	}
 	m.held += int32(len(data))
-	m.buf = append(m.buf, data...)
+	m.buf = b.buffers.extend(m.buf, data)
 }
 
 func (m *msgReader) release(b *Room) {
 	b.Give(int(m.held))
 	m.held = 0
-	m.buf = m.buf[:0]
-	if cap(m.buf) > keptMessage {
-		m.buf = nil
-	}
+	b.buffers.put(m.buf)
+	m.buf = nil
 }
 
 func (m *msgReader) drop(b *Room) {
