@@ -35,7 +35,7 @@ func (st *Store) End(n uint32, c *Conn, idle bool, at int64) (more bool) {
 	s.flags |= over
 	st.giveUp(s, c, c.Last)
 	if s.tls != 0 {
-		x := &st.tls.At(s.tls).conn
+		x := st.conn(st.tls.At(s.tls))
 		more = s.flags&tlsTold == 0 || s.flags&(hasTicket|bye0|bye1) != 0
 		x.End(idle && c.Both, c.Last)
 		if ok, by, _, _ := c.TCP.Reset(); !ok || s.flags&(fin0<<by) == 0 {
@@ -114,8 +114,8 @@ func (st *Store) Interval(n uint32, c *Conn) (r Report) {
 	}
 	s := st.at(n)
 	r = st.told(s, c, false, true)
-	if s.tls != 0 && s.flags&tlsTold == 0 && st.tls.At(s.tls).conn.Info.Outcome != tlsmeta.OutcomeNone &&
-		(s.flags&over != 0 || s.kind == tlsKind && st.tls.At(s.tls).conn.Over()) { // not while the server may take it back
+	if s.tls != 0 && s.flags&tlsTold == 0 && st.info(st.tls.At(s.tls)).Outcome != tlsmeta.OutcomeNone &&
+		(s.flags&over != 0 || s.kind == tlsKind && st.tls.At(s.tls).Over()) { // not while the server may take it back
 		s.flags |= tlsTold
 		r.TLS = st.tlsReport(s, c)
 	}

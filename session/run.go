@@ -38,7 +38,7 @@ func (s *Session) past(c *Conn, st *Store) uint32 {
 	if s.kind != tlsKind || s.of != undecided || s.flags&(bye0|bye1|hasTicket|hasEarly) != 0 {
 		return 0
 	}
-	x := &st.tls.At(s.tls).conn
+	x := st.tls.At(s.tls)
 	if !x.Done() || x.Version() >= 0x0304 && s.flags&answered == 0 {
 		return 0
 	}
@@ -48,5 +48,6 @@ func (s *Session) past(c *Conn, st *Store) uint32 {
 		}
 	}
 	s.setClient(x.Client())
+	st.dropAside(x)
 	return past
 }

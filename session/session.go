@@ -94,16 +94,16 @@ type flags uint16
 
 const (
 	answered flags = 1 << iota // TLS 1.3: the first response, or what may be a ticket, has come
-	certain                    // tlsTalk.ticket is one
+	certain                    // tlsAside.ticket is one
 	tlsTold                    // an interval has told of the handshake
 	over                       // the flow has ended
 	cut                        // DTLS: a datagram was not recorded whole
 	fin0                       // direction 0 has sent its FIN
 	fin1
-	bye0 // tlsTalk.bye of direction 0 is there
+	bye0 // tlsAside.bye of direction 0 is there
 	bye1
 	asksFor1  // direction 1 is the client's, of HTTP and DNS, and of TLS that is past its handshake
-	hasTicket // tlsTalk.ticket is there
+	hasTicket // tlsAside.ticket is there
 	hasEarly  // tlsTalk.early is there
 )
 
@@ -260,7 +260,10 @@ func (st *Store) closeReading(s *Session) {
 	st.readings.Put(s.reading)
 	s.reading = 0
 	if s.tls != 0 {
-		st.tls.At(s.tls).conn.Release(&st.room)
+		y := st.tls.At(s.tls)
+		x := st.conn(y)
+		x.Release(&st.room)
+		st.settleTLS(y)
 	}
 }
 
@@ -268,7 +271,7 @@ func (st *Store) closeReading(s *Session) {
 func (st *Store) read(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, dir int) {
 	r := st.readings.At(s.reading)
 	if s.kind == tlsKind {
-		st.tls.At(s.tls).conn.Fetch(dir)
+		st.room.Fetch(&st.tls.At(s.tls).State, dir)
 	}
 	if p.TCP.Flags&packet.FIN != 0 && r.fin[dir] == 0 {
 		r.fin[dir] = g.End + 1
@@ -278,9 +281,10 @@ func (st *Store) read(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, dir
 		st.repeated(s, r, c, g, dir)
 	}
 	if s.kind == tlsKind {
-		if x := st.tls.At(s.tls); dir == x.conn.Client() && g.Acked > x.unacked {
-			x.unacked = g.Acked
-			x.conn.Acked(g.Time)
+		if y := st.tls.At(s.tls); dir == y.Client() && g.Acked > y.unacked {
+			y.unacked = g.Acked
+			x := st.room.Conn(&y.State, nil)
+			x.Acked(g.Time)
 		}
 	}
 	for d := range r.streams {
@@ -309,12 +313,13 @@ func (st *Store) read(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, dir
 	}
 	switch s.kind {
 	case tlsKind:
-		switch x := &st.tls.At(s.tls).conn; {
+		y := st.tls.At(s.tls)
+		switch x := st.room.Conn(&y.State, nil); {
 		case x.Lost():
 			st.openBlind(s, c, dir)
 		case x.Over() && !x.Done():
 			st.openBlind(s, c, dir)
-			if x.Info.Outcome == tlsmeta.NotTLS {
+			if st.info(y).Outcome == tlsmeta.NotTLS {
 				s.kind = plain
 			}
 		}
@@ -398,7 +403,7 @@ func (st *Store) repeated(s *Session, r *reading, c *Conn, g *tcp.Segment, dir i
 		again.add(g.Pos, g.End)
 	}
 	if s.kind == tlsKind && c.TCP.Una(dir) < g.End {
-		x := &st.tls.At(s.tls).conn
+		x := st.room.Conn(&st.tls.At(s.tls).State, nil)
 		x.Again(dir, g.Pos, g.End, g.Time)
 		st.unsettled(s, c, g, dir, x.Client())
 	}
@@ -417,7 +422,8 @@ func (st *Store) closing(s *Session, r *reading, dir int, at int64) {
 func (st *Store) ended(s *Session, dir int, at int64) {
 	switch s.kind {
 	case tlsKind:
-		st.tls.At(s.tls).conn.HalfClosed(dir, at)
+		x := st.conn(st.tls.At(s.tls))
+		x.HalfClosed(dir, at)
 	case httpKind:
 		st.http.At(s.part).conn.Closed(dir == s.client(), at)
 	}
@@ -431,7 +437,8 @@ func (st *Store) Reset(n uint32, c *Conn, dir int, at int64) {
 	s := st.at(n)
 	st.giveUp(s, c, at)
 	if s.kind == tlsKind {
-		st.tls.At(s.tls).conn.Close(dir, at)
+		x := st.conn(st.tls.At(s.tls))
+		x.Close(dir, at)
 	} else {
 		st.ended(s, dir, at)
 	}
@@ -440,7 +447,7 @@ func (st *Store) Reset(n uint32, c *Conn, dir int, at int64) {
 // settle lets go of what is not needed any more.
 func (st *Store) settle(s *Session, r *reading) {
 	over := s.kind == plain || s.kind == blindTLS
-	if s.kind == tlsKind && st.tls.At(s.tls).conn.Over() {
+	if s.kind == tlsKind && st.tls.At(s.tls).Over() {
 		over = !r.streams[0].Waiting() && !r.streams[1].Waiting()
 	}
 	if over {
@@ -463,9 +470,7 @@ func (st *Store) Release(n uint32) {
 	s := st.at(n)
 	st.closeReading(s)
 	if s.tls != 0 {
-		x := &st.tls.At(s.tls).conn
-		x.Release(&st.room)
-		x.Info = tlsmeta.Info{} // its owner is the record now
+		st.releaseTLS(st.tls.At(s.tls))
 		st.tls.Put(s.tls)
 	}
 	switch s.of {

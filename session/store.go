@@ -23,6 +23,9 @@ type Store struct {
 	readings pool.Pool[reading]
 	sniffs   pool.Pool[sniff]
 	tls      pool.Pool[tlsTalk]
+	infos    pool.Pool[tlsmeta.Info] // of handshakes that are read
+	toldTLS  told                    // of those that are over
+	asides   pool.Pool[tlsAside]
 	http     pool.Pool[httpTalk]
 	dns      pool.Pool[dnsTalk]
 	quic     pool.Pool[quic.Conn]
@@ -77,6 +80,7 @@ func (st *Store) Octets() int64 {
 		int64(st.readings.InUse())*int64(unsafe.Sizeof(reading{})) +
 		int64(st.sniffs.InUse())*int64(unsafe.Sizeof(sniff{})) +
 		int64(st.tls.InUse())*(int64(unsafe.Sizeof(tlsTalk{}))+tlsOctets) +
+		int64(st.infos.InUse()+st.toldTLS.all.InUse())*int64(unsafe.Sizeof(toldOnce{})) + int64(st.asides.InUse())*int64(unsafe.Sizeof(tlsAside{})) +
 		int64(st.room.Lent())*tlsmeta.WorkOctets +
 		int64(st.http.InUse())*(int64(unsafe.Sizeof(httpTalk{}))+httpOctets) +
 		int64(st.dns.InUse())*int64(unsafe.Sizeof(dnsTalk{})) +

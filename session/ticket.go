@@ -1,9 +1,6 @@
 package session
 
-import (
-	"mirrorscope/tcp"
-	"mirrorscope/tlsmeta"
-)
+import "mirrorscope/tcp"
 
 // Session tickets of TLS 1.3 (RFC 8446 section 4.6.1) look like application data.
 // They are sent when the client's Finished has arrived and is verified, before a
@@ -20,12 +17,11 @@ const (
 // tlsData takes application data of a direction.
 func (st *Store) tlsData(s *Session, c *Conn, data []byte, g *tcp.Segment, dir, client int) {
 	y := st.tls.At(s.tls)
-	x := &y.conn
 	switch {
 	case dir == client:
 		st.noTicket(s, c, client)
 		s.flags &^= hasEarly
-	case x.Version() < 0x0304 || !g.Fresh():
+	case y.Version() < 0x0304 || !g.Fresh():
 	case s.flags&answered == 0 && c.TCP.Asked():
 		if st.mayBeTicket(s, c, y, data, g, dir) {
 			s.line.payload(g.Time)
@@ -36,7 +32,7 @@ func (st *Store) tlsData(s *Session, c *Conn, data []byte, g *tcp.Segment, dir, 
 		}
 		s.flags &^= hasTicket
 		s.flags |= answered
-		if st.took(c, x, g, dir) <= lateTicket && g.End-g.Pos <= maxTicket {
+		if st.took(c, y, g, dir) <= lateTicket && g.End-g.Pos <= maxTicket {
 			y.early = g.Time
 			s.flags |= hasEarly
 		}
@@ -48,7 +44,7 @@ func (st *Store) tlsData(s *Session, c *Conn, data []byte, g *tcp.Segment, dir, 
 }
 
 // took is how long after the client's Finished the server sent a segment, ns.
-func (st *Store) took(c *Conn, x *tlsmeta.Conn, g *tcp.Segment, dir int) int64 {
+func (st *Store) took(c *Conn, x *tlsTalk, g *tcp.Segment, dir int) int64 {
 	server, _ := c.TCP.Half(dir)
 	return g.Time - x.Timing.End - server - server/20
 }
@@ -58,15 +54,14 @@ func (st *Store) took(c *Conn, x *tlsmeta.Conn, g *tcp.Segment, dir int) int64 {
 // when the Finished had arrived; or it is as long as the ticket before it.
 func (st *Store) mayBeTicket(s *Session, c *Conn, y *tlsTalk, data []byte, g *tcp.Segment, dir int) bool {
 	n := g.End - g.Pos
-	x := &y.conn
-	large := x.Info.ClientCertificate
-	switch t := &y.ticket; {
+	large := st.info(y).ClientCertificate
+	switch t := &st.asideOf(y).ticket; {
 	case s.line.phase == inRequest && g.Acked < s.line.reqEnd:
 		return true
 	case n > maxTicket && !large:
 		return false
 	case s.flags&hasTicket == 0:
-		took := st.took(c, x, g, dir)
+		took := st.took(c, y, g, dir)
 		if took > ticketSlack && !(large && took <= certificateTime) {
 			return false
 		}
@@ -102,7 +97,7 @@ func twins(b []byte) bool {
 // response.
 func (st *Store) noTicket(s *Session, c *Conn, client int) {
 	if s.flags&hasTicket != 0 {
-		g := st.tls.At(s.tls).ticket
+		g := st.asideOf(st.tls.At(s.tls)).ticket
 		s.flags &^= hasTicket
 		s.flags |= answered
 		st.exchange(s, c, &g, 1-client, client)

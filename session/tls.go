@@ -9,26 +9,90 @@ import (
 	"mirrorscope/tlsmeta"
 )
 
-// tlsTalk is a connection that speaks TLS.
+// tlsTalk is a connection that speaks TLS. It holds no pointers.
 type tlsTalk struct {
-	conn    tlsmeta.Conn
-	unacked int64          // how far the client has acknowledged the server
-	burst   int64          // TLS 1.3: record time of the latest segment of a ticket
-	early   int64          // with hasEarly: record time of a first response that may have been a ticket
-	ticket  tcp.Segment    // with hasTicket: a segment of the server that may be a session ticket, and not the response
-	bye     [2]tcp.Segment // with bye0 or bye1: TLS 1.3, a segment that may be an alert that closes a direction
+	tlsmeta.State
+	unacked int64  // how far the client has acknowledged the server
+	burst   int64  // TLS 1.3: record time of the latest segment of a ticket
+	early   int64  // with hasEarly: record time of a first response that may have been a ticket
+	info    uint32 // what it tells, in Store.infos while that is not complete, and in Store.toldTLS then
+	aside   uint32 // of segments that may be something else than they look like
+	settled bool   // info is that of toldTLS
+}
+
+// tlsAside are segments of which what follows tells what they are.
+type tlsAside struct {
+	ticket tcp.Segment    // with hasTicket: a segment of the server that may be a session ticket, and not the response
+	bye    [2]tcp.Segment // with bye0 or bye1: TLS 1.3, a segment that may be an alert that closes a direction
+}
+
+// asideOf gives them, to be set.
+func (st *Store) asideOf(y *tlsTalk) *tlsAside {
+	if y.aside == 0 {
+		y.aside = st.asides.Get()
+	}
+	return st.asides.At(y.aside)
+}
+
+func (st *Store) dropAside(y *tlsTalk) {
+	if y.aside != 0 {
+		st.asides.Put(y.aside)
+		y.aside = 0
+	}
+}
+
+// conn puts the connection together for a moment.
+func (st *Store) conn(y *tlsTalk) tlsmeta.Conn { return st.room.Conn(&y.State, st.info(y)) }
+
+// info is what it tells. Once it is settled, others share it.
+func (st *Store) info(y *tlsTalk) *tlsmeta.Info {
+	if y.settled {
+		return &st.toldTLS.all.At(y.info).info
+	}
+	return st.infos.At(y.info)
+}
+
+// settleTLS has what a handshake told share its memory with what others did, if
+// nothing is added any more.
+func (st *Store) settleTLS(y *tlsTalk) {
+	if y.settled || !y.Over() {
+		return
+	}
+	i := st.infos.At(y.info)
+	i.Settle()
+	n := st.toldTLS.add(i)
+	*i = tlsmeta.Info{}
+	st.infos.Put(y.info)
+	y.info, y.settled = n, true
+}
+
+// releaseTLS forgets what it tells.
+func (st *Store) releaseTLS(y *tlsTalk) {
+	x := st.conn(y)
+	x.Release(&st.room)
+	if y.settled {
+		st.toldTLS.drop(y.info)
+	} else {
+		*st.infos.At(y.info) = tlsmeta.Info{}
+		st.infos.Put(y.info)
+	}
+	st.dropAside(y)
 }
 
 // startTLS gives the state of a connection that begins TLS. TLS inside a tunnel
 // that HTTP or TLS has opened takes the place of what was there: the first is told.
-func (st *Store) startTLS(s *Session, client int) *tlsmeta.Conn {
+func (st *Store) startTLS(s *Session, client int) tlsmeta.Conn {
 	if s.tls == 0 {
 		s.tls = st.tls.Get()
-		st.tls.At(s.tls).unacked = 0
+		*st.tls.At(s.tls) = tlsTalk{}
 	} else {
-		st.tls.At(s.tls).conn.Release(&st.room)
+		y := st.tls.At(s.tls)
+		st.releaseTLS(y)
+		*y = tlsTalk{unacked: y.unacked, burst: y.burst, early: y.early}
 	}
-	x := &st.tls.At(s.tls).conn
+	y := st.tls.At(s.tls)
+	y.info = st.infos.Get()
+	x := st.conn(y)
 	x.Init(client)
 	return x
 }
@@ -50,7 +114,7 @@ func (st *Store) openHeadless(s *Session, client int, at int64, starttls string)
 
 // tlsChunk takes what comes next of a direction of TLS.
 func (st *Store) tlsChunk(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, dir int) {
-	x := &st.tls.At(s.tls).conn
+	x := st.conn(st.tls.At(s.tls))
 	half, _ := c.TCP.Half(x.Client())
 	own, _ := c.TCP.Half(dir)
 	done := x.Done()
@@ -60,13 +124,13 @@ func (st *Store) tlsChunk(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, 
 	}, half)
 	if x.Done() && !done {
 		s.line.tlsEnds(x.Timing.End)
-		if interleaves(&x.Info) {
+		if interleaves(x.Info) {
 			c.TCP.DoubtTurns(tcp.Encrypted)
 		}
 		if x.Missing {
 			c.TCP.DoubtTurns(tcp.CaptureLoss)
 		}
-		if x.EarlyEnd != 0 && x.Info.EarlyData == tlsmeta.EarlyAccepted && st.quiet(s, 1-x.Client(), x) {
+		if x.EarlyEnd != 0 && x.Info.EarlyData == tlsmeta.EarlyAccepted && st.quiet(s, 1-x.Client(), x.State) {
 			c.TCP.Ask(x.EarlyEnd, x.EarlyAt, false)
 			s.line.early(x.EarlyEnd)
 		}
@@ -85,13 +149,13 @@ func (st *Store) tlsChunk(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, 
 }
 
 // quiet tells whether a direction has sent no application data yet.
-func (st *Store) quiet(s *Session, dir int, x *tlsmeta.Conn) bool {
+func (st *Store) quiet(s *Session, dir int, x *tlsmeta.State) bool {
 	return x.Data[dir] != 0 && st.readings.At(s.reading).streams[dir].Position() <= x.Data[dir]
 }
 
 // behind takes a segment of TLS once the handshake is over.
 func (st *Store) behind(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, dir int) {
-	x := &st.tls.At(s.tls).conn
+	x := st.tls.At(s.tls)
 	from := x.Data[dir]
 	if g.End == g.Pos {
 		return
@@ -126,7 +190,8 @@ func (st *Store) openBlind(s *Session, c *Conn, dir int) {
 	if s.tls == 0 {
 		st.startTLS(s, max(c.Client, 0))
 	}
-	st.tls.At(s.tls).conn.End(false, 0)
+	x := st.conn(st.tls.At(s.tls))
+	x.End(false, 0)
 	s.line.blind()
 	c.TCP.DoubtTurns(tcp.Encrypted)
 }
@@ -155,8 +220,7 @@ func (st *Store) unsettled(s *Session, c *Conn, g *tcp.Segment, dir, client int)
 // tlsTurn takes application data under TLS: the segment g, of which data was
 // captured.
 func (st *Store) tlsTurn(s *Session, c *Conn, data []byte, g *tcp.Segment, dir int) {
-	y := st.tls.At(s.tls)
-	x := &y.conn
+	x := st.tls.At(s.tls)
 	client := x.Client()
 	if dir != client && !x.Done() {
 		s.line.payload(g.Time)
@@ -171,7 +235,7 @@ func (st *Store) tlsTurn(s *Session, c *Conn, data []byte, g *tcp.Segment, dir i
 	if x.IsAlert(data) {
 		s.line.payload(g.Time)
 		if data[0] == recordData && g.Fresh() { // by its length: what follows decides
-			y.bye[dir] = *g
+			st.asideOf(x).bye[dir] = *g
 			s.flags |= bye0 << dir
 		}
 		return
@@ -186,7 +250,7 @@ func (st *Store) noBye(s *Session, c *Conn, dir, client int) {
 		return
 	}
 	s.flags &^= bye0 << dir
-	g := st.tls.At(s.tls).bye[dir]
+	g := st.asideOf(st.tls.At(s.tls)).bye[dir]
 	if s.flags&(fin0<<dir) == 0 {
 		st.tlsData(s, c, nil, &g, dir, client)
 	}
@@ -239,9 +303,11 @@ type Handshake struct {
 
 // tlsReport tells of the handshake. perceived: see measurement, TLS.
 func (st *Store) tlsReport(s *Session, c *Conn) *TLS {
-	x := &st.tls.At(s.tls).conn
+	y := st.tls.At(s.tls)
+	x := st.conn(y)
 	r := st.newTLS()
-	r.Info, r.Handshake = x.Info, unknownHandshake
+	r.Info, r.Handshake = *x.Info, unknownHandshake
+	r.Settle()
 	if r.Outcome == tlsmeta.Abandoned && !c.Both {
 		r.Outcome = tlsmeta.Incomplete // the other side may have answered
 	}

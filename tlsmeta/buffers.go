@@ -1,11 +1,16 @@
 package tlsmeta
 
-import "math/bits"
+import (
+	"math/bits"
 
-// buffers keeps memory for messages in parts between one message and the next:
-// few connections have a part of a message at a time, and all of them had one.
-// Lengths are powers of two.
+	"mirrorscope/pool"
+)
+
+// buffers hold messages in parts, by number; 0 is an empty one. Memory goes from
+// one message to the next: few connections have a part of a message at a time, and
+// all of them had one. Its lengths are powers of two.
 type buffers struct {
+	all  pool.Pool[[]byte]
 	free [numBufferSizes][][]byte
 	kept int // octets in free
 }
@@ -20,30 +25,55 @@ const (
 // bufferSize is the number of the shortest length that holds n octets.
 func bufferSize(n int) int { return bits.Len(uint(max(n, leastBuffer)-1)) - bits.Len(leastBuffer-1) }
 
-// extend gives b with more behind it, in other memory where it has no room.
-func (f *buffers) extend(b, more []byte) []byte {
-	n := len(b) + len(more)
-	if n <= cap(b) {
-		return append(b, more...)
+// at lends the octets of a buffer.
+func (f *buffers) at(n uint32) []byte {
+	if n == 0 {
+		return nil
 	}
-	size := bufferSize(n)
-	var to []byte
-	switch {
-	case size < numBufferSizes && len(f.free[size]) > 0:
-		list := f.free[size]
-		to = list[len(list)-1]
-		f.free[size] = list[:len(list)-1]
-		f.kept -= cap(to)
-	default:
-		to = make([]byte, 0, leastBuffer<<size)
-	}
-	to = append(append(to, b...), more...)
-	f.put(b)
-	return to
+	return *f.all.At(n)
 }
 
-// put takes back what extend gave.
-func (f *buffers) put(b []byte) {
+// extend puts more octets behind those of a buffer, and gives its number.
+func (f *buffers) extend(n uint32, more []byte) uint32 {
+	if n == 0 {
+		n = f.all.GetZero()
+	}
+	b := f.all.At(n)
+	if len(*b)+len(more) > cap(*b) {
+		was := *b
+		*b = append(f.take(len(was)+len(more)), was...)
+		f.keep(was)
+	}
+	*b = append(*b, more...)
+	return n
+}
+
+// put takes back a buffer.
+func (f *buffers) put(n uint32) {
+	if n == 0 {
+		return
+	}
+	b := f.all.At(n)
+	f.keep(*b)
+	*b = nil
+	f.all.Put(n)
+}
+
+// take gives memory for n octets.
+func (f *buffers) take(n int) []byte {
+	size := bufferSize(n)
+	if size >= numBufferSizes || len(f.free[size]) == 0 {
+		return make([]byte, 0, leastBuffer<<size)
+	}
+	list := f.free[size]
+	b := list[len(list)-1]
+	f.free[size] = list[:len(list)-1]
+	f.kept -= cap(b)
+	return b
+}
+
+// keep takes it back.
+func (f *buffers) keep(b []byte) {
 	if cap(b) < leastBuffer || cap(b) > mostBuffer || f.kept+cap(b) > keptBuffers {
 		return
 	}

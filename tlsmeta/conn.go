@@ -28,14 +28,23 @@ type Segment struct {
 // It reads both directions until the handshake is over, and a little longer to
 // see whether the server takes it back; it keeps no octet of what comes then. What
 // it needs for that is lent by a Room. It belongs to one goroutine.
+//
+// It is two values: whoever has many keeps their States, and of Infos those that
+// are not known yet, and puts them together by Room.Conn.
 type Conn struct {
+	*State
+	Info *Info
+	w    *work // while the handshake is read; nil before its first octet, and afterwards
+}
+
+// State is a Conn without what it tells. It holds no pointers.
+type State struct {
 	// Application data begins at these positions of the directions; 0 not known
 	// (yet). In TLS 1.3 what the server sends there before the client's Finished
 	// arrives answers nothing but early data.
 	Data [2]int64
 
-	w *work // while the handshake is read; nil before its first octet, and afterwards
-
+	work        uint32 // number in the Room of Conn.w
 	stage       stage
 	client      uint8
 	tag         uint8  // TLS 1.3: octets of the authentication tag
@@ -51,14 +60,13 @@ type Conn struct {
 	Missing bool
 
 	Timing Timing
-	Info   Info
 
 	// Early is where the first record of early data begins; EarlyEnd and EarlyAt
 	// are end and time of the last one.
 	Early, EarlyEnd, EarlyAt int64
 }
 
-// work is what a Conn needs while it reads.
+// work is what a Conn needs while it reads. It holds no pointers.
 type work struct {
 	active        uint8 // direction of the present flight
 	inferred      bool  // see Segment; of the latest
@@ -76,37 +84,33 @@ type work struct {
 type Room struct {
 	*pool.Budget         // of messages in parts
 	buffers      buffers // of those
-	works        []*work // that are not lent
-	lent         int
+	works        pool.Pool[work]
 }
 
 // WorkOctets is what a Conn is lent while it reads, beside its messages.
 const WorkOctets = int64(unsafe.Sizeof(work{}))
 
 // Lent is to how many Conns.
-func (b *Room) Lent() int { return b.lent }
+func (b *Room) Lent() int { return b.works.InUse() }
 
-// keptWorks bounds what a Room keeps to be lent again.
-const keptWorks = 1024
-
-func (b *Room) get() *work {
-	b.lent++
-	n := len(b.works)
-	if n == 0 {
-		return new(work)
+// Conn puts a connection together that the Room serves, for a moment. i may be
+// nil for whoever asks how far it is, or tells of octets that came again and of
+// acknowledgments.
+func (b *Room) Conn(s *State, i *Info) Conn {
+	c := Conn{State: s, Info: i}
+	if s.work != 0 {
+		c.w = b.works.At(s.work)
 	}
-	w := b.works[n-1]
-	b.works = b.works[:n-1]
-	return w
+	return c
 }
 
-func (b *Room) put(w *work) {
-	b.lent--
-	if len(b.works) >= keptWorks {
-		return
+// Fetch begins to load what Feed needs for a direction.
+func (b *Room) Fetch(s *State, dir int) {
+	if s.work != 0 {
+		w := b.works.At(s.work)
+		pool.Prefetch(unsafe.Pointer(&w.dirs[dir]), 3)
+		pool.Prefetch(unsafe.Pointer(w), 1)
 	}
-	*w = work{}
-	b.works = append(b.works, w)
 }
 
 type stage uint8
@@ -134,24 +138,21 @@ type after struct {
 
 // Init makes c ready for a connection whose client sends in direction client.
 // What it was lent must have been released.
-func (c *Conn) Init(client int) { *c = Conn{client: uint8(client)} }
-
-// Fetch begins to load what Feed needs for a direction.
-func (c *Conn) Fetch(dir int) {
-	if c.w != nil {
-		pool.Prefetch(unsafe.Pointer(&c.w.dirs[dir]), 3)
-		pool.Prefetch(unsafe.Pointer(c.w), 1)
+func (c *Conn) Init(client int) {
+	if c.State == nil {
+		c.State, c.Info = new(State), new(Info)
 	}
+	*c.State, *c.Info = State{client: uint8(client)}, Info{}
 }
 
 // Client is the direction that the client sends in.
-func (c *Conn) Client() int { return int(c.client) }
+func (c *State) Client() int { return int(c.client) }
 
 // Version is the negotiated one, 0 until it is known.
-func (c *Conn) Version() uint16 { return c.version }
+func (c *State) Version() uint16 { return c.version }
 
 // Done tells whether the handshake was recorded to its end.
-func (c *Conn) Done() bool { return c.stage == stageDone || c.stage == stageOver && c.Timing.End != 0 }
+func (c *State) Done() bool { return c.stage == stageDone || c.stage == stageOver && c.Timing.End != 0 }
 
 // Lost tells that the handshake cannot be followed any more.
 func (c *Conn) Lost() bool {
@@ -159,7 +160,7 @@ func (c *Conn) Lost() bool {
 }
 
 // Over tells that nothing more is read.
-func (c *Conn) Over() bool { return c.stage == stageOver }
+func (c *State) Over() bool { return c.stage == stageOver }
 
 // Feed takes what comes next of a direction. half is the least round trip
 // between the observation point and the client, ns, as far as is known; 0 is
@@ -169,7 +170,8 @@ func (c *Conn) Feed(b *Room, dir int, s *Segment, half int64) {
 		return
 	}
 	if c.w == nil {
-		c.w = b.get()
+		c.work = b.works.GetZero()
+		c.w = b.works.At(c.work)
 		c.w.active = c.client
 	}
 	c.w.half = half
@@ -192,8 +194,8 @@ func (c *Conn) Release(b *Room) {
 	for i := range c.w.dirs {
 		c.w.dirs[i].msg.drop(b)
 	}
-	b.put(c.w)
-	c.w = nil
+	b.works.Put(c.work)
+	c.work, c.w = 0, nil
 	c.stage = stageOver
 }
 

@@ -41,7 +41,7 @@ type client13 struct {
 // IsAlert tells whether octets behind the handshake are a record with an alert,
 // as which a connection is closed, and nothing else. In TLS 1.3 its length alone
 // tells it.
-func (c *Conn) IsAlert(b []byte) bool {
+func (c *State) IsAlert(b []byte) bool {
 	if len(b) < 5 || len(b) != 5+int(b[3])<<8+int(b[4]) {
 		return false
 	}
@@ -49,7 +49,7 @@ func (c *Conn) IsAlert(b []byte) bool {
 }
 
 // encrypted is how long a record of TLS 1.3 is that hides so many octets.
-func (c *Conn) encrypted(inner int) int { return inner + innerType + int(c.tag) }
+func (c *State) encrypted(inner int) int { return inner + innerType + int(c.tag) }
 
 // server13 takes a record of the server between its hello and the client's
 // Finished.

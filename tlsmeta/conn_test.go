@@ -360,7 +360,7 @@ func TestConnLive(t *testing.T) {
 
 // compare holds what was observed against what is known.
 func (p *played) compare(t *testing.T, l *live, x *Conn) {
-	i := &x.Info
+	i := x.Info
 	outcome := l.outcome
 	if outcome == OutcomeNone {
 		outcome = Completed

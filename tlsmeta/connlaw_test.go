@@ -20,7 +20,7 @@ type told struct {
 }
 
 func (c *Conn) told() told {
-	return told{c.Info, c.Timing, c.Data, c.Missing, [3]int64{c.Early, c.EarlyEnd, c.EarlyAt}, c.Done()}
+	return told{*c.Info, c.Timing, c.Data, c.Missing, [3]int64{c.Early, c.EarlyEnd, c.EarlyAt}, c.Done()}
 }
 
 // cut divides the octets of packets: at every place, or at random ones.

@@ -69,8 +69,8 @@ type msgReader struct {
 	nhdr uint8
 	skip bool // of no interest, or too long, or not all recorded
 	left int32
-	held int32 // octets taken from the budget
-	buf  []byte
+	held int32  // octets taken from the budget
+	buf  uint32 // number in Room.buffers; 0: no octets
 }
 
 // read takes the octets of one direction that come next.
@@ -139,13 +139,14 @@ func (c *Conn) sslv2(b *Room, dir int, data []byte, at stamp) (n int) {
 	d := &c.w.dirs[dir]
 	m := &d.msg
 	whole := func() int {
-		if len(m.buf) < 2 {
+		b := b.buffers.at(m.buf)
+		if len(b) < 2 {
 			return 2
 		}
-		return 2 + sslv2Record(m.buf)
+		return 2 + sslv2Record(b)
 	}
-	for n < len(data) && len(m.buf) < whole() {
-		k := min(whole()-len(m.buf), len(data)-n)
+	for n < len(data) && len(b.buffers.at(m.buf)) < whole() {
+		k := min(whole()-len(b.buffers.at(m.buf)), len(data)-n)
 		m.add(b, data[n:n+k])
 		n += k
 		if m.skip {
@@ -156,12 +157,12 @@ func (c *Conn) sslv2(b *Room, dir int, data []byte, at stamp) (n int) {
 	at.pos += int64(n)
 	var err error
 	if dir == int(c.client) {
-		err = c.sslv2Hello(m.buf, at)
+		err = c.sslv2Hello(b.buffers.at(m.buf), at)
 	} else {
-		err = c.sslv2Answer(m.buf)
+		err = c.sslv2Answer(b.buffers.at(m.buf))
 	}
 	switch {
-	case errors.Is(err, ErrShort) && len(m.buf) < whole():
+	case errors.Is(err, ErrShort) && len(b.buffers.at(m.buf)) < whole():
 		return n
 	case err != nil:
 		c.strange(dir)
@@ -296,7 +297,7 @@ func (c *Conn) messages(b *Room, dir int, data []byte, end stamp) {
 		m.nhdr = 0
 		at := end
 		at.pos -= int64(len(data))
-		c.message(dir, m.hdr[0], m.buf, m.skip && wanted(m.hdr[0]), at)
+		c.message(dir, m.hdr[0], b.buffers.at(m.buf), m.skip && wanted(m.hdr[0]), at)
 		m.release(b)
 		if d.cut || c.stage == stageOver {
 			return
@@ -331,7 +332,7 @@ func (m *msgReader) release(b *Room) {
 	b.Give(int(m.held))
 	m.held = 0
 	b.buffers.put(m.buf)
-	m.buf = nil
+	m.buf = 0
 }
 
 func (m *msgReader) drop(b *Room) {

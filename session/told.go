@@ -1,0 +1,62 @@
+package session
+
+import (
+	"mirrorscope/pool"
+	"mirrorscope/tlsmeta"
+)
+
+// told keeps what handshakes told, by number, until their flows end. Those of one
+// client with one server tell the same as a rule: that is kept once.
+type told struct {
+	all   pool.Pool[toldOnce]
+	first map[uint64]uint32 // by hash; others with that hash follow by toldOnce.next
+}
+
+// toldOnce is what some handshakes told.
+type toldOnce struct {
+	info tlsmeta.Info // does not change
+	hash uint64
+	uses uint32
+	next uint32 // 0: none
+}
+
+// add gives the number of what a handshake told, which must be given back.
+func (t *told) add(i *tlsmeta.Info) uint32 {
+	h := i.Hash()
+	for n := t.first[h]; n != 0; {
+		x := t.all.At(n)
+		if x.info.Same(i) {
+			x.uses++
+			return n
+		}
+		n = x.next
+	}
+	if t.first == nil {
+		t.first = make(map[uint64]uint32)
+	}
+	n := t.all.Get()
+	*t.all.At(n) = toldOnce{info: *i, hash: h, uses: 1, next: t.first[h]}
+	t.first[h] = n
+	return n
+}
+
+// drop gives back what add gave.
+func (t *told) drop(n uint32) {
+	x := t.all.At(n)
+	if x.uses--; x.uses > 0 {
+		return
+	}
+	if first := t.first[x.hash]; first != n {
+		y := t.all.At(first)
+		for y.next != n {
+			y = t.all.At(y.next)
+		}
+		y.next = x.next
+	} else if x.next != 0 {
+		t.first[x.hash] = x.next
+	} else {
+		delete(t.first, x.hash)
+	}
+	*x = toldOnce{}
+	t.all.Put(n)
+}

@@ -1,0 +1,95 @@
+package session
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"testing"
+
+	"mirrorscope/tlsmeta"
+)
+
+// What is told stays while it is used, whatever else comes and goes, is kept once,
+// and nothing stays behind.
+func TestTold(t *testing.T) {
+	r := rand.New(rand.NewPCG(6, 7))
+	names := make([]string, 20)
+	for i := range names {
+		names[i] = fmt.Sprintf("%d.example", i)
+	}
+	chains := [][]tlsmeta.Certificate{nil, {{Subject: "CN=a"}}, {{Subject: "CN=a"}}}
+	any := func() (i tlsmeta.Info) {
+		i.SNI, i.Version, i.Certificates = names[r.IntN(len(names))], uint16(0x0303+r.IntN(2)), chains[r.IntN(len(chains))]
+		if r.IntN(4) == 0 {
+			i.Alert = &tlsmeta.Alert{Level: 2, Description: uint8(r.IntN(2))}
+		}
+		i.Resumed, i.CertificatesCut = r.IntN(2) == 0, r.IntN(2) == 0
+		i.Outcome, i.EarlyData = tlsmeta.Outcome(r.IntN(2)), tlsmeta.EarlyData(r.IntN(2))
+		return i
+	}
+	var x told
+	type use struct {
+		n    uint32
+		info tlsmeta.Info
+	}
+	var uses []use
+	for range 20_000 {
+		if len(uses) > 0 && r.IntN(2*len(uses)+200) > 300 || len(uses) > 400 {
+			i := r.IntN(len(uses))
+			x.drop(uses[i].n)
+			uses[i] = uses[len(uses)-1]
+			uses = uses[:len(uses)-1]
+		} else {
+			i := any()
+			uses = append(uses, use{x.add(&i), i})
+		}
+		if len(uses) > 0 {
+			u := &uses[r.IntN(len(uses))]
+			if got := &x.all.At(u.n).info; !reflect.DeepEqual(*got, u.info) {
+				t.Fatalf("got %+v, want %+v", *got, u.info)
+			}
+		}
+	}
+	distinct := map[uint32]int{}
+	for i := range uses {
+		distinct[uses[i].n]++
+		for k := range uses[:i] {
+			if (uses[i].n == uses[k].n) != uses[i].info.Same(&uses[k].info) {
+				t.Fatalf("%+v is %d, %+v is %d", uses[i].info, uses[i].n, uses[k].info, uses[k].n)
+			}
+		}
+	}
+	if x.all.InUse() != len(distinct) || len(distinct) == len(uses) {
+		t.Errorf("%d are kept, of %d that differ and %d uses", x.all.InUse(), len(distinct), len(uses))
+	}
+	for _, u := range uses {
+		x.drop(u.n)
+	}
+	if x.all.InUse() != 0 || len(x.first) != 0 {
+		t.Errorf("%d are kept, %d hashes, of none", x.all.InUse(), len(x.first))
+	}
+}
+
+// What connections keep for their whole life is not for the garbage collector.
+func TestNoPointers(t *testing.T) {
+	var has func(reflect.Type) bool
+	has = func(x reflect.Type) bool {
+		switch x.Kind() {
+		case reflect.Struct:
+			for i := range x.NumField() {
+				if has(x.Field(i).Type) {
+					return true
+				}
+			}
+			return false
+		case reflect.Array:
+			return has(x.Elem())
+		}
+		return x.Kind() > reflect.Array
+	}
+	for _, x := range []reflect.Type{reflect.TypeFor[Session](), reflect.TypeFor[reading](), reflect.TypeFor[tlsTalk](), reflect.TypeFor[tlsAside]()} {
+		if has(x) {
+			t.Errorf("%v holds pointers", x)
+		}
+	}
+}
