@@ -73,14 +73,15 @@ func (st *Store) PrefetchMore(n uint32) {
 	}
 }
 
-// Octets is what the sessions hold.
+// Octets is what the sessions hold at most. What handshakes told counts for each,
+// whether they share it or not: it may depend on who else met the same before.
 func (st *Store) Octets() int64 {
 	return st.budget.Used() +
 		int64(st.sessions.InUse())*int64(unsafe.Sizeof(Session{})) +
 		int64(st.readings.InUse())*int64(unsafe.Sizeof(reading{})) +
 		int64(st.sniffs.InUse())*int64(unsafe.Sizeof(sniff{})) +
-		int64(st.tls.InUse())*(int64(unsafe.Sizeof(tlsTalk{}))+tlsOctets) +
-		int64(st.infos.InUse()+st.toldTLS.all.InUse())*int64(unsafe.Sizeof(toldOnce{})) + int64(st.asides.InUse())*int64(unsafe.Sizeof(tlsAside{})) +
+		int64(st.tls.InUse())*(int64(unsafe.Sizeof(tlsTalk{})+unsafe.Sizeof(toldOnce{}))+tlsOctets) +
+		int64(st.asides.InUse())*int64(unsafe.Sizeof(tlsAside{})) +
 		int64(st.room.Lent())*tlsmeta.WorkOctets +
 		int64(st.http.InUse())*(int64(unsafe.Sizeof(httpTalk{}))+httpOctets) +
 		int64(st.dns.InUse())*int64(unsafe.Sizeof(dnsTalk{})) +
