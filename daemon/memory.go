@@ -109,8 +109,8 @@ func (c *Config) beside(tables int64, top bool) int64 {
 	return n + answers
 }
 
-// namesMemory is what the names of addresses may take: of files as a rule, of each
-// inventory as much as its bounds allow.
+// namesMemory is what is set aside for names of addresses: for files what they take
+// as a rule, for each inventory what its bounds allow, up to mostNames.
 func namesMemory(t *Tags, inventories int) int64 {
 	if len(t.Files)+inventories == 0 {
 		return 0

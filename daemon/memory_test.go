@@ -42,6 +42,18 @@ func TestPlanMemory(t *testing.T) {
 			t.Errorf("%s: it is said to fit: %+v", what, m)
 		}
 	}
+	// Names take their part where there are some, and none where there are not.
+	named := cfg
+	named.Tags.Files = []string{"/etc/tags.toml"}
+	if a, b := namesMemory(&cfg.Tags, 0), namesMemory(&named.Tags, 0); a != 0 || b < 8*mib || b > 16*mib {
+		t.Errorf("names: %d octets without, %d with a file", a, b)
+	}
+	if n := namesMemory(&cfg.Tags, 3); n < 3*mostNames || n > 3*mostNames+16*mib {
+		t.Errorf("names of three inventories: %d MiB", n/mib)
+	}
+	if a, b := PlanMemory(&cfg, false, 512*mib), PlanMemory(&named, false, 512*mib); b.Connections >= a.Connections || !b.Fits {
+		t.Errorf("with names %d MiB are for connections, without %d", b.Connections/mib, a.Connections/mib)
+	}
 	cfg.Capture.Mode, cfg.Capture.AFXDP.Queues = ModeAFXDP, 1
 	if m := PlanMemory(&cfg, false, 2048*mib); m.Rings < 2*int64(cfg.Capture.AFXDP.Frames)*int64(cfg.Capture.AFXDP.FrameBytes) {
 		t.Errorf("AF_XDP: rings of %d MiB", m.Rings/mib)

@@ -129,8 +129,8 @@ func (n *Namer) look(slot *remembered, k *endKey, at int64) {
 	changes := r.changes.Load() // before the question: what changes meanwhile is asked again
 	q := query{addr: k.addr.IP(), network: n.network(k.network), server: k.server, port: k.port, proto: k.proto, at: at, found: n.found}
 	w := window{ever, forever}
-	list, ambiguous := r.lookup(n.list[:0], &q, &w)
-	list = r.service(list, &q, k.domain)
+	list, cluster, ambiguous := r.lookup(n.list[:0], &q, &w)
+	list = r.service(list, cluster, &q, k.domain)
 	*slot = remembered{endKey: *k, window: w, changes: changes, ambiguous: ambiguous, tags: n.tags.of(list)}
 	n.list, n.found = list, q.found
 }

@@ -94,7 +94,7 @@ changed in them from the moment on at which that was read.
 ` + "`service`" + ` is the first of ` + "`tags.service`" + ` that an end has. By default:
 
 %s
-A port names only a server. The list may name any key, as ` + "`%s`" + `, to take the group that made a machine. What has none of them is ` + "`%s`" + `
+Where a cluster knows the address, its own tags are asked first, all of the list, since a pod is not called after the machine that it is on. A port names only a server. The list may name any key, as ` + "`%s`" + `, to take the group that made a machine. What has none of them is ` + "`%s`" + `
 where a service is asked for, and has no tag.
 
 A list without ` + "`port`" + ` leaves out the names of well-known ports:

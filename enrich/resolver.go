@@ -74,26 +74,18 @@ func (r *Resolver) Ambiguous() uint64 { return r.ambiguous.Load() }
 // are those of the server; server is false for a client.
 func (r *Resolver) Side(network string, addr packet.Addr, server bool, port uint16, proto uint8, at int64) *Tags {
 	q := query{addr: addr.IP(), network: network, server: server, port: port, proto: proto, at: at}
-	list, _ := r.lookup(nil, &q, &window{ever, forever})
-	return NewTags(r.service(list, &q, ""))
+	list, cluster, _ := r.lookup(nil, &q, &window{ever, forever})
+	return NewTags(r.service(list, cluster, &q, ""))
 }
 
 // Label calls what has an address by its service and what it is, as "orders (web-1)",
 // or by what of both is known; "" where nothing is. Names of DNS and ports are none.
 func (r *Resolver) Label(network string, addr packet.Addr, server bool, port uint16, proto uint8, at int64) string {
 	q := query{addr: addr.IP(), network: network, server: server, port: port, proto: proto, at: at}
-	list, _ := r.lookup(nil, &q, &window{ever, forever})
-	first := func(keys ...string) string {
-		for _, key := range keys {
-			for _, t := range list {
-				if t.Key == key && key != KeyDomain && key != KeyPort {
-					return t.Value
-				}
-			}
-		}
-		return ""
-	}
-	service, thing := first(r.config.Service...), first(KeyPod, KeyInstance, KeyHost)
+	list, cluster, _ := r.lookup(nil, &q, &window{ever, forever})
+	named := slices.DeleteFunc(slices.Clone(r.config.Service), func(key string) bool { return key == KeyDomain || key == KeyPort })
+	service := cmp.Or(first(list[:cluster], named), first(list, named))
+	thing := first(list, []string{KeyPod, KeyInstance, KeyHost})
 	switch {
 	case service == "":
 		return thing
@@ -103,9 +95,22 @@ func (r *Resolver) Label(network string, addr packet.Addr, server bool, port uin
 	return service + " (" + thing + ")"
 }
 
-// lookup adds the tags that Layers have. ambiguous tells that some were left out,
-// as several networks have the address.
-func (r *Resolver) lookup(dst []Tag, q *query, w *window) (_ []Tag, ambiguous bool) {
+// first gives the value of the first key that there is, "" where there is none.
+func first(list []Tag, keys []string) string {
+	for _, key := range keys {
+		for i := range list {
+			if list[i].Key == key {
+				return list[i].Value
+			}
+		}
+	}
+	return ""
+}
+
+// lookup adds the tags that Layers have: cluster of them, in front, are those of
+// clusters and of what overrides them. ambiguous tells that some were left out, as
+// several networks have the address.
+func (r *Resolver) lookup(dst []Tag, q *query, w *window) (_ []Tag, cluster int, ambiguous bool) {
 	layers := *r.layers.Load()
 	if !known(layers, q.network) || r.config.Across && !has(layers, q, w) {
 		q.network, ambiguous = guess(layers, q, w)
@@ -116,8 +121,11 @@ func (r *Resolver) lookup(dst []Tag, q *query, w *window) (_ []Tag, ambiguous bo
 			dst = v.services.add(dst, q, l.inherit, w)
 		}
 		dst = v.hosts.add(dst, q, l.inherit, w)
+		if l.rank <= RankKubernetes {
+			cluster = len(dst)
+		}
 	}
-	return dst, ambiguous
+	return dst, cluster, ambiguous
 }
 
 // known tells whether a Layer has entries of the network.
@@ -162,26 +170,25 @@ func guess(layers []*Layer, q *query, w *window) (network string, ambiguous bool
 }
 
 // service adds the domain, and puts the service in the place of all that were
-// offered.
-func (r *Resolver) service(list []Tag, q *query, domain string) []Tag {
-	get := func(key string) string {
-		for _, t := range list {
-			if t.Key == key {
-				return t.Value
-			}
-		}
-		return ""
-	}
-	if domain != "" && get(KeyDomain) == "" {
-		list = append(list, Tag{KeyDomain, domain})
-	}
+// offered. A cluster's own tags are asked first, as a pod is not called after the
+// machine that it is on.
+func (r *Resolver) service(list []Tag, cluster int, q *query, domain string) []Tag {
 	service := ""
 	for _, key := range r.config.Service {
-		if service = get(key); key == KeyPort && q.server {
-			service = PortService(q.proto, q.port)
+		if key != KeyDomain && service == "" {
+			service = first(list[:cluster], []string{key})
 		}
-		if service != "" {
-			break
+	}
+	if domain != "" && first(list, []string{KeyDomain}) == "" {
+		list = append(list, Tag{KeyDomain, domain})
+	}
+	for _, key := range r.config.Service {
+		switch {
+		case service != "":
+		case key == KeyPort && q.server:
+			service = PortService(q.proto, q.port)
+		default:
+			service = first(list, []string{key})
 		}
 	}
 	list = slices.DeleteFunc(list, func(t Tag) bool { return t.Key == KeyService })

@@ -15,9 +15,10 @@ import (
 // count where nothing better is known, the port for servers alone.
 func TestService(t *testing.T) {
 	r := New(DefaultConfig())
-	r.Layer("k", RankKubernetes).Update(1, []Entry{entry("10.0.0.1/32", "", "workload", "orders", "kube_service", "orders-svc", "app", "orders-app")})
+	r.Layer("k", RankKubernetes).Update(1, []Entry{entry("10.0.0.1/32", "", "workload", "orders", "kube_service", "orders-svc", "app", "orders-app"), entry("10.0.0.8/32", "", "namespace", "x"), entry("10.0.0.9/32", "", "workload", "x")})
+	r.Layer("o", RankOverride).Update(1, []Entry{entry("10.0.0.9/32", "", "service", "mine")})
 	r.Layer("c", RankCloud).Update(1, []Entry{
-		entry("10.0.0.1/32", "", "service", "node", "instance", "web-1"), entry("10.0.0.2/32", "", "managed_service", "lb"),
+		entry("10.0.0.1/32", "", "service", "node", "instance", "web-1"), entry("10.0.0.2/32", "", "managed_service", "lb"), entry("10.0.0.8/32", "", "service", "node"),
 		entry("10.0.0.3/32", "", "instance", "web-3", "instance_group", "web"),
 	})
 	r.Layer("s", RankStatic).Update(1, []Entry{entry("10.0.0.0/8", "", "env", "prod"), entry("10.0.0.4/32", "", "domain", "fixed.example")})
@@ -29,7 +30,9 @@ func TestService(t *testing.T) {
 		name         string
 		want, domain string
 	}{
-		{"10.0.0.1", false, 0, "", "node", ""}, // an explicit service wins over what a cluster suggests
+		{"10.0.0.1", false, 0, "", "orders-app", ""}, // a pod is not called after the machine that it is on …
+		{"10.0.0.8", false, 0, "", "node", ""},       // … unless the cluster says nothing
+		{"10.0.0.9", true, 443, "", "mine", ""},      // what overrides wins
 		{"10.0.0.2", true, 443, "lb.example", "lb", "lb.example"},
 		{"10.0.0.3", true, 5432, "", "postgresql", ""},
 		{"10.0.0.3", true, 5432, "db.example", "db.example", "db.example"},
