@@ -282,7 +282,7 @@ func (p *planner) order() {
 	rank := func(s *Step) int {
 		switch s.What {
 		case AboutSession:
-			return 10 + map[Action]int{Delete: 0, Modify: 1, Create: 2}[s.Action]
+			return 10 + map[Action]int{Delete: 0, Modify: 1, Create: 2, Keep: 3, NoWay: 4}[s.Action]
 		default:
 			if s.Action == Delete && s.What != AboutRule {
 				return 20 + map[What]int{AboutFilter: 0, AboutTarget: 1}[s.What]

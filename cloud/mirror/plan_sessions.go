@@ -54,9 +54,11 @@ func (p *planner) planSessions() {
 			sources = append(sources, s)
 		}
 	}
-	for i := range p.w.Sessions { // of interfaces that are not listed
+	for i := range p.w.Sessions {
+		// A session ends with its interface: what is not listed is still on its way
+		// out, or the list is not whole. Neither is a reason to delete.
 		if s := &p.w.Sessions[i]; p.c.ours(p.w, s) && p.nics[s.Interface] == nil {
-			p.deleteSession(s, "its interface is not listed")
+			p.keep(source{nic: &Interface{ID: s.Interface}, have: s}, "its interface is not listed; a session ends with its interface")
 		}
 	}
 	sources = p.sample(sources)
@@ -116,23 +118,26 @@ func (p *planner) look(n *Interface) (s source, ok bool) {
 		return s, false
 	}
 	s.nic = n
+	foreign := p.foreign[n.ID]
+	toUs := slices.IndexFunc(foreign, func(f *Session) bool { return p.targets.configured[f.Target] })
 	if len(own) > 0 {
 		s.have = own[0]
+		if toUs >= 0 {
+			p.warn(n.ID, foreign[toUs].ID+" of somebody else sends to the target "+foreign[toUs].Target+" of this state, too: AWS copies a packet for one of them only, the one with the lower number")
+		}
 		for _, twin := range own[1:] {
 			p.deleteSession(twin, "the interface has "+s.have.ID+" already")
 		}
 		return s, true
 	}
-	foreign := p.foreign[n.ID]
-	for _, f := range foreign {
-		if p.targets.configured[f.Target] {
-			reason := "mirrored already by " + f.ID + " of somebody else, to the target " + f.Target + " of this state"
-			s := p.session(NoWay, n.ID, reason)
-			s.Blind = BlindForeign
-			p.add(s)
-			p.cover(n, Elsewhere, f, BlindForeign, reason)
-			return source{}, false
-		}
+	if toUs >= 0 {
+		f := foreign[toUs]
+		reason := "mirrored already by " + f.ID + " of somebody else, to the target " + f.Target + " of this state"
+		step := p.session(NoWay, n.ID, reason)
+		step.Blind = BlindForeign
+		p.add(step)
+		p.cover(n, Elsewhere, f, BlindForeign, reason)
+		return source{}, false
 	}
 	if len(foreign) >= sessionsPerInterface {
 		p.blind(n, BlindSessions, fmt.Sprintf("%d sessions of others are all that AWS lets an interface have: %s", len(foreign), joinIDs(foreign)))

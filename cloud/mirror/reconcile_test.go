@@ -222,6 +222,9 @@ func TestMirroredAlready(t *testing.T) {
 	}
 	l.foreign("tms-f3000000", nic(1), target(0), 99) // ours stays: AWS mirrors a packet once
 	l.settled(1)
+	if text := planText(l.plan()); !strings.Contains(text, "tms-f3000000 of somebody else sends to the target") {
+		t.Error(text)
+	}
 }
 
 func coverageOf(p *Plan, on string) Coverage {
@@ -591,6 +594,68 @@ func TestInstanceNotListed(t *testing.T) {
 	l.settled(4)
 }
 
+// A list of interfaces that is not whole deletes nothing.
+func TestInterfaceNotListed(t *testing.T) {
+	l := newLab(t, 4)
+	l.apply()
+	l.fake.With(func(s *fakeec2.State) {
+		s.Interfaces[nic(1)].Managed = "somebody"
+		delete(s.Interfaces, nic(2)) // and yet its session is there
+	})
+	l.settled(4)
+	l.fake.With(func(s *fakeec2.State) { s.Interfaces = map[string]*fakeec2.Interface{} })
+	l.settled(4)
+	if r := l.r.Apply(t.Context(), mustDestroy(l), func(Outcome) {}); !r.OK() || len(l.ours()) != 0 {
+		t.Error(reportText(r))
+	}
+}
+
+// To a load balancer: AWS sets the length that was not given, which is no
+// difference, and to an interface it is one.
+func TestBalancer(t *testing.T) {
+	l := newLab(t, 3)
+	l.config(func(c *Config) {
+		c.Targets = []Target{{LoadBalancer: "arn:aws:elasticloadbalancing:eu-central-1:123456789012:loadbalancer/net/ours/1"}}
+	})
+	if r := l.apply(); !r.OK() {
+		t.Fatal(reportText(r))
+	}
+	l.settled(3)
+	if text := planText(l.plan()); !strings.Contains(text, "8500 octets of a packet at most") {
+		t.Error(text)
+	}
+	l.config(func(c *Config) { c.Session.PacketLength = 9001 })
+	l.settled(3)
+	l.config(func(c *Config) { c.Session.PacketLength = 0; c.Targets = []Target{{ID: target(0)}} })
+	if r := l.apply(); !r.OK() {
+		t.Fatal(reportText(r))
+	}
+	l.settled(3)
+	for on, m := range l.ours() {
+		if m.PacketLength != 0 || m.Target != target(0) {
+			t.Errorf("%s: %+v", on, m)
+		}
+	}
+}
+
+// A target of another account is used without being looked for; one that is given
+// and not there is told.
+func TestSharedTarget(t *testing.T) {
+	l := newLab(t, 2)
+	l.config(func(c *Config) { c.Targets = []Target{{ID: "tmt-0000000a"}} })
+	if text := planText(l.plan()); !strings.Contains(text, "there is no such target; if it is another account's, say shared = true") || l.plan().Count(Create) != 1+8 {
+		t.Error(text)
+	}
+	l.config(func(c *Config) { c.Targets[0].Shared = true })
+	l.fake.With(func(s *fakeec2.State) {
+		s.AddTarget(fakeec2.Target{ID: "tmt-0000000a", Owner: "210987654321", Interface: "eni-0000000b"})
+	})
+	if r := l.apply(); !r.OK() {
+		t.Fatal(reportText(r))
+	}
+	l.settled(2)
+}
+
 // Filter rules are changed where they are; what AWS cannot change is replaced.
 func TestRules(t *testing.T) {
 	l := newLab(t, 1)
@@ -601,10 +666,13 @@ func TestRules(t *testing.T) {
 		{{Direction: "egress"}},
 		{},
 	}
+	replaced := 0
 	for i, rules := range steps {
 		l.config(func(c *Config) { c.Filter.Rules = rules; c.Filter.AmazonDNS = i%2 == 0 })
 		l.fake.Forget()
-		if r := l.apply(); !r.OK() {
+		p := l.plan()
+		replaced += p.Count(Replace)
+		if r := l.r.Apply(t.Context(), p, func(Outcome) {}); !r.OK() {
 			t.Fatalf("%d: %s", i, reportText(r))
 		}
 		l.settled(1)
@@ -625,6 +693,9 @@ func TestRules(t *testing.T) {
 	}
 	if l.count("DeleteTrafficMirrorFilterRule") == 0 && l.count("ModifyTrafficMirrorFilterRule") == 0 {
 		t.Error("rules are neither modified nor deleted")
+	}
+	if replaced == 0 {
+		t.Error("no rule changes from one version of IP to the other")
 	}
 }
 

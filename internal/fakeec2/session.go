@@ -152,6 +152,9 @@ func (r *request) newSession() (*Session, *Error) {
 	if e := r.fits(m); e != nil {
 		return nil, e
 	}
+	if r.Targets[m.Target].Balancer != "" && m.PacketLength == 0 {
+		m.PacketLength = maxBalancerLength
+	}
 	m.ID, m.late = r.NewID("tms"), r.Lag
 	if m.VNI < 0 {
 		m.VNI = (r.last*7919 + 4711) & maxVNI // any that no other session has
