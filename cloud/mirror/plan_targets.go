@@ -118,11 +118,12 @@ func (p *planner) place(t *Target, byResource map[string]*MirrorTarget) (place P
 // bound says how many sources of ours a place takes, as far as known: foreign ones
 // sit there already.
 func (p *planner) bound(place *Place, limit, foreign int) {
+	learnt, full := p.m.full[place.Resource]
 	place.Room = -1
-	if learnt, ok := p.m.full[place.Resource]; ok && (limit == 0 || learnt < limit) {
-		limit = learnt
-	}
-	if limit > 0 {
+	switch {
+	case full && (limit == 0 || learnt < limit):
+		place.Room = max(learnt-foreign, 0)
+	case limit > 0:
 		place.Room = max(limit-foreign, 0)
 	}
 	if place.Kind != KindInterface || place.ID == "" {
@@ -137,7 +138,7 @@ func (p *planner) bound(place *Place, limit, foreign int) {
 		}
 	}
 	place.Doubtful = here == ordinaryTargets || here == largestTargets
-	if place.Doubtful && limit == 0 {
+	if place.Doubtful && limit == 0 && !full {
 		p.warn(place.Resource, fmt.Sprintf("the target has %d sources, which may be all that AWS lets go to this interface (%d, or %d on the largest instances); more may be refused, and then go to other targets", here, ordinaryTargets, largestTargets))
 	}
 }

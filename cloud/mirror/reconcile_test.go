@@ -1,7 +1,6 @@
 package mirror
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -81,38 +80,6 @@ func TestPages(t *testing.T) {
 	l.settled(n)
 }
 
-// Throttled calls are tried again, and do not come faster for it.
-func TestThrottled(t *testing.T) {
-	l := newLab(t, 5)
-	l.fake.Fail(
-		fakeec2.Fault{Action: "DescribeInstances", Nth: 1, Times: 3, Error: fakeec2.Throttled()},
-		fakeec2.Fault{Action: "CreateTrafficMirrorSession", Nth: 2, Times: 4, Error: fakeec2.Throttled()})
-	if r := l.apply(); !r.OK() {
-		t.Fatal(reportText(r))
-	}
-	if n := l.count("CreateTrafficMirrorSession"); n != 9 {
-		t.Errorf("%d creates for 5 sessions, 4 of them throttled", n)
-	}
-	if least := time.Duration(len(l.fake.Mutations())-1) * time.Second / 4; l.slow < least {
-		t.Errorf("attempts are not counted as changes: %v, want %v", l.slow, least)
-	}
-	l.settled(5)
-}
-
-// A list that cannot be had is no empty list.
-func TestReadFails(t *testing.T) {
-	for _, action := range []string{"DescribeTrafficMirrorSessions", "DescribeTrafficMirrorTargets", "DescribeTrafficMirrorFilters", "DescribeNetworkInterfaces", "DescribeInstances"} {
-		l := newLab(t, 3)
-		l.fake.Fail(fakeec2.Fault{Action: action, Error: &fakeec2.Error{Status: 403, Code: "UnauthorizedOperation", Message: "no"}})
-		if p, err := l.r.Plan(t.Context(), false); err == nil || !strings.Contains(err.Error(), "UnauthorizedOperation") {
-			t.Errorf("%s: %v, %v", action, p, err)
-		}
-		if n := len(l.fake.Mutations()); n != 0 {
-			t.Errorf("%s: %d changes", action, n)
-		}
-	}
-}
-
 // Without the list of bare metal AWS is asked by trying.
 func TestBareMetalUnknown(t *testing.T) {
 	l := newLab(t, 3)
@@ -130,41 +97,6 @@ func TestBareMetalUnknown(t *testing.T) {
 	if s := blindStep(l.plan(), nic(0)); s == nil || s.Blind != BlindRefused {
 		t.Error(planText(l.plan()))
 	}
-}
-
-// What is deleted between the list and the call: a session that was to be deleted
-// is; one that was to be modified is created.
-func TestSessionGone(t *testing.T) {
-	l := newLab(t, 10)
-	l.apply()
-	l.config(func(c *Config) { c.Session.PacketLength = 200; c.Guard.DeletePercent = 100 })
-	l.fake.With(func(s *fakeec2.State) { s.Instances[machine(3)].Tags["env"] = "dev" })
-	p := l.plan()
-	if p.Count(Delete) != 1 || p.Count(Modify) != 9 {
-		t.Fatal(planText(p))
-	}
-	l.fake.With(func(s *fakeec2.State) {
-		for _, n := range []int{3, 4} {
-			delete(s.Sessions, s.SessionsOf(nic(n))[0].ID)
-		}
-	})
-	r := l.r.Apply(t.Context(), p, func(Outcome) {})
-	if !r.OK() || r.Count(Gone) != 1 || r.Count(Done) != 9 {
-		t.Fatal(reportText(r))
-	}
-	l.settled(9)
-}
-
-// An interface that is gone is noted, and the rest is done.
-func TestInterfaceGone(t *testing.T) {
-	l := newLab(t, 4)
-	p := l.plan()
-	l.fake.With(func(s *fakeec2.State) { s.DeleteInstance(machine(2)) })
-	r := l.r.Apply(t.Context(), p, func(Outcome) {})
-	if !r.OK() || r.Count(Gone) != 1 || r.Count(Failed) != 0 {
-		t.Fatal(reportText(r))
-	}
-	l.settled(3)
 }
 
 // Three sessions of others leave no room; two do, with their number stepped over.
@@ -236,33 +168,6 @@ func coverageOf(p *Plan, on string) Coverage {
 	return Coverage{}
 }
 
-// One interface that AWS refuses does not hold up the others, and is left alone
-// for a while.
-func TestPartialFailure(t *testing.T) {
-	l := newLab(t, 6)
-	l.fake.With(func(s *fakeec2.State) {
-		s.Types["t2.micro"] = fakeec2.InstanceType{Refused: &fakeec2.Error{Status: 400, Code: "UnsupportedOperation", Message: "t2.micro is not supported"}}
-		s.Instances[machine(1)].Type = "t2.micro"
-	})
-	r := l.apply()
-	if r.OK() || r.Count(Failed) != 1 || len(l.ours()) != 5 {
-		t.Fatal(reportText(r))
-	}
-	p := l.plan()
-	if i := blindStep(p, nic(1)); i == nil || i.Blind != BlindRefused || !strings.Contains(i.Reason, "t2.micro is not supported") {
-		t.Error(planText(p))
-	}
-	l.now = l.now.Add(patience + time.Second)
-	if l.plan().Count(Create) != 1 {
-		t.Error("it is never tried again")
-	}
-	l.apply()
-	l.now = l.now.Add(patience + time.Second)
-	if l.plan().Count(Create) != 0 {
-		t.Error("the second time it is left alone for no longer")
-	}
-}
-
 // What cannot be a source is known without asking, and told.
 func TestUnfit(t *testing.T) {
 	l := newLab(t, 9)
@@ -296,263 +201,20 @@ func TestUnfit(t *testing.T) {
 	l.settled(3) // 2, 7, 8
 }
 
-// A crash at each call in turn, before it and after it was done: the next run finds
-// what is there, adds the rest, and doubles nothing.
-func TestCrash(t *testing.T) {
-	full := newLab(t, 6)
-	full.apply()
-	calls := len(full.fake.Mutations())
-	for nth := 1; nth <= calls; nth++ {
-		for _, f := range []fakeec2.Fault{{Lost: true}, {Lost: true, Committed: true}} {
-			t.Run(fmt.Sprint(nth, f.Committed), func(t *testing.T) {
-				l := newLab(t, 6)
-				before := l.others()
-				ctx, crash := context.WithCancel(t.Context())
-				seen := 0
-				f.Nth, f.Times = 1, 1<<30
-				f.When = func(c *fakeec2.Call) bool {
-					if !c.Mutates() {
-						return false
-					}
-					seen++
-					return seen >= nth
-				}
-				l.fake.Fail(f)
-				l.fake.Hook = func(*fakeec2.Call) {
-					if seen >= nth {
-						crash()
-					}
-				}
-				p := l.plan()
-				r := l.r.Apply(ctx, p, func(Outcome) {})
-				if r.OK() {
-					t.Fatalf("the crash was not noticed:\n%s", reportText(r))
-				}
-				l.fake.Heal()
-				l.fake.Hook = nil
-				l.restart()
-				if r := l.apply(); !r.OK() {
-					t.Fatal(reportText(r))
-				}
-				l.settled(6)
-				l.untouched(before)
-				l.fake.With(func(s *fakeec2.State) {
-					if len(s.Filters) != 1 {
-						t.Errorf("%d filters", len(s.Filters))
-					}
-				})
-			})
-		}
-	}
-}
-
-// A plan that is stopped ends after the call that is under way.
-func TestStop(t *testing.T) {
-	l := newLab(t, 10)
-	ctx, stop := context.WithCancel(t.Context())
-	l.fake.Hook = func(c *fakeec2.Call) {
-		if c.Action == "CreateTrafficMirrorSession" {
-			stop()
-		}
-	}
-	r := l.r.Apply(ctx, l.plan(), func(Outcome) {})
-	if !r.Stopped || r.OK() || len(l.ours()) != 1 || r.Count(NotTried) != 9 {
-		t.Errorf("%d sessions:\n%s", len(l.ours()), reportText(r))
-	}
-}
-
-// The same create as that of a session that is deleted since: the API gives the old
-// id for the token, and the session is created all the same.
-func TestCreatedBefore(t *testing.T) {
+// What another account has with our tags, on a target of ours, is not ours.
+func TestOtherAccount(t *testing.T) {
 	l := newLab(t, 2)
-	l.config(func(c *Config) { c.Guard.DeletePercent = 100 })
-	for range 4 {
-		l.apply()
-		l.settled(2)
-		l.fake.With(func(s *fakeec2.State) { s.Instances[machine(0)].Tags["env"] = "dev" })
-		l.apply()
-		l.settled(1)
-		l.fake.With(func(s *fakeec2.State) { s.Instances[machine(0)].Tags["env"] = "prod" })
-		l.restart()
-	}
 	l.apply()
-	l.settled(2)
-	r := l.r.Apply(t.Context(), mustDestroy(l), func(Outcome) {})
-	if !r.OK() {
-		t.Fatal(reportText(r))
-	}
-	l.restart()
-	if r := l.apply(); !r.OK() { // the filter and its rules were there before too
-		t.Fatal(reportText(r))
-	}
-	l.settled(2)
-}
-
-func mustDestroy(l *lab) *Plan {
-	l.t.Helper()
-	p, err := l.r.PlanDestroy(context.Background())
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	return p
-}
-
-// A session that is listed late is not created twice.
-func TestListedLate(t *testing.T) {
-	for lag := range 8 {
-		l := newLab(t, 4)
-		l.fake.With(func(s *fakeec2.State) { s.Lag = lag })
-		r := l.apply()
-		if !r.OK() {
-			t.Fatalf("lag %d: %s", lag, reportText(r))
-		}
-		if len(l.ours()) != 4 {
-			t.Errorf("lag %d: %d sessions", lag, len(l.ours()))
-		}
-		l.fake.With(func(s *fakeec2.State) {
-			if len(s.Sessions) != 4 {
-				t.Errorf("lag %d: %d sessions", lag, len(s.Sessions))
-			}
-		})
-	}
-}
-
-// Who asks again before the first session is listed gets that one: the token of a
-// create is the same in every run.
-func TestToken(t *testing.T) {
-	l := newLab(t, 3)
-	l.fake.With(func(s *fakeec2.State) { s.Lag = 100 })
-	first, second := l.plan(), l.plan()
-	l.r.Apply(t.Context(), first, func(Outcome) {})
-	l.restart()
-	if r := l.r.Apply(t.Context(), second, func(Outcome) {}); r.Count(Failed) != 0 {
-		t.Error(reportText(r))
-	}
 	l.fake.With(func(s *fakeec2.State) {
-		if len(s.Sessions) != 3 || len(s.Filters) != 1 {
-			t.Errorf("%d sessions, %d filters", len(s.Sessions), len(s.Filters))
-		}
-		for _, f := range s.Filters {
-			if len(f.Rules) != 8 {
-				t.Errorf("%d rules", len(f.Rules))
+		s.AddSession(fakeec2.Session{ID: "tms-f6000000", Interface: "eni-f6000000", Target: target(0), Filter: "tmf-f6000000", Number: 1, Owner: "210987654321",
+			Tags: fakeec2.Tags{TagManagedBy: ManagedBy, TagState: "test"}})
+	})
+	for name, p := range map[string]*Plan{"plan": l.plan(), "destroy": mustDestroy(l)} {
+		for _, s := range p.Steps {
+			if s.ID == "tms-f6000000" {
+				t.Errorf("%s: %+v", name, s)
 			}
 		}
-	})
-}
-
-// A target that takes ten: the rest goes to the other one, and all stay there.
-func TestTargetLimit(t *testing.T) {
-	l := newLab(t, 30)
-	l.fake.With(func(s *fakeec2.State) { s.Instances[machine(1<<40)].Type = "c7gn.large" })
-	r := l.apply()
-	if !r.OK() {
-		t.Fatal(reportText(r))
-	}
-	l.settled(30)
-	l.restart() // which knows nothing of the limit
-	l.settled(30)
-	count := map[string]int{}
-	for _, m := range l.ours() {
-		count[m.Target]++
-	}
-	if count[target(0)] != 10 || count[target(1)] != 20 {
-		t.Errorf("targets %v", count)
-	}
-	// Both full: what finds no room is reported.
-	l.fake.With(func(s *fakeec2.State) {
-		s.Types["c7gn.16xlarge"] = fakeec2.InstanceType{Sources: 20}
-		addMachine(s, 50, fakeec2.Tags{"env": "prod"})
-	})
-	l.restart()
-	r = l.apply()
-	if r.OK() || r.Count(Failed) != 1 || !strings.Contains(reportText(r), "LimitExceeded") {
-		t.Errorf("no room:\n%s", reportText(r))
-	}
-	if s := blindStep(l.plan(), nic(50)); s == nil || s.Blind != BlindTargetsFull && s.Blind != BlindRefused {
-		t.Errorf("no room, and the next plan: %s", planText(l.plan()))
-	}
-}
-
-// The bound in the file is kept without asking, and nobody moves for it.
-func TestMaxSources(t *testing.T) {
-	l := newLab(t, 12)
-	l.config(func(c *Config) { c.Targets[0].MaxSources = 2; c.Targets[1].MaxSources = 6 })
-	if r := l.apply(); !r.OK() {
-		t.Fatal(reportText(r))
-	}
-	l.settled(8)
-	p := l.plan()
-	if p.Count(NoWay) != 4 {
-		t.Error(planText(p))
-	}
-	l.config(func(c *Config) {
-		c.Targets[0].MaxSources, c.Targets[1].MaxSources, c.Select.MaxSources = 0, 0, 5
-		c.Guard.DeletePercent = 100
-	})
-	old := l.ours()
-	l.apply()
-	l.settled(5)
-	for on := range l.ours() {
-		if _, ok := old[on]; !ok {
-			t.Errorf("%s was not mirrored, and took the place of one that was", on)
-		}
-	}
-}
-
-// A target that is gone: its sources go to the other one. A new target takes its
-// share, and nothing else moves.
-func TestTargetGone(t *testing.T) {
-	l := newLab(t, 40)
-	l.apply()
-	before := l.ours()
-	l.fake.With(func(s *fakeec2.State) { s.DeleteInterface(sensor(0)) })
-	for on, m := range before {
-		if c := coverageOf(l.plan(), on); (c.Blind == BlindTargetGone) != (m.Target == target(0)) {
-			t.Errorf("%s at %s: %+v", on, m.Target, c)
-		}
-	}
-	l.apply()
-	l.settled(40)
-	for on, m := range l.ours() {
-		if m.Target != target(1) || m.ID != before[on].ID {
-			t.Errorf("%s is at %s", on, m.Target)
-		}
-	}
-	l.fake.With(func(s *fakeec2.State) {
-		s.AddInstance(fakeec2.Instance{ID: machine(1<<40 + 2), Type: "c7gn.16xlarge"})
-		s.AddInterface(fakeec2.Interface{ID: sensor(2), Instance: machine(1<<40 + 2), IP: "10.0.0.1"})
-	})
-	l.config(func(c *Config) { c.Targets = append(c.Targets, Target{Interface: sensor(2)}) })
-	p := l.plan()
-	if p.Count(Modify) == 0 || p.Count(Modify) == 40 || p.Count(Create) != 1 {
-		t.Fatal(planText(p))
-	}
-	if r := l.apply(); !r.OK() {
-		t.Fatal(reportText(r))
-	}
-	l.settled(40)
-	l.config(func(c *Config) { c.Targets = c.Targets[:2] })
-	l.apply()
-	l.settled(40)
-	l.fake.With(func(s *fakeec2.State) {
-		if len(s.Targets) != 2 {
-			t.Errorf("a target of ours that nobody uses is left: %d", len(s.Targets))
-		}
-	})
-}
-
-// All targets gone: sessions stay as they are.
-func TestNoTarget(t *testing.T) {
-	l := newLab(t, 3)
-	l.apply()
-	l.fake.With(func(s *fakeec2.State) {
-		s.DeleteInterface(sensor(0))
-		s.DeleteInterface(sensor(1))
-		addMachine(s, 9, fakeec2.Tags{"env": "prod"})
-	})
-	l.settled(3)
-	if s := blindStep(l.plan(), nic(9)); s == nil || s.Blind != BlindNoTarget {
-		t.Error(planText(l.plan()))
 	}
 }
 
@@ -586,6 +248,31 @@ func TestGuard(t *testing.T) {
 	l.settled(1)
 }
 
+// The bounds of the guard: the share itself is allowed, and some always are.
+func TestGuardBounds(t *testing.T) {
+	for _, tc := range []struct {
+		guard         Guard
+		have, deleted int
+		withheld      bool
+	}{
+		{Guard{50, 0}, 4, 2, false},
+		{Guard{50, 0}, 4, 3, true},
+		{Guard{50, 1}, 1, 1, false},
+		{Guard{50, 0}, 1, 1, true},
+		{Guard{0, 3}, 8, 3, false},
+		{Guard{0, 3}, 8, 4, true},
+		{Guard{100, 0}, 3, 3, false},
+	} {
+		p := &Plan{owned: tc.have}
+		for range tc.deleted {
+			p.Steps = append(p.Steps, Step{Action: Delete, What: AboutSession})
+		}
+		if p.guard(tc.guard, false); (p.Withheld != "") != tc.withheld {
+			t.Errorf("%d of %d with %+v: %q", tc.deleted, tc.have, tc.guard, p.Withheld)
+		}
+	}
+}
+
 // An instance that is not listed says nothing about its tags.
 func TestInstanceNotListed(t *testing.T) {
 	l := newLab(t, 4)
@@ -608,119 +295,6 @@ func TestInterfaceNotListed(t *testing.T) {
 	if r := l.r.Apply(t.Context(), mustDestroy(l), func(Outcome) {}); !r.OK() || len(l.ours()) != 0 {
 		t.Error(reportText(r))
 	}
-}
-
-// To a load balancer: AWS sets the length that was not given, which is no
-// difference, and to an interface it is one.
-func TestBalancer(t *testing.T) {
-	l := newLab(t, 3)
-	l.config(func(c *Config) {
-		c.Targets = []Target{{LoadBalancer: "arn:aws:elasticloadbalancing:eu-central-1:123456789012:loadbalancer/net/ours/1"}}
-	})
-	if r := l.apply(); !r.OK() {
-		t.Fatal(reportText(r))
-	}
-	l.settled(3)
-	if text := planText(l.plan()); !strings.Contains(text, "8500 octets of a packet at most") {
-		t.Error(text)
-	}
-	l.config(func(c *Config) { c.Session.PacketLength = 9001 })
-	l.settled(3)
-	l.config(func(c *Config) { c.Session.PacketLength = 0; c.Targets = []Target{{ID: target(0)}} })
-	if r := l.apply(); !r.OK() {
-		t.Fatal(reportText(r))
-	}
-	l.settled(3)
-	for on, m := range l.ours() {
-		if m.PacketLength != 0 || m.Target != target(0) {
-			t.Errorf("%s: %+v", on, m)
-		}
-	}
-}
-
-// A target of another account is used without being looked for; one that is given
-// and not there is told.
-func TestSharedTarget(t *testing.T) {
-	l := newLab(t, 2)
-	l.config(func(c *Config) { c.Targets = []Target{{ID: "tmt-0000000a"}} })
-	if text := planText(l.plan()); !strings.Contains(text, "there is no such target; if it is another account's, say shared = true") || l.plan().Count(Create) != 1+8 {
-		t.Error(text)
-	}
-	l.config(func(c *Config) { c.Targets[0].Shared = true })
-	l.fake.With(func(s *fakeec2.State) {
-		s.AddTarget(fakeec2.Target{ID: "tmt-0000000a", Owner: "210987654321", Interface: "eni-0000000b"})
-	})
-	if r := l.apply(); !r.OK() {
-		t.Fatal(reportText(r))
-	}
-	l.settled(2)
-}
-
-// Filter rules are changed where they are; what AWS cannot change is replaced.
-func TestRules(t *testing.T) {
-	l := newLab(t, 1)
-	steps := [][]Rule{
-		{{Protocol: "tcp", DestinationPorts: "443"}, {Protocol: "udp", SourcePorts: "53", Direction: "ingress"}},
-		{{Protocol: "tcp", DestinationPorts: "8000-8999"}, {Action: "reject", Source: "10.0.0.0/8"}},
-		{{Source: "::/0", Destination: "2001:db8::/32"}, {Protocol: "47"}},
-		{{Direction: "egress"}},
-		{},
-	}
-	replaced := 0
-	for i, rules := range steps {
-		l.config(func(c *Config) { c.Filter.Rules = rules; c.Filter.AmazonDNS = i%2 == 0 })
-		l.fake.Forget()
-		p := l.plan()
-		replaced += p.Count(Replace)
-		if r := l.r.Apply(t.Context(), p, func(Outcome) {}); !r.OK() {
-			t.Fatalf("%d: %s", i, reportText(r))
-		}
-		l.settled(1)
-		if i > 0 && l.count("CreateTrafficMirrorFilter") != 0 {
-			t.Errorf("%d: another filter", i)
-		}
-		want, err := l.c.Filter.rules()
-		if err != nil {
-			t.Fatal(err)
-		}
-		l.fake.With(func(s *fakeec2.State) {
-			for _, f := range s.Filters {
-				if len(f.Rules) != len(want) {
-					t.Errorf("%d: %d rules, want %d", i, len(f.Rules), len(want))
-				}
-			}
-		})
-	}
-	if l.count("DeleteTrafficMirrorFilterRule") == 0 && l.count("ModifyTrafficMirrorFilterRule") == 0 {
-		t.Error("rules are neither modified nor deleted")
-	}
-	if replaced == 0 {
-		t.Error("no rule changes from one version of IP to the other")
-	}
-}
-
-// A filter that is given is used as it is; one of ours goes when nobody uses it.
-func TestGivenFilter(t *testing.T) {
-	l := newLab(t, 3)
-	l.apply()
-	l.fake.With(func(s *fakeec2.State) { s.AddFilter(fakeec2.Filter{ID: "tmf-0000000a"}) })
-	before := l.others()
-	l.config(func(c *Config) { c.Filter = Filter{ID: "tmf-0000000a"} })
-	if r := l.apply(); !r.OK() {
-		t.Fatal(reportText(r))
-	}
-	l.settled(3)
-	l.untouched(before)
-	l.fake.With(func(s *fakeec2.State) {
-		if len(s.Filters) != 1 {
-			t.Errorf("%d filters", len(s.Filters))
-		}
-	})
-	if text := planText(l.plan()); !strings.Contains(text, "has no rules") {
-		t.Errorf("no word of a filter that takes nothing:\n%s", text)
-	}
-	l.fake.With(func(s *fakeec2.State) { delete(s.Filters, "tmf-0000000a") })
-	l.settled(3) // kept, and told
 }
 
 // Schemes of VNIs, also from one to another.
@@ -807,6 +381,22 @@ func TestDestroy(t *testing.T) {
 	if p := mustDestroy(l); p.Differences() != 0 {
 		t.Error(planText(p))
 	}
+	// What others use is kept, and told.
+	l.apply()
+	l.fake.With(func(s *fakeec2.State) {
+		for id, target := range s.Targets {
+			if target.GWLBE != "" && l.c.owned(target.Tags) {
+				s.Sessions["tms-f2000000"].Target = id
+			}
+		}
+	})
+	r = l.r.Apply(t.Context(), mustDestroy(l), func(Outcome) {})
+	if !r.OK() || len(l.ours()) != 0 {
+		t.Fatal(reportText(r))
+	}
+	if p := mustDestroy(l); p.Differences() != 0 || p.Count(Keep) != 1 || !strings.Contains(planText(p), "still used by tms-f2000000") {
+		t.Error(planText(p))
+	}
 }
 
 // A dry run asks for each kind of change once, changes nothing, and what is not
@@ -834,29 +424,5 @@ func TestCheck(t *testing.T) {
 	}
 	if len(l.fake.Mutations()) != 0 {
 		t.Errorf("a dry run changed something: %v", l.fake.Mutations())
-	}
-}
-
-// What AWS cuts is told.
-func TestMTUWarnings(t *testing.T) {
-	l := newLab(t, 1)
-	if text := planText(l.plan()); !strings.Contains(text, "8947 octets of a mirrored packet arrive over IPv4 and 8927 over IPv6") {
-		t.Errorf("9001 to 9001:\n%s", text)
-	}
-	l.config(func(c *Config) { c.MTU.Sources = 1500 })
-	if text := planText(l.plan()); strings.Contains(text, "mtu.sources") {
-		t.Errorf("1500 to 9001:\n%s", text)
-	}
-	l.config(func(c *Config) { c.MTU = MTU{9001, 9001}; c.Targets = []Target{{Endpoint: "vpce-0123456789abcdef0"}} })
-	if text := planText(l.plan()); !strings.Contains(text, "8446 octets") {
-		t.Errorf("to an endpoint:\n%s", text)
-	}
-	l.config(func(c *Config) { c.Session.PacketLength = 128 })
-	if text := planText(l.plan()); strings.Contains(text, "mtu.sources") {
-		t.Errorf("128 octets of each packet:\n%s", text)
-	}
-	l.config(func(c *Config) { c.Session.PacketLength = 40 })
-	if text := planText(l.plan()); !strings.Contains(text, "below 55") {
-		t.Errorf("40 octets of each packet:\n%s", text)
 	}
 }

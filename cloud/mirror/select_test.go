@@ -3,7 +3,6 @@ package mirror
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 
 	"mirrorscope/internal/fakeec2"
@@ -89,40 +88,6 @@ func TestTags(t *testing.T) {
 	})
 }
 
-// A session that would rather be elsewhere stays where it is when there is no room,
-// and its other changes are made all the same.
-func TestStays(t *testing.T) {
-	l := newLab(t, 9)
-	l.config(func(c *Config) { c.Targets = c.Targets[1:] })
-	l.apply()
-	l.config(func(c *Config) { c.Targets = []Target{{ID: target(0)}, {ID: target(1)}} })
-	l.fake.With(func(s *fakeec2.State) {
-		s.Types["small"] = fakeec2.InstanceType{Sources: 2}
-		s.Instances[machine(1<<40)].Type = "small"
-	})
-	r := l.apply()
-	moved, stay := r.Count(Done), r.Count(Stays)
-	if !r.OK() || moved != 2 || stay == 0 {
-		t.Fatal(reportText(r))
-	}
-	l.settled(9) // the limit is known now
-	l.restart()  // and now it is not
-	if r := l.apply(); !r.OK() || r.Count(Stays) != stay || r.Count(Done) != 0 {
-		t.Error(reportText(r))
-	}
-	l.restart()
-	l.config(func(c *Config) { c.Session.PacketLength = 100 })
-	if r := l.apply(); !r.OK() || r.Count(Done) != 9 {
-		t.Error(reportText(r))
-	}
-	l.settled(9)
-	for on, m := range l.ours() {
-		if m.PacketLength != 100 {
-			t.Errorf("%s has length %d", on, m.PacketLength)
-		}
-	}
-}
-
 // More interfaces than numbers: those that get none are told, and keep what they have.
 func TestNoVNI(t *testing.T) {
 	l := newLab(t, 300)
@@ -144,39 +109,4 @@ func TestNoVNI(t *testing.T) {
 	l.config(func(c *Config) { c.VNI.First, c.VNI.Last = 1, maxVNI })
 	l.apply()
 	l.settled(300)
-}
-
-// What a rule may say, and how it is told.
-func TestParseRules(t *testing.T) {
-	for _, tc := range []struct {
-		rule Rule
-		want string // of ingress, or a part of the error
-	}{
-		{Rule{}, "accept all from 0.0.0.0/0 to 0.0.0.0/0"},
-		{Rule{Action: "reject", Protocol: "icmpv6", Source: "::/0", Destination: "2001:db8::/32"}, "reject icmpv6 from ::/0 to 2001:db8::/32"},
-		{Rule{Protocol: "6", SourcePorts: "443", DestinationPorts: "1024 - 65535"}, "accept tcp from 0.0.0.0/0 port 443 to 0.0.0.0/0 ports 1024-65535"},
-		{Rule{Protocol: "47"}, "accept protocol 47 from 0.0.0.0/0 to 0.0.0.0/0"},
-		{Rule{Protocol: "256"}, "protocol: \"256\""},
-		{Rule{Source: "10.0.0.0"}, "source: netip.ParsePrefix"},
-		{Rule{Source: "::/0"}, "another version of IP"},
-		{Rule{Protocol: "tcp", SourcePorts: "9-1"}, "source_ports: \"9-1\""},
-		{Rule{Protocol: "tcp", DestinationPorts: "65536"}, "destination_ports: \"65536\""},
-		{Rule{Direction: "in"}, "direction: \"in\""},
-	} {
-		f := Filter{Rules: []Rule{tc.rule}}
-		rules, err := f.rules()
-		if err != nil {
-			if !strings.Contains(err.Error(), tc.want) {
-				t.Errorf("%+v: %v, want %q", tc.rule, err, tc.want)
-			}
-			continue
-		}
-		if got := rules[0].String(); got != tc.want || len(rules) != 2 {
-			t.Errorf("%+v: %d rules, %q, want %q", tc.rule, len(rules), got, tc.want)
-		}
-	}
-	f := Filter{NoLoops: true, Rules: []Rule{{}, {Source: "::/0", Destination: "::/0"}, {Protocol: "tcp"}, {Direction: "ingress"}}}
-	if _, err := f.rules(); err == nil || !strings.Contains(err.Error(), "they make 11 for AWS") {
-		t.Errorf("11 rules: %v", err)
-	}
 }
