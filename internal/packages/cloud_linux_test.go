@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"mirrorscope/internal/fakeec2"
+	"mirrorscope/internal/needs"
 	"mirrorscope/internal/pcapgen"
 )
 
@@ -151,18 +153,20 @@ $in link set vx0 up`, n, v.sender, vni, captureIP))
 
 	// What it finds there: metadata, the package, EC2.
 	fake := fakeec2.New()
+	fake.Services["monitoring"] = &fakeec2.Monitoring{}
 	fake.With(inventory)
 	meta := newMetadata(t, m, b.deb)
 	meta.mac = strings.TrimSpace(m.sh("cat /sys/class/net/ens6/address"))
 	m.serve("127.0.0.1:8001", fake)
 	m.sh(`mkdir -p /etc/systemd/system/mirrorscope.service.d && cat >/etc/systemd/system/mirrorscope.service.d/20-ec2.conf <<END
 [Service]
-Environment=AWS_ENDPOINT_URL=http://127.0.0.1:8001 AWS_ACCESS_KEY_ID=AKIAEXAMPLE AWS_SECRET_ACCESS_KEY=secret
+Environment=AWS_ENDPOINT_URL=http://127.0.0.1:8001
 END`)
 
 	if out, err := m.start(t, map[string]any{
 		"cloud": "aws", "package_url": "http://169.254.169.254/packages/mirrorscope.deb?signature=a%20b", "package_sha256": meta.sha256,
 		"capture_interface": 1, "shared": true, "udp_ports": []int{4789}, "sources": []string{"10.0.0.0/8"}, "health_port": 9480, "allowed": []string{"any"},
+		"inventory":    fmt.Sprintf(`${templatefile(%q, { region = %q, roles = [] })}`, filepath.Join(needs.Repository(t), "deploy", "terraform", "aws", "inventory.toml.tftpl"), fakeec2.Region),
 		"extra_config": cloudConfig,
 	}); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -238,17 +242,13 @@ END`)
 	}
 }
 
-// cloudConfig is what the test adds to what the modules write.
+// cloudConfig is what the test adds to what the modules write: that says which
+// cloud is read, and the credentials are those of the machine's role.
 const cloudConfig = `[measure]
 interval = "2s"
 
 [cloud]
 period = "30s"
-
-[cloud.aws]
-enabled = true
-regions = ["` + fakeec2.Region + `"]
-mirror_loss = false
 
 [conversations]
 enable = true

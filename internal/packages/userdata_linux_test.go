@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"mirrorscope/internal/needs"
 )
@@ -202,10 +204,12 @@ func newMetadata(t *testing.T, m *machine, deb string) *metadata {
 	m.run("ip", "link", "set", "lo", "up")
 	mux := http.NewServeMux()
 	mux.HandleFunc("PUT /latest/api/token", func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("X-aws-ec2-metadata-token-ttl-seconds") == "" {
+		const ttl = "X-Aws-Ec2-Metadata-Token-Ttl-Seconds"
+		if r.Header.Get(ttl) == "" {
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
+		w.Header().Set(ttl, r.Header.Get(ttl))
 		_, _ = io.WriteString(w, token) // who asked may be gone
 	})
 	mux.HandleFunc("GET /latest/meta-data/{path...}", func(w http.ResponseWriter, r *http.Request) {
@@ -227,6 +231,10 @@ func newMetadata(t *testing.T, m *machine, deb string) *metadata {
 			_, _ = io.WriteString(w, "0")
 		case "network/interfaces/macs/" + c.mac + "/device-number":
 			_, _ = io.WriteString(w, "1")
+		case "iam/security-credentials/":
+			_, _ = io.WriteString(w, "sensor")
+		case "iam/security-credentials/sensor":
+			_, _ = fmt.Fprintf(w, `{"Code":"Success","Type":"AWS-HMAC","AccessKeyId":"AKIAEXAMPLE","SecretAccessKey":"secret","Token":"t","Expiration":%q}`, time.Now().Add(6*time.Hour).UTC().Format(time.RFC3339))
 		default:
 			w.WriteHeader(http.StatusNotFound)
 		}
