@@ -23,8 +23,8 @@ type Source interface {
 	// Name tells sources apart, as "aws/123456789012/eu-central-1". It is the same
 	// in every run.
 	Name() string
-	// Fetch asks for everything. A Snapshot that is not complete is an error: what
-	// is missing in it would be taken for gone. It is not called again before it has
+	// Fetch asks for everything. A Snapshot that is not complete is an error, as what
+	// is missing in it would be taken for gone; or it says in Partial what is missing. It is not called again before it has
 	// returned, and returns soon after its context is done. What can be mended by an
 	// operator is a *Trouble.
 	Fetch(context.Context) (*Snapshot, error)
@@ -45,6 +45,10 @@ type Snapshot struct {
 	Taken      time.Time   `json:"taken"`
 	Interfaces []Interface `json:"interfaces"`
 	Instances  []Instance  `json:"instances,omitempty"`
+
+	// Partial are zones and regions that did not answer: Interface.Zone or, of what is in
+	// no zone, Interface.Region. The Keeper fills in what was last known of them.
+	Partial []string `json:"partial,omitempty"`
 
 	// Unread are the addresses that the source told and that are none, or belong to
 	// nothing that it told of.

@@ -1,11 +1,13 @@
 package cloud
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 )
@@ -189,11 +191,42 @@ func (k *Keeper) took(p *part, snap *Snapshot, began time.Time) error {
 	if snap.Taken.IsZero() {
 		snap.Taken = began.UTC()
 	}
-	k.save(p, snap)
 	k.hand.Lock()
 	defer k.hand.Unlock()
+	fill(snap, p.raw)
+	k.save(p, snap)
 	k.handOn(p, snap, false)
+	if len(snap.Partial) > 0 {
+		return &Trouble{Doing: "no answer from " + strings.Join(snap.Partial, ", "), Err: errors.New("what was last known there stays")}
+	}
 	return nil
+}
+
+// fill adds to a partial Snapshot what was known before of the places that did not
+// answer, with the machines that it is of.
+func fill(s, before *Snapshot) {
+	if len(s.Partial) == 0 || before == nil {
+		return
+	}
+	missing := map[string]bool{}
+	for _, place := range s.Partial {
+		missing[place] = true
+	}
+	machines := map[string]bool{}
+	for i := range before.Interfaces {
+		if n := &before.Interfaces[i]; missing[cmp.Or(n.Zone, n.Region)] {
+			s.Interfaces = append(s.Interfaces, *n)
+			machines[n.Instance] = true
+		}
+	}
+	for i := range s.Instances {
+		delete(machines, s.Instances[i].ID)
+	}
+	for i := range before.Instances {
+		if machines[before.Instances[i].ID] {
+			s.Instances = append(s.Instances, before.Instances[i])
+		}
+	}
 }
 
 // record keeps the outcome of an attempt, and tells how long to wait until the next.

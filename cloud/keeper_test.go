@@ -286,6 +286,55 @@ func TestKeeperHostile(t *testing.T) {
 	})
 }
 
+// TestKeeperPartial: what did not answer does not vanish; what did answer is new; and
+// it is tried again soon.
+func TestKeeperPartial(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in := func(zone, id string) Interface {
+			return Interface{ID: id, Zone: zone, Region: "r", Instance: "m-" + id}
+		}
+		both := &Snapshot{
+			Interfaces: []Interface{in("a", "1"), in("b", "2"), in("", "rule")},
+			Instances:  []Instance{{ID: "m-1"}, {ID: "m-2"}, {ID: "m-gone"}},
+		}
+		half := func(partial ...string) *Snapshot {
+			return &Snapshot{Interfaces: []Interface{in("a", "3")}, Instances: []Instance{{ID: "m-3"}}, Partial: partial}
+		}
+		answers := []*Snapshot{both, half("b"), half("b", "r"), half()}
+		s := &scripted{name: "gcp/p"}
+		s.fetch = func(context.Context) (*Snapshot, error) { return answers[min(len(s.times()), len(answers))-1], nil }
+		k, got, log, stop := keeper(t, config(t.TempDir()), s)
+		defer stop()
+		for len(s.times()) < 2 {
+			time.Sleep(time.Second)
+		}
+		synctest.Wait()
+		if st := k.States()[0]; st.Err == nil || st.Err.Error() != "no answer from b: what was last known there stays" || st.Taken.Before(time.Now().Add(-2*time.Minute)) {
+			t.Errorf("%+v", st)
+		}
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		var ids []string
+		for _, snap := range got.all()[:4] {
+			text := ""
+			for _, n := range snap.Interfaces {
+				text += n.ID + " "
+			}
+			for _, m := range snap.Instances {
+				text += m.ID + " "
+			}
+			ids = append(ids, text)
+		}
+		want := []string{"1 2 rule m-1 m-2 m-gone ", "3 2 m-3 m-2 ", "3 2 m-3 m-2 ", "3 m-3 "}
+		if !slices.Equal(ids, want) {
+			t.Errorf("got %q, want %q", ids, want)
+		}
+		if st := k.States()[0]; st.Err != nil || log.count("no answer from b") != 2 || log.count("works again") != 1 {
+			t.Errorf("%+v; %q", st, log.lines)
+		}
+	})
+}
+
 func TestKeeperRefuses(t *testing.T) {
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	twice := []Source{&scripted{name: "a"}, &scripted{name: "a"}}

@@ -14,7 +14,7 @@ import (
 func full(source string) *Snapshot {
 	at := time.Date(2026, 11, 20, 10, 0, 0, 123456789, time.UTC)
 	return &Snapshot{
-		Source: source, Taken: at, Unread: 1,
+		Source: source, Taken: at, Unread: 1, Partial: []string{"x"},
 		Interfaces: []Interface{{
 			ID: "eni-1", Name: "web", Provider: "aws", Account: "123456789012", Region: "eu-central-1", Zone: "eu-central-1a",
 			Network: Named{"vpc-1", "blue"}, Subnet: Named{"subnet-1", "private"},
