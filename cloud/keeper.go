@@ -42,7 +42,10 @@ type part struct {
 	raw   *Snapshot // as it came; under Keeper.hand
 	given *Snapshot // as it was handed on; under Keeper.hand
 
-	told, untold string // errors that the log was told; of the source's goroutine
+	// Of the source's goroutine:
+	told, untold string    // errors that the log was told
+	pending      *Snapshot // what is not on disk yet
+	saved        time.Time // when something was put there the last time
 }
 
 // State is how a source does.
@@ -194,13 +197,20 @@ func (k *Keeper) took(p *part, snap *Snapshot, began time.Time) error {
 	k.hand.Lock()
 	defer k.hand.Unlock()
 	fill(snap, p.raw)
-	k.save(p, snap)
+	p.pending = snap
+	if _, tells := p.source.(Watcher); !tells || time.Since(p.saved) >= saveEvery {
+		k.save(p)
+	}
 	k.handOn(p, snap, false)
 	if len(snap.Partial) > 0 {
 		return &Trouble{Doing: "no answer from " + strings.Join(snap.Partial, ", "), Err: errors.New("what was last known there stays")}
 	}
 	return nil
 }
+
+// saveEvery is how often what a Watcher tells is put on disk: it may tell every few
+// seconds.
+const saveEvery = time.Minute
 
 // fill adds to a partial Snapshot what was known before of the places that did not
 // answer, with the machines that it is of.
@@ -308,6 +318,7 @@ func (k *Keeper) watch(ctx context.Context, p *part, w Watcher) {
 		err := follow(ctx, w, func(snap *Snapshot) {
 			k.record(p, k.took(p, snap, time.Now()))
 		})
+		k.save(p)
 		if ctx.Err() != nil {
 			return
 		}
@@ -325,12 +336,13 @@ func follow(ctx context.Context, w Watcher, push func(*Snapshot)) (err error) {
 	return w.Watch(ctx, push)
 }
 
-// save puts a Snapshot on disk. That it cannot be is told once.
-func (k *Keeper) save(p *part, snap *Snapshot) {
-	if k.store == nil {
+// save puts what is not on disk there. That it cannot be is told once.
+func (k *Keeper) save(p *part) {
+	if k.store == nil || p.pending == nil {
 		return
 	}
-	err := k.store.Save(snap)
+	err := k.store.Save(p.pending)
+	p.pending, p.saved = nil, time.Now()
 	k.mu.Lock()
 	p.state.Unsaved = err
 	k.mu.Unlock()

@@ -356,6 +356,35 @@ type pushing struct {
 	watch func(context.Context, func(*Snapshot)) error
 }
 
+// TestKeeperWatchDisk: what comes every second is not written every second, and the
+// last of it is there in the end.
+func TestKeeperWatchDisk(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		written := map[time.Time]bool{}
+		p := &pushing{scripted: scripted{name: "kubernetes/prod"}, watch: func(ctx context.Context, push func(*Snapshot)) error {
+			for n := range 300 {
+				push(some(fmt.Sprint(n)))
+				if snap, err := (Store{dir}).Load("kubernetes/prod"); err == nil && snap != nil {
+					written[snap.Taken] = true
+				}
+				time.Sleep(time.Second)
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		}}
+		_, _, _, stop := keeper(t, config(dir), p)
+		time.Sleep(10 * time.Minute)
+		stop()
+		if n := len(written); n < 5 || n > 6 {
+			t.Errorf("written %d times in 5 minutes", n)
+		}
+	})
+	if snap, err := (Store{dir}).Load("kubernetes/prod"); err != nil || snap.Interfaces[0].ID != "299" {
+		t.Errorf("in the end %+v, %v", snap, err)
+	}
+}
+
 func (p *pushing) Watch(ctx context.Context, push func(*Snapshot)) error { return p.watch(ctx, push) }
 
 // TestKeeperWatch: what a source tells by itself is handed on as it comes, and it is

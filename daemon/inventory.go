@@ -10,6 +10,9 @@ import (
 
 	"mirrorscope/cloud"
 	"mirrorscope/cloud/aws"
+	"mirrorscope/cloud/azure"
+	"mirrorscope/cloud/gcp"
+	"mirrorscope/cloud/kubernetes"
 	"mirrorscope/flow"
 	"mirrorscope/packet"
 )
@@ -17,11 +20,14 @@ import (
 // Cloud says which clouds are read.
 type Cloud struct {
 	cloud.Config
-	AWS aws.Config `toml:"aws" comment:"Amazon Web Services."`
+	AWS        aws.Config        `toml:"aws" comment:"Amazon Web Services."`
+	GCP        gcp.Config        `toml:"gcp" comment:"Google Cloud."`
+	Azure      azure.Config      `toml:"azure" comment:"Microsoft Azure."`
+	Kubernetes kubernetes.Config `toml:"kubernetes" comment:"Clusters. What they tell of an address goes before what a cloud tells."`
 }
 
 func defaultCloud() Cloud {
-	return Cloud{Config: cloud.DefaultConfig(), AWS: aws.DefaultConfig()}
+	return Cloud{Config: cloud.DefaultConfig(), AWS: aws.DefaultConfig(), GCP: gcp.DefaultConfig(), Azure: azure.DefaultConfig(), Kubernetes: kubernetes.DefaultConfig()}
 }
 
 // validate tells every field that cannot be used.
@@ -30,7 +36,7 @@ func (c *Cloud) validate() error {
 	for _, part := range []struct {
 		name string
 		err  error
-	}{{"", c.Config.Validate()}, {"aws.", c.AWS.Validate()}} {
+	}{{"", c.Config.Validate()}, {"aws.", c.AWS.Validate()}, {"gcp.", c.GCP.Validate()}, {"azure.", c.Azure.Validate()}, {"kubernetes.", c.Kubernetes.Validate()}} {
 		if part.err == nil {
 			continue
 		}
@@ -47,6 +53,15 @@ func (c *Cloud) Sources() []cloud.Source {
 	if c.AWS.Enabled {
 		all = append(all, aws.Sources(c.AWS)...)
 	}
+	if c.GCP.Enabled {
+		all = append(all, gcp.Sources(c.GCP)...)
+	}
+	if c.Azure.Enabled {
+		all = append(all, azure.Sources(c.Azure)...)
+	}
+	if c.Kubernetes.Enabled {
+		all = append(all, kubernetes.Sources(c.Kubernetes)...)
+	}
 	return all
 }
 
@@ -54,6 +69,15 @@ func (c *Cloud) Sources() []cloud.Source {
 func (c *Cloud) reach() (r cloud.Reach) {
 	if c.AWS.Enabled {
 		r.Add(aws.Reach(c.AWS))
+	}
+	if c.GCP.Enabled {
+		r.Add(gcp.Reach(c.GCP))
+	}
+	if c.Azure.Enabled {
+		r.Add(azure.Reach(c.Azure))
+	}
+	if c.Kubernetes.Enabled {
+		r.Add(kubernetes.Reach(c.Kubernetes))
 	}
 	return r
 }
