@@ -38,7 +38,7 @@ func newCheck(s *streams) *cobra.Command {
 		Use:   "check [flags]",
 		Short: "Tell whether this machine can capture, and what to mend",
 		Long: `Look at the kernel, the interfaces, what this process may do, the clock and the
-configuration, and tell what keeps capture from working or makes it worse: what was
+configuration with its clouds, and tell what keeps capture from working or makes it worse: what was
 found, why it matters, and the command that mends it. Nothing is changed or sent, unless
 --fix or --try-xdp is given.
 
@@ -46,6 +46,10 @@ With --fix what can be set on the interfaces is set: each change is shown, with 
 command that does the same and the one that undoes it. Changes last until the next boot;
 some NICs set up their queues anew for them and lose frames meanwhile. An address that
 the machine may be reached by is never taken away.
+
+Of each account and region of a cloud, and each cluster, that the configuration names it
+is told whether credentials and permissions suffice, by asking, and how old what is known
+of it is. The environment counts: run it as the sensor runs.
 
 The mirror is said to be a tunnel when it sends to the interface's own address (VXLAN,
 GENEVE, ERSPAN, GCP), and a port when frames bear the addresses of others (SPAN).
@@ -92,6 +96,7 @@ Exit status: 0 capture works; 1 a finding prevents it (level error); 2 wrong usa
 type checkPlan struct {
 	config  *report // nil: none was given
 	capture daemon.Capture
+	cloud   daemon.Cloud
 	use     nic.Use
 }
 
@@ -139,7 +144,7 @@ func (f *checkFlags) plan(cmd *cobra.Command) (*checkPlan, error) {
 			}
 		}
 	}
-	p.capture = cfg.Capture
+	p.capture, p.cloud = cfg.Capture, cfg.Cloud
 	if given("interface") {
 		p.capture.Interfaces = f.interfaces
 	}
@@ -205,6 +210,7 @@ type checkReport struct {
 	Host       report    `json:"host"`
 	Config     *report   `json:"config,omitempty"`
 	Interfaces []report  `json:"interfaces"`
+	Clouds     []report  `json:"clouds,omitempty"`
 }
 
 // report is what was found about one thing.
@@ -229,6 +235,9 @@ func (r *checkReport) parts() []*report {
 	for i := range r.Interfaces {
 		parts = append(parts, &r.Interfaces[i])
 	}
+	for i := range r.Clouds {
+		parts = append(parts, &r.Clouds[i])
+	}
 	return parts
 }
 
@@ -244,6 +253,7 @@ func (p *checkPlan) look(f *checkFlags) *checkReport {
 	for _, name := range p.capture.Interfaces {
 		r.Interfaces = append(r.Interfaces, p.lookAt(f, name))
 	}
+	r.Clouds = checkClouds(&p.cloud)
 	for _, part := range r.parts() {
 		r.Level = max(r.Level, part.Level)
 	}

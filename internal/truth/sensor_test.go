@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 // build makes the binary once, as it is delivered.
 var build = sync.OnceValues(func() (string, error) {
 	bin := filepath.Join(scratch, "sensor")
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", bin, "mirrorscope/cmd/sensor")
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-tags=grpcnotrace", "-o", bin, "mirrorscope/cmd/sensor")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w\n%s", err, out)

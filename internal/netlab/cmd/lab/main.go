@@ -87,7 +87,7 @@ func run() error {
 func findTools(dir, bin string, ours bool) ([]accuracy.Tool, error) {
 	if bin == "" {
 		bin = filepath.Join(dir, "sensor")
-		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", bin, "mirrorscope/cmd/sensor")
+		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-tags=grpcnotrace", "-o", bin, "mirrorscope/cmd/sensor")
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("build the sensor: %w\n%s", err, out)
