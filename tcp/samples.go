@@ -73,8 +73,14 @@ func (st *Store) add(samples *uint32, q quantity, ns int64) {
 	if d.running == 0 {
 		d.running = st.hists.Get()
 	}
-	addBounded(st.hists.At(d.running), ns)
+	h := st.hists.At(d.running)
+	st.wide -= wide(h)
+	addBounded(h, ns)
+	st.wide += wide(h)
 }
+
+// wide is what a distribution takes beyond histOctets.
+func wide(h *histogram.Histogram) int64 { return 16 * int64(max(len(h.Buckets())-usualBuckets, 0)) }
 
 func (f *few) put(q quantity, ns uint32) {
 	n := f.n()
@@ -308,7 +314,10 @@ func (st *Store) closeInterval(samples uint32) {
 		case d.before == 0:
 			d.before, d.running = d.running, 0
 		default:
-			st.hists.At(d.before).Merge(st.hists.At(d.running))
+			h := st.hists.At(d.before)
+			st.wide -= wide(h)
+			h.Merge(st.hists.At(d.running))
+			st.wide += wide(h)
 			st.freeHist(&d.running)
 		}
 	}
@@ -334,6 +343,7 @@ func (st *Store) freeSamples(samples *uint32) {
 
 func (st *Store) freeHist(n *uint32) {
 	if *n != 0 {
+		st.wide -= wide(st.hists.At(*n))
 		st.hists.At(*n).Reset()
 		st.hists.Put(*n)
 		*n = 0

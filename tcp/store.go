@@ -40,6 +40,7 @@ type Store struct {
 	fews       pool.Pool[few]
 	dists      pool.Pool[dists]
 	hists      pool.Pool[histogram.Histogram]
+	wide       int64 // octets of buckets of hists beyond usualBuckets
 	reopenings pool.Pool[reopening]
 	scratch    histogram.Histogram
 	sorted     sorted // scratch
@@ -60,7 +61,7 @@ func (st *Store) SumsOnly() { st.sums = true }
 // Octets is what the connections hold in the store.
 func (st *Store) Octets() int64 {
 	return octets(&st.flights) + octets(&st.crowds) + octets(&st.rares) + int64(st.troubles.InUse())*troubleOctets + octets(&st.tallies) +
-		octets(&st.waits) + octets(&st.fews) + octets(&st.dists) + int64(st.hists.InUse())*histOctets + octets(&st.reopenings)
+		octets(&st.waits) + octets(&st.fews) + octets(&st.dists) + int64(st.hists.InUse())*histOctets + st.wide + octets(&st.reopenings)
 }
 
 func octets[T any](p *pool.Pool[T]) int64 {
@@ -92,6 +93,7 @@ func (st *Store) inUse() int {
 const (
 	troubleOctets = 4096
 	histOctets    = 512
+	usualBuckets  = 32 // of a histogram
 )
 
 // keptLists is how many entries the lists of a trouble may have room for when it
