@@ -11,6 +11,7 @@ import (
 
 	"mirrorscope/capture/pcapfile"
 	"mirrorscope/edge/group"
+	"mirrorscope/edge/live"
 	"mirrorscope/flow"
 	"mirrorscope/internal/needs"
 	"mirrorscope/packet"
@@ -76,7 +77,23 @@ func TestConversations(t *testing.T) {
 	}
 	o.account, o.more, o.fill = func(*flow.Capture) {}, func() []flow.Loss { return nil }, func() float64 { return 0 }
 	o.groups = newGroups(cfg.groups(64<<20), (*naming)(nil).namer(&cfg.Tags, names))
-	c := replayInto(t, file, names, cfg.flow(64<<20), o.records, o.path)
+	o.observe = func(*live.Top, *flow.Capture) {}
+	second := int64(0)
+	c := replayInto(t, file, names, cfg.flow(64<<20), func(records []*flow.Record) error {
+		for _, r := range records {
+			// The state of the capture is asked for with each second, behind its records.
+			if s := r.Release / 1e9; r.Release != flow.EndOfInput && s > second {
+				second = s
+				if err := o.health(&flow.Capture{At: s * 1e9}); err != nil {
+					return err
+				}
+			}
+			if err := o.records([]*flow.Record{r}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, o.path)
 	o.capture(&c)
 	if err := o.close(context.Background()); err != nil {
 		t.Fatal(err)

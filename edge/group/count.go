@@ -243,8 +243,17 @@ type cell struct {
 	n  int64
 }
 
+// pack keeps them in the memory of into, as far as that goes.
 func (s *sums) pack(into sparse) sparse {
-	into = into[:0]
+	some := 0
+	for _, n := range s {
+		if n != 0 {
+			some++
+		}
+	}
+	if into = into[:0]; cap(into) < some {
+		into = make(sparse, 0, some)
+	}
 	for i, n := range s {
 		if n != 0 {
 			into = append(into, cell{uint8(i), n})

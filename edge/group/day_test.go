@@ -399,8 +399,10 @@ func BenchmarkAdd(b *testing.B) {
 		x    *input
 		c    Config
 	}{
-		{"connections", d.whole, config(0, "client.service", "server.service")},
-		{"intervals", d.intervals, config(d.interval, "client.service", "server.service")},
+		{"connections/5041 rows", d.whole, config(0, "client.service", "server.service")},
+		{"connections/9 rows", d.whole, config(0, "client.az", "server.az")},
+		{"intervals/5041 rows", d.intervals, config(d.interval, "client.service", "server.service")},
+		{"intervals/9 rows", d.intervals, config(d.interval, "client.az", "server.az")},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			c := bench.c

@@ -3,6 +3,7 @@ package group
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -13,8 +14,11 @@ import (
 
 	"mirrorscope/capture/pcapfile"
 	"mirrorscope/edge"
+	"mirrorscope/enrich"
 	"mirrorscope/flow"
 	"mirrorscope/internal/needs"
+	"mirrorscope/packet"
+	"mirrorscope/path"
 	"mirrorscope/tcp"
 )
 
@@ -385,6 +389,116 @@ func TestClasses(t *testing.T) {
 	for c := range tcp.NumClasses {
 		if r.Class(flow.Server, c) != int64(c)+1 || r.Class(flow.Client, c) != 0 {
 			t.Errorf("class %v: %d", c, r.Class(flow.Server, c))
+		}
+	}
+}
+
+// retagged gives hosts another service from a time on.
+type retagged struct {
+	plainTags
+	at int64
+}
+
+func (p retagged) Ends(_ packet.NetworkID, _ uint8, _ *[2]flow.Endpoint, _ string, at int64) (tags [2]*enrich.Tags) {
+	name := "before"
+	if at >= p.at {
+		name = "after"
+	}
+	one := enrich.NewTags([]enrich.Tag{{Key: enrich.KeyService, Value: name}})
+	return [2]*enrich.Tags{one, one}
+}
+
+// When a tag changes, rows change their name from that moment, and what was before
+// stays where it is: also of connections that go on.
+func TestRetagged(t *testing.T) {
+	x := run(t, pcapfile.Config{Paths: []string{filepath.Join(needs.Repository(t), "testdata", "pcaps", "deploy.pcap")}}, 10*time.Second, 2)
+	const at = 1_772_532_900_000_000_000 // the deploy
+	c := config(10*time.Second, "server.service")
+	c.Window = 10 * time.Second
+	var windows []*Window
+	table := New(c, retagged{tagsOf(x.names), at}, protocolName, func(w *Window) { windows = append(windows, w) })
+	feed(table, x)
+	table.Close()
+	for _, w := range windows {
+		want := "before"
+		if w.Start >= at {
+			want = "after"
+		}
+		for _, r := range w.Rows {
+			// A connection that began and was over before an interval told of it has the
+			// tags of its beginning.
+			if r.Values[0] != want && (r.Bytes() != 0 || w.Start != at) {
+				t.Errorf("%v at %v: %d octets", r.Values, time.Unix(0, w.Start).UTC(), r.Bytes())
+			}
+			if r.Bytes() < 0 {
+				t.Errorf("%v at %v: %d octets are taken back", r.Values, time.Unix(0, w.Start).UTC(), r.Bytes())
+			}
+		}
+	}
+	if d := sum(total(windows)).differs(sum(reference(t, x, "protocol")), ""); d != nil {
+		t.Errorf("%v", d)
+	}
+}
+
+// Records in any order, of flows that come again, paths of flows that never came and
+// times that go back are no harm: windows come in order, each once, and nothing is held for
+// good.
+func TestAnyOrder(t *testing.T) {
+	names := new(packet.Names)
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 9))
+		c := config(time.Second, "client.ip", "server.port")
+		c.Window, c.Rows, c.Connections = time.Second*time.Duration(1+r.IntN(3)), 1+r.IntN(20), 1+r.IntN(30)
+		last := int64(-1)
+		table := New(c, tagsOf(names), protocolName, func(w *Window) {
+			if w.Start <= last {
+				t.Fatalf("seed %d: a window of %d behind that of %d", seed, w.Start, last)
+			}
+			last = w.Start
+			for _, row := range w.All() {
+				v := row.Conversation().Verdict()
+				if v.Sentence() == "" && v.Who != edge.Nobody {
+					t.Fatalf("seed %d: a verdict without words", seed)
+				}
+			}
+		})
+		for range 400 {
+			var x flow.Record
+			x.ID, x.Proto, x.Point = uint64(1+r.IntN(40)), []uint8{packet.ProtoTCP, packet.ProtoUDP}[r.IntN(2)], packet.PointID(1+r.IntN(3))
+			for side := range x.Ends {
+				x.Ends[side] = flow.Endpoint{Addr: packet.AddrFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(r.IntN(3))})), Port: uint16(r.IntN(3)), HasPort: true}
+				x.Sent[side] = flow.Volume{Packets: r.Int64N(9) - 2, Bytes: r.Int64N(900) - 200}
+				x.TCP.Sides[side].Recorded = r.Int64N(900) - 100
+				x.TCP.Sides[side].Retransmits.State = tcp.State(r.IntN(4))
+			}
+			x.HasTCP = x.Proto == packet.ProtoTCP
+			x.Direction, x.Start = flow.DirectionSource(r.IntN(int(flow.DirSYN)+1)), r.Int64N(40e9)
+			x.End = x.Start + r.Int64N(5e9) - 1e9
+			x.Established, x.Outcome, x.EndReason = r.IntN(2) == 0, flow.Outcome(r.IntN(int(flow.NumOutcomes))), flow.EndReason(r.IntN(6))
+			switch r.IntN(8) {
+			case 0:
+				x.Joined = r.IntN(3) == 0
+				x.Release = []int64{x.End + r.Int64N(9e9), flow.EndOfInput}[r.IntN(2)]
+				table.Add(&x)
+			case 1:
+				p := path.Connection{Proto: x.Proto, Ends: x.Ends, Start: x.Start, End: x.End, Outcome: x.Outcome, RTT: tcp.Absent}
+				for range 1 + r.IntN(3) {
+					p.Points = append(p.Points, path.Point{ID: packet.PointID(1 + r.IntN(3)), Flow: uint64(1 + r.IntN(50))})
+				}
+				p.Primary = [2]int{r.IntN(len(p.Points)), r.IntN(len(p.Points))}
+				table.AddPath(&p)
+			case 2:
+				table.Advance(r.Int64N(45e9))
+			default:
+				x.Kind, x.IntervalStart = flow.Interval, r.Int64N(40)*1e9
+				x.IntervalEnd = x.IntervalStart + 1e9
+				x.Release = x.IntervalEnd
+				table.Add(&x)
+			}
+		}
+		table.Close()
+		if len(table.flows)+len(table.gone) > 0 {
+			t.Fatalf("seed %d: %d flows are left", seed, len(table.flows))
 		}
 	}
 }
