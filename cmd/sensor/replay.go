@@ -114,7 +114,11 @@ func newSink(w io.Writer, o *replayOptions) recordSink {
 		return s
 	case o.format == formatJSON:
 		c := viewjson.Config{Sort: o.table.Sort, Limit: o.table.Limit, CertificateDays: o.table.CertificateDays, Edge: o.table.Edge}
-		return viewjson.New(w, names, c, jsonl.NewEncoder(names).AppendCapture)
+		s := viewjson.New(w, names, c, jsonl.NewEncoder(names).AppendCapture)
+		if o.resolver != nil {
+			s.Name(o.resolver.NewNamer(names))
+		}
+		return s
 	}
 	c := o.table
 	c.Width, c.Colour = terminalWidth(w), colour(w)

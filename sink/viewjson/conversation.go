@@ -15,6 +15,8 @@ type conversation struct {
 	Protocol    string           `json:"protocol"`
 	Client      end              `json:"client"`
 	Server      end              `json:"server"`
+	ClientTags  tags             `json:"client_tags,omitempty"`
+	ServerTags  tags             `json:"server_tags,omitempty"`
 	Start       moment           `json:"start"`
 	End         moment           `json:"end"`
 	Points      []string         `json:"observation_points"`
@@ -163,6 +165,7 @@ func (w *Writer) conversation(c *edge.Conversation) *conversation {
 		Connections: c.Connections, ClientSent: volumeOf(&c.Sent[flow.Client]), ServerSent: volumeOf(&c.Sent[flow.Server]),
 		Handshake: timesOf(&c.Handshake, tcp.Measured), Verdict: verdictOf(c),
 	}
+	o.tags(w, c)
 	for _, p := range c.Points {
 		o.Points = append(o.Points, clean(w.names.PointName(p)))
 	}

@@ -13,6 +13,7 @@ import (
 	"unicode"
 
 	"mirrorscope/edge"
+	"mirrorscope/enrich"
 	"mirrorscope/flow"
 	"mirrorscope/path"
 	"mirrorscope/sink"
@@ -32,6 +33,7 @@ type Writer struct {
 	w       io.Writer
 	names   sink.Names
 	edges   *edge.Table
+	namer   *enrich.Namer // nil: no tags are told
 	capture func([]byte, *flow.Capture) []byte
 	err     error
 }
