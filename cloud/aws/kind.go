@@ -3,6 +3,7 @@ package aws
 import (
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
@@ -10,28 +11,34 @@ import (
 	"mirrorscope/cloud"
 )
 
-// described tells managed services by the description that AWS gives their
-// interfaces. The first group of the pattern is what the thing is called.
-var described = []struct {
+// description is a pattern of those that AWS gives interfaces of a managed service.
+// Its first group is what the thing is called.
+type description struct {
 	pattern *regexp.Regexp
 	kind    cloud.Kind
-}{
-	{regexp.MustCompile(`^Interface for NAT Gateway (nat-[0-9a-z]+)`), cloud.KindNATGateway},
-	{regexp.MustCompile(`^ELB gwy/([^/]+)/`), cloud.KindGateway},
-	{regexp.MustCompile(`^ELB (?:app|net)/([^/]+)/`), cloud.KindLoadBalancer},
-	{regexp.MustCompile(`^ELB ([^/]+)$`), cloud.KindLoadBalancer}, // classic
-	{regexp.MustCompile(`^Network Interface for Transit Gateway Attachment (tgw-attach-[0-9a-z]+)`), cloud.KindGateway},
-	{regexp.MustCompile(`^VPC Endpoint Interface (vpce-[0-9a-z]+)`), cloud.KindEndpoint},
-	{regexp.MustCompile(`^AWS Lambda VPC ENI-(.+)-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$`), cloud.KindFunction},
-	{regexp.MustCompile(`^AWS Lambda VPC ENI-(.+)$`), cloud.KindFunction},
-	{regexp.MustCompile(`^AWS Lambda VPC ENI`), cloud.KindFunction}, // of old, with the id of a request
-	{regexp.MustCompile(`^RDSNetworkInterface`), cloud.KindDatabase},
-	{regexp.MustCompile(`^RedshiftNetworkInterface`), cloud.KindDatabase},
-	{regexp.MustCompile(`^ElastiCache (.+)$`), cloud.KindCache},
-	{regexp.MustCompile(`^EFS mount target for (fs-[0-9a-z]+)`), cloud.KindFileSystem},
-	{regexp.MustCompile(`^Amazon EKS (.+)$`), cloud.KindControlPlane},
-	{regexp.MustCompile(`^arn:aws[a-z-]*:ecs:.*:attachment/`), cloud.KindTask},
 }
+
+// described tells managed services by their descriptions. Patterns are compiled when
+// they are needed, as a program starts that asks no cloud, too.
+var described = sync.OnceValue(func() []description {
+	return []description{
+		{regexp.MustCompile(`^Interface for NAT Gateway (nat-[0-9a-z]+)`), cloud.KindNATGateway},
+		{regexp.MustCompile(`^ELB gwy/([^/]+)/`), cloud.KindGateway},
+		{regexp.MustCompile(`^ELB (?:app|net)/([^/]+)/`), cloud.KindLoadBalancer},
+		{regexp.MustCompile(`^ELB ([^/]+)$`), cloud.KindLoadBalancer}, // classic
+		{regexp.MustCompile(`^Network Interface for Transit Gateway Attachment (tgw-attach-[0-9a-z]+)`), cloud.KindGateway},
+		{regexp.MustCompile(`^VPC Endpoint Interface (vpce-[0-9a-z]+)`), cloud.KindEndpoint},
+		{regexp.MustCompile(`^AWS Lambda VPC ENI-(.+)-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$`), cloud.KindFunction},
+		{regexp.MustCompile(`^AWS Lambda VPC ENI-(.+)$`), cloud.KindFunction},
+		{regexp.MustCompile(`^AWS Lambda VPC ENI`), cloud.KindFunction}, // of old, with the id of a request
+		{regexp.MustCompile(`^RDSNetworkInterface`), cloud.KindDatabase},
+		{regexp.MustCompile(`^RedshiftNetworkInterface`), cloud.KindDatabase},
+		{regexp.MustCompile(`^ElastiCache (.+)$`), cloud.KindCache},
+		{regexp.MustCompile(`^EFS mount target for (fs-[0-9a-z]+)`), cloud.KindFileSystem},
+		{regexp.MustCompile(`^Amazon EKS (.+)$`), cloud.KindControlPlane},
+		{regexp.MustCompile(`^arn:aws[a-z-]*:ecs:.*:attachment/`), cloud.KindTask},
+	}
+})
 
 // typed tells them by the type of the interface, where the description does not.
 // EC2 documents nat_gateway, and its model has natGateway.
@@ -77,9 +84,9 @@ func kindOf(n *types.NetworkInterface, tags cloud.Tags) (kind cloud.Kind, servic
 	}
 	managed := aws.ToBool(n.RequesterManaged) || n.Operator != nil && aws.ToBool(n.Operator.Managed) || typed[n.InterfaceType] != "" ||
 		requesters[aws.ToString(n.RequesterId)] != "" || n.Attachment != nil && strings.HasPrefix(aws.ToString(n.Attachment.InstanceOwnerId), "amazon-")
-	description := aws.ToString(n.Description)
-	for _, d := range described {
-		m := d.pattern.FindStringSubmatch(description)
+	text := aws.ToString(n.Description)
+	for _, d := range described() {
+		m := d.pattern.FindStringSubmatch(text)
 		if m == nil || !managed && n.InterfaceType != types.NetworkInterfaceTypeBranch && !unmanaged[d.kind] {
 			continue
 		}
