@@ -98,6 +98,7 @@ func (a *applier) session(ctx context.Context, s *Step, o *Outcome) error {
 		err := a.modifySession(ctx, s, o)
 		if notFound(err, "Session") { // somebody deleted it since it was listed
 			a.load[s.have.Target]--
+			a.memory.settle(s.On, s.ID)
 			return a.createSession(ctx, s, o)
 		}
 		return err
@@ -105,6 +106,7 @@ func (a *applier) session(ctx context.Context, s *Step, o *Outcome) error {
 	_, err := a.Client.DeleteTrafficMirrorSession(ctx, &ec2.DeleteTrafficMirrorSessionInput{TrafficMirrorSessionId: aws.String(s.ID), DryRun: a.dryRun()})
 	if err == nil || notFound(err, "") {
 		a.load[s.have.Target]--
+		a.memory.settle(s.On, s.ID)
 	}
 	return err
 }
@@ -116,7 +118,7 @@ func (a *applier) createSession(ctx context.Context, s *Step, o *Outcome) error 
 		if a.full[place.Resource] {
 			continue
 		}
-		if err = a.createAt(ctx, s, place, a.memory.made[s.On], o); !a.noRoom(err, place) {
+		if err = a.createAt(ctx, s, place, a.memory.made[s.On].id, o); !a.noRoom(err, place) {
 			break
 		}
 		o.Note = "the target it belongs to takes no more sources"
@@ -162,7 +164,7 @@ func (a *applier) createAt(ctx context.Context, s *Step, place Place, salt strin
 	a.load[target]++
 	a.created[want.Interface] = &creation{step: s, place: place, id: o.ID}
 	delete(a.memory.refused, want.Interface)
-	a.memory.make(want.Interface, o.ID)
+	a.memory.make(want.Interface, o.ID, a.Now())
 	return nil
 }
 
@@ -304,7 +306,9 @@ func (a *applier) missing(ctx context.Context) (nics []string, err error) {
 		}
 		nics = nil
 		for _, nic := range sortedKeys(a.created) {
-			if !listed[a.created[nic].id] {
+			if id := a.created[nic].id; listed[id] {
+				a.memory.settle(nic, id)
+			} else {
 				nics = append(nics, nic)
 			}
 		}

@@ -207,7 +207,7 @@ func mustDestroy(l *lab) *Plan {
 
 // A session that is listed late is not created twice.
 func TestListedLate(t *testing.T) {
-	for lag := range 8 {
+	for lag := range 12 {
 		l := newLab(t, 4)
 		l.fake.With(func(s *fakeec2.State) { s.Lag = lag })
 		r := l.apply()
@@ -217,6 +217,12 @@ func TestListedLate(t *testing.T) {
 		if len(l.ours()) != 4 {
 			t.Errorf("lag %d: %d sessions", lag, len(l.ours()))
 		}
+		for range 12 { // as often as it takes
+			if r := l.apply(); r.Count(Failed) != 0 {
+				t.Fatalf("lag %d: %s", lag, reportText(r))
+			}
+		}
+		l.settled(4)
 		l.fake.With(func(s *fakeec2.State) {
 			if len(s.Sessions) != 4 {
 				t.Errorf("lag %d: %d sessions", lag, len(s.Sessions))

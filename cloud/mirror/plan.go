@@ -142,8 +142,17 @@ func (p *Plan) guard(g Guard, force bool) {
 type Memory struct {
 	full    map[string]int     // sources that a target took when it took no more, by resource
 	refused map[string]refusal // interfaces that it does not mirror, by id
-	made    map[string]string  // the last session that was created on an interface, by its id
+	made    map[string]making  // the last session that was created on an interface, by its id
 }
+
+// making is a session that was created.
+type making struct {
+	id string
+	at time.Time // zero: it was listed since, or is known to be gone
+}
+
+// listedWithin is how long a session that was created may be missing in the list.
+const listedWithin = time.Minute
 
 type refusal struct {
 	why   string
@@ -167,11 +176,18 @@ func (m *Memory) refuse(nic, why string, now time.Time) {
 	m.refused[nic] = r
 }
 
-func (m *Memory) make(nic, session string) {
+func (m *Memory) make(nic, session string, now time.Time) {
 	if m.made == nil {
-		m.made = map[string]string{}
+		m.made = map[string]making{}
 	}
-	m.made[nic] = session
+	m.made[nic] = making{session, now}
+}
+
+// settle notes that a session was listed, or is gone: there is nothing to wait for.
+func (m *Memory) settle(nic, session string) {
+	if made := m.made[nic]; made.id == session {
+		m.made[nic] = making{id: session}
+	}
 }
 
 func (m *Memory) fill(resource string, sources int) {
@@ -188,7 +204,7 @@ func (m *Memory) forget(w *World) {
 		there[w.Interfaces[i].ID] = true
 	}
 	maps.DeleteFunc(m.refused, func(nic string, _ refusal) bool { return !there[nic] })
-	maps.DeleteFunc(m.made, func(nic, _ string) bool { return !there[nic] })
+	maps.DeleteFunc(m.made, func(nic string, _ making) bool { return !there[nic] })
 }
 
 // planner makes a plan.
@@ -210,6 +226,9 @@ type planner struct {
 func Make(c *Config, w *World, m *Memory) *Plan {
 	w.sort()
 	m.forget(w)
+	for i := range w.Sessions {
+		m.settle(w.Sessions[i].Interface, w.Sessions[i].ID)
+	}
 	p := newPlanner(c, w, m)
 	p.targets = p.resolve()
 	p.planTargets()

@@ -130,6 +130,13 @@ func (p *planner) look(n *Interface) (s source, ok bool) {
 		}
 		return s, true
 	}
+	if made := p.m.made[n.ID]; p.w.Taken.Before(made.at.Add(listedWithin)) {
+		step := p.session(Keep, n.ID, "created a moment ago, and not listed yet")
+		step.ID = made.id
+		p.add(step)
+		p.cover(n, IsBlind, nil, BlindNoSession, "its session "+made.id+" was created a moment ago, and is not listed yet")
+		return source{}, false
+	}
 	if toUs >= 0 {
 		f := foreign[toUs]
 		reason := "mirrored already by " + f.ID + " of somebody else, to the target " + f.Target + " of this state"

@@ -22,8 +22,8 @@ import (
 // touched on the way. MIRROR_SEED=N runs one seed.
 func TestRandomOperations(t *testing.T) {
 	seeds := uint64(2000)
-	if testing.Short() {
-		seeds = 200
+	if testing.Short() || raced {
+		seeds = 100
 	}
 	if one := os.Getenv("MIRROR_SEED"); one != "" {
 		seed, err := strconv.ParseUint(one, 10, 64)
@@ -82,6 +82,9 @@ func newChaos(t *testing.T, seed uint64) *chaos {
 		})
 	}
 	c.fake.With(func(s *fakeec2.State) {
+		if c.IntN(4) == 0 {
+			s.Lag = 1 + c.IntN(6)
+		}
 		s.AddFilter(fakeec2.Filter{ID: "tmf-f0f0f0f0"})
 		s.AddTarget(fakeec2.Target{ID: "tmt-f0f0f0f0", Balancer: "arn:aws:elasticloadbalancing:eu-central-1:123456789012:loadbalancer/net/theirs/1"})
 	})
@@ -104,6 +107,9 @@ func (c *chaos) run() {
 		}
 		c.tryApply(c.IntN(2) == 0)
 	}
+	// In the end everything is listed.
+	c.fake.With(func(s *fakeec2.State) { s.ListAll() })
+	c.now = c.now.Add(2 * listedWithin)
 	for range 6 {
 		if c.tryApply(false); c.done() {
 			c.check()

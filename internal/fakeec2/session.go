@@ -34,7 +34,9 @@ func describeSessions(r *request, a *answer) *Error {
 	if r.Lag > 0 {
 		listed = map[string]*Session{}
 		for id, m := range r.Sessions {
-			if m.late--; m.late < 0 {
+			if r.late[id] > 0 {
+				r.late[id]--
+			} else {
 				listed[id] = m
 			}
 		}
@@ -155,7 +157,8 @@ func (r *request) newSession() (*Session, *Error) {
 	if r.Targets[m.Target].Balancer != "" && m.PacketLength == 0 {
 		m.PacketLength = maxBalancerLength
 	}
-	m.ID, m.late = r.NewID("tms"), r.Lag
+	m.ID = r.NewID("tms")
+	r.late[m.ID] = r.Lag
 	if m.VNI < 0 {
 		m.VNI = (r.last*7919 + 4711) & maxVNI // any that no other session has
 	}

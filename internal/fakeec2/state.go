@@ -26,6 +26,7 @@ type State struct {
 	// service is consistent only in the end.
 	Lag int
 
+	late   map[string]int  // answers in which a session is not listed yet, by id
 	tokens map[string]done // client tokens, by action and token
 	last   int             // number of the last id
 }
@@ -41,7 +42,7 @@ func newState(account, region string) *State {
 		Account: account, Region: region,
 		Interfaces: map[string]*Interface{}, Instances: map[string]*Instance{}, Subnets: map[string]*Subnet{}, VPCs: map[string]*VPC{},
 		Types: map[string]InstanceType{}, Sessions: map[string]*Session{}, Targets: map[string]*Target{}, Filters: map[string]*Filter{},
-		tokens: map[string]done{},
+		late: map[string]int{}, tokens: map[string]done{},
 	}
 }
 
@@ -115,8 +116,6 @@ type Session struct {
 	Description                   string
 	Owner                         string // "": the account
 	Tags                          Tags
-
-	late int // answers in which it is not listed yet
 }
 
 // Target of sessions: one of the three is given.
@@ -175,6 +174,12 @@ func (s *State) AddSession(m Session) *Session { s.Sessions[m.ID] = &m; return &
 
 // AddTarget adds a target.
 func (s *State) AddTarget(t Target) *Target { s.Targets[t.ID] = &t; return &t }
+
+// ListAll ends Lag, and lists what was not listed yet.
+func (s *State) ListAll() {
+	s.Lag = 0
+	clear(s.late)
+}
 
 // AddFilter adds a filter.
 func (s *State) AddFilter(f Filter) *Filter { s.Filters[f.ID] = &f; return &f }
