@@ -168,13 +168,13 @@ func (t *Table) PlanIntervals(now int64) {
 	if now == EndOfInput {
 		p.release, p.second = EndOfInput, noSecond
 	}
-	t.begin(p)
+	t.begin(p, t.intervals.Len()+len(t.active))
 	for i := range t.intervals.Len() {
-		t.plan.list = append(t.plan.list, due{release: p.release, start: t.intervals.At(i).Start, n: uint32(i), made: true})
+		t.plan.add(t, due{at: t.intervals.At(i).Start, n: uint32(i), byStart: true, made: true})
 	}
 	t.tidy()
 	for _, n := range t.active {
-		t.plan.list = append(t.plan.list, due{release: p.release, start: t.flows.at(n).start, n: n})
+		t.plan.add(t, due{at: t.flows.at(n).start, n: n, byStart: true})
 	}
 	t.active = t.active[:0]
 	t.sort()

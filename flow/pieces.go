@@ -56,7 +56,7 @@ func (m *Mark) before(r *Record) bool {
 // interval that closes.
 type plan struct {
 	kind Kind
-	list []due // in order
+	list []due // in order; outside of the heap, in Table.plans
 	done int   // of list
 
 	closing    bool  // the interval closes when these connections have ended
@@ -66,23 +66,69 @@ type plan struct {
 	tie        int64 // Table.tie likewise
 }
 
-// due is a record to be made.
+// due is a record to be made. At the end of the input there is one for each flow,
+// so it is small: one time tells most of them apart.
 type due struct {
-	release, start int64
-	n              uint32 // of the flow
-	made           bool   // n is the number of a record in Table.intervals instead
+	at      int64  // the release; where many have the same, the start
+	n       uint32 // of the flow
+	byStart bool   // at is the start: the release is that of the plan, or the end of the input
+	made    bool   // n is the number of a record in Table.intervals instead
 }
 
-// maxKept is how long a list may be that is kept for the next plan.
-const maxKept = 4096
+func (t *Table) release(d *due) int64 {
+	switch {
+	case !d.byStart:
+		return d.at
+	case t.plan.kind == Interval:
+		return t.plan.release
+	}
+	return EndOfInput
+}
 
-// begin starts an empty plan.
-func (t *Table) begin(p plan) {
+func (t *Table) start(d *due) int64 {
+	if d.byStart {
+		return d.at
+	}
+	return t.flows.start(d.n)
+}
+
+// leastPlan is how long a list is made at first, and maxKept how long it may be
+// to be kept for the next plan.
+const leastPlan, maxKept = 64, 4096
+
+// fewLengths is the length from which pool.Memory maps a list for itself.
+const fewLengths = 1 << 16
+
+// begin starts an empty plan, and makes room for so many.
+func (t *Table) begin(p plan, room int) {
 	p.list = t.plan.list[:0]
 	if cap(p.list) > maxKept {
+		pool.FreeSlice(&t.plans, p.list)
 		p.list = nil
 	}
-	t.plan = p
+	if t.plan = p; room > cap(p.list) {
+		t.extend(room)
+	}
+}
+
+// extend gives the list of the plan room for n. Short ones have few lengths, so
+// that their memory is used again.
+func (t *Table) extend(n int) {
+	was := t.plan.list
+	if n < fewLengths {
+		n = 1 << bits.Len(uint(n-1))
+	}
+	list := pool.MakeSlice[due](&t.plans, n)
+	t.plan.list = list[:copy(list, was)]
+	pool.FreeSlice(&t.plans, was)
+}
+
+// add adds a record to the plan.
+func (p *plan) add(t *Table, d due) {
+	if len(p.list) == cap(p.list) {
+		t.extend(max(2*cap(p.list), leastPlan))
+	}
+	p.list = append(p.list, d)
 }
 
 // planEnd plans the end of a flow and takes it out of its wheel.
@@ -91,17 +137,25 @@ func (t *Table) planEnd(n uint32, release int64) {
 	if !asleep(n) {
 		t.flows.at(n).class = leaving
 	}
-	t.plan.list = append(t.plan.list, due{release: release, start: t.flows.start(n), n: n})
+	if release == EndOfInput {
+		t.plan.add(t, due{at: t.flows.start(n), n: n, byStart: true})
+		return
+	}
+	t.plan.add(t, due{at: release, n: n})
 }
 
 // sort puts the plan in order.
 func (t *Table) sort() {
 	slices.SortFunc(t.plan.list, func(a, b due) int {
-		if a.release != b.release {
-			return cmp.Compare(a.release, b.release)
-		}
-		if a.start != b.start {
-			return cmp.Compare(a.start, b.start)
+		switch {
+		case a.byStart != b.byStart:
+			return cmp.Compare(t.release(&a), t.release(&b))
+		case a.at != b.at:
+			return cmp.Compare(a.at, b.at)
+		case !a.byStart:
+			if c := cmp.Compare(t.start(&a), t.start(&b)); c != 0 {
+				return c
+			}
 		}
 		var ka, kb Key
 		if c := t.keyOf(&a, &ka).compare(t.keyOf(&b, &kb)); c != 0 {
@@ -128,15 +182,16 @@ func (t *Table) keyOf(d *due, scratch *Key) *Key {
 
 func (t *Table) mark(d *due) Mark {
 	var scratch Key
-	return Mark{release: d.release, kind: t.plan.kind, start: d.start, key: *t.keyOf(d, &scratch)}
+	return Mark{release: t.release(d), kind: t.plan.kind, start: t.start(d), key: *t.keyOf(d, &scratch)}
 }
 
 // behind tells whether a record to be made lies behind a mark.
 func (t *Table) behind(d *due, m *Mark) bool {
-	if d.release != m.release {
-		return d.release > m.release
+	release := t.release(d)
+	if release != m.release {
+		return release > m.release
 	}
-	if c := m.compareTo(d.release, t.plan.kind, d.start); c != 0 {
+	if c := m.compareTo(release, t.plan.kind, t.start(d)); c != 0 {
 		return c < 0
 	}
 	var scratch Key
@@ -240,10 +295,10 @@ func (t *Table) Step(cut Mark) {
 		switch {
 		case p.kind == Interval:
 			t.tell(d)
-		case d.release == EndOfInput:
-			t.finish(d.n, d.release, EndForced)
+		case d.byStart:
+			t.finish(d.n, EndOfInput, EndForced)
 		default:
-			t.finish(d.n, d.release, EndIdleTimeout)
+			t.finish(d.n, d.at, EndIdleTimeout)
 		}
 	}
 	t.expected = [nextEnds]expected{}
@@ -257,5 +312,5 @@ func (t *Table) Step(cut Mark) {
 		t.second = p.second
 	}
 	t.tie = p.tie
-	t.begin(plan{second: noSecond})
+	t.begin(plan{second: noSecond}, 0)
 }

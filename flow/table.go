@@ -59,6 +59,7 @@ type Table struct {
 	serial   uint64   // of the latest record
 	due0     []uint32 // scratch of PlanCollect
 	plan     plan
+	plans    pool.Memory        // of its list
 	expected [nextEnds]expected // of the plan
 	cut      Mark               // Take gives the records up to here
 	tie      int64              // the moment of the latest Collect whose records were not taken; 0 none
@@ -423,7 +424,7 @@ func (t *Table) PlanExpire(now int64) {
 	if closing {
 		p.second = noSecond
 	}
-	t.begin(p)
+	t.begin(p, 0)
 	t.planDue(now / 1e9)
 	t.sort()
 }
@@ -452,7 +453,7 @@ func (t *Table) DueIn(now int64) (n int) {
 // PlanCollect plans to end the flows that are due before now, within a second:
 // what a record says, and its place in the order, do not depend on it.
 func (t *Table) PlanCollect(now int64) {
-	t.begin(plan{second: noSecond, tie: now})
+	t.begin(plan{second: noSecond, tie: now}, 0)
 	last := now - 1
 	t.planDue(last / 1e9)
 	for c := range t.wheels {
@@ -471,7 +472,7 @@ func (t *Table) PlanFlush(now int64) {
 	if t.watcher != nil {
 		t.watcher.Drain(now)
 	}
-	t.begin(plan{second: noSecond, closing: t.Closes(EndOfInput)})
+	t.begin(plan{second: noSecond, closing: t.Closes(EndOfInput)}, t.flows.all())
 	for c := range t.wheels {
 		for {
 			n := t.wheels[c].earliest(anySecond, &t.flows)
