@@ -25,6 +25,10 @@ func azureSensor(t *testing.T, s *state) {
 	if got := only(t, s, "azurerm_role_assignment"); got["role_definition_name"] != "Reader" {
 		t.Errorf("role: %v", got)
 	}
+	identity := only(t, s, "azurerm_user_assigned_identity")
+	if c := exampleConfig(t, s).Cloud.Azure; !c.Enabled || !slices.Equal(c.Subscriptions, []string{"00000000-0000-4000-8000-000000000001"}) || c.ClientID != identity["client_id"] {
+		t.Errorf("inventory: %+v", c)
+	}
 	if conf := exampleConfig(t, s); conf.Filter.Shared || conf.Health.ProbeHTTP != "" || !slices.Equal(conf.Filter.UDPPorts, []uint16{4789}) {
 		t.Errorf("configuration: %+v %+v", conf.Filter, conf.Health)
 	}

@@ -42,7 +42,7 @@ var examples = map[string]map[string]any{
 		"package_url": "https://packages.example/mirrorscope_1.2.3_amd64.deb", "package_sha256": sha,
 	},
 	"gcp/examples/out-of-band": {
-		"sensors_project": "sensors", "sources_project": "shop", "organization": "123456789012", "management_network": "projects/sensors/global/networks/management",
+		"sensors_project": "sensors", "sources_project": "shop-1", "organization": "123456789012", "management_network": "projects/sensors/global/networks/management",
 		"management_subnetwork": "projects/sensors/regions/europe-west3/subnetworks/management", "networks": map[string]string{"shop": "projects/shop/global/networks/shop", "bank": "projects/shop/global/networks/bank"},
 		"package_url": "https://packages.example/mirrorscope_1.2.3_amd64.deb", "package_sha256": sha,
 	},

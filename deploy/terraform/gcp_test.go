@@ -83,6 +83,9 @@ func outOfBand(t *testing.T, s *state) {
 	}
 	collecting(t, s)
 	conf := exampleConfig(t, s)
+	if got := texts(s, "google_project_iam_member", "project"); !conf.Cloud.GCP.Enabled || !slices.Equal(conf.Cloud.GCP.Projects, []string{"sensors", "shop-1"}) || !slices.Equal(got, conf.Cloud.GCP.Projects) {
+		t.Errorf("inventory of %+v, rights in %q", conf.Cloud.GCP, got)
+	}
 	if !slices.Equal(conf.Filter.UDPPorts, []uint16{6081}) || len(conf.Filter.Sources) != 1 || conf.Filter.Sources[0].String() != "10.200.0.0/24" {
 		t.Errorf("filter: %+v", conf.Filter)
 	}

@@ -9,6 +9,13 @@ locals {
   prober = "168.63.129.16/32"
 
   ssh = length(var.management_cidrs) > 0
+
+  inventory = length(var.inventory_scopes) == 0 ? "" : join("\n", [
+    "[cloud.azure]",
+    "enabled = true",
+    "subscriptions = ${jsonencode(distinct([for id in values(var.inventory_scopes) : split("/", id)[2]]))}",
+    "client_id = \"${azurerm_user_assigned_identity.sensor.client_id}\"",
+  ])
 }
 
 # Behind a load balancer the mirror comes to the first interface of a machine,
@@ -26,6 +33,7 @@ module "boot" {
   sources           = var.source_cidrs
   health_port       = local.one ? 0 : var.health_port
   allowed           = length(var.inventory_scopes) > 0 ? ["any"] : local.one ? [] : [local.prober]
+  inventory         = local.inventory
   extra_config      = var.extra_config
 }
 

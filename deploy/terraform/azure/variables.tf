@@ -201,8 +201,8 @@ variable "inventory_scopes" {
   default     = {}
 
   validation {
-    condition     = alltrue([for id in var.inventory_scopes : startswith(id, "/subscriptions/") || startswith(id, "/providers/Microsoft.Management/managementGroups/")])
-    error_message = "inventory_scopes: need IDs as /subscriptions/…"
+    condition     = alltrue([for id in var.inventory_scopes : can(regex("(?i)^/subscriptions/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(/resourceGroups/[^/]+)?$", id))])
+    error_message = "inventory_scopes: need IDs of subscriptions or resource groups, as /subscriptions/00000000-0000-0000-0000-000000000000."
   }
 }
 

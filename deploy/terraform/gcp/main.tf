@@ -4,6 +4,8 @@
 locals {
   policy = var.mode == "packet-mirroring" # else out-of-band integration
 
+  projects = length(var.inventory_projects) > 0 ? var.inventory_projects : [var.project]
+
   # From where Google's load balancers check the health.
   probers = ["35.191.0.0/16", "130.211.0.0/22"]
 }
@@ -15,9 +17,9 @@ resource "google_service_account" "sensor" {
 }
 
 resource "google_project_iam_member" "inventory" {
-  count = var.inventory ? 1 : 0
+  for_each = var.inventory ? toset(local.projects) : []
 
-  project = var.project
+  project = each.value
   role    = "roles/compute.viewer"
   member  = google_service_account.sensor.member
 }
@@ -38,6 +40,7 @@ module "boot" {
   health_port       = var.health_port
   allowed           = var.inventory ? ["any"] : local.probers
   routes            = local.probers
+  inventory         = var.inventory ? "[cloud.gcp]\nenabled = true\nprojects = ${jsonencode(local.projects)}" : ""
   extra_config      = var.extra_config
 }
 

@@ -20,7 +20,7 @@ variable "project" {
   type        = string
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9:.-]+$", var.project))
+    condition     = can(regex("^([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project))
     error_message = "project: need the project's ID, as my-project-1."
   }
 }
@@ -198,9 +198,25 @@ variable "sensors" {
 }
 
 variable "inventory" {
-  description = "Let the sensors read the project's inventory (roles/compute.viewer), for names in place of addresses. They then may speak with any address."
+  description = "Let the sensors read the inventory of inventory_projects, for names in place of addresses. They then may speak with any address."
   type        = bool
   default     = true
+}
+
+variable "inventory_projects" {
+  description = "Projects whose inventory is read; with a Shared VPC also the host project. Empty: that of the sensors. Their service account gets roles/compute.viewer there."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for p in var.inventory_projects : can(regex("^([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]$", p))])
+    error_message = "inventory_projects: need IDs of projects, as my-project-1."
+  }
+
+  validation {
+    condition     = length(distinct(var.inventory_projects)) == length(var.inventory_projects) && (var.inventory || length(var.inventory_projects) == 0)
+    error_message = "inventory_projects: need inventory = true, and each project once."
+  }
 }
 
 # What is mirrored, with packet-mirroring. Out-of-band, the module in consumer

@@ -53,6 +53,7 @@ module "sensors" {
   management_subnetwork = var.management_subnetwork
   package_url           = var.package_url
   package_sha256        = var.package_sha256
+  inventory_projects    = [var.sensors_project, var.sources_project]
 }
 
 module "consumer" {
