@@ -267,7 +267,7 @@ func (t *Table) Close() {
 		t.counts.Windows++
 		return
 	}
-	t.end()
+	t.end(false)
 }
 
 // come makes the time that of a record, ns. What is of an earlier one counts now.
@@ -283,7 +283,7 @@ func (t *Table) come(at int64) {
 	}
 	if window > t.now {
 		t.settle()
-		t.end()
+		t.end(true)
 		t.now = window
 	}
 }
@@ -317,8 +317,8 @@ func (t *Table) between(first, last int64) {
 	t.first, t.last = min(t.first, first), max(t.last, last)
 }
 
-// end gives the running window out.
-func (t *Table) end() {
+// end gives the running window out. more tells that something came behind it.
+func (t *Table) end(more bool) {
 	t.established()
 	w := &Window{Rows: inOrder(t.rows), Other: t.other, Folded: t.folded}
 	kept := w.Rows[:0]
@@ -337,9 +337,9 @@ func (t *Table) end() {
 		w.Interval, w.Start, w.End = true, t.now*int64(t.config.Window), (t.now+1)*int64(t.config.Window)
 	case len(t.config.Cuts) > 0:
 		if t.now > 0 {
-			w.Start = t.config.Cuts[t.now-1]
+			w.Start = max(t.config.Cuts[t.now-1], t.first)
 		}
-		if t.now < int64(len(t.config.Cuts)) {
+		if t.now < int64(len(t.config.Cuts)) && more {
 			w.End = t.config.Cuts[t.now]
 		}
 	}

@@ -70,8 +70,15 @@ func (g *Groups) compare(t *Writer, b *strings.Builder) {
 		t.note(b, "(n): only n were measured")
 	}
 	first, last := g.windows[0], g.windows[len(g.windows)-1]
-	t.note(b, "now: %s to %s; was: %s to %s", moment(max(g.cut, last.Start)), moment(last.End), moment(min(first.Start, g.cut)), moment(min(first.End, g.cut)))
-	g.changes(t, b, pairs)
+	switch {
+	case first != last:
+		t.note(b, "now: %s to %s; was: %s to %s", moment(last.Start), moment(last.End), moment(first.Start), moment(first.End))
+		g.changes(t, b, pairs)
+	case first.Start < g.cut:
+		t.note(b, "nothing to compare: the capture ends at %s, before %s", moment(first.End), moment(g.cut))
+	default:
+		t.note(b, "nothing to compare: the capture begins at %s, and --since is %s", moment(first.Start), moment(g.cut))
+	}
 }
 
 func moment(ns int64) string { return time.Unix(0, ns).UTC().Format("2006-01-02 15:04:05") }
