@@ -19,7 +19,8 @@ const BatchLen = 64
 type Batch struct {
 	packets []*packet.Packet // at most BatchLen
 	ahead   [BatchLen]Ahead
-	lines   pool.Lines
+	lines   pool.Lines // to be loaded
+	heads   pool.Lines // likewise
 }
 
 // Hold makes b a batch of packets, of at most BatchLen. They must stay as they
@@ -76,12 +77,7 @@ func (b *Batch) Look(tables *[Partitions]*Table) {
 	b.look(tables)
 	if len(b.packets) > 0 && tables[Partition(b.packets[0].Hash)].flows.all() > fewFlows {
 		b.fetch(tables)
-		for i, p := range b.packets {
-			if tables[Partition(p.Hash)].warm(&b.ahead[i], &b.lines); i%atOnce == atOnce-1 {
-				b.lines.Fetch(2)
-			}
-		}
-		b.lines.Fetch(2)
+		b.warm(tables)
 	}
 }
 
@@ -141,33 +137,52 @@ func (b *Batch) fetch(tables *[Partitions]*Table) {
 	for i, p := range b.packets {
 		t, a := tables[Partition(p.Hash)], &b.ahead[i%BatchLen]
 		n, ok := t.index.probable(a.hash)
-		if !ok {
-			continue
-		}
-		if a.flow = n + 1; asleep(n) {
-			t.flows.prefetch(n)
-		} else {
+		switch {
+		case !ok:
+			n = noFlow
+		case !asleep(n):
 			b.lines.Add(unsafe.Pointer(t.flows.at(n)))
+		case n&isEmbryo != 0:
+			b.heads.Add(unsafe.Pointer(t.flows.embryo(n)))
+		default:
+			b.heads.Add(unsafe.Pointer(t.flows.rested(n)))
 		}
-		if i%atOnce == atOnce-1 {
+		if a.flow = n + 1; i%atOnce == atOnce-1 {
+			b.heads.Fetch(1)
 			b.lines.Fetch(flowLines)
 		}
 	}
+	b.heads.Fetch(1)
 	b.lines.Fetch(flowLines)
 }
 
-// warm begins to load what the flow of a packet holds beside itself.
-func (t *Table) warm(a *Ahead, lines *pool.Lines) {
-	n := a.flow - 1
-	if a.flow == 0 || asleep(n) {
-		t.flows.prefetchFree()
-		t.flows.embryos.prefetchFree(1)
-		if a.flow != 0 {
+// warm begins to load what the flows of the packets hold beside themselves, or,
+// where there is none, what one will be made in.
+func (b *Batch) warm(tables *[Partitions]*Table) {
+	for i, p := range b.packets {
+		t, a := tables[Partition(p.Hash)], &b.ahead[i%BatchLen]
+		switch n := a.flow - 1; {
+		case n == noFlow && a.tcp4:
+			t.flows.embryos.prefetchFree(1)
+		case n == noFlow:
+			t.flows.prefetchFree()
+		case n&isEmbryo != 0:
 			t.flows.prefetchMore(n)
+		case asleep(n):
+			t.flows.prefetchMore(n)
+			t.flows.prefetchFree()
+		default:
+			t.prefetch(t.flows.at(n), &b.lines)
 		}
-		return
+		if i%atOnce == atOnce-1 {
+			b.lines.Fetch(2)
+		}
 	}
-	f := t.flows.at(n)
+	b.lines.Fetch(2)
+}
+
+// prefetch begins to load what a flow holds beside itself.
+func (t *Table) prefetch(f *Flow, lines *pool.Lines) {
 	if f.opening != 0 {
 		lines.Add(unsafe.Pointer(t.openings.At(f.opening)))
 	}
