@@ -28,7 +28,7 @@ var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
 // lively tells how long ago its latest packet was at most, ns, for a flow to run:
 // 0 where none does.
 func (t *Table) lively() int64 {
-	if t.watcher != nil || t.unhurried || t.bed.always || t.cfg.Interval > 0 || len(t.earlier) > 0 {
+	if t.unhurried || t.bed.always || t.cfg.Interval > 0 || len(t.earlier) > 0 {
 		return 0
 	}
 	return t.wheels[tcpClass].timeout
@@ -93,6 +93,9 @@ func (t *Table) AddLooked(p *packet.Packet, a *Ahead) {
 		f := t.flows.at(n)
 		v, dir := &f.sent[a.dir&1], int(a.dir&1)
 		if f.state()&runMask == runWant && now < f.seen+t.fresh && p.Time >= f.last && int32(v.packets|v.bytes|v.payload) >= 0 && f.key.is(&a.four) {
+			if t.watcher != nil {
+				t.watcher.Packet(n, p, dir)
+			}
 			f.seen, f.last = now, p.Time
 			v.packets++
 			v.bytes += p.IPLen
@@ -127,7 +130,10 @@ func (t *Table) AddLooked(p *packet.Packet, a *Ahead) {
 }
 
 // run takes a packet that runs, of a connection of whatever kind.
-func (t *Table) run(f *Flow, p *packet.Packet, dir int) {
+func (t *Table) run(n uint32, f *Flow, p *packet.Packet, dir int) {
+	if t.watcher != nil {
+		t.watcher.Packet(n, p, dir)
+	}
 	t.count(f, dir, p)
 	f.start = min(f.start, p.Time)
 	f.last = max(f.last, p.Time)

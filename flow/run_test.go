@@ -98,6 +98,38 @@ func conversations(t *testing.T, seed uint64, n int, change func(*Config), set f
 	return s
 }
 
+// witness notes what a Watcher is told.
+type witness struct{ told []sighting }
+
+type sighting struct {
+	n, seq     uint32
+	time       int64
+	dir        int
+	end, drain bool
+}
+
+func (w *witness) Packet(n uint32, p *packet.Packet, dir int) {
+	w.told = append(w.told, sighting{n: n, seq: p.TCP.Seq, time: p.Time, dir: dir})
+}
+
+func (w *witness) End(n uint32, _ *Record) { w.told = append(w.told, sighting{n: n, end: true}) }
+
+func (w *witness) Drain(now int64) { w.told = append(w.told, sighting{time: now, drain: true}) }
+
+// A Watcher is told the same whether packets run or not.
+func TestRunWatched(t *testing.T) {
+	for seed := range uint64(10) {
+		var quick, slow witness
+		a := conversations(t, seed, 3000, nil, func(t *Table) { t.Watch(&quick) })
+		a.end()
+		b := conversations(t, seed, 3000, nil, func(t *Table) { t.Watch(&slow); t.unhurried = true })
+		b.end()
+		if !reflect.DeepEqual(quick.told, slow.told) || !reflect.DeepEqual(a.recs, b.recs) {
+			t.Fatalf("seed %d: told %d times, with %d records; want %d, %d", seed, len(quick.told), len(a.recs), len(slow.told), len(b.recs))
+		}
+	}
+}
+
 // Records are the same whether packets run or not.
 func TestRunAlike(t *testing.T) {
 	for seed := range uint64(40) {

@@ -32,6 +32,7 @@ type Table struct {
 	flows     slab
 	tcp       *tcp.Store
 	sessions  *session.Store
+	watcher   Watcher
 	segment   tcp.Segment // scratch of follow
 
 	cfg       Config
@@ -67,8 +68,6 @@ type Table struct {
 	out      Records
 
 	keepLone bool
-
-	watcher Watcher
 
 	active       []uint32         // flows with packets in the running interval; may name one twice, and others
 	intervals    Records          // of the running interval, of flows that ended in it
@@ -155,7 +154,7 @@ func (t *Table) take(n uint32, found bool, p *packet.Packet, a *Ahead, e *seenCo
 	}
 	switch {
 	case f != nil && like == noLikeness && t.runs(f, p):
-		t.run(f, p, dir)
+		t.run(n, f, p, dir)
 	case like == mirrorCopy:
 		t.report.last.MirrorDuplicates++
 		t.copied(n, f, p, dir)

@@ -17,7 +17,7 @@ type Watcher interface {
 
 // Watch lets w be told from now on; nil: nobody. A flow that was there before
 // may become known by a later packet, or only by its end.
-func (t *Table) Watch(w Watcher) { t.watcher, t.fresh = w, 0 }
+func (t *Table) Watch(w Watcher) { t.watcher = w }
 
 // ClientDirection is the direction, by the order of the record's key, in which
 // the client sends.
