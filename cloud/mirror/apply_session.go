@@ -114,7 +114,7 @@ func (a *applier) session(ctx context.Context, s *Step, o *Outcome) error {
 // createSession creates it at the first place of its preference that takes it.
 func (a *applier) createSession(ctx context.Context, s *Step, o *Outcome) error {
 	err := errors.New("all targets are full")
-	for _, place := range s.places {
+	for _, place := range a.plan.order(s) {
 		if a.full[place.Resource] {
 			continue
 		}
@@ -174,7 +174,7 @@ func (a *applier) noRoom(err error, place Place) bool {
 		return false
 	}
 	a.full[place.Resource] = true
-	a.memory.fill(place.Resource, a.load[orElse(place.ID, a.targets[place.Resource])])
+	a.memory.fill(place.Resource, a.load[orElse(place.ID, a.targets[place.Resource])], a.Now())
 	return true
 }
 
@@ -182,7 +182,7 @@ func (a *applier) noRoom(err error, place Place) bool {
 // one is tried, down to the one where the session is.
 func (a *applier) modifySession(ctx context.Context, s *Step, o *Outcome) error {
 	err := errors.New("all targets are full")
-	for _, place := range s.places {
+	for _, place := range a.plan.order(s) {
 		move := place.ID != s.have.Target
 		if move && a.full[place.Resource] {
 			continue

@@ -52,7 +52,7 @@ type Step struct {
 	Rule    *FilterRule  `json:"rule,omitempty"`
 	Target  *Target      `json:"-"`
 
-	places []Place  // of a session, by preference, its own first
+	seat   int      // of a session that is to be: its place, in Plan.places
 	have   *Session // the one that is there
 	filter string   // of a rule: its filter; "" the one that is created
 	old    *FilterRule
@@ -94,8 +94,21 @@ type Plan struct {
 
 	Coverage []Coverage `json:"-"` // every interface, by id
 
-	owned int            // sessions that are ours now
-	load  map[string]int // sessions of anybody at a target, by its id
+	places []Place
+	owned  int            // sessions that are ours now
+	load   map[string]int // sessions of anybody at a target, by its id
+}
+
+// order lists the places for the session of a step: the one that is meant, then
+// the others by preference.
+func (p *Plan) order(s *Step) []Place {
+	places := []Place{p.places[s.seat]}
+	for _, i := range preference(s.On, p.places) {
+		if i != s.seat {
+			places = append(places, p.places[i])
+		}
+	}
+	return places
 }
 
 // Differences counts the steps that change something.
@@ -140,9 +153,9 @@ func (p *Plan) guard(g Guard, force bool) {
 // Memory is what is learnt from the answers of the API, and from one plan to the
 // next. The zero value is empty. It belongs to one goroutine.
 type Memory struct {
-	full    map[string]int     // sources that a target took when it took no more, by resource
-	refused map[string]refusal // interfaces that it does not mirror, by id
-	made    map[string]making  // the last session that was created on an interface, by its id
+	full    map[string]fullness // targets that took no more, by resource
+	refused map[string]refusal  // interfaces that it does not mirror, by id
+	made    map[string]making   // the last session that was created on an interface, by its id
 }
 
 // making is a session that was created.
@@ -153,6 +166,11 @@ type making struct {
 
 // listedWithin is how long a session that was created may be missing in the list.
 const listedWithin = time.Minute
+
+type fullness struct {
+	sources int       // that it had
+	until   time.Time // not believed any more: its instance may be another one by then
+}
 
 type refusal struct {
 	why   string
@@ -190,19 +208,20 @@ func (m *Memory) settle(nic, session string) {
 	}
 }
 
-func (m *Memory) fill(resource string, sources int) {
+func (m *Memory) fill(resource string, sources int, now time.Time) {
 	if m.full == nil {
-		m.full = map[string]int{}
+		m.full = map[string]fullness{}
 	}
-	m.full[resource] = sources
+	m.full[resource] = fullness{sources, now.Add(maxPatience)}
 }
 
-// forget drops what is about interfaces that are not there.
+// forget drops what is about interfaces that are not there, and what is too old.
 func (m *Memory) forget(w *World) {
 	there := map[string]bool{}
 	for i := range w.Interfaces {
 		there[w.Interfaces[i].ID] = true
 	}
+	maps.DeleteFunc(m.full, func(_ string, f fullness) bool { return !w.Taken.Before(f.until) })
 	maps.DeleteFunc(m.refused, func(nic string, _ refusal) bool { return !there[nic] })
 	maps.DeleteFunc(m.made, func(nic string, _ making) bool { return !there[nic] })
 }
@@ -219,6 +238,7 @@ type planner struct {
 	used    map[string]bool
 	nics    map[string]*Interface
 	own     map[string][]*Session // by interface, by id
+	often   map[string]int        // warnings of a kind
 	foreign map[string][]*Session
 }
 
@@ -234,6 +254,7 @@ func Make(c *Config, w *World, m *Memory) *Plan {
 	p.planTargets()
 	p.planFilter()
 	p.planSessions()
+	p.places = p.targets.places
 	p.planCleanup()
 	p.order()
 	return p.Plan
@@ -258,7 +279,7 @@ func newPlanner(c *Config, w *World, m *Memory) *planner {
 	p := &planner{
 		Plan: &Plan{State: c.Name, Region: w.Region, Account: w.Account, Taken: w.Taken, Steps: []Step{}, Warnings: []Warning{}, load: map[string]int{}},
 		c:    c, w: w, m: m,
-		used: map[string]bool{}, nics: map[string]*Interface{}, own: map[string][]*Session{}, foreign: map[string][]*Session{},
+		used: map[string]bool{}, often: map[string]int{}, nics: map[string]*Interface{}, own: map[string][]*Session{}, foreign: map[string][]*Session{},
 	}
 	for i := range w.Interfaces {
 		p.nics[w.Interfaces[i].ID] = &w.Interfaces[i]
@@ -277,6 +298,25 @@ func newPlanner(c *Config, w *World, m *Memory) *planner {
 }
 
 func (p *planner) add(s Step) { p.Steps = append(p.Steps, s) }
+
+// fewWarnings is how many of a kind are told one by one.
+const fewWarnings = 5
+
+// warnEach warns of an interface, the first few times of a kind.
+func (p *planner) warnEach(kind, about, text string) {
+	if p.often[kind]++; p.often[kind] <= fewWarnings {
+		p.warn(about, text)
+	}
+}
+
+// warnRest counts those that were not told.
+func (p *planner) warnRest() {
+	for _, kind := range sortedKeys(p.often) {
+		if n := p.often[kind] - fewWarnings; n > 0 {
+			p.warn("interfaces", fmt.Sprintf("%d more like this: %s", n, kind))
+		}
+	}
+}
 
 func (p *planner) warn(about, text string) { p.Warnings = append(p.Warnings, Warning{about, text}) }
 
@@ -301,12 +341,13 @@ func (p *planner) order() {
 	rank := func(s *Step) int {
 		switch s.What {
 		case AboutSession:
-			return 10 + map[Action]int{Delete: 0, Modify: 1, Create: 2, Keep: 3, NoWay: 4}[s.Action]
+			// An interface that is to be a target must be no source any more.
+			return map[Action]int{Delete: 0, Modify: 11, Create: 12, Keep: 13, NoWay: 14}[s.Action]
 		default:
 			if s.Action == Delete && s.What != AboutRule {
 				return 20 + map[What]int{AboutFilter: 0, AboutTarget: 1}[s.What]
 			}
-			return map[What]int{AboutTarget: 0, AboutFilter: 1, AboutServices: 2, AboutRule: 3}[s.What]
+			return 1 + map[What]int{AboutTarget: 0, AboutFilter: 1, AboutServices: 2, AboutRule: 3}[s.What]
 		}
 	}
 	slices.SortStableFunc(p.Steps, func(a, b Step) int {

@@ -63,6 +63,7 @@ func (p *planner) planSessions() {
 	}
 	sources = p.sample(sources)
 	p.assign(sources)
+	p.warnRest()
 	slices.SortFunc(p.Coverage, func(a, b Coverage) int { return cmp.Compare(a.Interface, b.Interface) })
 }
 
@@ -123,7 +124,7 @@ func (p *planner) look(n *Interface) (s source, ok bool) {
 	if len(own) > 0 {
 		s.have = own[0]
 		if toUs >= 0 {
-			p.warn(n.ID, foreign[toUs].ID+" of somebody else sends to the target "+foreign[toUs].Target+" of this state, too: AWS copies a packet for one of them only, the one with the lower number")
+			p.warnEach("a session of somebody else sends to the same target", n.ID, foreign[toUs].ID+" of somebody else sends to the target "+foreign[toUs].Target+" of this state, too: AWS copies a packet for one of them only, the one with the lower number")
 		}
 		for _, twin := range own[1:] {
 			p.deleteSession(twin, "the interface has "+s.have.ID+" already")
@@ -296,15 +297,9 @@ func (p *planner) compare(s source, seat int, vnis map[string]int) {
 		Number: number(p.c.Session.Number, p.foreign[n.ID]), PacketLength: lengthFor(p.c, place.Kind),
 	}
 	p.noteOthers(n, want)
-	places := []Place{place}
-	for _, i := range preference(n.ID, p.targets.places) {
-		if i != seat {
-			places = append(places, p.targets.places[i])
-		}
-	}
 	if s.have == nil {
 		step := p.session(Create, n.ID, "selected, and no session yet")
-		step.Session, step.places = want, places
+		step.Session, step.seat = want, seat
 		p.add(step)
 		p.cover(n, IsBlind, nil, BlindNoSession, "no session yet")
 		return
@@ -312,7 +307,7 @@ func (p *planner) compare(s source, seat int, vnis map[string]int) {
 	p.used[s.have.ID] = true
 	changes := differ(s.have, want, place.Kind)
 	step := p.session(Keep, n.ID, "as it is to be")
-	step.ID, step.Session, step.places, step.have = s.have.ID, want, places, s.have
+	step.ID, step.Session, step.seat, step.have = s.have.ID, want, seat, s.have
 	if len(changes) > 0 {
 		step.Action, step.Changes = Modify, changes
 		step.Reason = p.whyModify(s.have, changes)
@@ -325,7 +320,7 @@ func (p *planner) compare(s source, seat int, vnis map[string]int) {
 func (p *planner) noteOthers(n *Interface, want *SessionSpec) {
 	for _, f := range p.foreign[n.ID] {
 		if f.Number < want.Number {
-			p.warn(n.ID, fmt.Sprintf("%s of somebody else has the lower number %d: what its filter takes does not reach the session of this state", f.ID, f.Number))
+			p.warnEach("a session of somebody else has a lower number", n.ID, fmt.Sprintf("%s of somebody else has the lower number %d: what its filter takes does not reach the session of this state", f.ID, f.Number))
 		}
 	}
 }

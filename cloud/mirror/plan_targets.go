@@ -118,24 +118,25 @@ func (p *planner) place(t *Target, byResource map[string]*MirrorTarget) (place P
 // bound says how many sources of ours a place takes, as far as known: foreign ones
 // sit there already.
 func (p *planner) bound(place *Place, limit, foreign int) {
+	ours := 0
+	for _, all := range p.own {
+		for _, s := range all {
+			if place.ID != "" && s.Target == place.ID {
+				ours++
+			}
+		}
+	}
 	learnt, full := p.m.full[place.Resource]
 	place.Room = -1
 	switch {
-	case full && (limit == 0 || learnt < limit):
-		place.Room = max(learnt-foreign, 0)
+	case full && (limit == 0 || learnt.sources < limit):
+		place.Room = max(learnt.sources-foreign, ours) // who is there has a seat
 	case limit > 0:
 		place.Room = max(limit-foreign, 0)
 	}
-	if place.Kind != KindInterface || place.ID == "" {
+	here := foreign + ours
+	if place.Kind != KindInterface {
 		return
-	}
-	here := foreign
-	for _, all := range p.own {
-		for _, s := range all {
-			if s.Target == place.ID {
-				here++
-			}
-		}
 	}
 	place.Doubtful = here == ordinaryTargets || here == largestTargets
 	if place.Doubtful && limit == 0 && !full {

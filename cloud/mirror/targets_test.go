@@ -123,6 +123,45 @@ func TestTargetResource(t *testing.T) {
 	}
 }
 
+// An interface that was mirrored becomes a target in one go, and a limit that was
+// learnt is not believed for ever.
+func TestSourceBecomesTarget(t *testing.T) {
+	l := newLab(t, 6)
+	l.apply()
+	l.config(func(c *Config) { c.Targets = []Target{{Interface: nic(3)}}; c.Guard.DeletePercent = 100 })
+	if r := l.apply(); !r.OK() {
+		t.Fatal(reportText(r))
+	}
+	l.settled(5)
+	l.fake.With(func(s *fakeec2.State) {
+		s.Types["m7g.large"] = fakeec2.InstanceType{Sources: 5}
+		addMachine(s, 20, fakeec2.Tags{"env": "prod"})
+	})
+	if r := l.apply(); r.OK() {
+		t.Fatal(reportText(r))
+	}
+	l.fake.With(func(s *fakeec2.State) { s.Types["m7g.large"] = fakeec2.InstanceType{Sources: 100} })
+	if p := l.plan(); p.Differences() != 0 {
+		t.Error(planText(p))
+	}
+	l.now = l.now.Add(2 * maxPatience)
+	if r := l.apply(); !r.OK() {
+		t.Fatal(reportText(r))
+	}
+	l.settled(6)
+}
+
+// Warnings of a kind are counted when there are many.
+func TestManyWarnings(t *testing.T) {
+	l := newLab(t, 30)
+	for n := range 30 {
+		l.foreign(fmt.Sprintf("tms-f8%06d", n), nic(n), "tmt-f0f0f0f0", 1)
+	}
+	if text := planText(l.plan()); strings.Count(text, "has the lower number") != fewWarnings || !strings.Contains(text, "25 more like this: a session of somebody else has a lower number") {
+		t.Error(text)
+	}
+}
+
 // A target that is gone: its sources go to the other one. A new target takes its
 // share, and nothing else moves.
 func TestTargetGone(t *testing.T) {

@@ -58,6 +58,9 @@ func (w *Watcher) pass(ctx context.Context) {
 		return
 	}
 	report := w.Apply(ctx, p, w.tellOutcome)
+	if report.Count(Withheld) == len(report.Outcomes) {
+		return // the warning of the guard has told it
+	}
 	w.Log.Info("applied", "state", p.State, "done", report.Count(Done), "gone", report.Count(Gone), "failed", report.Count(Failed), "withheld", report.Count(Withheld), "not_tried", report.Count(NotTried))
 }
 
@@ -139,7 +142,8 @@ func (w *Watcher) tellOutcome(o Outcome) {
 	switch o.Result {
 	case Failed:
 		w.Log.Error("not done", args...)
-	case Withheld, NotTried:
+	case Withheld: // the warning of the guard tells it once
+	case NotTried:
 		w.Log.Warn(string(o.Result), args...)
 	default:
 		w.Log.Info(string(o.Result), args...)

@@ -106,7 +106,10 @@ func TestWatchGuard(t *testing.T) {
 				i.Tags = nil
 			}
 		})
-	})
+	}, func() {})
+	if passes[2] != "" {
+		t.Errorf("the same is told twice:\n%s", passes[2])
+	}
 	if !strings.Contains(passes[1], "6 of 6 sessions would be deleted") || len(l.ours()) != 6 {
 		t.Errorf("%d sessions:\n%s", len(l.ours()), passes[1])
 	}
