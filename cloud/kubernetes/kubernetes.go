@@ -115,7 +115,7 @@ func (c *cluster) Name() string { return Provider + "/" + c.name }
 type resource struct {
 	name    string // as in the API
 	example runtime.Object
-	from    cache.ListerWatcher
+	from    cache.ListerWatcherWithContext
 }
 
 // lists are all that is read.
@@ -124,7 +124,7 @@ type lists struct{ pods, services, nodes, slices resource }
 func (l *lists) all() []*resource { return []*resource{&l.nodes, &l.services, &l.slices, &l.pods} }
 
 // newLists makes them of what gives the objects.
-func newLists(pods, services, nodes, slices cache.ListerWatcher) *lists {
+func newLists(pods, services, nodes, slices cache.ListerWatcherWithContext) *lists {
 	return &lists{
 		pods: resource{"pods", &corev1.Pod{}, pods}, services: resource{"services", &corev1.Service{}, services},
 		nodes: resource{"nodes", &corev1.Node{}, nodes}, slices: resource{"endpointslices", &discoveryv1.EndpointSlice{}, slices},
@@ -161,7 +161,7 @@ func (c *cluster) dial() (*lists, error) {
 	if err != nil {
 		return nil, trouble("make a client", "", err)
 	}
-	from := func(client *rest.RESTClient, name string) cache.ListerWatcher {
+	from := func(client *rest.RESTClient, name string) cache.ListerWatcherWithContext {
 		return cache.NewListWatchFromClient(client, name, metav1.NamespaceAll, fields.Everything())
 	}
 	return newLists(from(core, "pods"), from(core, "services"), from(core, "nodes"), from(discovery, "endpointslices")), nil

@@ -34,26 +34,37 @@ func inFake(client *fake.Clientset) *cluster {
 	quiet()
 	c := Sources(Config{Cluster: "prod"})[0].(*cluster)
 	c.settle, c.apart = 10*time.Millisecond, 20*time.Millisecond
-	ctx := context.Background()
 	c.connect = func() (*lists, error) {
 		return newLists(
 			&cache.ListWatch{
-				ListFunc:  func(o metav1.ListOptions) (runtime.Object, error) { return client.CoreV1().Pods("").List(ctx, o) },
-				WatchFunc: func(o metav1.ListOptions) (watch.Interface, error) { return client.CoreV1().Pods("").Watch(ctx, o) },
+				ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+					return client.CoreV1().Pods("").List(ctx, o)
+				},
+				WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+					return client.CoreV1().Pods("").Watch(ctx, o)
+				},
 			},
 			&cache.ListWatch{
-				ListFunc:  func(o metav1.ListOptions) (runtime.Object, error) { return client.CoreV1().Services("").List(ctx, o) },
-				WatchFunc: func(o metav1.ListOptions) (watch.Interface, error) { return client.CoreV1().Services("").Watch(ctx, o) },
+				ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+					return client.CoreV1().Services("").List(ctx, o)
+				},
+				WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+					return client.CoreV1().Services("").Watch(ctx, o)
+				},
 			},
 			&cache.ListWatch{
-				ListFunc:  func(o metav1.ListOptions) (runtime.Object, error) { return client.CoreV1().Nodes().List(ctx, o) },
-				WatchFunc: func(o metav1.ListOptions) (watch.Interface, error) { return client.CoreV1().Nodes().Watch(ctx, o) },
+				ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+					return client.CoreV1().Nodes().List(ctx, o)
+				},
+				WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+					return client.CoreV1().Nodes().Watch(ctx, o)
+				},
 			},
 			&cache.ListWatch{
-				ListFunc: func(o metav1.ListOptions) (runtime.Object, error) {
+				ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 					return client.DiscoveryV1().EndpointSlices("").List(ctx, o)
 				},
-				WatchFunc: func(o metav1.ListOptions) (watch.Interface, error) {
+				WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 					return client.DiscoveryV1().EndpointSlices("").Watch(ctx, o)
 				},
 			},

@@ -29,10 +29,7 @@ const (
 func each(ctx context.Context, r *resource, take func(runtime.Object)) error {
 	o := metav1.ListOptions{Limit: pageSize}
 	for range maxPages {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		page, err := r.from.List(o)
+		page, err := r.from.ListWithContext(ctx, o)
 		if err != nil {
 			return trouble("list "+r.name, "list of "+r.name, err)
 		}
@@ -169,28 +166,41 @@ type observed struct {
 	row    atomic.Int32
 }
 
-// List implements cache.Lister.
-func (o *observed) List(options metav1.ListOptions) (runtime.Object, error) {
-	v, err := o.r.from.List(options)
-	o.note("list", err)
+// ListWithContext implements cache.ListerWithContext.
+func (o *observed) ListWithContext(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+	v, err := o.r.from.ListWithContext(ctx, options)
+	o.note(ctx, "list", err)
 	return v, err
 }
 
-// Watch implements cache.Watcher.
-func (o *observed) Watch(options metav1.ListOptions) (watch.Interface, error) {
-	w, err := o.r.from.Watch(options)
-	o.note("watch", err)
+// WatchWithContext implements cache.WatcherWithContext.
+func (o *observed) WatchWithContext(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+	w, err := o.r.from.WatchWithContext(ctx, options)
+	o.note(ctx, "watch", err)
 	return w, err
+}
+
+// List implements cache.Lister: informers ask for it, and use ListWithContext.
+func (o *observed) List(options metav1.ListOptions) (runtime.Object, error) {
+	return o.ListWithContext(context.Background(), options)
+}
+
+// Watch implements cache.Watcher, likewise.
+func (o *observed) Watch(options metav1.ListOptions) (watch.Interface, error) {
+	return o.WatchWithContext(context.Background(), options)
 }
 
 // IsWatchListSemanticsUnSupported has informers list, and not be sent what is there
 // as if it were changes: a proxy in between may not know of that.
 func (o *observed) IsWatchListSemanticsUnSupported() bool { return true }
 
-func (o *observed) note(verb string, err error) {
+func (o *observed) note(ctx context.Context, verb string, err error) {
 	if err == nil {
 		o.row.Store(0)
 		return
+	}
+	if ctx.Err() != nil {
+		return // it was told to end
 	}
 	if o.row.Add(1) < tries {
 		return
@@ -211,14 +221,11 @@ func (c *cluster) Check(ctx context.Context) []cloud.Finding {
 	var found []cloud.Finding
 	one := int64(1)
 	for _, r := range l.all() {
-		if ctx.Err() != nil {
-			return append(found, bad(r.name, ctx.Err()))
-		}
-		if _, err := r.from.List(metav1.ListOptions{Limit: 1}); err != nil {
+		if _, err := r.from.ListWithContext(ctx, metav1.ListOptions{Limit: 1}); err != nil {
 			found = append(found, bad("list "+r.name, trouble("list "+r.name, "list of "+r.name, err)))
 			continue
 		}
-		w, err := r.from.Watch(metav1.ListOptions{TimeoutSeconds: &one})
+		w, err := r.from.WatchWithContext(ctx, metav1.ListOptions{TimeoutSeconds: &one})
 		if err != nil {
 			found = append(found, bad("watch "+r.name, trouble("watch "+r.name, "watch of "+r.name, err)))
 			continue
