@@ -85,8 +85,13 @@ func (c *Cloud) reach() (r cloud.Reach) {
 // inventory reads clouds while the sensor runs, and tells how that goes.
 type inventory struct {
 	keeper *cloud.Keeper
-	names  *packet.Names
+	points points
 	own    map[netip.Addr]bool // addresses of this machine: nobody who sends it mirrored packets has them
+}
+
+// points tells what the numbers of observation points stand for. It is packet.Names.
+type points interface {
+	Point(packet.PointID) packet.PointKey
 }
 
 // openInventory makes what d.cfg.Cloud asks for; nil where it asks for nothing.
@@ -95,7 +100,7 @@ func (d *daemon) openInventory(known func(*cloud.Snapshot)) (*inventory, error) 
 	if len(sources) == 0 {
 		return nil, nil
 	}
-	i := &inventory{names: d.names, own: map[netip.Addr]bool{}}
+	i := &inventory{points: d.names, own: map[netip.Addr]bool{}}
 	addresses, err := net.InterfaceAddrs()
 	if err != nil {
 		return nil, fmt.Errorf("addresses of this machine: %w", err)
@@ -144,7 +149,7 @@ func (i *inventory) account(c *flow.Capture) {
 // skipped tells what the mirror of a point's sender left out; nil where that is not
 // known. The two addresses of a point are without direction.
 func (i *inventory) skipped(id packet.PointID) *flow.MirrorSkipped {
-	key := i.names.Point(id)
+	key := i.points.Point(id)
 	if key.Kind == packet.NoTunnel {
 		return nil
 	}
