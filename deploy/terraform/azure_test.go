@@ -1,6 +1,8 @@
 package terraform_test
 
 import (
+	"os"
+	"regexp"
 	"slices"
 	"testing"
 )
@@ -22,8 +24,12 @@ func azureSensor(t *testing.T, s *state) {
 	if !slices.Equal(sources, []string{nics + "web-1"}) {
 		t.Errorf("mirrored: %q", sources)
 	}
-	if got := only(t, s, "azurerm_role_assignment"); got["role_definition_name"] != "Reader" {
+	role := only(t, s, "azurerm_role_definition")
+	if got := only(t, s, "azurerm_role_assignment"); got["role_definition_id"] != role["role_definition_resource_id"] || got["scope"] != "/subscriptions/00000000-0000-4000-8000-000000000001" {
 		t.Errorf("role: %v", got)
+	}
+	if got, want := list(inner(role, "permissions")["actions"]), shown(t, "azure", `"(Microsoft\.[^"]+/read)"`); !slices.Equal(got, want) {
+		t.Errorf("the role may %q, the page says %q", got, want)
 	}
 	identity := only(t, s, "azurerm_user_assigned_identity")
 	if c := exampleConfig(t, s).Cloud.Azure; !c.Enabled || !slices.Equal(c.Subscriptions, []string{"00000000-0000-4000-8000-000000000001"}) || c.ClientID != identity["client_id"] {
@@ -91,4 +97,17 @@ func properties(t *testing.T, v map[string]any) map[string]any {
 		t.Fatalf("no properties in %v", v)
 	}
 	return p
+}
+
+// shown gives what the page about names from a cloud shows, by an expression.
+func shown(t *testing.T, cloud, expression string) (all []string) {
+	t.Helper()
+	page, err := os.ReadFile("../../docs/how-to/" + cloud + ".md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(expression).FindAllStringSubmatch(string(page), -1) {
+		all = append(all, m[1])
+	}
+	return all
 }

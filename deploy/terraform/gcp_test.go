@@ -86,6 +86,13 @@ func outOfBand(t *testing.T, s *state) {
 	if got := texts(s, "google_project_iam_member", "project"); !conf.Cloud.GCP.Enabled || !slices.Equal(conf.Cloud.GCP.Projects, []string{"sensors", "shop-1"}) || !slices.Equal(got, conf.Cloud.GCP.Projects) {
 		t.Errorf("inventory of %+v, rights in %q", conf.Cloud.GCP, got)
 	}
+	for _, role := range s.Values.Root.all("google_project_iam_custom_role") {
+		got, want := list(role.Values["permissions"]), shown(t, "gcp", `\b(compute\.[A-Za-z]+\.list)\b`)
+		slices.Sort(want)
+		if slices.Sort(got); !slices.Equal(got, want) {
+			t.Errorf("the role may %q, the page says %q", got, want)
+		}
+	}
 	if !slices.Equal(conf.Filter.UDPPorts, []uint16{6081}) || len(conf.Filter.Sources) != 1 || conf.Filter.Sources[0].String() != "10.200.0.0/24" {
 		t.Errorf("filter: %+v", conf.Filter)
 	}

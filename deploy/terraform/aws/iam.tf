@@ -57,7 +57,7 @@ locals {
         Sid      = "ReadOtherAccounts"
         Effect   = "Allow"
         Action   = ["sts:AssumeRole"]
-        Resource = var.inventory_roles
+        Resource = var.inventory_roles[*].role_arn
       }],
     )
   })

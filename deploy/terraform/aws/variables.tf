@@ -325,13 +325,21 @@ variable "inventory" {
 }
 
 variable "inventory_roles" {
-  description = "ARNs of roles in other accounts that the sensors take on to read the inventory there."
-  type        = list(string)
-  default     = []
+  description = "Roles in other accounts that the sensors take on to read the inventory there, with the external ID that they ask for."
+  type = list(object({
+    role_arn    = string
+    external_id = optional(string, "")
+  }))
+  default = []
 
   validation {
-    condition     = alltrue([for r in var.inventory_roles : can(regex("^arn:aws[a-z-]*:iam::[0-9]{12}:role/", r))])
-    error_message = "inventory_roles: need ARNs of roles, as arn:aws:iam::111122223333:role/mirrorscope-inventory."
+    condition     = alltrue([for r in var.inventory_roles : can(regex("^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\\w+=,.@/-]+$", r.role_arn))])
+    error_message = "inventory_roles: role_arn has to be as arn:aws:iam::111122223333:role/mirrorscope-read."
+  }
+
+  validation {
+    condition     = alltrue([for r in var.inventory_roles : can(regex("^[\\w+=,.@:/-]*$", r.external_id))])
+    error_message = "inventory_roles: external_id has to be of letters, digits and _+=,.@:/-, as IAM has it."
   }
 
   validation {

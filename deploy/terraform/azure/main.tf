@@ -45,13 +45,35 @@ resource "azurerm_user_assigned_identity" "sensor" {
   tags                = var.tags
 }
 
+# What the inventory asks for, and nothing else.
+resource "azurerm_role_definition" "inventory" {
+  count = length(var.inventory_scopes) > 0 ? 1 : 0
+
+  name              = "Mirrorscope inventory (${var.name})"
+  description       = "Lists what has addresses, for names of mirrored traffic"
+  scope             = values(var.inventory_scopes)[0]
+  assignable_scopes = values(var.inventory_scopes)
+
+  permissions {
+    actions = [
+      "Microsoft.Network/networkInterfaces/read",
+      "Microsoft.Network/publicIPAddresses/read",
+      "Microsoft.Network/loadBalancers/read",
+      "Microsoft.Compute/virtualMachines/read",
+      "Microsoft.Compute/virtualMachineScaleSets/read",
+      "Microsoft.Compute/virtualMachineScaleSets/virtualMachines/read",
+      "Microsoft.Compute/virtualMachineScaleSets/networkInterfaces/read",
+    ]
+  }
+}
+
 resource "azurerm_role_assignment" "inventory" {
   for_each = var.inventory_scopes
 
-  scope                = each.value
-  role_definition_name = "Reader"
-  principal_id         = azurerm_user_assigned_identity.sensor.principal_id
-  principal_type       = "ServicePrincipal"
+  scope              = each.value
+  role_definition_id = azurerm_role_definition.inventory[0].role_definition_resource_id
+  principal_id       = azurerm_user_assigned_identity.sensor.principal_id
+  principal_type     = "ServicePrincipal"
 }
 
 resource "azurerm_network_security_group" "capture" {

@@ -16,11 +16,22 @@ resource "google_service_account" "sensor" {
   display_name = "Mirrorscope sensors ${var.name}"
 }
 
-resource "google_project_iam_member" "inventory" {
+# What the inventory asks for, and nothing else.
+resource "google_project_iam_custom_role" "inventory" {
   for_each = var.inventory ? toset(local.projects) : []
 
-  project = each.value
-  role    = "roles/compute.viewer"
+  project     = each.value
+  role_id     = "${replace(var.name, "-", "_")}_inventory"
+  title       = "Mirrorscope inventory (${var.name})"
+  description = "Lists what has addresses, for names of mirrored traffic"
+  permissions = ["compute.instances.list", "compute.forwardingRules.list", "compute.addresses.list", "compute.subnetworks.list", "compute.routers.list"]
+}
+
+resource "google_project_iam_member" "inventory" {
+  for_each = google_project_iam_custom_role.inventory
+
+  project = each.value.project
+  role    = each.value.id
   member  = google_service_account.sensor.member
 }
 

@@ -204,7 +204,7 @@ variable "inventory" {
 }
 
 variable "inventory_projects" {
-  description = "Projects whose inventory is read; with a Shared VPC also the host project. Empty: that of the sensors. Their service account gets roles/compute.viewer there."
+  description = "Projects whose inventory is read; with a Shared VPC also the host project. Empty: that of the sensors. A role of five permissions is made there for the sensors' service account."
   type        = list(string)
   default     = []
 

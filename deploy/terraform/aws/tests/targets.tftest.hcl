@@ -129,7 +129,7 @@ run "gateway_load_balancer" {
 
 run "rights" {
   variables {
-    inventory_roles = ["arn:aws:iam::444455556666:role/inventory"]
+    inventory_roles = [{ role_arn = "arn:aws:iam::444455556666:role/inventory", external_id = "a-text" }, { role_arn = "arn:aws:iam::777788889999:role/inventory" }]
     session_manager = true
   }
 
@@ -138,8 +138,12 @@ run "rights" {
     error_message = "a sensor changes nothing"
   }
   assert {
-    condition     = jsondecode(output.inventory_policy).Statement[1].Resource == ["arn:aws:iam::444455556666:role/inventory"]
+    condition     = jsondecode(output.inventory_policy).Statement[1].Resource == ["arn:aws:iam::444455556666:role/inventory", "arn:aws:iam::777788889999:role/inventory"]
     error_message = "it takes on the named roles and no other"
+  }
+  assert {
+    condition     = strcontains(output.config, "role_arn = \"arn:aws:iam::444455556666:role/inventory\"\nexternal_id = \"a-text\"\n\n[[cloud.aws.accounts]]\nrole_arn = \"arn:aws:iam::777788889999:role/inventory\"\n")
+    error_message = "the configuration names the roles"
   }
   assert {
     condition = alltrue([

@@ -51,7 +51,7 @@ run "out_of_band" {
     error_message = "each zone has a deployment, and packets come to the instance itself"
   }
   assert {
-    condition     = length(google_project_iam_member.inventory) == 0 && !strcontains(output.user_data, "IPAddressAllow=any") && strcontains(output.user_data, "IPAddressAllow=35.191.0.0/16")
+    condition     = length(google_project_iam_member.inventory) == 0 && length(google_project_iam_custom_role.inventory) == 0 && !strcontains(output.user_data, "IPAddressAllow=any") && strcontains(output.user_data, "IPAddressAllow=35.191.0.0/16")
     error_message = "without an inventory the sensor speaks with the load balancer alone"
   }
   assert {
