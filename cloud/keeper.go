@@ -285,7 +285,7 @@ func (k *Keeper) tell(p *part, s *State) {
 			args = append(args, "mend", mend)
 		}
 		if age, ok := s.Age(time.Now()); ok {
-			args = append(args, "known_since", age.Round(time.Second))
+			args = append(args, "age", age.Round(time.Second))
 		}
 		k.log.Warn("inventory: cannot be read; what was last known stays", args...)
 	}

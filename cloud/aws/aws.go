@@ -145,9 +145,33 @@ func (s *session) load(ctx context.Context) (aws.Config, error) {
 	case err != nil:
 		return aws.Config{}, trouble("read the configuration of AWS", "", err)
 	}
+	if program := credentialProcess(&cfg); program != "" {
+		// Behind Landlock it could not be run, and without it would have what the
+		// capture has open.
+		return aws.Config{}, &cloud.Trouble{Doing: fmt.Sprintf("the profile's credentials come from a program (%s), and the sensor runs none", program), Mend: "give this machine a role, or a profile with a key or a role (docs/how-to/aws.md)"}
+	}
 	cfg.HTTPClient = whole{cfg.HTTPClient}
 	s.base = &cfg
 	return cfg, nil
+}
+
+// credentialProcess is the program that the profile names to get credentials from, if
+// they would come from there.
+func credentialProcess(cfg *aws.Config) string {
+	if os.Getenv("AWS_ACCESS_KEY_ID") != "" {
+		return "" // goes before the profile
+	}
+	for _, s := range cfg.ConfigSources {
+		for shared, ok := s.(config.SharedConfig); ok; {
+			if shared.CredentialProcess != "" && !shared.Credentials.HasKeys() {
+				return shared.CredentialProcess
+			}
+			if ok = shared.Source != nil; ok {
+				shared = *shared.Source // of a role
+			}
+		}
+	}
+	return ""
 }
 
 // whole sends requests whose bodies nobody closes. The SDK closes them as soon as the

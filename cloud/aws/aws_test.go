@@ -328,6 +328,14 @@ func TestTroubles(t *testing.T) {
 			"list in eu-central-1 by ec2:DescribeVpcs: look up ec2.fake.invalid: ", "resolve names"},
 		{"no credentials", func(t *testing.T) { t.Setenv("AWS_ACCESS_KEY_ID", ""); t.Setenv("AWS_SECRET_ACCESS_KEY", "") },
 			"list in eu-central-1 by ec2:DescribeVpcs: there are no credentials", "give this machine a role"},
+		{"a program", func(t *testing.T) {
+			t.Setenv("AWS_ACCESS_KEY_ID", "")
+			t.Setenv("AWS_SECRET_ACCESS_KEY", "")
+			if err := os.WriteFile(os.Getenv("AWS_CONFIG_FILE"), []byte("[default]\ncredential_process = /bin/false\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = os.Remove(os.Getenv("AWS_CONFIG_FILE")) })
+		}, "the profile's credentials come from a program (/bin/false)", "give this machine a role"},
 		{"no such profile", func(t *testing.T) { t.Setenv("AWS_PROFILE", "nobody") },
 			"read the configuration of AWS: ", ""},
 		{"no region", func(t *testing.T) { t.Setenv("TEST_NO_REGION", "1") }, "no region is known, and", "set cloud.aws.regions"},
