@@ -117,13 +117,15 @@ func (t *Table) AddLooked(p *packet.Packet, a *Ahead) {
 		}
 	}
 	found := false
-	if n&isEmbryo != 0 && n != noFlow && t.flows.embryo(n).is(&a.four) {
+	switch {
+	case n == noFlow: // no slot of the index has such a hash
+	case n&isEmbryo != 0 && t.flows.embryo(n).is(&a.four):
 		if t.live(n, p) {
 			t.counted()
 			return
 		}
 		found = true
-	} else {
+	default:
 		n, found = t.index.find(a.hash, a.full(), &t.flows)
 	}
 	t.take(n, found, p, a, nil)
