@@ -108,6 +108,22 @@ func (f *Flow) volume(s Side, x *rare) Volume {
 // id is the same in every run: it depends on names, not on the numbers that
 // one run gave them.
 func (t *Table) id(k *Key, start int64) uint64 {
+	if x := &t.latestPlace; !x.known || x.point != k.Point || x.network != k.Network {
+		*x = placeHash{k.Point, k.Network, true, t.placeHash(k)}
+	}
+	tuple := packet.SymmetricHash(&k.A, &k.B, k.PortA, k.PortB, k.Proto, k.Kind)
+	return mix64(mix64(t.latestPlace.hash, tuple^0xe7037ed1a0b428db), uint64(start)^0x589965cc75374cc3)
+}
+
+// placeHash is what an id has of an observation point and a network.
+type placeHash struct {
+	point   packet.PointID
+	network packet.NetworkID
+	known   bool
+	hash    uint64
+}
+
+func (t *Table) placeHash(k *Key) uint64 {
 	point, ok := t.idHash[k.Point]
 	if !ok {
 		point = hashString(t.names.PointName(k.Point))
@@ -118,8 +134,7 @@ func (t *Table) id(k *Key, start int64) uint64 {
 		network = hashString(t.names.NetworkName(k.Network))
 		t.netHash[k.Network] = network
 	}
-	tuple := packet.SymmetricHash(&k.A, &k.B, k.PortA, k.PortB, k.Proto, k.Kind)
-	return mix64(mix64(point^network<<1, tuple^0xe7037ed1a0b428db), uint64(start)^0x589965cc75374cc3)
+	return point ^ network<<1
 }
 
 func mix64(a, b uint64) uint64 {

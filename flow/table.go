@@ -75,6 +75,7 @@ type Table struct {
 	heard        map[uint32]heard // by flow: of those that have ended and wait for the interval's close
 	idHash       map[packet.PointID]uint64
 	netHash      map[packet.NetworkID]uint64
+	latestPlace  placeHash // of the latest record
 }
 
 // NewTable makes the table of one of the Partitions, with its share of
