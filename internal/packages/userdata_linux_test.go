@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"mirrorscope/internal/fakeec2"
 	"mirrorscope/internal/needs"
 )
 
@@ -106,6 +107,60 @@ func TestUserData(t *testing.T) {
 	text["extra_config"] = "[measure]\ninterval = \"never\"\n"
 	if out, err = m.start(t, text); err == nil || !strings.Contains(out, "the sensor does not start") || !strings.Contains(out, "never") {
 		t.Errorf("a wrong configuration passes (%v):\n%s", err, out)
+	}
+}
+
+// TestWatchUserData has a machine run the user data of the one that keeps mirror
+// sessions: it makes the session that the desired state of the module for AWS asks
+// for, with the rights of its role, and measures nothing.
+func TestWatchUserData(t *testing.T) {
+	t.Parallel()
+	b := build(t)
+	m := boot(t, t.TempDir())
+	cloud := newMetadata(t, m, b.deb)
+	fake := fakeec2.New()
+	fake.With(func(s *fakeec2.State) {
+		s.AddVPC(fakeec2.VPC{ID: "vpc-0123456789abcdef0"})
+		for i, env := range []string{"prod", "test"} {
+			instance := fmt.Sprintf("i-%017x", i)
+			s.AddInstance(fakeec2.Instance{ID: instance, Type: "m6i.large", VPC: "vpc-0123456789abcdef0", Tags: fakeec2.Tags{"env": env}})
+			s.AddInterface(fakeec2.Interface{ID: fmt.Sprintf("eni-%017x", i), VPC: "vpc-0123456789abcdef0", IP: fmt.Sprintf("10.0.0.%d", i+1), Instance: instance})
+		}
+		s.AddInterface(fakeec2.Interface{ID: "eni-0000000000000000a", VPC: "vpc-0123456789abcdef0", IP: "10.0.1.1", Instance: "i-0000000000000000a"})
+		s.AddInstance(fakeec2.Instance{ID: "i-0000000000000000a", Type: "c6in.large", VPC: "vpc-0123456789abcdef0"})
+		s.AddTarget(fakeec2.Target{ID: "tmt-0123456789abcdef0", Interface: "eni-0000000000000000a"})
+		s.AddFilter(fakeec2.Filter{ID: "tmf-0123456789abcdef0"})
+	})
+	m.serve("127.0.0.1:8001", fake)
+	m.sh("mkdir -p /etc/systemd/system/mirrorscope-mirror.service.d && printf '[Service]\\nEnvironment=AWS_ENDPOINT_URL=http://127.0.0.1:8001\\n' >/etc/systemd/system/mirrorscope-mirror.service.d/20-ec2.conf")
+
+	state := func(instances string) string {
+		return fmt.Sprintf(`${templatefile(%q, { name = "shop", region = %q, instances = %q, interfaces = "", vpcs = [], filter_id = "tmf-0123456789abcdef0", target_id = "tmt-0123456789abcdef0", extra = "" })}`,
+			filepath.Join(needs.Repository(t), "deploy", "terraform", "aws", "mirror.toml.tftpl"), fakeec2.Region, instances)
+	}
+	text := map[string]any{"cloud": "aws", "package_url": "http://169.254.169.254/packages/mirrorscope.deb?signature=a%20b", "package_sha256": cloud.sha256, "desired_state": state("env = and")}
+	out, err := m.start(t, text)
+	if err == nil || !strings.Contains(out, "the desired state has a mistake") || !strings.Contains(out, "select") {
+		t.Errorf("a wrong desired state passes (%v):\n%s", err, out)
+	}
+	text["desired_state"] = state("env = prod")
+	if out, err := m.start(t, text); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	m.until("the session is made", 60*time.Second, func() error {
+		var sessions []string
+		fake.With(func(s *fakeec2.State) {
+			for _, session := range s.Sessions {
+				sessions = append(sessions, session.Interface+" "+session.Target+" "+session.Filter+" "+session.Tags["mirrorscope-state"])
+			}
+		})
+		if want := "eni-00000000000000000 tmt-0123456789abcdef0 tmf-0123456789abcdef0 shop"; len(sessions) != 1 || sessions[0] != want {
+			return fmt.Errorf("%q, want %q\n%s", sessions, want, m.journal("mirrorscope-mirror.service"))
+		}
+		return nil
+	})
+	if s, _ := m.try("systemctl", "is-enabled", "mirrorscope-mirror", unit); s != "enabled\ndisabled\n" {
+		t.Errorf("the units are %q", s)
 	}
 }
 
