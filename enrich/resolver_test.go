@@ -261,3 +261,34 @@ func TestLabel(t *testing.T) {
 		}
 	}
 }
+
+// Of entries with ports the longer prefix wins, then the narrower range, then the one
+// that names a protocol; and all of them win over what the address has by itself.
+func TestPorts(t *testing.T) {
+	r := resolver(t)
+	with := func(e Entry, low, high uint16, proto uint8) Entry {
+		e.Ports, e.Proto = [2]uint16{low, high}, proto
+		return e
+	}
+	r.Layer("c", RankCloud).Update(1, []Entry{
+		entry("10.0.0.1/32", "", "a", "address", "b", "address"),
+		with(entry("10.0.0.0/8", "", "a", "wide"), 1, 65535, 0), with(entry("10.0.0.0/8", "", "a", "narrow"), 5000, 5999, 0),
+		with(entry("10.0.0.0/8", "", "a", "both"), 5432, 5432, 0), with(entry("10.0.0.0/8", "", "a", "tcp"), 5432, 5432, 6),
+		with(entry("10.0.0.2/32", "", "a", "longer"), 1, 65535, 0), with(entry("10.0.0.2/32", "vpc", "a", "own"), 1, 65535, 0),
+	})
+	for _, c := range []struct {
+		network, addr string
+		server        bool
+		port          uint16
+		proto         uint8
+		want          string
+	}{
+		{"", "10.0.0.1", true, 5432, 6, "a=tcp b=address"}, {"", "10.0.0.1", true, 5432, 17, "a=both b=address"}, {"", "10.0.0.1", true, 5433, 6, "a=narrow b=address"},
+		{"", "10.0.0.1", true, 80, 6, "a=wide b=address"}, {"", "10.0.0.1", false, 5432, 6, "a=address b=address"}, {"", "10.0.0.2", true, 5432, 6, "a=own"},
+		{"vpc", "10.0.0.2", true, 5432, 6, "a=own"}, {"vpc", "10.0.0.1", true, 5432, 6, "a=tcp b=address"}, {"", "192.0.2.1", true, 5432, 6, ""},
+	} {
+		if got := r.Side(c.network, addr(c.addr), c.server, c.port, c.proto, 5).text(); got != c.want {
+			t.Errorf("%+v gives %q", c, got)
+		}
+	}
+}
