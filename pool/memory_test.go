@@ -94,10 +94,24 @@ func TestPointers(t *testing.T) {
 // Any address can be prefetched.
 func TestPrefetch(t *testing.T) {
 	Prefetch(nil, 3)
-	Prefetch2(nil, nil)
 	x := new([100]uint64)
 	Prefetch(unsafe.Pointer(x), 13)
-	Prefetch2(unsafe.Pointer(x), unsafe.Pointer(&x[99]))
+}
+
+// Lines takes any number of any addresses, and is empty behind Fetch.
+func TestLines(t *testing.T) {
+	x := new([100]uint64)
+	var l Lines
+	for _, n := range []int{0, 1, MostLines - 1, MostLines, 3 * MostLines} {
+		for i := range n {
+			l.Add(nil)
+			l.Add(unsafe.Pointer(&x[i%100]))
+		}
+		l.Fetch(1 + n%3)
+		if l.n != 0 {
+			t.Fatalf("%d addresses behind Fetch", l.n)
+		}
+	}
 }
 
 func BenchmarkPrefetch(b *testing.B) {

@@ -10,10 +10,5 @@ import "unsafe"
 //go:noescape
 func Prefetch(p unsafe.Pointer, lines int)
 
-// Prefetch2 begins to load two cache lines.
-//
-//go:noescape
-func Prefetch2(p, q unsafe.Pointer)
-
 //go:noescape
 func prefetchAll(at *uintptr, n, lines int)

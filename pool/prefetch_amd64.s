@@ -11,14 +11,6 @@ next:
 	JGT  next
 	RET
 
-// func Prefetch2(p, q unsafe.Pointer)
-TEXT ·Prefetch2(SB), NOSPLIT, $0-16
-	MOVQ p+0(FP), AX
-	MOVQ q+8(FP), CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 (CX)
-	RET
-
 // func prefetchAll(at *uintptr, n, lines int)
 TEXT ·prefetchAll(SB), NOSPLIT, $0-24
 	MOVQ at+0(FP), SI

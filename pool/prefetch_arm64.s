@@ -11,14 +11,6 @@ next:
 	BGT  next
 	RET
 
-// func Prefetch2(p, q unsafe.Pointer)
-TEXT ·Prefetch2(SB), NOSPLIT, $0-16
-	MOVD p+0(FP), R0
-	MOVD q+8(FP), R1
-	PRFM (R0), PLDL1KEEP
-	PRFM (R1), PLDL1KEEP
-	RET
-
 // func prefetchAll(at *uintptr, n, lines int)
 TEXT ·prefetchAll(SB), NOSPLIT, $0-24
 	MOVD at+0(FP), R0

@@ -37,7 +37,7 @@ func (c *Conn) Run(st *Store, g *Segment, p *packet.Packet, dir int, o *Opening)
 		c.add(st, g, p, dir, o, false)
 		return
 	}
-	step := uint16(p.IPID - d.idHigh)
+	step := p.IPID - d.idHigh
 	if end > s {
 		if has&recordedAll == 0 || step-2 <= 64-2 && d.idSteps >= 1 && p.Version == 4 {
 			c.add(st, g, p, dir, o, false) // a lost tail may show
