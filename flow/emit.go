@@ -56,10 +56,7 @@ func (t *Table) record(f *Flow, r *Record, release int64, reason EndReason) {
 		}
 	}
 	if f.key.Proto == packet.ProtoTCP && reason != EndNone && f.oneSided() {
-		t.report.pairs = append(t.report.pairs, struct {
-			pair
-			oneSided bool
-		}{pairOf(f), true})
+		t.report.pairs.Add(pairTold{pairOf(f), true})
 	}
 }
 

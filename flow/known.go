@@ -1,14 +1,19 @@
 package flow
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"mirrorscope/pool"
+)
 
 // known maps keys to values, neither of which hold pointers: an index by open
 // addressing, and entries that lie one after the other. They leave only by
 // sweep. There is room for maxKnown.
 type known[K knowable, V any] struct {
-	entries []knownEntry[K, V]
+	entries pool.List[knownEntry[K, V]]
 	index   []uint32 // bits of the hash, number of an entry + 1; 0 is free. At least twice as long as entries
 	secret  secret
+	memory  pool.Memory // of the index
 }
 
 type knownEntry[K knowable, V any] struct {
@@ -41,7 +46,7 @@ func (m *known[K, V]) of(k K) *V {
 			return nil
 		}
 		if s>>knownBits == uint32(h>>(32+knownBits)) {
-			if e := &m.entries[s&maxKnown-1]; e.key == k {
+			if e := &m.entries.Items()[s&maxKnown-1]; e.key == k {
 				return &e.value
 			}
 		}
@@ -50,16 +55,16 @@ func (m *known[K, V]) of(k K) *V {
 
 // add enters a key that is not known, of at most maxKnown.
 func (m *known[K, V]) add(k K, v V) {
-	m.entries = append(m.entries, knownEntry[K, V]{k, v})
-	if 2*len(m.entries) > len(m.index) {
+	m.entries.Add(knownEntry[K, V]{k, v})
+	if 2*m.entries.Len() > len(m.index) {
 		m.rebuild()
 		return
 	}
-	m.place(len(m.entries) - 1)
+	m.place(m.entries.Len() - 1)
 }
 
 func (m *known[K, V]) place(n int) {
-	h := m.entries[n].key.hash(&m.secret)
+	h := m.entries.Items()[n].key.hash(&m.secret)
 	mask := uint32(len(m.index) - 1)
 	i := uint32(h) & mask
 	for m.index[i] != 0 {
@@ -73,22 +78,23 @@ func (m *known[K, V]) rebuild() {
 	if m.secret == (secret{}) {
 		m.secret = newSecret()
 	}
-	m.index = make([]uint32, 1<<bits.Len(uint(max(2*len(m.entries), 64))))
-	for n := range m.entries {
+	pool.FreeSlice(&m.memory, m.index)
+	m.index = pool.MakeSlice[uint32](&m.memory, 1<<bits.Len(uint(max(2*m.entries.Len(), 64))))
+	for n := range m.entries.Len() {
 		m.place(n)
 	}
 }
 
 // sweep forgets what is not worth to keep.
 func (m *known[K, V]) sweep(keep func(V) bool) {
-	kept := m.entries[:0]
-	for _, e := range m.entries {
+	kept := m.entries.Items()[:0]
+	for _, e := range m.entries.Items() {
 		if keep(e.value) {
 			kept = append(kept, e)
 		}
 	}
-	if len(kept) < len(m.entries) {
-		m.entries = kept
+	if len(kept) < m.entries.Len() {
+		m.entries.Truncate(len(kept))
 		m.rebuild()
 	}
 }

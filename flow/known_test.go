@@ -48,8 +48,8 @@ func TestKnownModel(t *testing.T) {
 				}
 			}
 		}
-		if len(x.entries) != len(model) || len(y.entries) != len(model) || len(x.index) < 2*len(model) {
-			t.Fatalf("step %d: %d and %d known, index of %d, want %d", i, len(x.entries), len(y.entries), len(x.index), len(model))
+		if x.entries.Len() != len(model) || y.entries.Len() != len(model) || len(x.index) < 2*len(model) {
+			t.Fatalf("step %d: %d and %d known, index of %d, want %d", i, x.entries.Len(), y.entries.Len(), len(x.index), len(model))
 		}
 	}
 }

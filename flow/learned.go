@@ -5,6 +5,7 @@ import (
 
 	"mirrorscope/dnsmeta"
 	"mirrorscope/packet"
+	"mirrorscope/pool"
 )
 
 // Learned is what flows know of each other across partitions. It is written
@@ -39,6 +40,13 @@ type pair struct {
 	a, b    packet.Addr // a ≤ b
 	point   packet.PointID
 	network packet.NetworkID
+}
+
+// pairTold is a pair of which a flow was seen in both directions, or from one side
+// alone although it had two.
+type pairTold struct {
+	pair
+	oneSided bool
 }
 
 // pairSeen holds when a pair of hosts was last seen in both directions by one
@@ -100,20 +108,17 @@ type report struct {
 
 	truncated, malformed, stray uint64
 
-	listeners []endpoint
-	pairs     []struct {
-		pair
-		oneSided bool
-	}
+	listeners pool.List[endpoint]
+	pairs     pool.List[pairTold]
 	answers   []answer // names of addresses
-	forgotten uint64   // … that found no place
+	forgotten uint64   // pairs and names that find no place
 	points    map[packet.PointID]*PointCapture
 	ids       []packet.PointID // keys of points, in order of first appearance
 }
 
 // pending tells whether flows may judge otherwise once this was told.
 func (r *report) pending() bool {
-	return r.bothDirections || len(r.listeners)+len(r.pairs)+len(r.answers) > 0
+	return r.bothDirections || r.listeners.Len()+r.pairs.Len()+len(r.answers) > 0
 }
 
 func (r *report) init() { r.points = make(map[packet.PointID]*PointCapture) }
@@ -148,10 +153,10 @@ func (r *report) damaged(flags packet.Flags) {
 func (l *Learned) Merge(tables []*Table, before, now int64) {
 	for _, t := range tables {
 		r := &t.report
-		for _, e := range r.listeners {
+		for _, e := range r.listeners.Items() {
 			l.addListener(e, t.now)
 		}
-		for _, p := range r.pairs {
+		for _, p := range r.pairs.Items() {
 			l.addPair(p.pair, p.oneSided, t.now)
 		}
 		for i := range r.answers {
@@ -159,7 +164,9 @@ func (l *Learned) Merge(tables []*Table, before, now int64) {
 		}
 		l.Forgotten += r.forgotten
 		r.bothDirections = false
-		r.listeners, r.pairs, r.answers, r.forgotten = r.listeners[:0], r.pairs[:0], r.answers[:0], 0
+		r.listeners.Empty(maxKept)
+		r.pairs.Empty(maxKept)
+		r.answers, r.forgotten = r.answers[:0], 0
 		for _, id := range r.ids {
 			c := r.points[id]
 			l.addPoint(c, before)
@@ -181,7 +188,7 @@ func (l *Learned) addListener(e endpoint, now int64) {
 		*at = now
 		return
 	}
-	if len(l.listeners.entries) >= l.most {
+	if l.listeners.entries.Len() >= l.most {
 		l.Forgotten++
 		return
 	}
@@ -192,12 +199,12 @@ func (l *Learned) addListener(e endpoint, now int64) {
 func (l *Learned) addPair(p pair, oneSided bool, now int64) {
 	s := l.pairs.of(p)
 	if s == nil {
-		if len(l.pairs.entries) >= l.most {
+		if l.pairs.entries.Len() >= l.most {
 			l.Forgotten++
 			return
 		}
 		l.pairs.add(p, pairSeen{})
-		s = &l.pairs.entries[len(l.pairs.entries)-1].value
+		s = &l.pairs.entries.Items()[l.pairs.entries.Len()-1].value
 	}
 	if oneSided {
 		s.oneSided = now
@@ -289,18 +296,18 @@ func (t *Table) teachBoth(k *Key) {
 	t.report.point(k.Point).BothDirections = true
 	t.report.bothDirections = true
 	p := k.pair()
-	if s := t.learned.pairs.of(p); s == nil || s.both == 0 || t.now-s.both > refresh {
-		t.report.pairs = append(t.report.pairs, struct {
-			pair
-			oneSided bool
-		}{p, false})
+	switch s := t.learned.pairs.of(p); {
+	case s == nil && t.learned.pairs.entries.Len() >= t.learned.most:
+		t.report.forgotten++ // there will be no room for it
+	case s == nil || s.both == 0 || t.now-s.both > refresh:
+		t.report.pairs.Add(pairTold{p, false})
 	}
 }
 
 // teachListener reports that an endpoint answers.
 func (t *Table) teachListener(e endpoint) {
 	if at := t.learned.listeners.of(e); at == nil || t.now-*at > refresh {
-		t.report.listeners = append(t.report.listeners, e)
+		t.report.listeners.Add(e)
 	}
 }
 

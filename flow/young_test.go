@@ -270,7 +270,7 @@ func compareScenes(t *testing.T, what string, seed uint64, got, want *scene) {
 			t.Fatalf("%s, seed %d: record %d is\n%+v, want\n%+v", what, seed, i, got.recs[i], want.recs[i])
 		}
 	}
-	if a, b := got.learned, want.learned; !reflect.DeepEqual(points(a), points(b)) || !reflect.DeepEqual(a.listeners.entries, b.listeners.entries) || !reflect.DeepEqual(a.pairs.entries, b.pairs.entries) ||
+	if a, b := got.learned, want.learned; !reflect.DeepEqual(points(a), points(b)) || !slices.Equal(a.listeners.entries.Items(), b.listeners.entries.Items()) || !slices.Equal(a.pairs.entries.Items(), b.pairs.entries.Items()) ||
 		a.Forgotten != b.Forgotten {
 		t.Fatalf("%s, seed %d: learned %+v, want %+v", what, seed, points(a), points(b))
 	}

@@ -1,0 +1,44 @@
+package pool
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// A list against a slice.
+func TestListModel(t *testing.T) {
+	type value struct {
+		a uint64
+		b uint32
+		c [3]uint8
+	}
+	rng := rand.New(rand.NewPCG(1, 9))
+	var l List[value]
+	var model []value
+	for i := range 20_000 {
+		switch rng.IntN(2000) {
+		case 0:
+			l.Empty(rng.IntN(4000))
+			model = model[:0]
+		case 1:
+			n := rng.IntN(len(model) + 1)
+			l.Truncate(n)
+			model = model[:n]
+		default:
+			v := value{rng.Uint64(), rng.Uint32(), [3]uint8{1, 2, uint8(i)}}
+			l.Add(v)
+			model = append(model, v)
+		}
+		if l.Len() != len(model) || len(model) > 0 && l.Items()[len(model)-1] != model[len(model)-1] {
+			t.Fatalf("%d values, want %d", l.Len(), len(model))
+		}
+		if i%500 == 0 && !slices.Equal(l.Items(), model) {
+			t.Fatal("other values")
+		}
+	}
+	l.Empty(0)
+	if l.items != nil {
+		t.Error("room is kept")
+	}
+}
