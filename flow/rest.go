@@ -286,13 +286,17 @@ func (s *slab) outline(n uint32, key *Key) {
 func (s *slab) prefetchMore(n uint32) {
 	switch {
 	case !asleep(n):
-		return
 	case n&isEmbryo != 0:
 		if e := s.embryo(n); e.grown() {
 			pool.Prefetch(unsafe.Pointer(s.youth(e.behind)), int(e.behind&stepMask)+2)
 		}
-		return
+	default:
+		s.prefetchLines(n)
 	}
+}
+
+// prefetchLines begins to load what a flow at rest holds.
+func (s *slab) prefetchLines(n uint32) {
 	r := s.rested(n)
 	for _, l := range r.lines[:r.n] {
 		s.lines.Prefetch(l, 1)

@@ -147,14 +147,27 @@ func (y *youth) class() class {
 // none of a moment ago.
 func (t *Table) live(n uint32, p *packet.Packet) bool {
 	e := t.flows.embryo(n)
-	if t.watcher != nil || t.ageless || p.Time != t.now || p.Flags&(packet.Truncated|packet.HeaderCut|packet.BadHeader|packet.OptionsUnknown|packet.PortsUnknown) != 0 ||
-		p.Version != 4 || p.TOS&3 == 3 || p.TCP.NumSACK != 0 || p.TCP.Window == 0 || p.IPLen != 20+uint32(p.TCP.HeaderLen)+p.PayloadLen {
+	if t.watcher != nil || t.ageless || p.Time != t.now || !noted(p) {
 		return false
 	}
 	if !e.grown() {
 		return t.answer(n, e, p)
 	}
-	return t.log(n, e, p)
+	y, s := t.flows.youth(e.behind), 0
+	if p.SrcPort != e.srcPort || uint32(word(p.Src[8:])>>32) != e.src {
+		s = 1
+	}
+	if !t.follows(e, y, p, s) {
+		return false
+	}
+	return t.keep(n, e, y, p, s)
+}
+
+// noted tells whether all that a packet says of itself can be written down, but
+// for what y.follows asks for.
+func noted(p *packet.Packet) bool {
+	return p.Flags&(packet.Truncated|packet.HeaderCut|packet.BadHeader|packet.OptionsUnknown|packet.PortsUnknown) == 0 && p.Version == 4 && p.TOS&3 != 3 &&
+		p.TCP.NumSACK == 0 && p.TCP.Window != 0 && p.IPLen == 20+uint32(p.TCP.HeaderLen)+p.PayloadLen
 }
 
 // answer takes the SYN-ACK.
@@ -202,54 +215,64 @@ func (t *Table) roomFor(n uint32, octets int64) {
 	}
 }
 
-// log takes a packet behind the SYN-ACK.
-func (t *Table) log(n uint32, e *embryo, p *packet.Packet) bool {
-	y, c := t.flows.youth(e.behind), &p.TCP
-	s, position, ttl := 0, e.position, e.ttl
-	if p.SrcPort != e.srcPort || uint32(word(p.Src[8:])>>32) != e.src {
-		s, position, ttl = 1, y.position, y.ttl
+// follows tells whether a packet of side s is one that the log can hold: in order,
+// with an ACK of what was recorded, of a flow that is not due yet, and saying
+// nothing that is read.
+func (t *Table) follows(e *embryo, y *youth, p *packet.Packet, s int) bool {
+	s &= 1
+	o, c := s^1, &p.TCP
+	position, ttl := e.position, e.ttl
+	if s != 0 {
+		position, ttl = y.position, y.ttl
 	}
-	o := s ^ 1
-	header := uint8(20)
+	header, has := uint8(20), packet.TCPOptions(0)
 	if y.flags&stamped != 0 {
-		header = 32
+		header, has = 32, packet.HasTimestamps
 	}
-	payload := p.PayloadLen
-	length, fin := payload, youthFlags(0)
-	if c.Flags&packet.FIN != 0 {
-		length, fin = length+1, fromClient>>s
-	}
-	behind, before := y.next[o]-c.Ack, y.class()
-	if p.Time-y.seen >= t.wheels[before].timeout || c.Flags&^(packet.FIN|packet.PSH) != packet.ACK || c.Seq != y.next[s] || behind > uint32(y.unacked[o]) || c.HeaderLen != header || c.Has != hasStamps(y.flags) ||
-		p.Position != position || p.TTL != ttl || length+uint32(y.unacked[s]) > 1<<16-1 || y.flags&(fromClient>>s) != 0 && length != 0 {
+	length := p.PayloadLen + uint32(c.Flags&packet.FIN)
+	behind := y.next[o] - c.Ack
+	if c.Flags&^(packet.FIN|packet.PSH) != packet.ACK || c.Seq != y.next[s] || behind > uint32(y.unacked[o]) || c.HeaderLen != header || c.Has != has ||
+		p.Position != position || p.TTL != ttl || length+uint32(y.unacked[s]) > 1<<16-1 || p.Time-y.seen >= t.wheels[y.class()].timeout {
 		return false
 	}
-	if y.flags&ackedSYN == 0 && (s != 0 || length != 0 || behind != 0) {
+	switch {
+	case y.flags&ackedSYN == 0:
+		return s == 0 && length == 0 && behind == 0
+	case length != 0 && y.flags&(fromClient>>s) != 0:
 		return false
+	case p.PayloadLen != 0 && y.flags&spoken == 0:
+		return session.Foreign([2]uint16{p.SrcPort, p.DstPort}, p.Payload)
 	}
-	if payload != 0 && y.flags&spoken == 0 {
-		if !session.Foreign([2]uint16{p.SrcPort, p.DstPort}, p.Payload) {
-			return false
-		}
-	}
-	if int(y.end)+maxEntry > int(e.behind&stepMask+2)*64 {
+	return true
+}
+
+// keep writes down a packet that follows. It is false if there is no room.
+func (t *Table) keep(n uint32, e *embryo, y *youth, p *packet.Packet, s int) bool {
+	if !y.room(e) {
 		if e.behind&stepMask == mostSteps {
 			return false
 		}
 		t.roomFor(n, 64)
 		y = t.stretch(e)
 	}
-	if payload != 0 {
+	before := y.class()
+	y.flags |= ackedSYN
+	if p.PayloadLen != 0 {
 		y.flags |= spoken
 	}
-	y.flags |= fin | ackedSYN
-	y.write(p, s, behind)
+	if p.TCP.Flags&packet.FIN != 0 {
+		y.flags |= fromClient >> s
+	}
+	y.write(p, s)
 	if now := y.class(); now != before {
 		t.wheels[before].remove(n, &t.flows)
 		t.wheels[now].add(n, &t.flows)
 	}
 	return true
 }
+
+// room tells whether the log has room for any entry.
+func (y *youth) room(e *embryo) bool { return int(y.end)+maxEntry <= int(e.behind&stepMask+2)*64 }
 
 func hasStamps(f youthFlags) packet.TCPOptions {
 	if f&stamped != 0 {
@@ -275,39 +298,40 @@ func (t *Table) stretch(e *embryo) *youth {
 
 // write adds an entry to the log, for which there is room: a packet that side s
 // sent, of which all is known but what it tells here.
-func (y *youth) write(p *packet.Packet, s int, unacked uint32) {
+func (y *youth) write(p *packet.Packet, s int) {
 	c, b := &p.TCP, (*[maxEntry]byte)(unsafe.Add(unsafe.Pointer(y), y.end))
 	s &= 1
-	bits, n := byte(s), 5
+	what, n := byte(s), 5
 	since := p.Time - y.seen
 	y.seen = p.Time
 	if binary.LittleEndian.PutUint32(b[1:], uint32(since)); since>>32 != 0 {
-		bits |= longSince
+		what |= longSince
 		binary.LittleEndian.PutUint64(b[1:], uint64(since))
 		n = 9
 	}
 	length := p.PayloadLen
 	if length != 0 {
-		bits |= withData
+		what |= withData
 		n += put16(b, n, uint16(length))
 	}
 	if c.Flags&packet.FIN != 0 {
-		bits |= withFIN
+		what |= withFIN
 		length++
 	}
 	y.next[s] += length
 	y.unacked[s] += uint16(length)
+	unacked := y.next[s^1] - c.Ack
 	if y.unacked[s^1] = uint16(unacked); unacked != 0 {
-		bits |= someAcked
+		what |= someAcked
 		n += put16(b, n, uint16(unacked))
 	}
 	if c.Window != y.window[s] {
-		bits |= newWindow
+		what |= newWindow
 		y.window[s] = c.Window
 		n += put16(b, n, c.Window)
 	}
 	if y.ipid[s]++; p.IPID != y.ipid[s] {
-		bits |= newID
+		what |= newID
 		y.ipid[s] = p.IPID
 		n += put16(b, n, p.IPID)
 	}
@@ -316,13 +340,13 @@ func (y *youth) write(p *packet.Packet, s int, unacked uint32) {
 		if y.tsval[s] = c.TSval; later < 1<<16 && c.TSecr == y.tsval[s^1] {
 			n += put16(b, n, uint16(later))
 		} else {
-			bits |= newStamps
+			what |= newStamps
 			binary.LittleEndian.PutUint32(b[n:], c.TSval)
 			binary.LittleEndian.PutUint32(b[n+4:], c.TSecr)
 			n += 8
 		}
 	}
-	b[0] = bits
+	b[0] = what
 	y.end += uint16(n)
 }
 
@@ -375,41 +399,41 @@ func (t *Table) replay(e *embryo, y *youth, f *Flow, p *packet.Packet, client in
 	}
 	log := unsafe.Slice((*byte)(unsafe.Pointer(y)), y.end)[youthLen:]
 	for len(log) > 0 {
-		bits, s, n := log[0], log[0]&1, 5
+		what, s, n := log[0], log[0]&1, 5
 		since := int64(binary.LittleEndian.Uint32(log[1:]))
-		if bits&longSince != 0 {
+		if what&longSince != 0 {
 			since = int64(binary.LittleEndian.Uint64(log[1:]))
 			n = 9
 		}
 		p.Time += since
 		p.Now, t.now = p.Time, p.Time
 		p.PayloadLen = 0
-		if bits&withData != 0 {
+		if what&withData != 0 {
 			p.PayloadLen = uint32(binary.LittleEndian.Uint16(log[n:]))
 			n += 2
 		}
 		c.Seq, c.Ack = next[s], next[s^1]
 		next[s] += p.PayloadLen
 		c.Flags = packet.ACK
-		if bits&withFIN != 0 {
+		if what&withFIN != 0 {
 			c.Flags |= packet.FIN
 			next[s]++
 		}
-		if bits&someAcked != 0 {
+		if what&someAcked != 0 {
 			c.Ack -= uint32(binary.LittleEndian.Uint16(log[n:]))
 			n += 2
 		}
-		if bits&newWindow != 0 {
+		if what&newWindow != 0 {
 			window[s] = binary.LittleEndian.Uint16(log[n:])
 			n += 2
 		}
-		if id[s]++; bits&newID != 0 {
+		if id[s]++; what&newID != 0 {
 			id[s] = binary.LittleEndian.Uint16(log[n:])
 			n += 2
 		}
 		switch {
 		case y.flags&stamped == 0:
-		case bits&newStamps == 0:
+		case what&newStamps == 0:
 			stamps[s] += uint32(binary.LittleEndian.Uint16(log[n:]))
 			c.TSecr = stamps[s^1]
 			n += 2
