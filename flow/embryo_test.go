@@ -168,8 +168,8 @@ func TestEmbryoFlood(t *testing.T) {
 	p := s.tcp(srv, cli, "SA", 7, uint32(n), "")
 	binary.BigEndian.PutUint32(p.Dst[12:], uint32(n-1))
 	s.add(p)
-	if grown := s.table.flows.young2.InUse(); grown != 1 || s.table.full(-s.table.perFlow) {
-		t.Errorf("%d were answered, full %v", grown, s.table.full(-s.table.perFlow))
+	if octets := s.table.flows.youths.Octets(); octets != 128 || s.table.full(-s.table.perFlow) {
+		t.Errorf("%d octets of youths, full %v", octets, s.table.full(-s.table.perFlow))
 	}
 	p.IPID++
 	s.add(p) // it comes again

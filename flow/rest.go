@@ -288,7 +288,7 @@ func (s *slab) prefetchMore(n uint32) {
 	case !asleep(n):
 	case n&isEmbryo != 0:
 		if e := s.embryo(n); e.grown() {
-			pool.Prefetch(unsafe.Pointer(s.youth(e.behind)), int(e.behind&stepMask)+2)
+			pool.Prefetch(unsafe.Pointer(s.youth(e.behind)), (youthUnits(e.behind)*pool.Unit+63)/64)
 		}
 	default:
 		s.prefetchLines(n)

@@ -14,9 +14,7 @@ type slab struct {
 	resting store[rested]
 	lines   pool.Pool[line] // of those at rest
 
-	young2 pool.Pool[young2] // youths of embryos
-	young3 pool.Pool[young3]
-	young4 pool.Pool[young4]
+	youths pool.Arena // of embryos
 }
 
 const (
@@ -145,7 +143,7 @@ func (s *slab) putEmbryo(n uint32) {
 // embryoOctets is what an embryo takes.
 func (s *slab) embryoOctets(n uint32) int64 {
 	if e := s.embryo(n); e.grown() {
-		return perEmbryo + int64(e.behind&stepMask+2)*64
+		return perEmbryo + int64(youthUnits(e.behind))*pool.Unit
 	}
 	return perEmbryo
 }

@@ -135,7 +135,7 @@ const checkEvery = 64
 
 // full tells that there is no room for so many octets of a flow more.
 func (t *Table) full(more int64) bool {
-	used := int64(t.flows.live)*t.perFlow + int64(t.flows.embryos.live)*perEmbryo + t.flows.youthOctets() + t.flows.restOctets()
+	used := int64(t.flows.live)*t.perFlow + int64(t.flows.embryos.live)*perEmbryo + t.flows.youths.Octets() + t.flows.restOctets()
 	return used+more > int64(t.maxFlows)*t.perFlow || t.flows.all() > 0 && t.overgrown()
 }
 

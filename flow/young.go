@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"mirrorscope/packet"
+	"mirrorscope/pool"
 	"mirrorscope/session"
 	"mirrorscope/tcp"
 )
@@ -60,18 +61,11 @@ const (
 	spoken   // payload was sent
 )
 
-// The log grows by steps.
-type (
-	young2 [2 * 64]byte
-	young3 [3 * 64]byte
-	young4 [4 * 64]byte
-)
-
 const (
 	youthLen   = int(unsafe.Sizeof(youth{}))
-	stepBits   = 2 // lower bits of the number of a youth: how many lines it has, less 2
+	stepBits   = 2 // lower bits of the number of a youth: how often its log has grown
 	stepMask   = 1<<stepBits - 1
-	mostSteps  = 2 // of the log's growth
+	mostSteps  = 3
 	optionBits = 4
 	isGrown    = 1 << 15 // of embryo.flags: behind is the number of its youth
 )
@@ -87,48 +81,22 @@ const (
 	someAcked // how much is not follows
 	newStamps // both timestamps follow, else how much TSval has risen
 	longSince // the time since the packet before follows in eight octets, else in four
-	maxEntry  = 1 + 8 + 2 + 2 + 2 + 2 + 8
 )
 
 func (e *embryo) grown() bool { return e.flags&isGrown != 0 }
 
+// youthUnits is how many units of the arena a youth has: 128, 160, 192 or 256 octets.
+func youthUnits(n uint32) int { return int(4 + n&stepMask + n&stepMask/mostSteps) }
+
 // youth gives that of a number.
-func (s *slab) youth(n uint32) *youth {
-	switch i := n >> stepBits; n & stepMask {
-	case 0:
-		return (*youth)(unsafe.Pointer(s.young2.At(i)))
-	case 1:
-		return (*youth)(unsafe.Pointer(s.young3.At(i)))
-	default:
-		return (*youth)(unsafe.Pointer(s.young4.At(i)))
-	}
-}
+func (s *slab) youth(n uint32) *youth { return (*youth)(s.youths.At(n >> stepBits)) }
 
+// newYouth makes one whose log has grown step times.
 func (s *slab) newYouth(step uint32) uint32 {
-	switch step {
-	case 0:
-		return s.young2.Get() << stepBits
-	case 1:
-		return s.young3.Get()<<stepBits | 1
-	}
-	return s.young4.Get()<<stepBits | 2
+	return s.youths.Get(youthUnits(step))<<stepBits | step
 }
 
-func (s *slab) putYouth(n uint32) {
-	switch i := n >> stepBits; n & stepMask {
-	case 0:
-		s.young2.Put(i)
-	case 1:
-		s.young3.Put(i)
-	default:
-		s.young4.Put(i)
-	}
-}
-
-// youthOctets is what all of them take.
-func (s *slab) youthOctets() int64 {
-	return int64(s.young2.InUse())*2*64 + int64(s.young3.InUse())*3*64 + int64(s.young4.InUse())*4*64
-}
+func (s *slab) putYouth(n uint32) { s.youths.Put(n>>stepBits, youthUnits(n)) }
 
 // class is that of the flow.
 func (y *youth) class() class {
@@ -160,7 +128,12 @@ func (t *Table) live(n uint32, p *packet.Packet) bool {
 	if !t.follows(e, y, p, s) {
 		return false
 	}
-	return t.keep(n, e, y, p, s)
+	what, octets := y.measure(p, s)
+	if e.behind&stepMask == mostSteps && !y.room(e, octets) {
+		return false
+	}
+	t.keep(n, e, y, p, s, what, octets)
+	return true
 }
 
 // noted tells whether all that a packet says of itself can be written down, but
@@ -189,7 +162,7 @@ func (t *Table) answer(n uint32, e *embryo, p *packet.Packet) bool {
 		}
 		y.flags |= stamped
 	}
-	t.roomFor(n, 2*64)
+	t.roomFor(n, int64(youthUnits(0))*pool.Unit)
 	e.behind = t.flows.newYouth(0)
 	e.flags |= isGrown
 	*t.flows.youth(e.behind) = y
@@ -232,7 +205,7 @@ func (t *Table) follows(e *embryo, y *youth, p *packet.Packet, s int) bool {
 	length := p.PayloadLen + uint32(c.Flags&packet.FIN)
 	behind := y.next[o] - c.Ack
 	if c.Flags&^(packet.FIN|packet.PSH) != packet.ACK || c.Seq != y.next[s] || behind > uint32(y.unacked[o]) || c.HeaderLen != header || c.Has != has ||
-		p.Position != position || p.TTL != ttl || length+uint32(y.unacked[s]) > 1<<16-1 || p.Time-y.seen >= t.wheels[y.class()].timeout {
+		p.Position != position || p.TTL != ttl || length > 1<<16-1 || length+uint32(y.unacked[s]) > 1<<16-1 || p.Time-y.seen >= t.wheels[y.class()].timeout {
 		return false
 	}
 	switch {
@@ -246,13 +219,10 @@ func (t *Table) follows(e *embryo, y *youth, p *packet.Packet, s int) bool {
 	return true
 }
 
-// keep writes down a packet that follows. It is false if there is no room.
-func (t *Table) keep(n uint32, e *embryo, y *youth, p *packet.Packet, s int) bool {
-	if !y.room(e) {
-		if e.behind&stepMask == mostSteps {
-			return false
-		}
-		t.roomFor(n, 64)
+// keep writes down a packet that follows, and that takes so many octets.
+func (t *Table) keep(n uint32, e *embryo, y *youth, p *packet.Packet, s int, what uint8, octets int) {
+	if !y.room(e, octets) {
+		t.roomFor(n, pool.Unit)
 		y = t.stretch(e)
 	}
 	before := y.class()
@@ -263,96 +233,112 @@ func (t *Table) keep(n uint32, e *embryo, y *youth, p *packet.Packet, s int) boo
 	if p.TCP.Flags&packet.FIN != 0 {
 		y.flags |= fromClient >> s
 	}
-	y.write(p, s)
+	y.write(p, s, what)
 	if now := y.class(); now != before {
 		t.wheels[before].remove(n, &t.flows)
 		t.wheels[now].add(n, &t.flows)
 	}
-	return true
 }
 
-// room tells whether the log has room for any entry.
-func (y *youth) room(e *embryo) bool { return int(y.end)+maxEntry <= int(e.behind&stepMask+2)*64 }
-
-func hasStamps(f youthFlags) packet.TCPOptions {
-	if f&stamped != 0 {
-		return packet.HasTimestamps
-	}
-	return 0
+// room tells whether the log has room for so many octets.
+func (y *youth) room(e *embryo, octets int) bool {
+	return int(y.end)+octets <= youthUnits(e.behind)*pool.Unit
 }
 
-// stretch gives an embryo a youth that is a line longer.
+// stretch gives an embryo a youth with a longer log.
 func (t *Table) stretch(e *embryo) *youth {
-	old := t.flows.youth(e.behind)
-	n := t.flows.newYouth(e.behind&stepMask + 1)
-	y := t.flows.youth(n)
-	if e.behind&stepMask == 0 {
-		*(*young2)(unsafe.Pointer(y)) = *(*young2)(unsafe.Pointer(old))
-	} else {
-		*(*young3)(unsafe.Pointer(y)) = *(*young3)(unsafe.Pointer(old))
-	}
-	t.flows.putYouth(e.behind)
+	old, n := e.behind, t.flows.newYouth(e.behind&stepMask+1)
+	y, from := t.flows.youth(n), t.flows.youth(old)
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(y)), from.end), unsafe.Slice((*byte)(unsafe.Pointer(from)), from.end))
+	t.flows.putYouth(old)
 	e.behind = n
 	return y
 }
 
-// write adds an entry to the log, for which there is room: a packet that side s
-// sent, of which all is known but what it tells here.
-func (y *youth) write(p *packet.Packet, s int) {
-	c, b := &p.TCP, (*[maxEntry]byte)(unsafe.Add(unsafe.Pointer(y), y.end))
+// measure tells what the entry of a packet that side s sent says of it, and how many
+// octets it takes.
+func (y *youth) measure(p *packet.Packet, s int) (what uint8, octets int) {
+	c := &p.TCP
 	s &= 1
-	what, n := byte(s), 5
-	since := p.Time - y.seen
-	y.seen = p.Time
-	if binary.LittleEndian.PutUint32(b[1:], uint32(since)); since>>32 != 0 {
-		what |= longSince
-		binary.LittleEndian.PutUint64(b[1:], uint64(since))
-		n = 9
+	what, octets = uint8(s), 5
+	if uint64(p.Time-y.seen)>>32 != 0 {
+		what, octets = what|longSince, octets+4
 	}
-	length := p.PayloadLen
-	if length != 0 {
-		what |= withData
-		n += put16(b, n, uint16(length))
+	if p.PayloadLen != 0 {
+		what, octets = what|withData, octets+2
 	}
 	if c.Flags&packet.FIN != 0 {
 		what |= withFIN
-		length++
 	}
-	y.next[s] += length
-	y.unacked[s] += uint16(length)
-	unacked := y.next[s^1] - c.Ack
-	if y.unacked[s^1] = uint16(unacked); unacked != 0 {
-		what |= someAcked
-		n += put16(b, n, uint16(unacked))
+	if c.Ack != y.next[s^1] {
+		what, octets = what|someAcked, octets+2
 	}
 	if c.Window != y.window[s] {
-		what |= newWindow
-		y.window[s] = c.Window
-		n += put16(b, n, c.Window)
+		what, octets = what|newWindow, octets+2
 	}
-	if y.ipid[s]++; p.IPID != y.ipid[s] {
-		what |= newID
-		y.ipid[s] = p.IPID
-		n += put16(b, n, p.IPID)
+	if p.IPID != y.ipid[s]+1 {
+		what, octets = what|newID, octets+2
 	}
 	if y.flags&stamped != 0 {
-		later := c.TSval - y.tsval[s]
-		if y.tsval[s] = c.TSval; later < 1<<16 && c.TSecr == y.tsval[s^1] {
-			n += put16(b, n, uint16(later))
-		} else {
-			what |= newStamps
-			binary.LittleEndian.PutUint32(b[n:], c.TSval)
-			binary.LittleEndian.PutUint32(b[n+4:], c.TSecr)
-			n += 8
+		if octets += 2; c.TSval-y.tsval[s] >= 1<<16 || c.TSecr != y.tsval[s^1] {
+			what, octets = what|newStamps, octets+6
 		}
 	}
-	b[0] = what
-	y.end += uint16(n)
+	return what, octets
 }
 
-func put16(b *[maxEntry]byte, at int, v uint16) int {
-	binary.LittleEndian.PutUint16(b[at:], v)
-	return 2
+// write adds an entry to the log, for which there is room.
+func (y *youth) write(p *packet.Packet, s int, what uint8) {
+	c, b := &p.TCP, unsafe.Add(unsafe.Pointer(y), y.end)
+	s &= 1
+	*(*uint8)(b) = what
+	put32(b, 1, uint32(p.Time-y.seen))
+	b = unsafe.Add(b, 5)
+	if what&longSince != 0 {
+		put32(b, 0, uint32((p.Time-y.seen)>>32))
+		b = unsafe.Add(b, 4)
+	}
+	y.seen = p.Time
+	if what&withData != 0 {
+		put16(b, uint16(p.PayloadLen))
+		b = unsafe.Add(b, 2)
+	}
+	length := p.PayloadLen + uint32(c.Flags&packet.FIN)
+	y.next[s] += length
+	y.unacked[s] += uint16(length)
+	y.unacked[s^1] = uint16(y.next[s^1] - c.Ack)
+	if what&someAcked != 0 {
+		put16(b, y.unacked[s^1])
+		b = unsafe.Add(b, 2)
+	}
+	if what&newWindow != 0 {
+		y.window[s] = c.Window
+		put16(b, c.Window)
+		b = unsafe.Add(b, 2)
+	}
+	y.ipid[s] = p.IPID
+	if what&newID != 0 {
+		put16(b, p.IPID)
+		b = unsafe.Add(b, 2)
+	}
+	if y.flags&stamped != 0 {
+		if what&newStamps == 0 {
+			put16(b, uint16(c.TSval-y.tsval[s]))
+			b = unsafe.Add(b, 2)
+		} else {
+			put32(b, 0, c.TSval)
+			put32(b, 4, c.TSecr)
+			b = unsafe.Add(b, 8)
+		}
+		y.tsval[s] = c.TSval
+	}
+	y.end = uint16(uintptr(b) - uintptr(unsafe.Pointer(y)))
+}
+
+func put16(b unsafe.Pointer, v uint16) { *(*[2]byte)(b) = [2]byte{byte(v), byte(v >> 8)} }
+
+func put32(b unsafe.Pointer, at int, v uint32) {
+	*(*[4]byte)(unsafe.Add(b, at)) = [4]byte{byte(v), byte(v >> 8), byte(v >> 16), byte(v >> 24)}
 }
 
 // relive makes f the flow that has taken all packets of an embryo.
@@ -393,31 +379,35 @@ func (t *Table) replay(e *embryo, y *youth, f *Flow, p *packet.Packet, client in
 	}
 	t.absorb(f, p, client^1, noLikeness)
 
-	c.MSS, c.WScale, c.Has, c.HeaderLen = 0, 0, hasStamps(y.flags), 20
+	c.MSS, c.WScale, c.Has, c.HeaderLen, c.TSval, c.TSecr = 0, 0, 0, 20, 0, 0
 	if y.flags&stamped != 0 {
-		c.HeaderLen = 32
+		c.Has, c.HeaderLen = packet.HasTimestamps, 32
 	}
+	var sent [2]volume // by side, like all that follows
+	var fins [2]uint8
+	var changed [2]bool // identifications
+	hasTS := y.flags&stamped != 0
+	p.IPLen = 0 // it counts below
 	log := unsafe.Slice((*byte)(unsafe.Pointer(y)), y.end)[youthLen:]
-	for len(log) > 0 {
-		what, s, n := log[0], log[0]&1, 5
+	for len(log) >= 5 {
+		what, s, o, n := log[0], log[0]&1, log[0]&1^1, 5
 		since := int64(binary.LittleEndian.Uint32(log[1:]))
 		if what&longSince != 0 {
-			since = int64(binary.LittleEndian.Uint64(log[1:]))
-			n = 9
+			since |= int64(binary.LittleEndian.Uint32(log[n:])) << 32
+			n += 4
 		}
 		p.Time += since
-		p.Now, t.now = p.Time, p.Time
-		p.PayloadLen = 0
+		p.Now = p.Time
+		c.Seq, c.Ack, c.Flags, p.PayloadLen = next[s], next[o], packet.ACK, 0
 		if what&withData != 0 {
 			p.PayloadLen = uint32(binary.LittleEndian.Uint16(log[n:]))
+			next[s] += p.PayloadLen
 			n += 2
 		}
-		c.Seq, c.Ack = next[s], next[s^1]
-		next[s] += p.PayloadLen
-		c.Flags = packet.ACK
 		if what&withFIN != 0 {
 			c.Flags |= packet.FIN
 			next[s]++
+			fins[s]++
 		}
 		if what&someAcked != 0 {
 			c.Ack -= uint32(binary.LittleEndian.Uint16(log[n:]))
@@ -427,53 +417,60 @@ func (t *Table) replay(e *embryo, y *youth, f *Flow, p *packet.Packet, client in
 			window[s] = binary.LittleEndian.Uint16(log[n:])
 			n += 2
 		}
+		before := id[s]
 		if id[s]++; what&newID != 0 {
 			id[s] = binary.LittleEndian.Uint16(log[n:])
 			n += 2
 		}
-		switch {
-		case y.flags&stamped == 0:
-		case what&newStamps == 0:
-			stamps[s] += uint32(binary.LittleEndian.Uint16(log[n:]))
-			c.TSecr = stamps[s^1]
-			n += 2
-		default:
-			stamps[s], c.TSecr = binary.LittleEndian.Uint32(log[n:]), binary.LittleEndian.Uint32(log[n+4:])
-			n += 8
+		changed[s] = changed[s] || id[s] != before && id[s] != 0
+		if hasTS {
+			if what&newStamps == 0 {
+				stamps[s] += uint32(binary.LittleEndian.Uint16(log[n:]))
+				c.TSecr = stamps[o]
+				n += 2
+			} else {
+				stamps[s], c.TSecr = binary.LittleEndian.Uint32(log[n:]), binary.LittleEndian.Uint32(log[n+4:])
+				n += 8
+			}
+			c.TSval = stamps[s]
 		}
 		log = log[n:]
-		p.IPLen, p.IPID, p.Position, p.TTL = 20+uint32(c.HeaderLen)+p.PayloadLen, id[s], place[s], ttl[s]
-		c.Window, c.TSval = window[s], stamps[s]
-		if y.flags&stamped == 0 {
-			c.TSval, c.TSecr = 0, 0
-		}
+		p.IPID, p.Position, p.TTL, c.Window = id[s], place[s], ttl[s], window[s]
+		v := &sent[s]
+		v.packets++
+		v.payload += p.PayloadLen
 		t.again(f, p, client^int(s))
 	}
+	for s := range sent {
+		dir := (client ^ s) & 1
+		v := &f.sent[dir]
+		v.packets += sent[s].packets
+		v.payload += sent[s].payload
+		v.bytes += sent[s].payload + sent[s].packets*(20+uint32(c.HeaderLen))
+		f.fins[dir] = fins[s]
+		f.ipid[dir] = id[s]
+		if changed[s] {
+			f.flags |= idsChange0 << dir
+		}
+	}
+	f.last, f.seen = y.seen, y.seen
 	f.class = y.class()
 }
 
-// again is update for a packet of a youth, behind the SYN-ACK.
+// again takes a packet of a youth behind the SYN-ACK, but for what adds up.
 func (t *Table) again(f *Flow, p *packet.Packet, dir int) {
-	t.count(f, dir, p)
-	f.start = min(f.start, p.Time)
-	f.last = max(f.last, p.Time)
-	f.seen = t.now
-	if p.TCP.Flags&packet.FIN != 0 {
-		f.fins[dir]++
-	}
-	t.noteID(f, p, dir)
-	o := t.opening(f)
-	var g tcp.Segment
-	f.tcp.AddTo(t.tcp, &g, p, dir, o, false)
+	g, o := &t.segment, t.opening(f)
+	*g = tcp.Segment{}
+	f.tcp.Run(t.tcp, g, p, dir, o)
 	switch {
 	case g.End == g.Pos:
 	case f.session == 0:
 		c := t.conn(f)
-		f.session = t.sessions.Plain(&c, &g, dir)
+		f.session = t.sessions.Plain(&c, g, dir)
 	default:
-		t.sessions.Run(f.session, &f.tcp, t.tcp, nil, &g, dir, int(f.role.client))
+		t.sessions.Run(f.session, &f.tcp, t.tcp, nil, g, dir, int(f.role.client))
 	}
-	if o != nil {
+	if o != nil && p.Time-o.Answered() > t.copies.window {
 		t.answered(f, o, p.Time)
 	}
 }

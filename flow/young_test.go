@@ -280,8 +280,8 @@ func compareScenes(t *testing.T, what string, seed uint64, got, want *scene) {
 		t.Fatalf("%s, seed %d: counts %+v, want %+v", what, seed, a, b)
 	}
 	x := &got.table.flows
-	if x.all() != 0 || x.youthOctets() != 0 || got.table.index.used != 0 || got.table.held() != 0 {
-		t.Fatalf("%s, seed %d: %d flows are left, %d octets of youths, %d in the index, %d octets", what, seed, x.all(), x.youthOctets(), got.table.index.used, got.table.held())
+	if x.all() != 0 || x.youths.Octets() != 0 || got.table.index.used != 0 || got.table.held() != 0 {
+		t.Fatalf("%s, seed %d: %d flows are left, %d octets of youths, %d in the index, %d octets", what, seed, x.all(), x.youths.Octets(), got.table.index.used, got.table.held())
 	}
 }
 
@@ -294,7 +294,6 @@ func points(l *Learned) []PointCapture {
 // Records, and what is learned, are the same whether flows are young or not,
 // whatever befalls them.
 func TestYoungAlike(t *testing.T) {
-	grew := [3]int{}
 	for seed := range uint64(20) {
 		for name, play := range map[string]func(set func(*Table), check bool) *scene{
 			"beginnings": func(set func(*Table), check bool) *scene { return playBeginnings(t, seed, 3000, nil, set, check) },
@@ -318,13 +317,7 @@ func TestYoungAlike(t *testing.T) {
 				"rest":    func(t *Table) { t.bed.always = true },
 			} {
 				s := play(set, how == "young")
-				x := &s.table.flows
 				s.end()
-				if how == "young" {
-					for i, n := range [...]int{x.young2.InUse(), x.young3.InUse(), x.young4.InUse()} {
-						grew[i] += n
-					}
-				}
 				compareScenes(t, name+", "+how, seed, s, old)
 			}
 		}
@@ -337,7 +330,7 @@ func TestYoungWatched(t *testing.T) {
 	for _, silent := range []bool{false, true} {
 		s := newScene(t, nil)
 		s.open(0, cli, srv, 1000, 5000)
-		if s.table.flows.young2.InUse() != 1 {
+		if s.table.flows.youths.Octets() != 128 {
 			t.Fatal("it is not young")
 		}
 		w := &watched{ends: map[uint32]int{}}
@@ -402,14 +395,14 @@ func TestYoungSize(t *testing.T) {
 	for _, c := range []struct {
 		packets int
 		most    int64
-	}{{1, 64}, {2, 192}, {6, 192}, {12, 256}} {
+	}{{1, 64}, {2, 192}, {6, 192}, {12, 224}} {
 		s := newScene(t, nil)
 		const n = 1000
 		for i := range uint32(n) {
 			bookish(s, i, c.packets, func(p packet.Packet) { s.now += 1000; s.add(p) })
 		}
 		x := &s.table.flows
-		each := (int64(x.embryos.live)*64 + x.youthOctets()) / n
+		each := (int64(x.embryos.live)*64 + x.youths.Octets()) / n
 		t.Logf("%2d packets: %d octets", c.packets, each)
 		if x.embryos.live != n || x.live != 0 || each > c.most {
 			t.Errorf("%d packets: %d embryos and %d flows, %d octets each, want at most %d", c.packets, x.embryos.live, x.live, each, c.most)
