@@ -12,7 +12,9 @@ import (
 type Config struct {
 	Memory   int64         // octets that all tables together may use
 	Interval time.Duration // length of interval records, whole seconds; 0: none
-	Sums     bool          // for an output that adds connections up: whole-life records of TCP carry samples, or distributions, and no quantiles
+
+	Sums      bool // for an output that adds connections up: whole-life records of TCP carry samples, or distributions, and no quantiles …
+	Quantiles bool // … but with this, for one that writes them as well
 
 	DupWindow      time.Duration // a copy is looked for this long
 	DupWindowHop   time.Duration // … when its TTL differs and a changing IPv4 ID or the TSval matches

@@ -82,7 +82,7 @@ type Table struct {
 // cfg.Memory.
 func NewTable(cfg Config, learned *Learned, names *packet.Names) *Table {
 	t := &Table{cfg: cfg, names: names, learned: learned, tcp: tcp.NewStore(cfg.TCP), flows: newSlab(), secret: &keys, second: noSecond, cut: Last()}
-	if cfg.Sums {
+	if cfg.Sums && !cfg.Quantiles {
 		t.tcp.SumsOnly()
 	}
 	for c, timeout := range cfg.timeouts() {

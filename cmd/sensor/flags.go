@@ -133,6 +133,7 @@ func (f *replayFlags) options(files []string) (*replayOptions, error) {
 	if o.group != nil {
 		o.pipeline.Flow.Interval = o.group.config.Interval
 		o.pipeline.Flow.Sums = o.group.config.Interval == 0
+		o.pipeline.Flow.Quantiles = o.format == formatJSON // which has the connections, too
 	}
 	if o.resolver, o.notes, err = names(f.inventory, f.tags); err != nil {
 		return nil, usageError{err}

@@ -131,3 +131,31 @@ func TestInterruptible(t *testing.T) {
 type leavingReader struct{ err error }
 
 func (l leavingReader) Read([]byte) (int, error) { return 0, l.err }
+
+// Who groups connections has their records as they are without.
+func TestGroupedRecords(t *testing.T) {
+	records := func(args ...string) (lines []string) {
+		var out, errOut bytes.Buffer
+		if code := run(append(append([]string{"replay", "--format", "json"}, args...), "../../testdata/pcaps/shop.pcap"), nil, &out, &errOut); code != 0 {
+			t.Fatalf("%v: exit status %d: %s", args, code, &errOut)
+		}
+		for line := range strings.Lines(out.String()) {
+			if strings.Contains(line, `{"type":"connection"`) {
+				lines = append(lines, line)
+			}
+		}
+		return lines
+	}
+	want := records()
+	for _, args := range [][]string{{"--group-by", "client.ip"}, {"--group-by", "server.port", "--since", "2026-03-02T09:20:30Z"}} {
+		got := records(args...)
+		if len(got) != len(want) || len(got) < 100 {
+			t.Fatalf("%v: %d records, want %d", args, len(got), len(want))
+		}
+		for i := range got {
+			if got[i] != want[i] {
+				t.Fatalf("%v:\n%s want\n%s", args, got[i], want[i])
+			}
+		}
+	}
+}

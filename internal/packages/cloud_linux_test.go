@@ -134,7 +134,7 @@ func TestCloud(t *testing.T) {
 
 	// The capture interface, and behind it a switch with those who mirror.
 	m.run("ip", "netns", "add", "switch")
-	m.run("ip", "link", "add", "ens6", "mtu", "9000", "type", "veth", "peer", "name", "out", "mtu", "9000", "netns", "switch")
+	m.run("ip", "link", "add", "ens6", "address", "06:00:00:00:02:01", "mtu", "9000", "type", "veth", "peer", "name", "out", "mtu", "9000", "netns", "switch")
 	m.run("ip", "address", "add", captureIP+"/8", "dev", "ens6")
 	m.run("ip", "link", "set", "ens6", "up")
 	m.sh("ip -n switch link add br0 type bridge && ip -n switch link set out master br0 up && ip -n switch address add " + balancer + "/8 dev br0 && ip -n switch link set br0 up")

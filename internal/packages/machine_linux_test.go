@@ -31,6 +31,7 @@ type machine struct {
 	t     *testing.T
 	pid   int    // of its first process
 	share string // the folder that it has as /share
+	links int    // made
 }
 
 // boot starts a machine. It ends with the test.
@@ -224,10 +225,12 @@ func (m *machine) until(what string, limit time.Duration, check func() error) {
 	m.t.Fatalf("waited for this in vain: %s: %v", what, err)
 }
 
-// link makes an interface for captures, with its other end.
+// link makes an interface for captures, with its other end. It is given an address,
+// or udev would change it some time later.
 func (m *machine) link(name, peer string) {
 	m.t.Helper()
-	m.run("ip", "link", "add", name, "mtu", "9000", "type", "veth", "peer", "name", peer, "mtu", "9000")
+	m.links++
+	m.run("ip", "link", "add", name, "address", fmt.Sprintf("06:00:00:00:01:%02x", m.links), "mtu", "9000", "type", "veth", "peer", "name", peer, "mtu", "9000")
 	m.sh("echo 1 >/proc/sys/net/ipv6/conf/" + peer + "/disable_ipv6") // or it sends frames that no test asked for
 	m.run("ip", "link", "set", peer, "up")
 	m.run("ip", "link", "set", name, "up")
