@@ -130,7 +130,11 @@ func Load(path string) (Config, error) {
 		return Config{}, err // names the file
 	}
 	defer func() { _ = f.Close() }() // only read from
-	c, err := Read(io.LimitReader(f, maxConfig))
+	r := &io.LimitedReader{R: f, N: maxConfig + 1}
+	c, err := Read(r)
+	if r.N == 0 { // what is cut off may be targets, without which sessions would be deleted
+		return Config{}, fmt.Errorf("%s: is longer than the %d octets that are read; make it shorter", path, maxConfig)
+	}
 	if err != nil {
 		return c, fmt.Errorf("%s: %w", path, err)
 	}
