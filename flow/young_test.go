@@ -31,7 +31,6 @@ type beginning struct {
 	wins  [2]uint16
 	stamp [2]uint32
 	has   packet.TCPOptions
-	port  uint16
 	step  int
 	dear  bool // all goes well
 }
@@ -169,7 +168,7 @@ func (b *beginnings) next(c *beginning, side int) packet.Packet {
 		t.HeaderLen += 12
 		c.stamp[side] += uint32(rng.IntN(2000))
 		if b.chance(10) {
-			c.stamp[side] += uint32(rng.Uint32() >> 14)
+			c.stamp[side] += rng.Uint32() >> 14
 		}
 		if t.TSval, t.TSecr = c.stamp[side], c.stamp[o]; flags == "S" {
 			t.TSecr = 0
