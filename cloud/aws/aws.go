@@ -14,11 +14,9 @@
 package aws
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -150,7 +148,7 @@ func (s *session) load(ctx context.Context) (aws.Config, error) {
 		// capture has open.
 		return aws.Config{}, &cloud.Trouble{Doing: fmt.Sprintf("the profile's credentials come from a program (%s), and the sensor runs none", program), Mend: "give this machine a role, or a profile with a key or a role (docs/how-to/aws.md)"}
 	}
-	cfg.HTTPClient = whole{cfg.HTTPClient}
+	cfg.HTTPClient = cloud.KeepBodies(cfg.HTTPClient)
 	s.base = &cfg
 	return cfg, nil
 }
@@ -172,24 +170,6 @@ func credentialProcess(cfg *aws.Config) string {
 		}
 	}
 	return ""
-}
-
-// whole sends requests whose bodies nobody closes. The SDK closes them as soon as the
-// head of an answer has come; the transport may then not have seen their end, takes
-// that for an error and ends the connection, in the middle of a long answer.
-type whole struct{ aws.HTTPClient }
-
-// Do implements aws.HTTPClient.
-func (w whole) Do(r *http.Request) (*http.Response, error) {
-	if r.Body != nil && r.Body != http.NoBody {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			return nil, err
-		}
-		r = r.Clone(r.Context())
-		r.Body = io.NopCloser(bytes.NewReader(body))
-	}
-	return w.HTTPClient.Do(r)
 }
 
 // credentials gives those of an account, given the SDK's configuration.

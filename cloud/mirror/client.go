@@ -11,11 +11,14 @@ import (
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/middleware"
+
+	"mirrorscope/cloud"
 )
 
 // attempts is how often a call is tried that is throttled, or whose answer is lost.
@@ -24,7 +27,8 @@ const attempts = 8
 // Session settings of the client: as other AWS programs have them, and what the
 // desired state says in their place.
 func (a *AWS) load(ctx context.Context) (aws.Config, error) {
-	var options []func(*config.LoadOptions) error
+	// A client of its own, or the SDK takes one later that cannot be wrapped.
+	options := []func(*config.LoadOptions) error{config.WithHTTPClient(awshttp.NewBuildableClient())}
 	if a.Region != "" {
 		options = append(options, config.WithRegion(a.Region))
 	}
@@ -38,6 +42,7 @@ func (a *AWS) load(ctx context.Context) (aws.Config, error) {
 	if cfg.Region == "" {
 		return cfg, errors.New("no region of AWS: give aws.region, or set AWS_REGION")
 	}
+	cfg.HTTPClient = cloud.KeepBodies(cfg.HTTPClient)
 	cfg.Retryer = func() aws.Retryer {
 		return retry.NewStandard(func(o *retry.StandardOptions) {
 			o.MaxAttempts = attempts
