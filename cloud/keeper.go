@@ -43,6 +43,7 @@ type part struct {
 	given *Snapshot // as it was handed on; under Keeper.hand
 
 	// Of the source's goroutine:
+	emptied      bool      // the latest answer held nothing, and was not believed
 	told, untold string    // errors that the log was told
 	pending      *Snapshot // what is not on disk yet
 	saved        time.Time // when something was put there the last time
@@ -190,6 +191,9 @@ func (k *Keeper) took(p *part, snap *Snapshot, began time.Time) error {
 			Mend:  "raise cloud.max_interfaces, where there is memory for their names",
 		}
 	}
+	if err := k.doubt(p, snap); err != nil {
+		return err
+	}
 	snap.Source = p.state.Source
 	if snap.Taken.IsZero() {
 		snap.Taken = began.UTC()
@@ -206,6 +210,22 @@ func (k *Keeper) took(p *part, snap *Snapshot, began time.Time) error {
 		return &Trouble{Doing: "no answer from " + strings.Join(snap.Partial, ", "), Err: errors.New("what was last known there stays")}
 	}
 	return nil
+}
+
+// doubt refuses an answer without any interface where some are known: a permission
+// that was narrowed, or a fault, looks like that as well. Asked again, the source is
+// believed. What a Watcher tells is not an answer, and is believed at once.
+func (k *Keeper) doubt(p *part, snap *Snapshot) error {
+	_, tells := p.source.(Watcher)
+	k.mu.Lock()
+	known := p.state.Interfaces
+	k.mu.Unlock()
+	if len(snap.Interfaces) > 0 || known == 0 || tells || p.emptied {
+		p.emptied = false
+		return nil
+	}
+	p.emptied = true
+	return &Trouble{Doing: fmt.Sprintf("the answer holds no interface, and %d were known", known), Mend: "see whether the permissions still cover them; if the next answer holds none either, it is believed"}
 }
 
 // saveEvery is how often what a Watcher tells is put on disk: it may tell every few

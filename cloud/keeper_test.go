@@ -478,3 +478,36 @@ func TestKeeperHomes(t *testing.T) {
 		}
 	}
 }
+
+// TestKeeperEmptied: an answer that holds nothing is believed when it comes again.
+func TestKeeperEmptied(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		answers := []*Snapshot{some("a"), {}, some("b"), {}, {}, {}, some("c")}
+		n := 0
+		s := &scripted{name: "s", fetch: func(context.Context) (*Snapshot, error) {
+			n++
+			return answers[min(n, len(answers))-1], nil
+		}}
+		k, got, log, stop := keeper(t, config(""), s)
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		var ids []string
+		for _, snap := range got.all()[:5] {
+			id := ""
+			for _, i := range snap.Interfaces {
+				id += i.ID
+			}
+			ids = append(ids, id)
+		}
+		if want := []string{"a", "b", "", "", "c"}; !slices.Equal(ids, want) {
+			t.Errorf("handed on %q, want %q", ids, want)
+		}
+		if st := k.States()[0]; st.Interfaces != 1 || st.Err != nil {
+			t.Errorf("in the end %+v", st)
+		}
+		if c := log.count("the answer holds no interface, and 1 were known"); c != 2 {
+			t.Errorf("the log tells %d times that nothing is there, want 2", c)
+		}
+		stop()
+	})
+}
