@@ -108,7 +108,11 @@ func (p *planner) look(n *Interface) (s source, ok bool) {
 		for _, s := range own {
 			p.deleteSession(s, "not selected any more: "+why)
 		}
-		p.cover(n, NotSelected, nil, "", why)
+		if len(own) > 0 { // as long as it is there
+			p.cover(n, Mirrored, own[0], "", "not selected any more: "+why)
+		} else {
+			p.cover(n, NotSelected, nil, "", why)
+		}
 		return s, false
 	}
 	if why, reason := p.w.unfit(n, p.targets); why != "" {

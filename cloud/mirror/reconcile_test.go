@@ -232,6 +232,10 @@ func TestGuard(t *testing.T) {
 	if r.OK() || r.Count(Withheld) != 6 || r.Count(Done) != 1 || len(l.ours()) != 11 {
 		t.Fatal(reportText(r))
 	}
+	// What stays is mirrored as long as it does.
+	if p := l.plan(); p.covered()[Mirrored] != 11 || coverageOf(p, nic(0)).Session == "" || !strings.Contains(coverageOf(p, nic(0)).Reason, "not selected any more") {
+		t.Errorf("%d are mirrored, want 11; the first one: %+v", p.covered()[Mirrored], coverageOf(p, nic(0)))
+	}
 	p, err := l.r.Plan(t.Context(), true)
 	if err != nil {
 		t.Fatal(err)
