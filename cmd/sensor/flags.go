@@ -135,6 +135,9 @@ func (f *replayFlags) options(files []string) (*replayOptions, error) {
 		o.pipeline.Flow.Sums = o.group.config.Interval == 0
 		o.pipeline.Flow.Quantiles = o.format == formatJSON // which has the connections, too
 	}
+	if f.inventory == "" && f.given("inventory") {
+		return nil, usagef("--inventory: a folder is needed, that of cloud.directory of the sensor's configuration")
+	}
 	if o.resolver, o.notes, err = names(f.inventory, f.tags); err != nil {
 		return nil, usageError{err}
 	}

@@ -19,14 +19,15 @@ type groupFlags struct{ by, since string }
 // grouping is how connections are grouped.
 type grouping struct {
 	config    group.Config
-	cut       int64 // ns; 0: nothing is compared
-	intervals bool  // interval records are asked for
+	cut       int64  // ns; 0: nothing is compared
+	intervals bool   // interval records are asked for
+	met       []bool // by key: some connection has a value
 }
 
 // grouping checks what --group-by and --since say together with other flags; nil
 // where nothing is grouped. All errors are of usage.
 func (f *replayFlags) grouping() (*grouping, error) {
-	if f.group.by == "" {
+	if f.group.by == "" && !f.given("group-by") {
 		if f.group.since != "" {
 			return nil, usagef("--since: what is compared? Add --group-by client.service,server.service")
 		}
@@ -104,12 +105,41 @@ func (o *replayOptions) tags() group.Tags {
 	return r.NewNamer(o.pipeline.Names)
 }
 
+// meet notes which keys have values.
+func (g *grouping) meet(w *group.Window) {
+	if g.met == nil {
+		g.met = make([]bool, len(g.config.GroupBy))
+	}
+	for _, r := range w.Rows {
+		for i, v := range r.Values {
+			g.met[i] = g.met[i] || v != ""
+		}
+	}
+}
+
+// unmet gives the keys that no connection has, as one that is misspelt: any tag may
+// be the user's own, so it is no error.
+func (g *grouping) unmet() (keys []string) {
+	if g == nil {
+		return nil
+	}
+	for i, met := range g.met {
+		if !met {
+			keys = append(keys, g.config.GroupBy[i])
+		}
+	}
+	return keys
+}
+
 // newGrouped gives the output of connections that are grouped.
 func newGrouped(w io.Writer, o *replayOptions) recordSink {
 	var names sink.Names = o.pipeline.Names
 	build := func(emit func(*group.Window)) *group.Table {
 		protocol := func(p uint8) string { return string(sink.AppendProtocol(nil, p)) }
-		return group.New(o.group.config, o.tags(), protocol, emit)
+		return group.New(o.group.config, o.tags(), protocol, func(w *group.Window) {
+			o.group.meet(w)
+			emit(w)
+		})
 	}
 	switch o.format {
 	case formatCSV:

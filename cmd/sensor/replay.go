@@ -185,6 +185,9 @@ func replay(ctx context.Context, s *streams, o *replayOptions, progress bool) er
 	for _, note := range o.notes {
 		s.complain("note: --inventory: %v", note)
 	}
+	for _, key := range o.group.unmet() {
+		s.complain("note: --group-by: no connection has a value of %s", key)
+	}
 	for _, note := range source.Notes() {
 		s.complain("note: %s", note)
 	}
