@@ -56,7 +56,7 @@ func (t *Table) follow(r *flow.Record) {
 	t.between(max(r.Start, r.IntervalStart), r.End)
 	s := c.sight(r.ID)
 	c.learn(knownOf(&r.Report))
-	s.id = t.idOf(r, &c.known)
+	t.name(c, s, r)
 	s.add(&c.tuple, r, &t.scratch.sight, &t.scratch.delta)
 	t.mark(c)
 }
@@ -67,6 +67,23 @@ func (c *conn) learn(k known) {
 	if c.known.add(k) {
 		c.renamed = true
 	}
+}
+
+// name gives a sight the row of a record of its.
+func (t *Table) name(c *conn, s *sight, r *flow.Record) {
+	s.of, s.knew = naming{ends: r.Ends, at: namedAt(r), network: r.Network, version: r.Version}, c.known
+	s.id = t.idOf(r, &c.known)
+}
+
+// row is the row of a sight that has one, by what is known of the connection now: another
+// sight may have told more since.
+func (t *Table) row(c *conn, s *sight) string {
+	if s.id != "" && s.knew != c.known {
+		r := &t.scratch.record
+		r.Ends, r.Start, r.Network, r.Version, r.Point, r.Proto = s.of.ends, s.of.at, s.of.network, s.of.version, s.point, s.proto
+		s.id, s.knew = t.idOf(r, &c.known), c.known
+	}
+	return s.id
 }
 
 func (t *Table) mark(c *conn) {
@@ -182,7 +199,7 @@ func (t *Table) resolve(e *ending) (c *conn, id string) {
 		}
 		t.ending(x)
 		if c == nil || p.Primary[flow.Client] == i {
-			c, id, name = x, last, s.id
+			c, id, name = x, last, t.row(x, s)
 		}
 	}
 	for i := range p.Points { // sights that were not taken for those of one connection
@@ -212,8 +229,8 @@ func (t *Table) conclude(c *conn, s *sight, r *flow.Record, e *ending) (id strin
 	s.bear()
 	s.knows(s.client, &x)
 	c.learn(e.known)
-	if s.id == "" || was != s.client || c.renamed || c.lead != s.flow {
-		s.id = t.idOf(r, &c.known)
+	if s.id == "" || was != s.client || c.renamed || c.lead != s.flow || s.knew != c.known {
+		t.name(c, s, r)
 		return ""
 	}
 	return s.id
@@ -290,7 +307,7 @@ func (t *Table) book(c *conn) {
 			c.renamed = true
 		}
 	}
-	client, id := lead.client, lead.id
+	client, id := lead.client, t.row(c, lead)
 	if c.name != "" {
 		id, c.renamed = c.name, true
 	}

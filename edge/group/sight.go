@@ -17,7 +17,9 @@ type sight struct {
 	traits        // by direction
 	source flow.DirectionSource
 	client int    // direction in which the client sends
-	id     string // of the row of its latest interval
+	id     string // of the row of its latest interval …
+	of     naming // … which follows from this …
+	knew   known  // … and this
 
 	partial     bool // it found no place before
 	established bool
@@ -32,6 +34,15 @@ type sight struct {
 	spoke       rowFlags
 	states      [2]tcp.State // of what each direction sent again
 	heard       []heard
+}
+
+// naming is what of a record the values of its row follow from, beside its point and
+// protocol.
+type naming struct {
+	ends    [2]flow.Endpoint
+	at      int64
+	network packet.NetworkID
+	version uint8
 }
 
 // heard is what an interval tells beside its counts.

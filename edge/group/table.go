@@ -134,7 +134,10 @@ type Table struct {
 
 	id      []byte // scratch
 	one     ending // scratch
-	scratch struct{ delta, truth, sight sums }
+	scratch struct {
+		delta, truth, sight sums
+		record              flow.Record // a Connection, of which only what names it is set
+	}
 }
 
 // New gives an empty Table. c must be valid; protocol names an IP protocol. emit is
@@ -401,15 +404,19 @@ func (k *known) add(o known) (more bool) {
 	return more
 }
 
+// namedAt is as of when a record has its tags.
+func namedAt(r *flow.Record) int64 {
+	if r.Kind == flow.Interval {
+		return r.IntervalStart
+	}
+	return r.Start
+}
+
 // idOf puts the values of a record together, each behind its length in an octet.
 // The result is the id of a row where there is one. A connection has its tags as of
 // its beginning, an interval as of the interval's.
 func (t *Table) idOf(r *flow.Record, k *known) string {
-	at := r.Start
-	if r.Kind == flow.Interval {
-		at = r.IntervalStart
-	}
-	x := enrich.Record{Record: r, Tags: t.tags.Ends(r.Network, r.Proto, &r.Ends, k.sni, at)}
+	x := enrich.Record{Record: r, Tags: t.tags.Ends(r.Network, r.Proto, &r.Ends, k.sni, namedAt(r))}
 	b := t.id[:0]
 	for i := range t.keys {
 		v := cut(t.value(&x, &t.keys[i], k))
