@@ -103,7 +103,7 @@ func (s *secret) fingerprint(key uint64, p *packet.Packet, dir int) uint64 {
 		h = s.segment(key, p, uint64(dir))
 	} else {
 		h = fold((uint64(dir)<<48|uint64(p.IPID))^key^s[0], (uint64(p.PayloadLen)<<32|uint64(p.IPLen))^s[1])
-		h ^= fold((uint64(p.Checksum)<<16|uint64(p.ICMPType)<<8|uint64(p.ICMPCode))^s[2], s[3])
+		h = fold((uint64(p.Checksum)<<16|uint64(p.ICMPType)<<8|uint64(p.ICMPCode))^h^s[2], s[3])
 	}
 	if p.IPID == 0 && len(p.Payload) > 0 {
 		h = s.payload(h, p.Payload)
@@ -116,7 +116,9 @@ func (s *secret) segment(key uint64, p *packet.Packet, dir uint64) uint64 {
 	c := &p.TCP
 	header := dir<<48 | uint64(p.IPID) | uint64(c.Flags)<<32 | uint64(c.Window)<<16
 	h := fold(header^key^s[0], (uint64(p.PayloadLen)<<32|uint64(p.IPLen))^s[1])
-	return h ^ fold((uint64(c.Seq)<<32|uint64(c.Ack))^s[2], (uint64(c.TSval)<<32|uint64(c.TSecr))^s[3])
+	// One product upon the other: side by side, one secret in a thousand had them
+	// favour some of the lower bits.
+	return fold((uint64(c.Seq)<<32|uint64(c.Ack))^h^s[2], (uint64(c.TSval)<<32|uint64(c.TSecr))^s[3])
 }
 
 // payload mixes in the first and the last 64 octets: enough to tell packets

@@ -279,21 +279,25 @@ func TestFingerprintSpread(t *testing.T) {
 	s := newScene(t, nil)
 	p := s.tcp(cli, srv, "A", 0, 0, "")
 	const n = 1 << 16
-	var low, high [1 << 8]int
-	for i := range uint32(n) {
-		p.TCP.Seq, p.IPID, p.TCP.TSval = 1448*i, uint16(i), i/16
-		a := lookAt(s.table, &p)
-		low[a.print&0xff]++
-		high[a.print>>32&0xff]++
-	}
-	for _, counts := range [][1 << 8]int{low, high} {
-		var chi float64
-		for _, c := range counts {
-			d := float64(c) - n/256
-			chi += d * d / (n / 256)
+	for range 500 {
+		secret := newSecret()
+		key := rand.Uint64()
+		var low, high [1 << 8]int
+		for i := range uint32(n) {
+			p.TCP.Seq, p.IPID, p.TCP.TSval = 1448*i, uint16(i), i/16
+			print := secret.fingerprint(key, &p, 0)
+			low[print&0xff]++
+			high[print>>32&0xff]++
 		}
-		if chi > 255+8*23 { // eight standard deviations
-			t.Errorf("χ² %.0f for 255 degrees of freedom", chi)
+		for _, counts := range [][1 << 8]int{low, high} {
+			var chi float64
+			for _, c := range counts {
+				d := float64(c) - n/256
+				chi += d * d / (n / 256)
+			}
+			if chi > 255+8*23 { // eight standard deviations
+				t.Errorf("χ² %.0f for 255 degrees of freedom, with the secret %x", chi, secret)
+			}
 		}
 	}
 }
