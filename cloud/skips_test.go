@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -108,7 +109,7 @@ func TestSkips(t *testing.T) {
 // TestSkipsUnknown: what is not known is not 0, and whose it is must be certain.
 func TestSkipsUnknown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var fail error
+		var fail atomic.Pointer[Trouble] // nil: it goes well
 		one := &metering{scripted: scripted{name: "aws/1/eu", fetch: func(context.Context) (*Snapshot, error) { return twoMachines(), nil }}}
 		one.skips = func(ids []string, from, _ time.Time) (list []Skip, _ error) {
 			for _, id := range ids {
@@ -118,7 +119,10 @@ func TestSkipsUnknown(t *testing.T) {
 					list = append(list, Skip{Instance: id, From: from}) // nothing is
 				}
 			}
-			return list, fail
+			if f := fail.Load(); f != nil {
+				return list, f
+			}
+			return list, nil
 		}
 		// Another network with the address of i-b.
 		two := &metering{scripted: scripted{name: "aws/2/eu", fetch: func(context.Context) (*Snapshot, error) {
@@ -147,7 +151,7 @@ func TestSkipsUnknown(t *testing.T) {
 		if got, ok := look(sensor, senderA); !ok || got.Instance != "i-a" {
 			t.Errorf("swapped: %+v, %v", got, ok)
 		}
-		fail = &Trouble{Doing: "read metrics", Err: errors.New("not authorized"), Mend: "allow cloudwatch:GetMetricData"}
+		fail.Store(&Trouble{Doing: "read metrics", Err: errors.New("not authorized"), Mend: "allow cloudwatch:GetMetricData"})
 		if got, ok := look(senderA, sensor); !ok || got.Instance != "i-a" {
 			t.Errorf("what was known went with an error: %+v, %v", got, ok)
 		}
