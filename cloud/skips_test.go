@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -25,6 +26,13 @@ func (m *metering) Skips(_ context.Context, ids []string, from, to time.Time) ([
 	m.asked = append(m.asked, ids)
 	m.mu.Unlock()
 	return m.skips(ids, from, to)
+}
+
+// questions gives what was asked so far.
+func (m *metering) questions() [][]string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.asked)
 }
 
 var (
@@ -89,7 +97,7 @@ func TestSkips(t *testing.T) {
 		if got.Gaps != 0 || got.Packets != known(3*periods) || periods < 9 {
 			t.Errorf("%+v: %d periods", got, periods)
 		}
-		for _, ids := range m.asked {
+		for _, ids := range m.questions() {
 			if len(ids) != 1 || ids[0] != "i-a" {
 				t.Errorf("asked for %v, and only i-a is seen", ids)
 			}
@@ -98,10 +106,10 @@ func TestSkips(t *testing.T) {
 			t.Errorf("%+v, %v", list, errs)
 		}
 		// Nobody wants to know any more: it is forgotten.
-		asked := len(m.asked)
+		asked := len(m.questions())
 		time.Sleep(3 * time.Hour)
-		if list, _ := k.AllSkipped(); len(list) != 0 || len(m.asked) > asked+14 {
-			t.Errorf("%+v after %d further questions", list, len(m.asked)-asked)
+		if list, _ := k.AllSkipped(); len(list) != 0 || len(m.questions()) > asked+14 {
+			t.Errorf("%+v after %d further questions", list, len(m.questions())-asked)
 		}
 	})
 }
@@ -178,8 +186,8 @@ func TestSkipsBounded(t *testing.T) {
 		}
 		time.Sleep(20 * time.Minute)
 		synctest.Wait()
-		if len(m.asked) == 0 || len(m.asked[0]) != maxMetered || log.count("more instances") != 1 {
-			t.Errorf("%d questions; the log: %q", len(m.asked), log.lines)
+		if len(m.questions()) == 0 || len(m.questions()[0]) != maxMetered || log.count("more instances") != 1 {
+			t.Errorf("%d questions; the log: %q", len(m.questions()), log.lines)
 		}
 	})
 }
