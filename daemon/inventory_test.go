@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,12 +18,12 @@ import (
 )
 
 // mirroring is a source with one machine, of which CloudWatch tells something.
-type mirroring struct{ fail bool }
+type mirroring struct{ fail atomic.Bool }
 
 func (*mirroring) Name() string { return "aws/own/eu-central-1" }
 
 func (m *mirroring) Fetch(context.Context) (*cloud.Snapshot, error) {
-	if m.fail {
+	if m.fail.Load() {
 		return nil, &cloud.Trouble{Doing: "list", Err: errors.New("denied")}
 	}
 	return instance("", "vpc-1", "10.0.0.5", "web", time.Time{}), nil
@@ -73,7 +74,7 @@ func TestAccount(t *testing.T) {
 			time.Sleep(time.Minute)
 			look()
 		}
-		source.fail = true
+		source.fail.Store(true)
 		time.Sleep(10 * time.Minute)
 		got := look()
 		v := got.Inventory[0]
