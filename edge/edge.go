@@ -230,8 +230,8 @@ type Table struct {
 	waiting map[uint64]*waiter // by flow.Record.ID: records whose path has not come
 	buckets int                // memory of what they hold
 	one     connection         // scratch
-	keys    [aheadLen]Key      // scratch, of AddLones
-	ahead   [aheadLen]uint64   // likewise: their hashes
+	ahead   [aheadLen]uint32   // likewise: hashes of keys
+	touched uint64             // of hashLones: what it has loaded was not loaded for nothing
 }
 
 // New gives an empty Table.
@@ -275,7 +275,7 @@ func (t *Table) Add(records ...*flow.Record) {
 }
 
 // add adds a connection whose key has a hash.
-func (t *Table) add(r *flow.Record, hash uint64) {
+func (t *Table) add(r *flow.Record, hash uint32) {
 	c := &t.one
 	c.single(r)
 	t.summary.until = max(t.summary.until, r.End)
@@ -310,7 +310,7 @@ func (t *Table) AddPath(p *path.Connection) {
 func (t *Table) Summary() *Summary { return &t.summary }
 
 // fold adds a connection to its conversation. hash is that of its key.
-func (t *Table) fold(c *connection, hash uint64) {
+func (t *Table) fold(c *connection, hash uint32) {
 	s := &t.summary
 	into := s.conversations.lookUp(&c.key, hash)
 	if into == nil {

@@ -1,6 +1,8 @@
 package edge
 
 import (
+	"encoding/binary"
+
 	"mirrorscope/flow"
 	"mirrorscope/packet"
 	"mirrorscope/session"
@@ -12,51 +14,94 @@ import (
 
 // AddLones is Add for what is small of the records.
 func (t *Table) AddLones(list []*flow.Lone) {
-	x := &t.summary.conversations.index
 	for len(list) > 0 {
 		some := list[:min(len(list), aheadLen)]
 		list = list[len(some):]
+		t.hashLones(some)
 		for i, l := range some {
-			t.ahead[i] = x.hash(t.keys[i].ofLone(l))
-			x.prefetch(t.ahead[i])
-		}
-		for i, l := range some {
-			t.addLone(l, &t.keys[i], t.ahead[i])
+			t.addLone(l, t.ahead[i])
 		}
 	}
+}
+
+// hashLones hashes the keys of at most aheadLen, and has their places in the index
+// loaded.
+func (t *Table) hashLones(some []*flow.Lone) {
+	x := &t.summary.conversations.index
+	slots, mask, touched := x.slots, x.mask(), uint64(0)
+	for i, l := range some {
+		client, server := l.Hosts()
+		_, port := l.Server()
+		h := x.hash5(0, client, 0, server, uint64(l.Network())<<32|uint64(port)<<16|1<<8|packet.ProtoTCP)
+		t.ahead[i] = h
+		if place := uint64(h) & mask; place < uint64(len(slots)) {
+			touched |= slots[place]
+		}
+	}
+	t.touched = touched
 }
 
 // ofLone makes it that of a connection.
-func (k *Key) ofLone(l *flow.Lone) *Key {
-	*k = Key{Network: l.Network(), HasPort: true, Proto: packet.ProtoTCP}
-	k.Client, _ = l.Client()
-	k.Server, k.Port = l.Server()
-	return k
+func (k *Key) ofLone(l *flow.Lone) {
+	client, server := l.Hosts()
+	k.Network, k.HasPort, k.Proto = l.Network(), true, packet.ProtoTCP
+	_, k.Port = l.Server()
+	le := binary.LittleEndian
+	le.PutUint64(k.Client[:8], 0)
+	le.PutUint64(k.Client[8:], client)
+	le.PutUint64(k.Server[:8], 0)
+	le.PutUint64(k.Server[8:], server)
 }
 
 // addLone adds one whose key has a hash.
-func (t *Table) addLone(l *flow.Lone, key *Key, hash uint64) {
-	s := &t.summary
-	s.until = max(s.until, l.Start())
-	into := s.conversations.lookUp(key, hash)
-	x := attemptOf{start: l.Start(), bytes: l.Bytes(), point: l.Point(), outcome: l.Outcome()}
-	switch {
-	case into == nil:
-		if s.conversations.n >= t.config.Conversations {
+func (t *Table) addLone(l *flow.Lone, hash uint32) {
+	x := &t.summary.conversations
+	t.summary.until = max(t.summary.until, l.Start())
+	slots := x.index.slots
+	i := x.index.place(hash)
+	for ; i < uint64(len(slots)) && slots[i] != 0; i = (i + 1) & x.index.mask() {
+		if uint32(slots[i]>>32) == hash {
+			var key Key
+			key.ofLone(l)
+			if e := x.at(int(uint32(slots[i])) - 1); e.Key == key {
+				t.addLoneTo(e, l)
+				return
+			}
+		}
+	}
+	if x.n >= t.config.Conversations || x.full() {
+		if x.n >= t.config.Conversations {
 			t.halve()
 		}
-		s.conversations.add(key, hash).setLone(&x)
-	case into.whole != 0:
-		into.bytes += x.bytes
-		into.seen(x.point)
-		if failed(x.outcome) {
-			into.traits |= suspect
+		if x.full() {
+			x.grow()
 		}
-		s.conversations.whole[into.whole-1].addLone(&x)
-	default:
-		t.one.lone(key, &x)
-		s.conversations.fold(into, &t.one)
+		slots = x.index.slots
+		i = x.index.free(hash)
 	}
+	x.n++
+	slots[i] = uint64(hash)<<32 | uint64(x.n)
+	e := x.at(x.n - 1)
+	e.ofLone(l)
+	e.hash = hash
+	e.setLone(&attemptOf{start: l.Start(), bytes: l.Bytes(), point: l.Point(), outcome: l.Outcome()})
+}
+
+// addLoneTo adds one to its conversation.
+func (t *Table) addLoneTo(e *entry, l *flow.Lone) {
+	s := &t.summary.conversations
+	x := attemptOf{start: l.Start(), bytes: l.Bytes(), point: l.Point(), outcome: l.Outcome()}
+	if e.whole == 0 {
+		t.one.lone(&e.Key, &x)
+		s.fold(e, &t.one)
+		return
+	}
+	e.bytes += x.bytes
+	e.seen(x.point)
+	if failed(x.outcome) {
+		e.traits |= suspect
+	}
+	s.whole[e.whole-1].addLone(&x)
 }
 
 // attemptOf is what a conversation takes of a connection that is one SYN.
@@ -67,10 +112,11 @@ type attemptOf struct {
 	outcome flow.Outcome
 }
 
-// setLone has an empty entry keep one, and nothing else.
+// setLone has an entry keep one beside its key, and nothing else.
 func (e *entry) setLone(x *attemptOf) {
 	e.bytes, e.point = x.bytes, x.point
 	e.first, e.last = uint32(x.start), uint32(x.start>>32)
+	e.whole, e.names = 0, 0
 	e.fill, e.packed = uint8(x.outcome), 1
 	e.traits = lone | located
 	if failed(x.outcome) {

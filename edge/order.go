@@ -1,14 +1,15 @@
 package edge
 
 import (
-	"bytes"
 	"cmp"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
 
 	"mirrorscope/flow"
 	"mirrorscope/histogram"
+	"mirrorscope/packet"
 )
 
 // View is what is shown of a capture.
@@ -132,11 +133,19 @@ func compareKeys(a, b *Key) int {
 	case a.Network != b.Network:
 		return cmp.Compare(a.Network, b.Network)
 	case a.Client != b.Client:
-		return bytes.Compare(a.Client[:], b.Client[:])
+		return compareAddrs(&a.Client, &b.Client)
 	case a.Server != b.Server:
-		return bytes.Compare(a.Server[:], b.Server[:])
+		return compareAddrs(&a.Server, &b.Server)
 	}
 	return cmp.Or(cmp.Compare(a.Port, b.Port), cmp.Compare(a.Proto, b.Proto))
+}
+
+func compareAddrs(a, b *packet.Addr) int {
+	be := binary.BigEndian
+	if x, y := be.Uint64(a[:8]), be.Uint64(b[:8]); x != y {
+		return cmp.Compare(x, y)
+	}
+	return cmp.Compare(be.Uint64(a[8:]), be.Uint64(b[8:]))
 }
 
 // notKnown is in the orders what is less than any duration or share.

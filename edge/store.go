@@ -15,9 +15,10 @@ import (
 // connections, some 200 octets without a pointer. Any other one is a
 // Conversation.
 type store struct {
-	pages []*page
-	n     int // entries
-	index index
+	pages  []*page
+	n      int // entries
+	index  index
+	memory pool.Memory // of pages, index and bytes
 
 	cells  pool.Pool[cell]  // of packed connections
 	names  pool.Pool[names] // of entries that are packed
@@ -32,6 +33,7 @@ type store struct {
 type entry struct {
 	Key
 	point packet.PointID // where it was seen, one of several
+	hash  uint32         // of Key
 	bytes int64          // Conversation.Bytes
 
 	first, last uint32 // cells with its packed connections; where it is lone, the time
@@ -78,14 +80,14 @@ type page [pageLen]entry
 func (s *store) at(i int) *entry { return &s.pages[i/pageLen][i%pageLen] }
 
 // lookUp gives the entry of a key that has a hash, nil if there is none.
-func (s *store) lookUp(k *Key, h uint64) *entry {
+func (s *store) lookUp(k *Key, h uint32) *entry {
 	slots := s.index.slots
-	for i := h & s.index.mask(); i < uint64(len(slots)); i = (i + 1) & s.index.mask() {
+	for i := s.index.place(h); i < uint64(len(slots)); i = (i + 1) & s.index.mask() {
 		slot := slots[i]
 		if slot == 0 {
 			return nil
 		}
-		if slot>>32 == h>>32 {
+		if uint32(slot>>32) == h {
 			if e := s.at(int(uint32(slot)) - 1); e.Key == *k {
 				return e
 			}
@@ -95,18 +97,28 @@ func (s *store) lookUp(k *Key, h uint64) *entry {
 }
 
 // add makes an entry for a key that has none.
-func (s *store) add(k *Key, hash uint64) *entry {
+func (s *store) add(k *Key, hash uint32) *entry {
+	if s.full() {
+		s.grow()
+	}
+	s.n++
+	s.index.insert(hash, s.n)
+	e := s.at(s.n - 1)
+	*e = entry{Key: *k, hash: hash}
+	return e
+}
+
+// full tells whether there is no room for another entry.
+func (s *store) full() bool { return s.n == len(s.pages)*pageLen || 2*(s.n+1) > len(s.index.slots) }
+
+// grow makes room for another entry.
+func (s *store) grow() {
 	if s.n == len(s.pages)*pageLen {
-		s.pages = append(s.pages, new(page))
+		s.pages = append(s.pages, pool.New[page](&s.memory))
 	}
 	if 2*(s.n+1) > len(s.index.slots) {
 		s.rebuild(max(2*len(s.index.slots), 1<<10))
 	}
-	s.n++
-	e := s.at(s.n - 1)
-	*e = entry{Key: *k}
-	s.index.insert(hash, s.n)
-	return e
 }
 
 // fold adds a connection to its conversation.
@@ -266,64 +278,94 @@ func (s *store) drop(e *entry) {
 // that became known first, until so many are left. It gives the most bytes that
 // one of them had.
 func (s *store) shed(keep int, other *Conversation) (most int64) {
-	s.bytes = s.bytes[:0]
-	for i := range s.n {
-		s.bytes = append(s.bytes, s.at(i).bytes)
+	if len(s.bytes) < s.n {
+		pool.FreeSlice(&s.memory, s.bytes)
+		s.bytes = pool.MakeSlice[int64](&s.memory, s.n)
+	}
+	list := s.bytes[:0]
+	for some := range s.entries {
+		for i := range some {
+			list = append(list, some[i].bytes)
+		}
 	}
 	leave := s.n - keep
-	most = nth(s.bytes, leave-1)
-	for i := range s.n {
-		if s.at(i).bytes < most {
-			leave--
+	most, less := nth(list, leave-1)
+	leave -= less
+	kept, to := 0, []entry(nil)
+	for some := range s.entries {
+		for i := range some {
+			e := &some[i]
+			if e.bytes <= most {
+				if e.bytes < most {
+					s.pour(e, other)
+					continue
+				}
+				if leave > 0 {
+					leave--
+					s.pour(e, other)
+					continue
+				}
+			}
+			if len(to) == 0 {
+				to = s.pages[kept/pageLen][:]
+			}
+			if &to[0] != e {
+				to[0] = *e
+			}
+			to = to[1:]
+			kept++
 		}
-	}
-	kept := 0
-	for i := range s.n {
-		e := s.at(i)
-		leaves := e.bytes < most
-		if e.bytes == most && leave > 0 {
-			leave--
-			leaves = true
-		}
-		if leaves {
-			s.pour(e, other)
-			continue
-		}
-		if kept != i {
-			*s.at(kept) = *e
-		}
-		kept++
 	}
 	s.n = kept
 	s.rebuild(len(s.index.slots))
 	return most
 }
 
+// entries lends all of them, some at a time, in order.
+func (s *store) entries(yield func([]entry) bool) {
+	for i, left := 0, s.n; left > 0; i, left = i+1, left-pageLen {
+		if !yield(s.pages[i][:min(left, pageLen)]) {
+			return
+		}
+	}
+}
+
 // rebuild puts all entries into an index of so many slots, a power of two.
 func (s *store) rebuild(slots int) {
-	if slots == len(s.index.slots) {
-		clear(s.index.slots)
+	x := &s.index
+	if slots == len(x.slots) {
+		clear(x.slots)
 	} else {
-		s.index.slots = make([]uint64, slots)
+		pool.FreeSlice(&s.memory, x.slots)
+		x.slots = pool.MakeSlice[uint64](&s.memory, slots)
 	}
-	for i := range s.n {
-		s.index.insert(s.index.hash(&s.at(i).Key), i+1)
+	number := 0
+	for some := range s.entries {
+		for i := range some {
+			number++
+			x.insert(some[i].hash, number)
+		}
 	}
 }
 
 // pour adds all of an entry to other, and lets go of it.
 func (s *store) pour(e *entry, other *Conversation) {
-	if e.whole != 0 {
+	switch {
+	case e.traits&lone != 0:
+		x := e.getLone()
+		other.addLone(&x)
+		return // it holds nothing
+	case e.whole != 0:
 		other.merge(s.whole[e.whole-1])
-	} else {
+	default:
 		s.sum(e, other)
 	}
 	s.drop(e)
 }
 
-// nth gives the value that would be at place k if the values were in order. It
-// changes their order.
-func nth(values []int64, k int) int64 {
+// nth gives the value that would be at place k if the values were in order, and how
+// many are less. It changes their order.
+func nth(values []int64, k int) (value int64, smaller int) {
 	for {
 		n := len(values)
 		a, b, c := values[0], values[n/2], values[n-1]
@@ -345,15 +387,15 @@ func nth(values []int64, k int) int64 {
 		case k < less:
 			values = values[:less]
 		case k < less+same:
-			return pivot
+			return pivot, smaller + less
 		default:
-			values, k = values[less+same:], k-less-same
+			values, k, smaller = values[less+same:], k-less-same, smaller+less+same
 		}
 	}
 }
 
 // index finds entries by key: open addressing, half full at most. A slot has the
-// upper half of the hash and the number of the entry, and 1; 0 is empty.
+// hash and the number of the entry, and 1; 0 is empty.
 type index struct {
 	slots []uint64
 	seed  [4]uint64 // nobody who sends packets knows where their keys go
@@ -365,20 +407,27 @@ func newIndex() index {
 
 func (x *index) mask() uint64 { return uint64(len(x.slots) - 1) }
 
-func (x *index) hash(k *Key) uint64 {
+// place is where the search for a hash begins.
+func (x *index) place(h uint32) uint64 { return uint64(h) & x.mask() }
+
+func (x *index) hash(k *Key) uint32 {
 	le := binary.LittleEndian
 	ports := uint64(k.Network)<<32 | uint64(k.Port)<<16 | uint64(k.Proto)
 	if k.HasPort {
 		ports |= 1 << 8
 	}
-	client := mix(le.Uint64(k.Client[:8])^x.seed[0], le.Uint64(k.Client[8:])^x.seed[1])
-	server := mix(le.Uint64(k.Server[:8])^x.seed[2], le.Uint64(k.Server[8:])^x.seed[3])
-	return mix(mix(client^x.seed[3], server^x.seed[0]), ports^x.seed[1])
+	return x.hash5(le.Uint64(k.Client[:8]), le.Uint64(k.Client[8:]), le.Uint64(k.Server[:8]), le.Uint64(k.Server[8:]), ports)
+}
+
+// hash5 is the hash of a key as five words: client, server and the rest.
+func (x *index) hash5(c0, c1, s0, s1, ports uint64) uint32 {
+	client, server := mix(c0^x.seed[0], c1^x.seed[1]), mix(s0^x.seed[2], s1^x.seed[3])
+	return uint32(mix(mix(client^x.seed[3], server^x.seed[0]), ports^x.seed[1]))
 }
 
 // prefetch begins to load the place of a hash.
-func (x *index) prefetch(h uint64) {
-	if i := h & x.mask(); i < uint64(len(x.slots)) {
+func (x *index) prefetch(h uint32) {
+	if i := x.place(h); i < uint64(len(x.slots)) {
 		pool.Prefetch(unsafe.Pointer(&x.slots[i]), 1)
 	}
 }
@@ -390,10 +439,15 @@ func mix(a, b uint64) uint64 {
 }
 
 // insert adds an entry that is not in the index; there is room.
-func (x *index) insert(hash uint64, number int) {
-	i := hash & x.mask()
-	for x.slots[i] != 0 {
+func (x *index) insert(hash uint32, number int) {
+	x.slots[x.free(hash)] = uint64(hash)<<32 | uint64(number)
+}
+
+// free gives the place of an entry that is not in the index.
+func (x *index) free(hash uint32) uint64 {
+	i := x.place(hash)
+	for slots := x.slots; i < uint64(len(slots)) && slots[i] != 0; {
 		i = (i + 1) & x.mask()
 	}
-	x.slots[i] = hash&^(1<<32-1) | uint64(number)
+	return i
 }

@@ -259,8 +259,9 @@ func TestNth(t *testing.T) {
 		}
 		sorted := slices.Sorted(slices.Values(values))
 		k := r.IntN(len(values))
-		if got := nth(slices.Clone(values), k); got != sorted[k] {
-			t.Fatalf("place %d of %v: %d", k, values, got)
+		less, _ := slices.BinarySearch(sorted, sorted[k])
+		if got, smaller := nth(slices.Clone(values), k); got != sorted[k] || smaller != less {
+			t.Fatalf("place %d of %v: %d, %d less", k, values, got, smaller)
 		}
 	}
 }

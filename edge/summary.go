@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"mirrorscope/flow"
-	"mirrorscope/packet"
 )
 
 // Len is how many conversations there are. They have numbers from 0 on, in the
@@ -68,31 +67,48 @@ func (s *Summary) Common() (c Common) {
 		return c
 	}
 	first := x.at(0)
-	var packed traits // of any
-	network, point := packet.NetworkID(0), packet.PointID(0)
-	for i := range x.n {
-		e := x.at(i)
-		network |= e.Network ^ first.Network
-		point |= e.point ^ first.point
-		c.Points = c.Points || e.traits&several != 0
-		if e.whole|e.names == 0 {
-			packed |= e.traits
-			continue
+	all, packed := traits(0), traits(0) // of all entries, of those that are packed
+	networks, points := uint32(0), uint32(0)
+	for some := range x.entries {
+		for i := range some {
+			e := &some[i]
+			networks |= uint32(e.Network ^ first.Network)
+			points |= uint32(e.point ^ first.point)
+			all |= e.traits
+			if e.whole == 0 {
+				packed |= e.traits
+			}
+			if e.whole|e.names != 0 {
+				x.common(e, &c)
+			}
 		}
-		if e.whole == 0 {
-			packed |= e.traits
-			n := x.names.At(e.names)
-			c.Names = c.Names || n.sni != "" || n.ends[flow.Server] != ""
-			continue
-		}
-		v := x.whole[e.whole-1]
-		c.Tried = c.Tried || v.Tried()
-		c.Names = c.Names || v.Name() != ""
-		c.TLS = c.TLS || v.TLS != nil
 	}
-	c.Networks, c.Points = network != 0, c.Points || point != 0
+	c.Networks, c.Points = networks != 0, all&several != 0 || points != 0
 	c.Tried, c.TLS = c.Tried || packed&tried != 0, c.TLS || packed&secure != 0
 	return c
+}
+
+// common adds what an entry has that holds more than packed connections.
+func (s *store) common(e *entry, c *Common) {
+	if e.whole == 0 {
+		n := s.names.At(e.names)
+		c.Names = c.Names || n.sni != "" || n.ends[flow.Server] != ""
+		return
+	}
+	v := s.whole[e.whole-1]
+	c.Tried = c.Tried || v.Tried()
+	c.Names = c.Names || v.Name() != ""
+	c.TLS = c.TLS || v.TLS != nil
+}
+
+// Octets is the sum of Bytes.
+func (s *Summary) Octets() (n int64) {
+	for some := range s.conversations.entries {
+		for i := range some {
+			n += some[i].bytes
+		}
+	}
+	return n
 }
 
 // Sorted gives the numbers of the first conversations in an order, so many of
@@ -117,12 +133,17 @@ func (s *Summary) Sorted(order Order, limit int) []int {
 		return compareKeys(&x.at(a.i).Key, &x.at(b.i).Key)
 	}}
 	var scratch Conversation
-	for i := range x.n {
-		r := row{bytes: x.at(i).bytes, i: i}
-		if order != ByBytes {
-			r.value = order.of(s.expand(i, &scratch))
+	i := 0
+	for some := range x.entries {
+		for k := range some {
+			e := &some[k]
+			if order != ByBytes {
+				rows.add(row{order.of(s.expand(i, &scratch)), e.bytes, i})
+			} else if last := rows.last(); last == nil || e.bytes >= last.bytes {
+				rows.add(row{bytes: e.bytes, i: i})
+			}
+			i++
 		}
-		rows.add(r)
 	}
 	var all []int
 	for _, r := range rows.sorted() {
@@ -145,14 +166,17 @@ func (s *Summary) Worst(n int) (worst []Judged, more int) {
 	all := 0
 	var scratch Conversation
 	j := judge{brief: true}
-	for i := range x.n {
-		if x.at(i).traits&suspect == 0 {
-			continue
-		}
-		j.c = s.expand(i, &scratch)
-		if v := j.verdict(); v.Who != Nobody || v.Weight > 0 || len(v.Also) > 0 {
-			all++
-			rows.add(ranked{i, x.at(i).bytes, v.Weight, v.Who == Capture, v.Failures})
+	i := -1
+	for some := range x.entries {
+		for k := range some {
+			if i++; some[k].traits&suspect == 0 {
+				continue
+			}
+			j.c = s.expand(i, &scratch)
+			if v := j.verdict(); v.Who != Nobody || v.Weight > 0 || len(v.Also) > 0 {
+				all++
+				rows.add(ranked{i, some[k].bytes, v.Weight, v.Who == Capture, v.Failures})
+			}
 		}
 	}
 	for _, r := range rows.sorted() {
@@ -169,6 +193,15 @@ type first[T any] struct {
 	kept    []T
 	full    bool // kept has been cut to the limit, and is in order
 	next    T    // scratch: what compare is given would else be a new one each time
+}
+
+// last gives a value which those that are taken must not be behind; nil while all are
+// taken.
+func (f *first[T]) last() *T {
+	if !f.full {
+		return nil
+	}
+	return &f.kept[f.limit-1]
 }
 
 // add takes a value. Now and then, those that are not among the first leave.

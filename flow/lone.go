@@ -32,6 +32,12 @@ func (l *Lone) Start() int64 { return l.time }
 func (l *Lone) Client() (packet.Addr, uint16) { return address(l.src), l.srcPort }
 func (l *Lone) Server() (packet.Addr, uint16) { return address(l.dst), l.dstPort }
 
+// Hosts are the last eight octets of both addresses, as numbers with the first octet
+// lowest. The others are 0.
+func (l *Lone) Hosts() (client, server uint64) {
+	return mapped | uint64(l.src)<<32, mapped | uint64(l.dst)<<32
+}
+
 // Point and Network are those of a Record.
 func (l *Lone) Point() packet.PointID     { return l.point }
 func (l *Lone) Network() packet.NetworkID { return l.network }

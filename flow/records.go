@@ -23,6 +23,14 @@ func (l *Records) Lone(i int) *Lone {
 	return &l.lonePages[i/len(lonePage{})][i%len(lonePage{})]
 }
 
+// LonePages is on how many pages they are.
+func (l *Records) LonePages() int { return (l.lones + len(lonePage{}) - 1) / len(lonePage{}) }
+
+// LonePage lends those of a page, of which there is one at least.
+func (l *Records) LonePage(i int) []Lone {
+	return l.lonePages[i][:min(l.lones-i*len(lonePage{}), len(lonePage{}))]
+}
+
 // addLone gives a small one at the end of its list, not cleared.
 func (l *Records) addLone() *Lone {
 	if l.lones == len(l.lonePages)*len(lonePage{}) {

@@ -14,31 +14,35 @@ type told struct {
 
 type toldPoint struct{ missed, recorded int64 }
 
-func (t *told) add(r *flow.Record) {
-	if r.Kind != flow.Connection {
-		return
-	}
-	t.connections++
-	if r.EndReason == flow.EndLackOfResources {
-		t.evicted++
-	}
-	if !r.HasTCP {
-		return
-	}
-	p := t.point(r.Point)
-	for i := range r.TCP.Sides {
-		p.missed += r.TCP.Sides[i].Missed
-		p.recorded += r.TCP.Sides[i].Recorded
+func (t *told) add(records []*flow.Record) {
+	for _, r := range records {
+		if r.Kind != flow.Connection {
+			continue
+		}
+		t.connections++
+		if r.EndReason == flow.EndLackOfResources {
+			t.evicted++
+		}
+		if !r.HasTCP {
+			continue
+		}
+		p := t.point(r.Point)
+		for i := range r.TCP.Sides {
+			p.missed += r.TCP.Sides[i].Missed
+			p.recorded += r.TCP.Sides[i].Recorded
+		}
 	}
 }
 
-// addLone is add for what is small.
-func (t *told) addLone(l *flow.Lone) {
-	t.connections++
-	if l.EndReason() == flow.EndLackOfResources {
-		t.evicted++
+// addLones is add for what is small.
+func (t *told) addLones(lones []*flow.Lone) {
+	t.connections += uint64(len(lones))
+	for _, l := range lones {
+		if l.EndReason() == flow.EndLackOfResources {
+			t.evicted++
+		}
+		t.point(l.Point()).recorded += flow.RecordedLone
 	}
-	t.point(l.Point()).recorded += flow.RecordedLone
 }
 
 func (t *told) point(id packet.PointID) *toldPoint {
@@ -69,6 +73,7 @@ func collect(seconds <-chan *second, free chan<- *second, cfg *Config, told *tol
 	// By the record that they follow. It may leave a little later than its path
 	// is known, so that what waits is a copy.
 	paths := map[uint64]path.Connection{}
+	var last path.Connection
 	chunk := make([]*flow.Record, 0, outLen)
 	lones := make([]*flow.Lone, 0, outLen)
 	for s := range seconds {
@@ -79,31 +84,25 @@ func collect(seconds <-chan *second, free chan<- *second, cfg *Config, told *tol
 			}
 		}
 		order.begin(s.records[:])
-		r, small := order.next()
-		for (r != nil || small != nil) && err == nil {
-			if small != nil {
-				for lones = lones[:0]; small != nil && len(lones) < outLen; r, small = order.next() {
-					lones = append(lones, small)
-					told.addLone(small)
-				}
+		for err == nil {
+			if lones = order.nextLones(lones[:0]); len(lones) > 0 {
+				told.addLones(lones)
 				if err = cfg.Lone(lones); err != nil {
 					s.failed()
 				}
 				continue
 			}
-			var last path.Connection
-			found := false
-			for chunk = chunk[:0]; r != nil && !found && len(chunk) < outLen; r, small = order.next() {
-				chunk = append(chunk, r)
-				told.add(r)
-				if r.Joined && r.Kind == flow.Connection {
-					if last, found = paths[r.ID]; found {
-						delete(paths, r.ID)
-					}
-				}
+			if chunk = order.nextRecords(chunk[:0]); len(chunk) == 0 {
+				break
 			}
-			if err = out(chunk); err == nil && found {
-				err = cfg.Paths(&last)
+			for rest := chunk; len(rest) > 0 && err == nil; {
+				n, found := upToPath(rest, paths, &last)
+				some := rest[:n]
+				rest = rest[n:]
+				told.add(some)
+				if err = out(some); err == nil && found {
+					err = cfg.Paths(&last)
+				}
 			}
 			if err != nil {
 				s.failed()
@@ -112,7 +111,7 @@ func collect(seconds <-chan *second, free chan<- *second, cfg *Config, told *tol
 				r.Forget()
 			}
 		}
-		for ; r != nil || small != nil; r, small = order.next() { // nobody wants them
+		for r, small := order.next(); r != nil || small != nil; r, small = order.next() { // nobody wants them
 			if r != nil {
 				r.Forget()
 			}
@@ -127,4 +126,22 @@ func collect(seconds <-chan *second, free chan<- *second, cfg *Config, told *tol
 		free <- s
 	}
 	return err
+}
+
+// upToPath tells how many of the records come up to the next path, and takes it; all
+// of them, where none is found.
+func upToPath(records []*flow.Record, paths map[uint64]path.Connection, last *path.Connection) (n int, found bool) {
+	if len(paths) == 0 {
+		return len(records), false
+	}
+	for i, r := range records {
+		if !r.Joined || r.Kind != flow.Connection {
+			continue
+		}
+		if *last, found = paths[r.ID]; found {
+			delete(paths, r.ID)
+			return i + 1, true
+		}
+	}
+	return len(records), false
 }

@@ -11,13 +11,14 @@ import (
 
 // merger puts the records of many lists in order. One number tells nearly all of
 // them apart: their release, or, where that is the same for all, their start. They
-// are sorted by the digits of that number, which takes no comparison that nobody
-// can guess, and what is equal in it by the rest of their place.
+// are dealt out to as many heaps as there are records, by that number, so that a
+// heap has one as a rule, and each heap is put in order by itself.
 type merger struct {
 	lists []flow.Records
 	items []item
-	spare []item // the other half of sorting
-	given int    // items given out
+	dealt []item   // the other half of sorting
+	heaps []uint32 // scratch: where each of them begins, or ends
+	given int      // items given out
 }
 
 // item is a record.
@@ -73,88 +74,126 @@ func rising(ns int64) uint64 { return uint64(ns) ^ 1<<63 }
 
 // begin takes lists, which must stay until all was given out.
 func (m *merger) begin(lists []flow.Records) {
-	m.lists, m.items, m.given = lists, m.items[:0], 0
-	first, same := rank{}, true // release and kind of all
-	for i := range lists {
-		l := &lists[i]
-		m.items = slices.Grow(m.items, l.Len()+l.Lones())
-		for k := range l.Len() {
-			r := l.At(k)
-			if len(m.items) == 0 {
-				first = rank{release: r.Release, kind: r.Kind}
-			}
-			same = same && r.Release == first.release && r.Kind == first.kind
-			m.items = append(m.items, item{rising(r.Release), uint32(i), uint32(k)})
-		}
-		for k := range l.Lones() {
-			r := l.Lone(k)
-			if len(m.items) == 0 {
-				first = rank{release: r.Release()}
-			}
-			same = same && r.Release() == first.release && first.kind == flow.Connection
-			m.items = append(m.items, item{rising(r.Release()), uint32(i) | isLone, uint32(k)})
-		}
-	}
-	if same {
-		for i := range m.items {
-			x := &m.items[i]
-			x.key = rising(m.rank(x).start)
-		}
+	m.lists, m.given = lists, 0
+	if !m.byStart() {
+		m.byRelease()
 	}
 	m.sort()
 }
 
-// A digit has so many bits: the numbers of a thousand records in a row need two
-// digits or three.
-const (
-	digitBits = 11
-	digits    = 1 << digitBits
-	fewItems  = 24 // are sorted by comparing
-)
+// byStart makes the items of all records, to be told apart by start, unless they
+// differ in what goes before it.
+func (m *merger) byStart() bool {
+	m.items = m.items[:0]
+	release, kind := int64(0), flow.Connection // of all
+	for i := range m.lists {
+		l := &m.lists[i]
+		for k := range l.Len() {
+			r := l.At(k)
+			if len(m.items) == 0 {
+				release, kind = r.Release, r.Kind
+			}
+			if r.Release != release || r.Kind != kind {
+				return false
+			}
+			m.items = append(m.items, item{rising(r.Start), uint32(i), uint32(k)})
+		}
+		k := uint32(0)
+		for page := range l.LonePages() {
+			some := l.LonePage(page)
+			if len(m.items) == 0 {
+				release = some[0].Release()
+			}
+			for n := range some {
+				x := &some[n]
+				if x.Release() != release || kind != flow.Connection {
+					return false
+				}
+				m.items = append(m.items, item{rising(x.Start()), uint32(i) | isLone, k})
+				k++
+			}
+		}
+	}
+	return true
+}
 
-// sort puts the items in order.
-func (m *merger) sort() {
-	least, most := uint64(math.MaxUint64), uint64(0)
-	for i := range m.items {
-		least, most = min(least, m.items[i].key), max(most, m.items[i].key)
-	}
-	if len(m.items) <= fewItems {
-		slices.SortStableFunc(m.items, m.compare)
-		return
-	}
-	items, spare := m.items, slices.Grow(m.spare[:0], len(m.items))[:len(m.items)]
-	for shift := 0; shift < bits.Len64(most-least); shift += digitBits {
-		var from [digits]uint32 // where those with a digit go
-		for i := range items {
-			from[(items[i].key-least)>>(shift&63)%digits]++
+// byRelease makes the items of all records, to be told apart by release.
+func (m *merger) byRelease() {
+	m.items = m.items[:0]
+	for i := range m.lists {
+		l := &m.lists[i]
+		for k := range l.Len() {
+			m.items = append(m.items, item{rising(l.At(k).Release), uint32(i), uint32(k)})
 		}
-		sum := uint32(0)
-		for d := range from {
-			from[d], sum = sum, sum+from[d]
-		}
-		for i := range items {
-			to := &from[(items[i].key-least)>>(shift&63)%digits]
-			spare[*to] = items[i]
-			*to++
-		}
-		items, spare = spare, items
-	}
-	m.items, m.spare = items, spare
-	for i := 1; i < len(items); i++ {
-		if items[i].key == items[i-1].key {
-			i = m.even(i-1) - 1
+		for k := range l.Lones() {
+			m.items = append(m.items, item{rising(l.Lone(k).Release()), uint32(i) | isLone, uint32(k)})
 		}
 	}
 }
 
-// even puts those items in order that have the key of number i, and gives the
-// number of the first one behind them.
-func (m *merger) even(i int) (end int) {
-	for end = i + 1; end < len(m.items) && m.items[end].key == m.items[i].key; {
-		end++
+const (
+	fewItems = 24 // are sorted by comparing
+	lowHeap  = 8  // likewise, one by one
+)
+
+// sort puts the items in order.
+func (m *merger) sort() {
+	n := len(m.items)
+	if n <= fewItems {
+		slices.SortStableFunc(m.items, m.compare)
+		return
 	}
-	slices.SortStableFunc(m.items[i:end], m.compare)
-	return end
+	least, most := uint64(math.MaxUint64), uint64(0)
+	for i := range m.items {
+		key := m.items[i].key
+		least, most = min(least, key), max(most, key)
+	}
+	shift := max(bits.Len64(most-least)-bits.Len(uint(n)), 0) & 63
+	m.heaps = slices.Grow(m.heaps[:0], int((most-least)>>shift)+1)[:int((most-least)>>shift)+1]
+	heaps := m.heaps
+	clear(heaps)
+	for i := range m.items {
+		heaps[(m.items[i].key-least)>>shift]++
+	}
+	sum := uint32(0)
+	for h := range heaps {
+		heaps[h], sum = sum, sum+heaps[h]
+	}
+	m.dealt = slices.Grow(m.dealt[:0], n)[:n]
+	for i := range m.items {
+		to := &heaps[(m.items[i].key-least)>>shift]
+		m.dealt[*to] = m.items[i]
+		*to++
+	}
+	m.items, m.dealt = m.dealt, m.items
+	from := uint32(0)
+	for _, end := range heaps { // where it began, the next one begins now
+		if end-from > 1 {
+			m.heap(m.items[from:end])
+		}
+		from = end
+	}
+}
+
+// heap puts those of a heap in order. They are in order of their lists, and those of
+// each list as they are there.
+func (m *merger) heap(items []item) {
+	if len(items) > lowHeap {
+		slices.SortStableFunc(items, func(a, b item) int {
+			if a.key != b.key {
+				return cmp.Compare(a.key, b.key)
+			}
+			return m.compare(a, b)
+		})
+		return
+	}
+	for i := 1; i < len(items); i++ {
+		x, k := items[i], i
+		for ; k > 0 && (x.key < items[k-1].key || x.key == items[k-1].key && m.compare(x, items[k-1]) < 0); k-- {
+			items[k] = items[k-1]
+		}
+		items[k] = x
+	}
 }
 
 // next gives the record that comes next, whole or small; neither at the end.
@@ -168,4 +207,35 @@ func (m *merger) next() (whole *flow.Record, small *flow.Lone) {
 		return nil, m.lists[x.list&^isLone].Lone(int(x.at))
 	}
 	return m.lists[x.list].At(int(x.at)), nil
+}
+
+// nextLones adds the small ones that come next to a list, as many as it has room for
+// and no other lies between.
+func (m *merger) nextLones(to []*flow.Lone) []*flow.Lone {
+	items := m.items[m.given:]
+	items = items[:min(len(items), cap(to)-len(to))]
+	for i := range items {
+		x := &items[i]
+		if x.list&isLone == 0 {
+			break
+		}
+		to = append(to, m.lists[x.list&^isLone].Lone(int(x.at)))
+		m.given++
+	}
+	return to
+}
+
+// nextRecords is nextLones for whole ones.
+func (m *merger) nextRecords(to []*flow.Record) []*flow.Record {
+	items := m.items[m.given:]
+	items = items[:min(len(items), cap(to)-len(to))]
+	for i := range items {
+		x := &items[i]
+		if x.list&isLone != 0 {
+			break
+		}
+		to = append(to, m.lists[x.list].At(int(x.at)))
+		m.given++
+	}
+	return to
 }

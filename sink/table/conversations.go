@@ -18,18 +18,15 @@ import (
 // with its count.
 const fewSamples = 20
 
-func (t *Writer) conversations(b *strings.Builder, s *edge.Summary) {
+func (t *Writer) conversations(b *strings.Builder, s *edge.Summary, common edge.Common) {
 	if s.Len() == 0 {
 		b.WriteString("No conversations.\n")
 		return
 	}
 	shown := s.Sorted(t.config.Sort, t.config.Limit)
-	g, cells := t.layout(s.Common())
+	g, cells := t.layout(common)
 	few, about, unknown := false, false, false
-	hidden, total := s.Len()-len(shown), int64(0)
-	for i := range s.Len() {
-		total += s.Bytes(i)
-	}
+	hidden, total := s.Len()-len(shown), s.Octets()
 	for _, i := range shown {
 		total -= s.Bytes(i)
 		c := s.Conversation(i)

@@ -66,7 +66,8 @@ func (t *Writer) WritePath(c *path.Connection) error {
 // close the writer below.
 func (t *Writer) Close(c *flow.Capture) error {
 	s := t.edges.Summary()
-	t.networks, t.last = s.Common().Networks, c.Last
+	common := s.Common()
+	t.networks, t.last = common.Networks, c.Last
 	var b strings.Builder
 	switch t.config.Edge.View {
 	case edge.ViewTLS:
@@ -76,7 +77,7 @@ func (t *Writer) Close(c *flow.Capture) error {
 	case edge.ViewHTTP:
 		t.http(&b, s.Endpoints, c)
 	default:
-		t.conversations(&b, s)
+		t.conversations(&b, s, common)
 	}
 	b.WriteByte('\n')
 	t.health(&b, conversationsOf(s), c)
