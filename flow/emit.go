@@ -49,7 +49,7 @@ func (t *Table) record(f *Flow, r *Record, release int64, reason EndReason) {
 		}
 		t.outcome(f, r)
 	}
-	t.nameEnds(f, r)
+	t.nameEnds(r)
 	if r.EndReason == EndIdleTimeout || r.EndReason == EndForced {
 		if f.key.Proto == packet.ProtoTCP && f.tcp.Ended() {
 			r.EndReason = EndOfFlow

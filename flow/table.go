@@ -45,6 +45,7 @@ type Table struct {
 	fullGrown bool  // no embryos, for comparison
 	ageless   bool  // embryos have no youth, for comparison
 	unhurried bool  // no packet runs, for comparison
+	reliving  bool  // whoever ends young is relived, for comparison
 	maxStore  int64 // octets that connections may hold in the tcp.Store
 
 	heldThen int64 // held at the latest look
@@ -54,6 +55,8 @@ type Table struct {
 	candidates map[uint32]packet.Packet // by flow: a SYN that may open a new generation
 	earlier    map[uint32]earlier       // by flow: the sequence space of the generation before
 	hatched    packet.Packet            // scratch of hatch
+	brief      tcp.Brief                // scratch of finishShort
+	briefs     uint64                   // connections that it told, for tests
 	snapshots  pool.Pool[snapshot]
 	rare       pool.Pool[rare]
 
@@ -417,7 +420,7 @@ func (t *Table) finish(n uint32, release int64, reason EndReason) {
 		switch {
 		case t.watcher != nil:
 			n = t.hatch(n, false) // it is told of by number
-		case t.finishLone(n, release, reason):
+		case t.finishLone(n, release, reason), t.finishShort(n, release, reason):
 			return
 		}
 	}

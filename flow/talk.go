@@ -115,12 +115,12 @@ func (t *Table) said(f *Flow, r *Record, reason EndReason) {
 }
 
 // nameEnds adds the names by which the ends were asked for when the flow began.
-func (t *Table) nameEnds(f *Flow, r *Record) {
+func (t *Table) nameEnds(r *Record) {
 	if t.learned.names.Len() == 0 {
 		return
 	}
 	for side := range r.Ends {
 		e := &r.Ends[side]
-		e.Name, _ = t.learned.names.Lookup(f.key.Network, e.Addr, r.Ends[1-side].Addr, f.start)
+		e.Name, _ = t.learned.names.Lookup(r.Network, e.Addr, r.Ends[1-side].Addr, r.Start)
 	}
 }

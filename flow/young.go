@@ -17,8 +17,9 @@ import (
 // some octets each, and are taken all at once, in a burst, by the very code that
 // takes every packet, when one comes that is not like that, or that finds no room
 // (hatch), or when the connection ends (relive, into a flow that is in the caches,
-// and gone once its record is made). A flow does not depend on whether it was
-// young, nor does a record.
+// and gone once its record is made; or not at all, where the record follows from
+// the log without, see finishShort). A flow does not depend on whether it was young,
+// nor does a record.
 //
 // What others see of the connection meanwhile does not wait:
 //   - its place in the wheels, and its class: both follow from how far each side

@@ -210,7 +210,12 @@ func (st *Store) summary(samples uint32, q quantity) (s summary) {
 		}
 		return s
 	}
-	ns := st.sorted.of(q)
+	return st.sorted.summary(q)
+}
+
+// summary sums up a quantity.
+func (x *sorted) summary(q quantity) (s summary) {
+	ns := x.of(q)
 	n := len(ns)
 	if n == 0 {
 		return s

@@ -1,0 +1,326 @@
+package tcp
+
+import "math"
+
+// Brief measures a short connection that goes as the books say, and that is known
+// from its SYN to its last packet: each packet is the next of its side and
+// acknowledges what was recorded, nothing is lost, repeated, doubted or stopped,
+// and what is said is requests and responses. Of a Conn that has taken such
+// packets a report tells little, and Brief keeps just that. What it finds is what
+// a Conn finds, to the last digit; where it cannot know that, Begin or Packet is
+// false, and a Conn has to look.
+//
+// Its sides are 0, the client, and 1, the server. A position counts the octets of
+// a side behind its SYN, a FIN being one more.
+type Brief struct {
+	samples Samples // by side
+	sides   [2]brief
+	course  Course
+	size    int64     // octets of a full segment, by the options; 0 not known
+	shift   [2]uint8  // window scale of each
+	sack    bool      // both permit SACK
+	waiting bool      // a request waits for its response
+	noBase  bool      // turnFlags
+	waits   uint8     // in raw
+	second  uint32    // waits.second
+	raw     [4]int64  // like waits.ns
+	asked   int64     // latest payload of the request
+	since   int64     // first payload of the request, or of the response
+	end     uint32    // position behind the request
+	turns   uint32    // requests with a response
+	rtt     Handshake // as Result gives it
+}
+
+// brief is what a side sent, and what the other said about it.
+type brief struct {
+	sent, una uint32 // positions: behind what was sent, and what was acknowledged
+	fin       uint32 // behind its FIN; 0 none
+	window    int64  // octets that it offers; 0 not known
+	rtt       half   // from its data to the ACK
+	clean     uint32
+	maybe     uint32
+	longest   uint32 // Dir.maxLen
+	first, n  uint32 // of flight, a ring
+	flight    [briefFlight]struct {
+		at  int64
+		end uint32
+	}
+}
+
+const briefFlight = 8 // segments; a power of two
+
+// Course is how the time of a connection went by from its first payload to its
+// last, in ns; what is left is not known.
+type Course struct {
+	First, Last     int64 // record times of payload; 0 none
+	Banner          bool  // the server spoke first
+	Request         int64 // first to last octet of requests
+	Server, Network int64 // between request and response: its own share, and that of the way to the server
+	Transfer        int64 // first to last octet of responses
+	Idle            int64 // between a response and the next request
+}
+
+// Begin takes a handshake: the options of SYN and SYN-ACK, the window of the ACK
+// and of the SYN-ACK, and the times of the three. It came at once, without data.
+func (b *Brief) Begin(options *[2]Options, window [2]uint16, syn, synack, ack int64) bool {
+	if o, p := &options[0], &options[1]; !o.Known || !p.Known || syn <= 0 || synack < syn || ack < synack || ack-syn >= initialRTO {
+		return false
+	} else {
+		b.sack = o.SACK && p.SACK
+		if b.shift = [2]uint8{}; o.HasWScale && p.HasWScale {
+			b.shift = [2]uint8{o.WScale, p.WScale}
+		}
+		if b.size = 0; o.HasMSS && p.HasMSS {
+			if b.size = int64(min(o.MSS, p.MSS)); o.Timestamps && p.Timestamps {
+				b.size -= 12
+			}
+			b.size = max(b.size, 1)
+		}
+	}
+	for s := range b.sides {
+		d := &b.sides[s]
+		d.sent, d.una, d.fin, d.clean, d.maybe, d.longest, d.first, d.n = 0, 0, 0, 0, 0, 0, 0, 0
+		d.window = int64(window[s]) << b.shift[s]
+	}
+	b.sides[0].rtt, b.sides[1].rtt = half{handshake: synack - syn}, half{handshake: ack - synack}
+	b.samples.tags = 0
+	b.course, b.waiting, b.noBase, b.waits, b.turns = Course{}, false, false, 0, 0
+	b.rtt = Handshake{State: Measured, RTT: ack - syn, Client: ack - synack, Server: synack - syn, Setup: ack - syn, Connect: ack - syn, SYNs: 1, SYNACKs: 1}
+	return true
+}
+
+// Packet takes a packet behind the handshake, not before the latest one: which
+// side sent it and when, its octets of payload, 1 if it has a FIN, how much of
+// what the other side sent it does not acknowledge, and its window.
+func (b *Brief) Packet(side int, at int64, n, fin, unacked uint32, window uint16) bool {
+	d, r := &b.sides[side&1], &b.sides[side&1^1]
+	if b.waits != 0 && uint32(at/1e9) != b.second {
+		if !b.settle() {
+			return false
+		}
+	}
+	ack, end := r.sent-unacked, d.sent+n+fin
+	if end != d.sent {
+		if int64(end-d.una) >= r.window && r.window > 0 {
+			return false // it is full
+		}
+	} else if ack == r.una && unacked != 0 && !b.sack {
+		return false // it may be a duplicate ACK
+	}
+	if ack != r.una && !b.acked(side, r, ack, at, n) {
+		return false
+	}
+	d.window = int64(window) << (b.shift[side&1] & 31)
+	if end == d.sent {
+		return true
+	}
+	if d.n == briefFlight {
+		return false
+	}
+	if n <= maxPlainSegment {
+		d.longest = max(d.longest, n)
+	}
+	g := &d.flight[(d.first+d.n)%briefFlight]
+	g.at, g.end = at, end
+	d.n++
+	d.sent = end
+	if fin != 0 {
+		d.fin = end
+	}
+	return n == 0 || b.said(side, at, end-fin, ack)
+}
+
+// acked takes the ACK of what r sent up to a position, in a packet of a side with
+// n octets of payload: sample and exact.
+func (b *Brief) acked(side int, r *brief, ack uint32, at int64, n uint32) bool {
+	moved, first, end := int64(ack-r.una), r.first, uint32(0)
+	for ; r.n > 0 && r.flight[first%briefFlight].end <= ack; r.n-- {
+		end = r.flight[first%briefFlight].end
+		first++
+	}
+	r.first, r.una = first, ack
+	if end != ack {
+		return true
+	}
+	ns := at - r.flight[(first-1)%briefFlight].at
+	if ns <= 0 {
+		return true
+	}
+	clean := false
+	if n > 0 {
+		base, solid := r.rtt.known()
+		clean = solid && ns <= base*5/4
+	} else if clean = moved >= 2*b.segment(r) || r.fin != 0 && ack == r.fin; clean && (r.rtt.solid == 0 || ns < r.rtt.solid) {
+		r.rtt.solid = ns
+	}
+	if r.rtt.min == 0 || ns < r.rtt.min {
+		r.rtt.min = ns
+	}
+	q := TimedRTT
+	if clean {
+		r.clean++
+	} else {
+		r.maybe++
+		q = TimedDelayed
+	}
+	if side != 0 {
+		q += 2
+	}
+	return b.sample(q, ns)
+}
+
+// segment is segmentSize.
+func (b *Brief) segment(r *brief) int64 {
+	switch {
+	case b.size != 0:
+		return b.size
+	case r.longest != 0:
+		return int64(r.longest)
+	}
+	return 1460
+}
+
+func (b *Brief) sample(q Timed, ns int64) bool {
+	if b.samples.n() == maxFew || ns > math.MaxUint32 {
+		return false
+	}
+	b.samples.Add(q, ns)
+	return true
+}
+
+// said takes payload up to a position, in a packet that acknowledges so much of
+// the other side: Exchange, and its place in the course.
+func (b *Brief) said(side int, at int64, end, ack uint32) bool {
+	c := &b.course
+	last := c.Last
+	if c.Last = at; last == 0 {
+		c.First = at
+		b.since, c.Banner = at, side != 0
+	}
+	switch {
+	case side == 0 && b.waiting: // more of the request
+	case side == 0:
+		if last != 0 {
+			c.Transfer += last - b.since
+			c.Idle += at - last
+		}
+		b.since, b.waiting = at, true
+	case b.waiting:
+		b.waiting = false
+		b.turns++
+		c.Request += b.asked - b.since
+		b.since = at
+		if ack < b.end {
+			return true // an early response
+		}
+		wait := at - b.asked
+		if way := b.sides[0].rtt.base(); way > 0 {
+			c.Network += min(wait, way)
+			c.Server += wait - min(wait, way)
+		}
+		return b.think(wait, at)
+	default: // more of the response
+		return true
+	}
+	b.asked, b.end = at, end
+	return true
+}
+
+// think is Conn.think.
+func (b *Brief) think(raw, at int64) bool {
+	if int(b.waits) == len(b.raw) && !b.settle() {
+		return false
+	}
+	b.raw[b.waits] = raw
+	b.waits++
+	b.second = uint32(at / 1e9)
+	return true
+}
+
+// settle is settleTurns.
+func (b *Brief) settle() bool {
+	base, solid := b.sides[0].rtt.known()
+	if !solid {
+		b.noBase = true
+		base = 0
+	}
+	for _, raw := range b.raw[:b.waits] {
+		if !b.sample(TimedThink, max(raw-base, 0)) {
+			return false
+		}
+	}
+	b.waits = 0
+	return true
+}
+
+// End takes note that nothing more comes.
+func (b *Brief) End() bool {
+	if b.waits != 0 && !b.settle() {
+		return false
+	}
+	switch c := &b.course; {
+	case c.Last == 0:
+	case b.waiting:
+		c.Request += b.asked - b.since
+	default:
+		c.Transfer += c.Last - b.since
+	}
+	return true
+}
+
+// Closed tells whether both sides sent a FIN.
+func (b *Brief) Closed() bool { return b.sides[0].fin != 0 && b.sides[1].fin != 0 }
+
+// Handshake is what Opening.Result gives.
+func (b *Brief) Handshake() *Handshake { return &b.rtt }
+
+// Course is how the time went by.
+func (b *Brief) Course() *Course { return &b.course }
+
+// ToServer is the round trip between the observation point and the server, ns, as
+// Conn.Half gives it.
+func (b *Brief) ToServer() int64 { return b.sides[0].rtt.base() }
+
+// Samples are those of Conn.Samples.
+func (b *Brief) Samples() *Samples { return &b.samples }
+
+// Report fills r, which is empty, with what Conn.Report gives. It follows End.
+func (b *Brief) Report(st *Store, r *Report) {
+	if !st.sums {
+		b.samples.sort(&st.sorted, ofAll)
+	}
+	for i := range r.Sides {
+		s, d, o := &r.Sides[i], &b.sides[i], &b.sides[i^1]
+		s.Recorded = 1 + int64(d.sent)
+		s.Retransmits.State = Measured
+		x, q := &s.RTT, 2*quantity(i)
+		x.Clean, x.Maybe, x.Min = int64(o.clean), int64(o.maybe), o.rtt.min
+		switch {
+		case o.clean > 0:
+			x.State = Measured
+		case o.maybe > 0:
+			x.State = Bounded
+			q += delayedRTT
+		default:
+			continue
+		}
+		if !st.sums {
+			x.Quantiles = st.sorted.summary(q).Quantiles
+		}
+	}
+	var think summary
+	if st.sums {
+		think = b.samples.thinks()
+	} else {
+		think = st.sorted.summary(thinkTime)
+	}
+	x := &r.Response
+	x.Turns, x.Measured, x.Min, x.Max = int64(b.turns), int64(think.n), Absent, Absent
+	if think.n == 0 {
+		return
+	}
+	x.Min, x.Max, x.Quantiles = think.min, think.max, think.Quantiles
+	if x.State = Measured; b.noBase {
+		x.State = Bounded
+	}
+}
