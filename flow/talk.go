@@ -12,6 +12,12 @@ func (t *Table) talk(f *Flow, p *packet.Packet, g *tcp.Segment, dir int) {
 	if g.End == g.Pos && session.Ignores(f.session, p.TCP.Flags) {
 		return
 	}
+	if p.TCP.Flags&(packet.SYN|packet.RST) == 0 && !t.unhurried {
+		if n, ok := t.sessions.Hear(f.session, &f.tcp, t.tcp, p, g, dir); ok {
+			f.session = n
+			return
+		}
+	}
 	c := t.conn(f)
 	if p.TCP.Flags&packet.SYN != 0 {
 		if client, _ := f.tcp.Client(); client >= 0 {

@@ -12,6 +12,7 @@ import (
 // What a connection says is the same whether packets run or not.
 func TestRunAlike(t *testing.T) {
 	var ran [2]int
+	heard := 0
 	for seed := range uint64(300) {
 		play := func(s *scene) (Report, tcp.Response) {
 			rng := rand.New(rand.NewPCG(seed, 7))
@@ -71,7 +72,7 @@ func TestRunAlike(t *testing.T) {
 					s.say(at, dir, data, 1448)
 				}
 			}
-			ran[0], ran[1] = ran[0]+s.ran[0], ran[1]+s.ran[1]
+			ran[0], ran[1], heard = ran[0]+s.ran[0], ran[1]+s.ran[1], heard+s.heard
 			turns := s.turns()
 			return s.end(), turns
 		}
@@ -83,7 +84,7 @@ func TestRunAlike(t *testing.T) {
 			t.Fatalf("seed %d:\n%+v %+v %+v, want\n%+v %+v %+v", seed, got, got.Phases, turns, want, want.Phases, wantTurns)
 		}
 	}
-	if ran[0] < 500 || ran[1] < 500 {
-		t.Errorf("%d packets ran, and %d behind a handshake", ran[0], ran[1])
+	if ran[0] < 500 || ran[1] < 500 || heard < 500 {
+		t.Errorf("%d packets ran, and %d behind a handshake; %d were heard", ran[0], ran[1], heard)
 	}
 }

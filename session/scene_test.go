@@ -29,6 +29,7 @@ type scene struct {
 
 	unhurried bool   // no packet runs
 	ran       [2]int // packets that did, and behind a handshake
+	heard     int    // packets that Hear has taken
 }
 
 const (
@@ -95,6 +96,13 @@ func (s *scene) put(at int64, dir int, flags uint16, seq uint32, data []byte) *s
 		if !s.unhurried && flags&(packet.SYN|packet.FIN|packet.RST) == 0 && Runs(s.n) && s.st.Run(s.n, &s.tcp, s.tcps, p.Payload, &g, dir, c.Client) {
 			s.ran[s.n&past/past]++
 			return s
+		}
+		if !s.unhurried && flags&(packet.SYN|packet.RST) == 0 {
+			if n, ok := s.st.Hear(s.n, &s.tcp, s.tcps, p, &g, dir); ok {
+				s.heard++
+				s.n = n
+				return s
+			}
 		}
 		s.n = s.st.Segment(s.n, &c, p, &g, dir)
 		if flags&packet.RST != 0 {

@@ -105,6 +105,7 @@ const (
 	asksFor1  // direction 1 is the client's, of HTTP and DNS, and of TLS that is past its handshake
 	hasTicket // tlsAside.ticket is there
 	hasEarly  // tlsTalk.early is there
+	smooth    // TLS is read, what comes next of both directions is known, neither has ended, and nothing waits: see Hear
 )
 
 // grace is how long an ACK may be recorded before what it acknowledges.
@@ -281,11 +282,7 @@ func (st *Store) read(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, dir
 		st.repeated(s, r, c, g, dir)
 	}
 	if s.kind == tlsKind {
-		if y := st.tls.At(s.tls); dir == y.Client() && g.Acked > y.unacked {
-			y.unacked = g.Acked
-			x := st.room.Conn(&y.State, nil)
-			x.Acked(g.Time)
-		}
+		st.acknowledged(st.tls.At(s.tls), g, dir)
 	}
 	for d := range r.streams {
 		if y := &r.streams[d]; !y.Started() { // the SYN-ACK may be recorded late
@@ -313,16 +310,7 @@ func (st *Store) read(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, dir
 	}
 	switch s.kind {
 	case tlsKind:
-		y := st.tls.At(s.tls)
-		switch x := st.room.Conn(&y.State, nil); {
-		case x.Lost():
-			st.openBlind(s, c, dir)
-		case x.Over() && !x.Done():
-			st.openBlind(s, c, dir)
-			if st.info(y).Outcome == tlsmeta.NotTLS {
-				s.kind = plain
-			}
-		}
+		st.tlsLeft(s, st.tls.At(s.tls), c, dir)
 	case blindTLS:
 		st.blind(s, c, p, g, dir)
 	default:
@@ -332,7 +320,13 @@ func (st *Store) read(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, dir
 	if s.kind == httpKind {
 		st.exchanges(s, c, st.http.At(s.part))
 	}
-	st.settle(s, r)
+	st.settle(s)
+	s.flags &^= smooth
+	if s.kind == tlsKind && s.reading != 0 && r.fin == [2]int64{} && r.streams[0].Ready() && r.streams[1].Ready() {
+		if y := st.tls.At(s.tls); !y.Over() && !y.Lost() {
+			s.flags |= smooth
+		}
+	}
 }
 
 // overdue gives up what has waited for too long: what waits in one direction may
@@ -435,6 +429,7 @@ func (st *Store) Reset(n uint32, c *Conn, dir int, at int64) {
 		return
 	}
 	s := st.at(n)
+	s.flags &^= smooth
 	st.giveUp(s, c, at)
 	if s.kind == tlsKind {
 		x := st.conn(st.tls.At(s.tls))
@@ -445,9 +440,10 @@ func (st *Store) Reset(n uint32, c *Conn, dir int, at int64) {
 }
 
 // settle lets go of what is not needed any more.
-func (st *Store) settle(s *Session, r *reading) {
+func (st *Store) settle(s *Session) {
 	over := s.kind == plain || s.kind == blindTLS
 	if s.kind == tlsKind && st.tls.At(s.tls).Over() {
+		r := st.readings.At(s.reading)
 		over = !r.streams[0].Waiting() && !r.streams[1].Waiting()
 	}
 	if over {

@@ -66,10 +66,10 @@ func (st *Store) PrefetchMore(n uint32) {
 	}
 	s := st.at(n)
 	if s.reading != 0 {
-		st.readings.Prefetch(s.reading, 3)
+		pool.Prefetch(unsafe.Pointer(st.readings.At(s.reading)), 3)
 	}
 	if s.tls != 0 {
-		st.tls.Prefetch(s.tls, 3)
+		pool.Prefetch(unsafe.Pointer(st.tls.At(s.tls)), 3)
 	}
 }
 

@@ -114,15 +114,24 @@ func (st *Store) openHeadless(s *Session, client int, at int64, starttls string)
 
 // tlsChunk takes what comes next of a direction of TLS.
 func (st *Store) tlsChunk(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, dir int) {
-	x := st.conn(st.tls.At(s.tls))
-	half, _ := c.TCP.Half(x.Client())
-	own, _ := c.TCP.Half(dir)
+	st.tlsFeed(s, st.tls.At(s.tls), c, &tlsmeta.Segment{
+		Pos: k.Pos, Data: k.Data, Missing: k.Missing, Time: k.Time, Acked: k.Acked, Filled: k.Filled, Since: k.Since, Inferred: g.Inferred,
+	}, dir)
+}
+
+// tlsFeed is tlsChunk, of a segment that is lent, and to which it adds what TCP
+// knows.
+func (st *Store) tlsFeed(s *Session, y *tlsTalk, c *Conn, k *tlsmeta.Segment, dir int) {
+	x := st.conn(y)
+	half := int64(0)
+	if k.Una = c.TCP.Una(dir); x.Asks(dir) {
+		half, _ = c.TCP.Half(x.Client())
+		k.RTT, _ = c.TCP.Half(dir)
+		k.MSS = c.TCP.MSS(dir)
+	}
 	done := x.Done()
-	x.Feed(&st.room, dir, &tlsmeta.Segment{
-		Pos: k.Pos, Data: k.Data, Missing: k.Missing, Time: k.Time, Acked: k.Acked, RTT: own, Una: c.TCP.Una(dir), MSS: c.TCP.MSS(dir),
-		Filled: k.Filled, Since: k.Since, Inferred: g.Inferred,
-	}, half)
-	if x.Done() && !done {
+	x.Feed(&st.room, dir, k, half)
+	if !done && x.Done() {
 		s.line.tlsEnds(x.Timing.End)
 		if interleaves(x.Info) {
 			c.TCP.DoubtTurns(tcp.Encrypted)
@@ -135,17 +144,30 @@ func (st *Store) tlsChunk(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, 
 			s.line.early(x.EarlyEnd)
 		}
 	}
-	from := x.Data[dir]
+	from, end := x.Data[dir], k.Pos+int64(len(k.Data))
 	if k.Missing > 0 {
 		return
 	}
-	if from == 0 || k.End() <= from {
+	if from == 0 || end <= from {
 		s.line.payload(k.Time)
 		return
 	}
-	t := tcp.Segment{Time: k.Time, Pos: max(k.Pos, from), End: k.End(), Acked: k.Acked}
+	t := tcp.Segment{Time: k.Time, Pos: max(k.Pos, from), End: end, Acked: k.Acked}
 	t.Before = t.Pos
 	st.tlsTurn(s, c, k.Data[t.Pos-k.Pos:], &t, dir)
+}
+
+// tlsLeft goes on without TLS, where its reader has left it.
+func (st *Store) tlsLeft(s *Session, y *tlsTalk, c *Conn, dir int) {
+	switch {
+	case y.Lost():
+		st.openBlind(s, c, dir)
+	case y.Over() && !y.Done():
+		st.openBlind(s, c, dir)
+		if st.info(y).Outcome == tlsmeta.NotTLS {
+			s.kind = plain
+		}
+	}
 }
 
 // quiet tells whether a direction has sent no application data yet.

@@ -124,6 +124,9 @@ func (s *Stream) Started() bool { return s.started }
 // Position is what comes next.
 func (s *Stream) Position() int64 { return s.next }
 
+// Ready tells whether it is known where the direction begins, and nothing waits.
+func (s *Stream) Ready() bool { return s.started && s.w == 0 }
+
 // Waiting tells whether something came early.
 func (s *Stream) Waiting() bool { return s.w != 0 }
 
@@ -169,7 +172,17 @@ func (s *Stream) Push(b *Buffers, pos int64, data []byte, wire int64, at, acked,
 // gives it as what comes next: what Push and Next would do with it. It is false,
 // and nothing happens, if it is no such segment.
 func (s *Stream) Pass(b *Buffers, c *Chunk, pos int64, data []byte, wire int64, at, acked, gate int64) bool {
-	if !s.started || pos != s.next || int64(len(data)) != wire || wire <= 0 || acked > gate || s.w != 0 || s.cut > pos {
+	if int64(len(data)) != wire || !s.Step(b, pos, wire, at, acked, gate) {
+		return false
+	}
+	*c = Chunk{Pos: pos, Data: data, Acked: acked}
+	c.Time, c.Since = s.Made(at)
+	return true
+}
+
+// Step is Pass without the Chunk, for wire octets that are all there.
+func (s *Stream) Step(b *Buffers, pos, wire, at, acked, gate int64) bool {
+	if !s.started || pos != s.next || wire <= 0 || acked > gate || s.w != 0 || s.cut > pos {
 		return false
 	}
 	s.now, s.acked, s.filled, s.force = at, acked, false, false
@@ -177,9 +190,11 @@ func (s *Stream) Pass(b *Buffers, c *Chunk, pos int64, data []byte, wire int64, 
 		b.owner = nil
 	}
 	s.next = pos + wire
-	*c = Chunk{Pos: pos, Data: data, Time: max(at, s.filling), Acked: acked, Since: s.opened}
 	return true
 }
+
+// Made gives Time and Since of the Chunk that Step stands for.
+func (s *Stream) Made(at int64) (time, since int64) { return max(at, s.filling), s.opened }
 
 func (p *part) end() int64 { return p.pos + p.wire }
 

@@ -48,6 +48,7 @@ type State struct {
 	stage       stage
 	client      uint8
 	tag         uint8  // TLS 1.3: octets of the authentication tag
+	adrift      bool   // direction.lost of one
 	version     uint16 // Info.Version
 	headless    bool   // the ClientHello was not recorded
 	gone        bool   // the client has sent its FIN
@@ -85,6 +86,8 @@ type Room struct {
 	*pool.Budget         // of messages in parts
 	buffers      buffers // of those
 	works        pool.Pool[work]
+	whole        record // the latest that lay in a segment whole
+	unhurried    bool   // those are read like others; for tests
 }
 
 // WorkOctets is what a Conn is lent while it reads, beside its messages.
@@ -155,12 +158,20 @@ func (c *State) Version() uint16 { return c.version }
 func (c *State) Done() bool { return c.stage == stageDone || c.stage == stageOver && c.Timing.End != 0 }
 
 // Lost tells that the handshake cannot be followed any more.
-func (c *Conn) Lost() bool {
-	return c.stage < stageDone && c.w != nil && (c.w.dirs[0].lost || c.w.dirs[1].lost)
-}
+func (c *State) Lost() bool { return c.adrift && c.stage < stageDone && c.work != 0 }
 
 // Over tells that nothing more is read.
 func (c *State) Over() bool { return c.stage == stageOver }
+
+// Asks tells whether Feed looks at the round trips and the largest segment that
+// it is given with what comes next of a direction.
+func (c *Conn) Asks(dir int) bool {
+	if c.w == nil {
+		return false
+	}
+	f := &c.w.dirs[dir].flight
+	return c.stage == stage13 && dir == int(c.client) || int(c.w.active) == dir && f.eff == 0 && f.last != 0
+}
 
 // Feed takes what comes next of a direction. half is the least round trip
 // between the observation point and the client, ns, as far as is known; 0 is
@@ -205,7 +216,7 @@ func (c *Conn) over() { c.stage = stageOver }
 // strange takes octets that are no record.
 func (c *Conn) strange(dir int) {
 	d := &c.w.dirs[dir]
-	d.lost = true
+	d.lost, c.adrift = true, true
 	switch {
 	case c.stage >= stageDone:
 		c.over()
@@ -228,10 +239,7 @@ func (c *Conn) message(dir int, typ byte, b []byte, cut bool, end stamp) {
 	case msgClientHello:
 		switch {
 		case fromClient && c.headless && c.Info.JA4 == "" && !cut:
-			var h ClientHello
-			if _, err := ParseClientHello(b, &h); err == nil {
-				c.Info.ClientHello(&h, TransportTCP) // recorded behind its answer
-			}
+			c.Info.hello(b) // recorded behind its answer
 		case fromClient && !c.headless && (c.stage == stageClientHello || c.stage == stageServerHello && c.Info.HelloRetry):
 			c.clientHello(b, cut, end)
 		}
@@ -281,13 +289,8 @@ func (c *Conn) clientHello(b []byte, cut bool, end stamp) {
 	if c.stage == stageClientHello {
 		t.Start, t.StartInferred = d.helloAt, c.w.inferred || c.late()
 	}
-	var h ClientHello
-	if !cut {
-		if _, err := ParseClientHello(b, &h); err != nil {
-			c.Missing = true
-		} else {
-			c.Info.ClientHello(&h, TransportTCP)
-		}
+	if !cut && !c.Info.hello(b) {
+		c.Missing = true
 	}
 	c.endFlight(int(c.client), end)
 	c.stage = stageServerHello
@@ -326,28 +329,27 @@ func is13(v uint16) bool { return v == 0x0304 || v>>8 == 0x7f }
 // record takes a record that is complete.
 func (c *Conn) record(dir int, r *record) {
 	fromClient := dir == int(c.client)
-	d := &c.w.dirs[dir]
-	if c.stage == stageDone {
-		c.behind(fromClient, r)
-		return
-	}
-	if r.typ == typeAlert {
+	if r.typ == typeAlert && c.stage != stageDone {
 		c.alert(dir, r)
 	}
-	switch {
-	case c.stage == stage13 && fromClient:
+	switch stage := c.stage; {
+	case stage == stageDone:
+		c.behind(fromClient, r)
+	case stage == stage13 && fromClient:
 		c.client13(r)
-	case c.stage == stage13:
+	case stage == stage13:
 		c.server13(r)
 	case r.typ == typeCCS:
-		if c.stage >= stageServerFlight {
+		if stage >= stageServerFlight {
 			c.changeCipher(dir)
 		}
-	case r.typ == typeHandshake && d.ccs:
-		c.finished(fromClient, r)
-	case r.typ == typeData && fromClient && c.stage == stageServerHello:
+	case r.typ == typeHandshake:
+		if c.w.dirs[dir&1].ccs {
+			c.finished(fromClient, r)
+		}
+	case r.typ == typeData && fromClient && stage == stageServerHello:
 		c.early(r)
-	case r.typ == typeData && fromClient && c.stage == stageServerLast:
+	case r.typ == typeData && fromClient && stage == stageServerLast:
 		c.Timing.FalseStart = true
 	}
 }

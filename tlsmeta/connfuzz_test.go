@@ -1,6 +1,9 @@
 package tlsmeta
 
 import (
+	"bytes"
+	"math/rand/v2"
+	"reflect"
 	"testing"
 
 	"mirrorscope/pool"
@@ -35,10 +38,13 @@ func FuzzConn(f *testing.F) {
 	f.Add([]byte{0, 2, 0x80, 3, 0, 4, 1, 3, 3, 3}, uint32(1000))
 	f.Fuzz(func(t *testing.T, in []byte, room uint32) {
 		b := Room{Budget: &pool.Budget{Max: int64(room)}}
-		var x Conn
+		slow := Room{Budget: &pool.Budget{Max: int64(room)}, unhurried: true}
+		var x, twin Conn
 		x.Init(0)
+		twin.Init(0)
 		if room&1 != 0 {
 			x.Headless()
+			twin.Headless()
 		}
 		at := int64(epoch)
 		var sent, una [2]int64
@@ -64,19 +70,24 @@ func FuzzConn(f *testing.F) {
 			}
 			if s.Missing > 0 || len(s.Data) > 0 {
 				x.Feed(&b, dir, &s, int64(c>>3)*1e5)
+				twin.Feed(&slow, dir, &s, int64(c>>3)*1e5)
+				x.alike(t, &twin)
 				if x.Over() && b.Used() != 0 {
 					t.Fatalf("%d octets are taken, nothing more is read", b.Used())
 				}
 			}
 			if c&8 != 0 {
 				x.Again(dir, s.Pos-int64(n), s.Pos+int64(n)/2, at)
+				twin.Again(dir, s.Pos-int64(n), s.Pos+int64(n)/2, at)
 			}
 			switch {
 			case c&2 == 0:
 			case c&1 != 0 && c&4 != 0:
 				x.HalfClosed(dir, at)
+				twin.HalfClosed(dir, at)
 			default:
 				x.Close(dir, at)
+				twin.Close(dir, at)
 			}
 			if b.Used() < 0 || b.Used() > b.Max {
 				t.Fatalf("%d of %d octets taken", b.Used(), b.Max)
@@ -88,7 +99,10 @@ func FuzzConn(f *testing.F) {
 			}
 		}
 		x.End(at&1 == 0, at)
+		twin.End(at&1 == 0, at)
 		x.Release(&b)
+		twin.Release(&slow)
+		x.alike(t, &twin)
 		y := &x.Timing
 		switch {
 		case b.Used() != 0:
@@ -117,6 +131,75 @@ func FuzzConn(f *testing.F) {
 			t.Fatal("it goes on behind its end")
 		}
 	})
+}
+
+// alike compares what is known of two connections, and where they are.
+func (c *Conn) alike(t *testing.T, o *Conn) {
+	t.Helper()
+	a, b := *c.State, *o.State
+	a.work, b.work = 0, 0
+	if a != b || !reflect.DeepEqual(c.Info, o.Info) || (c.w == nil) != (o.w == nil) {
+		t.Fatalf("%+v %+v, want\n%+v %+v", a, c.Info, b, o.Info)
+	}
+	if c.w == nil {
+		return
+	}
+	v, w := *c.w, *o.w
+	for i := range v.dirs { // where there is no present record, it does not matter what the latest was like
+		x, y := &v.dirs[i], &w.dirs[i]
+		if x.left == 0 {
+			copy(x.hdr[x.nhdr:], y.hdr[x.nhdr:])
+			if x.n, x.nal, x.alert = y.n, y.nal, y.alert; x.nhdr == 0 && !x.old {
+				x.first = y.first
+			}
+		}
+		x.msg.buf, y.msg.buf = 0, 0
+	}
+	if v != w {
+		t.Fatalf("%+v, want\n%+v", v, w)
+	}
+}
+
+// Records that lie whole in a segment are read as they are in pieces.
+func TestConnWhole(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	whole := 0
+	for range 20_000 {
+		b := Room{Budget: &pool.Budget{Max: 1 << 16}}
+		slow := Room{Budget: &pool.Budget{Max: 1 << 16}, unhurried: true}
+		var x, twin Conn
+		x.Init(0)
+		twin.Init(0)
+		s := [...]*script{
+			new(script).client(0, ch13).server(25*ms, flight13(sh13)...).client(34*ms, ccs, fin13, data).server(60*ms, nst13, data),
+			new(script).client(0, chEarly, ccs, data).server(25*ms, shPSK, ee, fin13, data).client(34*ms, eoed, fin13),
+			new(script).client(0, chEarly, data).server(25*ms, hrr, ccs).client(34*ms, chPSK).server(55*ms, shPSK, ee, fin13).client(64*ms, enc(90)).server(66*ms, data),
+			new(script).client(0, ch12).server(25*ms, hand(sh12, shd)).client(34*ms, hand(cke), ccs, fin12, data).server(58*ms, hand(ticket12), ccs, fin12),
+			new(script).client(0, ch12again).server(25*ms, hand(sh12echoed), ccs, fin12).client(34*ms, ccs, fin12).client(36*ms, alertRec(2, 20)),
+		}[rng.IntN(5)]
+		var pos [2]int64
+		for _, v := range cut(s.events, func(n int) int { return []int{n, n, n, 40, 300}[rng.IntN(5)] }) {
+			p := Segment{Pos: base(v.dir) + pos[v.dir], Data: bytes.Clone(v.data), Time: v.at, Acked: base(1-v.dir) + pos[1-v.dir], MSS: 1448}
+			if len(p.Data) > 0 && rng.IntN(20) == 0 {
+				p.Data[rng.IntN(len(p.Data))] ^= 1 << rng.IntN(8)
+			}
+			if pos[v.dir] += int64(len(p.Data)); rng.IntN(40) == 0 {
+				p.Missing, p.Data = int64(len(p.Data)), nil
+			}
+			if p.Missing == 0 && len(p.Data) == 0 {
+				continue
+			}
+			if wholeRecord(p.Data) > 0 {
+				whole++
+			}
+			x.Feed(&b, v.dir, &p, 5*ms)
+			twin.Feed(&slow, v.dir, &p, 5*ms)
+			x.alike(t, &twin)
+		}
+	}
+	if whole < 20_000 {
+		t.Errorf("only %d segments begin with a whole record", whole)
+	}
 }
 
 // Behind the handshake, a packet allocates nothing; nor does one of another

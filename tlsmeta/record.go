@@ -75,8 +75,25 @@ type msgReader struct {
 
 // read takes the octets of one direction that come next.
 func (c *Conn) read(b *Room, dir int, s *Segment) {
-	d := &c.w.dirs[dir]
-	data, pos := s.Data, s.Pos
+	d, data, pos := &c.w.dirs[dir&1], s.Data, s.Pos
+	if d.left == 0 && d.nhdr == 0 && !d.old && !d.lost && !b.unhurried {
+		for {
+			n := wholeRecord(data)
+			if n == 0 {
+				break
+			}
+			c.take(b, d, dir, data[:n], pos, s)
+			if data, pos = data[n:], pos+int64(n); len(data) == 0 || c.stage == stageOver {
+				return
+			}
+		}
+	}
+	c.pieces(b, dir, data, pos, s)
+}
+
+// pieces takes octets that may begin, and end, in the middle of a record.
+func (c *Conn) pieces(b *Room, dir int, data []byte, pos int64, s *Segment) {
+	d := &c.w.dirs[dir&1]
 	for len(data) > 0 && !d.lost && c.stage != stageOver {
 		if d.left == 0 {
 			if d.nhdr == 0 && !d.old {
@@ -122,6 +139,42 @@ func (c *Conn) read(b *Room, dir int, s *Segment) {
 			c.record(dir, &record{d.hdr[0], int(d.n), d.first, stamp{pos, s.Time, s.Acked}})
 		}
 	}
+}
+
+// wholeRecord is how many octets of b are a record that lies there whole, header
+// included, of a type that is known; 0 where there is none.
+func wholeRecord(b []byte) int {
+	if len(b) < 5 || b[0] < typeCCS || b[0] > typeHeartbeat || b[1] > 3 {
+		return 0
+	}
+	n := 5 + int(binary.BigEndian.Uint16(b[3:]))
+	if n > min(len(b), 5+maxRecord) {
+		return 0
+	}
+	return n
+}
+
+// take takes a record that lies whole at a position, behind the end of another:
+// what read does with it in pieces.
+func (c *Conn) take(b *Room, d *direction, dir int, rec []byte, pos int64, s *Segment) {
+	typ, end := rec[0], pos+int64(len(rec))
+	switch {
+	case typ == typeHandshake && !d.ccs:
+		if !d.cut {
+			d.first = stamp{pos, s.Time, s.Acked}
+			c.messages(b, dir, rec[5:], stamp{end, s.Time, s.Acked})
+		}
+		if c.stage != stageDone {
+			return // a record in the clear says nothing but its messages
+		}
+	case typ == typeAlert:
+		d.nal = uint8(copy(d.alert[:], rec[5:]))
+	}
+	r := &b.whole
+	r.typ, r.n = typ, len(rec)-5
+	r.first.pos, r.first.at, r.first.acked = pos, s.Time, s.Acked
+	r.end.pos, r.end.at, r.end.acked = end, s.Time, s.Acked
+	c.record(dir, r)
 }
 
 // mayBeSSLv2 tells whether a hello in the form of SSLv2 can come next (RFC 5246
@@ -209,7 +262,7 @@ func (c *Conn) miss(b *Room, dir int, n, at int64) {
 	}
 	c.Missing, d.missed = true, true
 	if d.left == 0 || n > int64(d.left) {
-		d.lost = true
+		d.lost, c.adrift = true, true
 		d.msg.drop(b)
 		if dir == int(c.client) && c.stage == stageClientHello {
 			c.Info.Outcome = Incomplete

@@ -1,0 +1,69 @@
+package session
+
+import (
+	"mirrorscope/packet"
+	"mirrorscope/stream"
+	"mirrorscope/tcp"
+	"mirrorscope/tlsmeta"
+)
+
+// Hear does what Segment does with nearly all packets of TLS: while it is read,
+// those that are whole and come next, and ACKs; behind that, all. n is the
+// number of a session, and the packet has neither SYN nor RST. It is false, and
+// nothing has happened, where Segment is to be asked.
+func (st *Store) Hear(n uint32, c *tcp.Conn, ct *tcp.Store, p *packet.Packet, g *tcp.Segment, dir int) (m uint32, ok bool) {
+	if n&numberMask == 0 {
+		return n, false
+	}
+	s := st.at(n)
+	switch {
+	case s.kind != tlsKind:
+		return n, false
+	case s.reading == 0:
+		k := Conn{TCP: c, Store: ct} // of the others, nothing is asked
+		st.afterwards(s, &k, p, g, dir)
+		return n | s.past(&k, st), true
+	case s.flags&smooth == 0 || p.TCP.Flags&packet.FIN != 0:
+		return n, false
+	}
+	dir &= 1
+	y := st.tls.At(s.tls)
+	if g.End == g.Pos {
+		st.acknowledged(y, g, dir)
+		return n, true
+	}
+	r := st.readings.At(s.reading)
+	x, o := &r.streams[dir], &r.streams[1-dir]
+	if g.Again() || int64(len(p.Payload)) != g.End-g.Pos || !x.Step(&st.buffers, g.Pos, g.End-g.Pos, g.Time, g.Acked, o.Position()+1) {
+		return n, false
+	}
+	st.acknowledged(y, g, dir)
+	st.hear(s, y, x, c, ct, p, g, dir)
+	if y.Over() || y.Lost() {
+		k := Conn{TCP: c, Store: ct}
+		st.tlsLeft(s, y, &k, dir)
+		st.settle(s)
+		s.flags &^= smooth
+		n = s.number(n)
+	}
+	return n, true
+}
+
+// hear hands on what has made a step.
+func (st *Store) hear(s *Session, y *tlsTalk, x *stream.Stream, c *tcp.Conn, ct *tcp.Store, p *packet.Packet, g *tcp.Segment, dir int) {
+	k := Conn{TCP: c, Store: ct}
+	var t tlsmeta.Segment
+	t.Pos, t.Data, t.Acked, t.Inferred = g.Pos, p.Payload, g.Acked, g.Inferred
+	t.Time, t.Since = x.Made(g.Time)
+	st.tlsFeed(s, y, &k, &t, dir)
+}
+
+// acknowledged tells the reader of TLS that the client has acknowledged more of
+// the server.
+func (st *Store) acknowledged(y *tlsTalk, g *tcp.Segment, dir int) {
+	if dir == y.Client() && g.Acked > y.unacked {
+		y.unacked = g.Acked
+		x := st.room.Conn(&y.State, nil)
+		x.Acked(g.Time)
+	}
+}
