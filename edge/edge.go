@@ -230,7 +230,9 @@ type Table struct {
 	waiting map[uint64]*waiter // by flow.Record.ID: records whose path has not come
 	buckets int                // memory of what they hold
 	one     connection         // scratch
-	ahead   [aheadLen]uint32   // likewise: hashes of keys
+	brief   brief              // likewise
+	keys    [aheadLen]Key      // likewise
+	ahead   [aheadLen]uint32   // likewise: their hashes
 	touched uint64             // of hashLones: what it has loaded was not loaded for nothing
 }
 
@@ -257,28 +259,41 @@ const aheadLen = 64
 // Add takes records. Only whole connections count: their intervals say the same
 // again.
 func (t *Table) Add(records ...*flow.Record) {
-	x := &t.summary.conversations.index
 	for len(records) > 0 {
 		some := records[:min(len(records), aheadLen)]
 		records = records[len(some):]
-		for i, r := range some {
-			key := keyOf(r.Network, r.Proto, &r.Ends)
-			t.ahead[i] = x.hash(&key)
-			x.prefetch(t.ahead[i])
-		}
+		t.hashRecords(some)
 		for i, r := range some {
 			if r.Kind == flow.Connection {
-				t.add(r, t.ahead[i])
+				t.add(r, &t.keys[i], t.ahead[i])
 			}
 		}
 	}
 }
 
+// hashRecords hashes the keys of at most aheadLen records, and begins to load their
+// entries.
+func (t *Table) hashRecords(some []*flow.Record) {
+	s := &t.summary.conversations
+	for i, r := range some {
+		t.keys[i] = keyOf(r.Network, r.Proto, &r.Ends)
+		t.ahead[i] = s.index.hash(&t.keys[i])
+		s.index.prefetch(t.ahead[i])
+	}
+	for i := range some {
+		s.prefetch(t.ahead[i])
+	}
+}
+
 // add adds a connection whose key has a hash.
-func (t *Table) add(r *flow.Record, hash uint32) {
+func (t *Table) add(r *flow.Record, key *Key, hash uint32) {
+	t.summary.until = max(t.summary.until, r.End)
+	if !r.Joined && t.config.View == ViewConversations && t.brief.of(r) {
+		t.foldBrief(r, key, hash)
+		return
+	}
 	c := &t.one
 	c.single(r)
-	t.summary.until = max(t.summary.until, r.End)
 	if r.Joined {
 		w := c.waiter(r)
 		if t.buckets+w.weight > maxBucketsWaiting {
@@ -289,6 +304,18 @@ func (t *Table) add(r *flow.Record, hash uint32) {
 		return
 	}
 	t.fold(c, hash)
+}
+
+// foldBrief is fold for a record that t.brief is of.
+func (t *Table) foldBrief(r *flow.Record, key *Key, hash uint32) {
+	s, e := &t.summary.conversations, t.entry(key, hash)
+	s.packLone(e)
+	if e.whole == 0 && e.packed < maxPacked {
+		s.addBrief(e, &t.brief, &r.Samples)
+		return
+	}
+	t.one.single(r)
+	s.fold(e, &t.one)
 }
 
 // AddPath takes a connection whose records were added before, and lets go of
@@ -312,14 +339,7 @@ func (t *Table) Summary() *Summary { return &t.summary }
 // fold adds a connection to its conversation. hash is that of its key.
 func (t *Table) fold(c *connection, hash uint32) {
 	s := &t.summary
-	into := s.conversations.lookUp(&c.key, hash)
-	if into == nil {
-		if s.conversations.n >= t.config.Conversations {
-			t.halve()
-		}
-		into = s.conversations.add(&c.key, hash)
-	}
-	s.conversations.fold(into, c)
+	s.conversations.fold(t.entry(&c.key, hash), c)
 	switch t.config.View {
 	case ViewTLS:
 		s.TLS.add(c)
@@ -328,6 +348,18 @@ func (t *Table) fold(c *connection, hash uint32) {
 	case ViewHTTP:
 		s.Endpoints.add(c)
 	}
+}
+
+// entry gives that of a key that has a hash.
+func (t *Table) entry(key *Key, hash uint32) *entry {
+	s := &t.summary.conversations
+	if e := s.lookUp(key, hash); e != nil {
+		return e
+	}
+	if s.n >= t.config.Conversations {
+		t.halve()
+	}
+	return s.add(key, hash)
 }
 
 // halve puts the conversations with the fewest bytes into Other, until half of

@@ -131,6 +131,9 @@ func (e *entry) getLone() attemptOf {
 
 // packLone makes an entry that keeps one as all others are that are packed.
 func (s *store) packLone(e *entry) {
+	if e.traits&lone == 0 {
+		return
+	}
 	x := e.getLone()
 	e.traits &^= lone
 	e.first, e.last, e.fill, e.packed = 0, 0, 0, 0

@@ -123,9 +123,7 @@ func (s *store) grow() {
 
 // fold adds a connection to its conversation.
 func (s *store) fold(e *entry, c *connection) {
-	if e.traits&lone != 0 {
-		s.packLone(e)
-	}
+	s.packLone(e)
 	e.bytes += c.sent[0].Bytes + c.sent[1].Bytes
 	for _, p := range c.points {
 		e.seen(p)
@@ -163,14 +161,14 @@ func (e *entry) seen(p packet.PointID) {
 	e.traits |= located
 }
 
-func (s *store) pack(e *entry, c *connection) {
-	s.buf = c.pack(s.buf[:0])
-	for b := s.buf; ; {
+// write adds packed connections to those of an entry.
+func (s *store) write(e *entry, b []byte) {
+	for {
 		if e.last != 0 {
 			n := copy(s.cells.At(e.last).data[e.fill:], b)
 			e.fill += uint8(n)
 			if b = b[n:]; len(b) == 0 {
-				break
+				return
 			}
 		}
 		n := s.cells.Get()
@@ -182,6 +180,11 @@ func (s *store) pack(e *entry, c *connection) {
 		}
 		e.last, e.fill = n, 0
 	}
+}
+
+func (s *store) pack(e *entry, c *connection) {
+	s.buf = c.pack(s.buf[:0])
+	s.write(e, s.buf)
 	h := &c.talk.handshake
 	if c.talk.turns > 0 || c.talk.bare && failed(c.outcome) || tlsFailed(h.outcome) {
 		e.traits |= tried
@@ -436,6 +439,17 @@ func (x *index) prefetch(h uint32) {
 func mix(a, b uint64) uint64 {
 	hi, lo := bits.Mul64(a, b)
 	return hi ^ lo
+}
+
+// prefetch begins to load the entry that a hash is of, if there is one.
+func (s *store) prefetch(h uint32) {
+	x := &s.index
+	for i := x.place(h); i < uint64(len(x.slots)) && x.slots[i] != 0; i = (i + 1) & x.mask() {
+		if uint32(x.slots[i]>>32) == h {
+			pool.Prefetch(unsafe.Pointer(s.at(int(uint32(x.slots[i]))-1)), 2)
+			return
+		}
+	}
 }
 
 // insert adds an entry that is not in the index; there is room.

@@ -104,3 +104,12 @@ func (f *few) thinks() (s summary) {
 	}
 	return s
 }
+
+// SampleCount is from which bit on the tags tell how many samples there are.
+const SampleCount = countShift
+
+// Raw gives them as they are kept: each, and what it is of.
+func (s *Samples) Raw() (ns [MaxSamples]uint32, tags uint64) { return s.ns, s.tags }
+
+// SetRaw makes them those that Raw gave.
+func (s *Samples) SetRaw(ns *[MaxSamples]uint32, tags uint64) { s.ns, s.tags = *ns, tags }
