@@ -67,7 +67,7 @@ func (e *embryo) set(p *packet.Packet) bool {
 func (e *embryo) syn(p *packet.Packet) {
 	*p = packet.Packet{
 		Time: e.time, Now: e.seen(), Src: address(e.src), Dst: address(e.dst), SrcPort: e.srcPort, DstPort: e.dstPort, Proto: packet.ProtoTCP, Version: 4,
-		TTL: e.ttl, TOS: e.trafc, Point: e.point, Network: e.network, Path: e.path, Position: e.position, IPLen: uint32(e.ipLen), IPID: e.ipid, Flags: e.flags &^ isGrown,
+		TTL: e.ttl, TOS: e.trafc, Point: e.point, Network: e.network, Path: e.path, Position: e.position, IPLen: uint32(e.ipLen), IPID: e.ipid, Flags: e.flags &^ (isGrown | isUnpaired),
 	}
 	c := &p.TCP
 	c.Seq, c.TSval, c.Window, c.MSS, c.WScale = e.seq, e.tsval, e.window, e.mss, e.wscale
@@ -117,9 +117,10 @@ func (e *embryo) slot() int { return int(e.place & (1<<slotBits - 1)) }
 func (e *embryo) setSlot(i int) { e.place = e.place&^(1<<slotBits-1) | uint16(i) }
 
 // conceive keeps the first packet of a connection as an embryo, if it can be
-// one. Intervals and watchers want to know of each packet at once.
-func (t *Table) conceive(h uint64, p *packet.Packet) bool {
-	if t.cfg.Interval > 0 || t.watcher != nil || t.fullGrown || p.Now != t.now || t.flows.embryos.live >= maxNumbers {
+// one. met tells that a flow of its 5-tuple is watched: then, and where there are
+// intervals, each packet is told of at once.
+func (t *Table) conceive(h uint64, p *packet.Packet, met bool) bool {
+	if t.cfg.Interval > 0 || met || t.fullGrown || p.Now != t.now || t.flows.embryos.live >= maxNumbers {
 		return false
 	}
 	var e embryo
@@ -131,6 +132,9 @@ func (t *Table) conceive(h uint64, p *packet.Packet) bool {
 	*t.flows.embryo(n) = e
 	t.index.insert(h, n)
 	t.wheels[halfOpen].add(n, &t.flows)
+	if t.watcher != nil {
+		t.isolate(n, t.flows.embryo(n), p)
+	}
 	return true
 }
 
@@ -144,7 +148,15 @@ func (t *Table) hatch(n uint32, inWheel bool) uint32 {
 	m := t.flows.get()
 	t.index.replace(e.hash(t.secret), n, m)
 	f := t.flows.at(m)
-	t.relive(e, f)
+	if e.unpaired() {
+		t.meet(n, e)
+		t.telling, t.clock = m+1, t.now
+		t.relive(e, f)
+		t.telling = 0
+		t.watcher.Told()
+	} else {
+		t.relive(e, f)
+	}
 	if inWheel {
 		t.wheels[f.class].replace(n, m, &t.flows)
 		if c := f.classOf(); c != f.class {

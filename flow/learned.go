@@ -103,6 +103,7 @@ func (l *Learned) Points() []PointCapture {
 type report struct {
 	last   *PointCapture // that of lastID
 	lastID packet.PointID
+	near   [nearPoints]*PointCapture // of the latest points, by the lower bits of their numbers
 
 	bothDirections bool // of some point, since the latest barrier
 
@@ -121,6 +122,9 @@ func (r *report) pending() bool {
 	return r.bothDirections || r.listeners.Len()+r.pairs.Len()+len(r.answers) > 0
 }
 
+// nearPoints is of how many points the counters are found at once.
+const nearPoints = 16
+
 func (r *report) init() { r.points = make(map[packet.PointID]*PointCapture) }
 
 // point gives the counters of an observation point for this second.
@@ -128,11 +132,14 @@ func (r *report) point(id packet.PointID) *PointCapture {
 	if r.last != nil && r.lastID == id {
 		return r.last
 	}
-	p := r.points[id]
-	if p == nil {
-		p = &PointCapture{ID: id}
-		r.points[id] = p
-		r.ids = append(r.ids, id)
+	p := r.near[id%nearPoints]
+	if p == nil || p.ID != id {
+		if p = r.points[id]; p == nil {
+			p = &PointCapture{ID: id}
+			r.points[id] = p
+			r.ids = append(r.ids, id)
+		}
+		r.near[id%nearPoints] = p
 	}
 	r.lastID, r.last = id, p
 	return p

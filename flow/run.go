@@ -51,9 +51,12 @@ func (t *Table) runs(f *Flow, p *packet.Packet) bool {
 func (t *Table) AddLooked(p *packet.Packet, a *Ahead) {
 	now := p.Now
 	point, c := t.report.last, &t.copies
+	if point == nil || t.report.lastID != p.Point {
+		point = t.report.point(p.Point)
+	}
 	b := c.bucket(a.print)
 	slot := uint(b.next)
-	if !a.tcp4 || now < t.now || point == nil || t.report.lastID != p.Point || c.left == 0 || b.alike(a.print) != 0 || b.more != 0 && c.has(b.more) ||
+	if !a.tcp4 || now < t.now || c.left == 0 || b.alike(a.print) != 0 || b.more != 0 && c.has(b.more) ||
 		slot >= slotsLen || c.has(b.slots[slot]) {
 		t.add(p, a)
 		return

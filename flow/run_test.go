@@ -114,6 +114,13 @@ func (w *witness) Packet(n uint32, p *packet.Packet, dir int) {
 
 func (w *witness) End(n uint32, _ *Record) { w.told = append(w.told, sighting{n: n, end: true}) }
 
+// Watches: whatever begins is watched at once.
+func (w *witness) Watches(uint64) bool { return true }
+
+func (w *witness) Late(uint32, *packet.Packet, int, int64) { panic("nothing is told late") }
+
+func (w *witness) Told() { panic("nothing is told late") }
+
 func (w *witness) Drain(now int64) { w.told = append(w.told, sighting{time: now, drain: true}) }
 
 // A Watcher is told the same whether packets run or not.

@@ -21,6 +21,7 @@ type scene struct {
 	id      uint16
 	recs    []Record
 	piece   int // records made at a time; 0: 1
+	heard   func(p packet.Packet)
 }
 
 const sceneStart = 1_700_000_000e9
@@ -57,6 +58,9 @@ func (s *scene) put(p packet.Packet) *scene {
 	s.barrier(p.Now - p.Now%1e9)
 	if p.Hash == 0 {
 		p.Hash = packet.SymmetricHash(&p.Src, &p.Dst, p.SrcPort, p.DstPort, p.Proto, p.Kind)
+	}
+	if s.heard != nil {
+		s.heard(p)
 	}
 	s.table.Add(&p)
 	return s

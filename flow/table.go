@@ -50,6 +50,10 @@ type Table struct {
 
 	heldThen int64 // held at the latest look
 
+	unpaired index  // embryos that are, by the hash of their 5-tuple
+	telling  uint32 // the flow whose packets the watcher is told of late, + 1; 0 none
+	clock    int64  // t.now then
+
 	bed        bed
 	openings   pool.Pool[tcp.Opening]
 	candidates map[uint32]packet.Packet // by flow: a SYN that may open a new generation
@@ -417,8 +421,13 @@ func (t *Table) end(n uint32, release int64, reason EndReason) {
 // the flow.
 func (t *Table) finish(n uint32, release int64, reason EndReason) {
 	if n&isEmbryo != 0 {
+		e := t.flows.embryo(n)
+		unpaired := e.unpaired()
+		if unpaired {
+			t.meet(n, e)
+		}
 		switch {
-		case t.watcher != nil:
+		case t.watcher != nil && !unpaired:
 			n = t.hatch(n, false) // it is told of by number
 		case t.finishLone(n, release, reason), t.finishShort(n, release, reason):
 			return

@@ -7,10 +7,7 @@ func (t *Table) add(p *packet.Packet, a *Ahead) {
 	t.now = max(t.now, p.Now)
 	t.unchecked++
 	n, found := t.index.find(a.hash, a.full(), &t.flows)
-	point := t.report.last
-	if point == nil || t.report.lastID != p.Point {
-		point = t.report.point(p.Point)
-	}
+	point := t.report.point(p.Point)
 	point.Packets++
 	point.Bytes += uint64(p.IPLen)
 	if p.Flags&(packet.Truncated|packet.BadHeader) != 0 {
@@ -98,8 +95,11 @@ func (t *Table) place(n uint32, f *Flow, p *packet.Packet, a *Ahead, like likene
 		}
 	}
 	if !found {
-		if like == noLikeness && p.Proto == packet.ProtoTCP && t.conceive(a.hash, p) {
-			return true
+		if p.Proto == packet.ProtoTCP {
+			met := t.watcher != nil && t.meets(p)
+			if like == noLikeness && t.conceive(a.hash, p, met) {
+				return true
+			}
 		}
 		n = t.open(a.full(), a.hash, p, dir)
 	}

@@ -116,7 +116,7 @@ func (y *youth) class() class {
 // none of a moment ago.
 func (t *Table) live(n uint32, p *packet.Packet) bool {
 	e := t.flows.embryo(n)
-	if t.watcher != nil || t.ageless || p.Time != t.now || !noted(p) {
+	if t.watcher != nil && !e.unpaired() || t.ageless || p.Time != t.now || !noted(p) {
 		return false
 	}
 	if !e.grown() {
@@ -347,8 +347,12 @@ func (t *Table) relive(e *embryo, f *Flow) {
 	p := &t.hatched
 	e.syn(p)
 	key, dir := keyOf(p)
-	now, watcher := t.now, t.watcher
-	t.now, t.watcher = p.Now, nil // a watcher was not there then
+	now := t.now
+	t.now = p.Now
+	if t.telling != 0 {
+		p.Hash = e.tuple()
+	}
+	t.tellLate(p, dir)
 	t.begins(f, &key, p, dir)
 	f.class = halfOpen
 	if e.grown() {
@@ -358,7 +362,7 @@ func (t *Table) relive(e *embryo, f *Flow) {
 	if e.grown() {
 		t.replay(e, t.flows.youth(e.behind), f, p, dir)
 	}
-	t.now, t.watcher = now, watcher
+	t.now = now
 }
 
 // replay takes the packets of a youth behind the SYN, which is in p.
@@ -378,6 +382,7 @@ func (t *Table) replay(e *embryo, y *youth, f *Flow, p *packet.Packet, client in
 	if y.flags&stamped != 0 {
 		c.TSecr = stamps[0]
 	}
+	t.tellLate(p, client^1)
 	t.absorb(f, p, client^1, noLikeness)
 
 	c.MSS, c.WScale, c.Has, c.HeaderLen, c.TSval, c.TSecr = 0, 0, 0, 20, 0, 0
@@ -440,6 +445,7 @@ func (t *Table) replay(e *embryo, y *youth, f *Flow, p *packet.Packet, client in
 		v := &sent[s]
 		v.packets++
 		v.payload += p.PayloadLen
+		t.tellLate(p, client^int(s))
 		t.again(f, p, client^int(s))
 	}
 	for s := range sent {

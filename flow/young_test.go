@@ -411,7 +411,11 @@ type watched struct {
 
 func (w *watched) Packet(uint32, *packet.Packet, int) { w.packets++ }
 func (w *watched) End(n uint32, _ *Record)            { w.ends[n]++ }
+func (w *watched) Watches(uint64) bool                { return false }
 func (w *watched) Drain(int64)                        {}
+
+func (w *watched) Late(uint32, *packet.Packet, int, int64) { w.packets++ }
+func (w *watched) Told()                                   {}
 
 // bookish plays the packets of one whole connection, so many of its first ones.
 func bookish(s *scene, i uint32, n int, take func(packet.Packet)) {

@@ -9,14 +9,14 @@ import (
 
 // fingerprint of what a packet has in common at all points of its way. Left out
 // are link header, TTL, DSCP and ECN, which routers change, the options of a
-// SYN, whose MSS they clamp, and checksums, which the host's own capture finds
-// undone. The payload is looked at only where the headers do not count up, and
+// SYN, whose MSS they clamp, PSH, which offload moves and a young connection does
+// not keep, and checksums, which the host's own capture finds undone. The payload is looked at only where the headers do not count up, and
 // only as far as a short snap length leaves it.
 func fingerprint(p *packet.Packet, dir int) uint64 {
 	h := mix(p.Hash^uint64(dir), uint64(p.Network)<<32^uint64(p.IPID)<<16^uint64(p.Proto)<<8^uint64(p.Kind))
 	if p.Proto == packet.ProtoTCP {
 		s := &p.TCP
-		h = mix(h^uint64(s.Seq)<<32^uint64(s.Ack), uint64(s.Flags)<<16^uint64(s.Window)^uint64(p.PayloadLen)<<32)
+		h = mix(h^uint64(s.Seq)<<32^uint64(s.Ack), uint64(s.Flags&^packet.PSH)<<16^uint64(s.Window)^uint64(p.PayloadLen)<<32)
 		return mix(h^uint64(s.TSval)<<32^uint64(s.TSecr), 0x9e3779b97f4a7c15)
 	}
 	h = mix(h^uint64(p.PayloadLen), uint64(p.ICMPType)<<8^uint64(p.ICMPCode)^0x4d5a2da51de1aa47)

@@ -43,6 +43,7 @@ type Matcher struct {
 	hists    pool.Pool[histogram.Histogram]
 	counts   Counts
 	finished []Connection
+	overdue  []entry // of Late: SYNs that are to be judged before what is newer by window
 }
 
 // sighting is one flow of the table, as part of a connection.
@@ -107,32 +108,46 @@ func NewMatcher(c Config) *Matcher {
 // Packet takes a packet that a flow counted.
 func (m *Matcher) Packet(n uint32, p *packet.Packet, dir int) {
 	m.advance(p.Now)
+	var e entry
+	if s, again, acked := m.observe(n, p, uint8(dir), &e); s != nil {
+		m.remember(s, &e, again, acked)
+	}
+}
+
+// observe counts a packet that came by now, and makes e of it. It gives the sight
+// of the flow, or nil if there is nothing to remember; whether the packet repeats
+// what was there, and whether the receiver had that already.
+func (m *Matcher) observe(n uint32, p *packet.Packet, d uint8, e *entry) (s *sighting, again, acked bool) {
 	number := m.sight(n, p)
 	if number == 0 {
-		return
+		return nil, false, false
 	}
-	s, d := m.sights.At(number), uint8(dir)
+	s = m.sights.At(number)
 	s.packets[d]++
 	s.last = m.now
 	s.longest[d] = max(s.longest[d], p.PayloadLen)
 	if p.Flags&packet.HeaderCut != 0 || uint64(m.now)-uint64(p.Time) > uint64(m.window) {
-		return // nothing to compare, or a clock that went back
+		return nil, false, false // nothing to compare, or a clock that went back
 	}
-	e := entry{print: fingerprint(p, dir), now: m.now, dir: d, first: sight{at: p.Time, sighting: number, ttl: p.TTL}}
-	again, acked := false, false
+	*e = entry{print: fingerprint(p, int(d)), now: m.now, dir: d, first: sight{at: p.Time, sighting: number, ttl: p.TTL}}
 	if p.Proto == packet.ProtoTCP {
-		again, acked = s.sequence(p, d, &e)
+		again, acked = s.sequence(p, d, e)
 	}
+	return s, again, acked
+}
+
+// remember compares a packet, or keeps it to be compared.
+func (m *Matcher) remember(s *sighting, e *entry, again, acked bool) {
 	var at uint64
 	ok := false
 	if s.flags&paired != 0 {
-		at, ok = m.match(&e)
+		at, ok = m.match(e)
 	}
 	if !ok {
-		at, ok = m.enter(s, &e)
+		at, ok = m.enter(s, e)
 	}
 	if again && ok {
-		m.note(s, at, &e, acked)
+		m.note(s, at, e, acked)
 	}
 }
 
