@@ -142,6 +142,8 @@ func (b *Batch) fetch(tables *[Partitions]*Table) {
 			n = noFlow
 		case !asleep(n):
 			b.lines.Add(unsafe.Pointer(t.flows.at(n)))
+		case seedling(n):
+			b.heads.Add(unsafe.Pointer(t.flows.seeds.at(n)))
 		case n&isEmbryo != 0:
 			b.heads.Add(unsafe.Pointer(t.flows.embryo(n)))
 		default:
@@ -163,9 +165,11 @@ func (b *Batch) warm(tables *[Partitions]*Table) {
 		t, a := tables[Partition(p.Hash)], &b.ahead[i%BatchLen]
 		switch n := a.flow - 1; {
 		case n == noFlow && a.tcp4:
-			t.flows.embryos.prefetchFree(1)
+			t.flows.seeds.prefetchNext()
 		case n == noFlow:
 			t.flows.prefetchFree()
+		case seedling(n):
+			t.flows.embryos.prefetchFree(1)
 		case n&isEmbryo != 0:
 			t.flows.prefetchMore(n)
 		case asleep(n):

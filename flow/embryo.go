@@ -116,10 +116,13 @@ func (e *embryo) slot() int { return int(e.place & (1<<slotBits - 1)) }
 
 func (e *embryo) setSlot(i int) { e.place = e.place&^(1<<slotBits-1) | uint16(i) }
 
-// conceive keeps the first packet of a connection as an embryo, if it can be
-// one. met tells that a flow of its 5-tuple is watched: then, and where there are
+// conceive keeps the first packet of a connection as a seed or an embryo, if it can
+// be one. met tells that a flow of its 5-tuple is watched: then, and where there are
 // intervals, each packet is told of at once.
 func (t *Table) conceive(h uint64, p *packet.Packet, met bool) bool {
+	if t.sow(p, h, uint64(len(t.index.slots))) {
+		return true
+	}
 	if t.cfg.Interval > 0 || met || t.fullGrown || p.Now != t.now || t.flows.embryos.live >= maxNumbers {
 		return false
 	}
@@ -138,13 +141,14 @@ func (t *Table) conceive(h uint64, p *packet.Packet, met bool) bool {
 	return true
 }
 
-// hatch makes an embryo a flow, which has taken all its packets. It takes over
-// the place in the wheel, unless the embryo has left that.
+// hatch makes an embryo or a seed a flow, which has taken all its packets. It takes
+// over the place in the wheel, unless the embryo has left that.
 func (t *Table) hatch(n uint32, inWheel bool) uint32 {
 	if inWheel {
 		t.roomFor(n, t.perFlow-t.flows.embryoOctets(n))
 	}
-	e := t.flows.embryo(n)
+	var scratch embryo
+	e := t.embryo(n, &scratch)
 	m := t.flows.get()
 	t.index.replace(e.hash(t.secret), n, m)
 	f := t.flows.at(m)
@@ -157,7 +161,11 @@ func (t *Table) hatch(n uint32, inWheel bool) uint32 {
 	} else {
 		t.relive(e, f)
 	}
-	if inWheel {
+	switch {
+	case inWheel && seedling(n):
+		f.class = f.classOf()
+		t.wheels[f.class].add(m, &t.flows)
+	case inWheel:
 		t.wheels[f.class].replace(n, m, &t.flows)
 		if c := f.classOf(); c != f.class {
 			t.wheels[f.class].remove(m, &t.flows)
@@ -165,6 +173,27 @@ func (t *Table) hatch(n uint32, inWheel bool) uint32 {
 			t.wheels[c].add(m, &t.flows)
 		}
 	}
-	t.flows.putEmbryo(n)
+	t.flows.put(n)
 	return m
+}
+
+// embryo gives that of a number, or what a seed would be, in scratch.
+func (t *Table) embryo(n uint32, scratch *embryo) *embryo {
+	if !seedling(n) {
+		return t.flows.embryo(n)
+	}
+	s := &t.flows.seeds
+	s.embryo(s.at(n), scratch)
+	return scratch
+}
+
+// sprout makes a seed an embryo, which is e.
+func (t *Table) sprout(n uint32, e *embryo) *embryo {
+	m := t.flows.embryos.get() | isEmbryo
+	t.index.replace(e.hash(t.secret), n, m)
+	x := t.flows.embryo(m)
+	*x = *e
+	t.wheels[halfOpen].add(m, &t.flows)
+	t.flows.seeds.put(n)
+	return x
 }

@@ -15,6 +15,7 @@ import (
 type index struct {
 	slots  []uint64
 	used   int
+	gone   bool // nobody will ask any more
 	memory pool.Memory
 }
 
@@ -111,20 +112,32 @@ func (x *index) at(h uint64) unsafe.Pointer {
 }
 
 func (x *index) insert(h uint64, n uint32) {
-	if 4*(x.used+1) > 3*len(x.slots) {
+	if x.full() {
 		x.grow()
 	}
 	x.place(h&^numberMask | uint64(n+1))
 	x.used++
 }
 
-func (x *index) place(slot uint64) {
+// full tells that it must grow before one more.
+func (x *index) full() bool { return 4*(x.used+1) > 3*len(x.slots) }
+
+func (x *index) place(slot uint64) { x.slots[x.free(slot)] = slot }
+
+// free is where a hash, or a slot, comes to lie that is not there yet.
+func (x *index) free(h uint64) uint64 {
 	mask := uint64(len(x.slots) - 1)
-	i := x.home(slot)
+	i := x.home(h)
 	for x.slots[i] != 0 {
 		i = (i + 1) & mask
 	}
-	x.slots[i] = slot
+	return i
+}
+
+// drop forgets all, while all that it has ends and nothing is looked for any more.
+func (x *index) drop() {
+	pool.FreeSlice(&x.memory, x.slots)
+	x.slots, x.used, x.gone = nil, 0, true
 }
 
 // grow doubles the slots. What lies at i goes to i or to as far behind the old
@@ -152,10 +165,16 @@ func (x *index) lies(h uint64, n uint32) uint64 {
 
 // replace gives a key another number.
 func (x *index) replace(h uint64, old, n uint32) {
+	if x.gone {
+		return
+	}
 	x.slots[x.lies(h, old)] = h&^numberMask | uint64(n+1)
 }
 
 func (x *index) remove(h uint64, n uint32) {
+	if x.gone {
+		return
+	}
 	mask := uint64(len(x.slots) - 1)
 	i := x.lies(h, n)
 	x.used--

@@ -15,11 +15,33 @@ const RecordedLone = 1
 // small as it gets. Of a flood there are as many as packets, and most of a Record
 // would say for each of them that nothing is known.
 type Lone struct {
-	embryo
-	release int64
-	serial  uint64 // Record.serial
-	reason  EndReason
-	outcome Outcome
+	time, release        int64
+	serial               uint64 // Record.serial
+	src, dst             uint32
+	point                packet.PointID
+	network              packet.NetworkID
+	path                 packet.PathID
+	srcPort, dstPort     uint16
+	mss                  uint16
+	flags                packet.Flags
+	has                  packet.TCPOptions
+	ipLen, wscale, trafc uint8
+	reason               EndReason
+	outcome              Outcome
+}
+
+// lone fills in what a Lone has of an embryo.
+func (e *embryo) lone(l *Lone) {
+	l.time, l.src, l.dst, l.srcPort, l.dstPort, l.point, l.network, l.path = e.time, e.src, e.dst, e.srcPort, e.dstPort, e.point, e.network, e.path
+	l.flags, l.mss, l.has = e.flags, e.mss, packet.TCPOptions(e.tcpFlags>>synFlagBits)
+	l.ipLen, l.wscale, l.trafc = e.ipLen, e.wscale, e.trafc
+}
+
+func (l *Lone) key() Key {
+	k := Key{Proto: packet.ProtoTCP, Point: l.point, Network: l.network}
+	src, dst := address(l.src), address(l.dst)
+	k.setEnds(&src, &dst, l.srcPort, l.dstPort)
+	return k
 }
 
 // Release is that of a Record.
@@ -83,30 +105,45 @@ func (l *Lone) behind(m *Mark) bool {
 // Records.
 func (t *Table) KeepLone() { t.keepLone = true }
 
-// finishLone is finish for an embryo: its record says what that of the flow would
-// that hatch makes. It tells whether it could.
+// finishLone is finish for an embryo or a seed: its record says what that of the
+// flow would that hatch makes. It tells whether it could.
 func (t *Table) finishLone(n uint32, release int64, reason EndReason) bool {
-	e := t.flows.embryo(n)
-	if e.grown() || t.learned.names.Len() != 0 {
+	if t.learned.names.Len() != 0 {
 		return false
 	}
-	o := OutcomeNone
-	if reason == EndIdleTimeout || reason == EndLackOfResources {
-		key := e.key()
-		if t.learned.recordsBoth(key.pair()) {
-			o = Timeout
-		}
+	var one Lone
+	l := &one
+	if t.keepLone {
+		l = t.out.addLone()
+	}
+	var h uint64
+	if seedling(n) {
+		s := &t.flows.seeds
+		s.lone(s.at(n), l)
+		h = s.hash(s.at(n), t.secret)
+	} else {
+		t.flows.embryo(n).lone(l)
+		h = t.hashOf(n, nil)
 	}
 	t.serial++
-	if t.keepLone {
-		l := t.out.addLone()
-		l.embryo, l.release, l.serial, l.reason, l.outcome = *e, release, t.serial, reason, o
-	} else {
-		t.lone(&Lone{embryo: *e, release: release, serial: t.serial, reason: reason, outcome: o}, t.out.Add())
+	l.serial, l.release, l.reason, l.outcome = t.serial, release, reason, OutcomeNone
+	if reason == EndIdleTimeout || reason == EndLackOfResources {
+		t.judge(l)
 	}
-	t.index.remove(t.hashOf(n, nil), n)
-	t.flows.putEmbryo(n)
+	if !t.keepLone {
+		t.lone(l, t.out.Add())
+	}
+	t.index.remove(h, n)
+	t.flows.put(n)
 	return true
+}
+
+// judge gives a Lone that has waited for an answer in vain its outcome.
+func (t *Table) judge(l *Lone) {
+	key := l.key()
+	if t.learned.recordsBoth(key.pair()) {
+		l.outcome = Timeout
+	}
 }
 
 // lone fills an empty record with what a Lone stands for.
@@ -142,17 +179,23 @@ func (t *Table) lone(l *Lone, r *Record) {
 }
 
 // options are what the SYN offered.
+func (l *Lone) options(o *tcp.Options) { offered(l.flags, l.has, l.mss, l.wscale, o) }
+
+// options are what the SYN offered.
 func (e *embryo) options(o *tcp.Options) {
-	if e.flags&packet.OptionsUnknown != 0 {
+	offered(e.flags, packet.TCPOptions(e.tcpFlags>>synFlagBits), e.mss, e.wscale, o)
+}
+
+func offered(flags packet.Flags, has packet.TCPOptions, mss uint16, wscale uint8, o *tcp.Options) {
+	if flags&packet.OptionsUnknown != 0 {
 		return
 	}
-	has := packet.TCPOptions(e.tcpFlags >> synFlagBits)
 	o.Known = true
 	if has&packet.HasMSS != 0 {
-		o.HasMSS, o.MSS = true, e.mss
+		o.HasMSS, o.MSS = true, mss
 	}
 	if has&packet.HasWScale != 0 {
-		o.HasWScale, o.WScale = true, min(e.wscale, 14) // RFC 7323 section 2.3
+		o.HasWScale, o.WScale = true, min(wscale, 14) // RFC 7323 section 2.3
 	}
 	o.SACK, o.Timestamps = has&packet.HasSACKPermitted != 0, has&packet.HasTimestamps != 0
 }

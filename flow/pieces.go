@@ -59,6 +59,9 @@ type plan struct {
 	list []due // in order; outside of the heap, in Table.plans
 	done int   // of list
 
+	seeds int   // so many of the first ones end as well
+	ripe  int64 // those that came by then are due; the others are open when the input ends
+
 	closing    bool  // the interval closes when these connections have ended
 	start, end int64 // of that interval; kind Interval
 	release    int64 // of all intervals
@@ -199,7 +202,7 @@ func (t *Table) behind(d *due, m *Mark) bool {
 }
 
 // left is how many records of the plan are not made yet.
-func (t *Table) left() int { return len(t.plan.list) - t.plan.done }
+func (t *Table) left() int { return len(t.plan.list) - t.plan.done + t.plan.seeds }
 
 // Cut gives the place up to which all tables together make about n records of
 // their plans, and never many more. more tells that something is left behind
@@ -215,11 +218,22 @@ func Cut(tables []*Table, n int) (cut Mark, more bool) {
 	}
 	each := max(n/len(tables), 1)
 	for _, t := range tables {
-		if t.left() <= each {
+		listed, seeds, k := len(t.plan.list)-t.plan.done, t.plan.seeds, each
+		if listed+seeds <= each {
 			continue
 		}
-		if m := t.mark(&t.plan.list[t.plan.done+each-1]); m.compare(&cut) < 0 {
-			cut = m
+		if listed > 0 && seeds > 0 {
+			k = (each + 1) / 2 // of each
+		}
+		if listed >= k {
+			if m := t.mark(&t.plan.list[t.plan.done+k-1]); m.compare(&cut) < 0 {
+				cut = m
+			}
+		}
+		if seeds >= k {
+			if m := t.seedMark(k - 1); m.compare(&cut) < 0 {
+				cut = m
+			}
 		}
 	}
 	return cut, true
@@ -284,7 +298,9 @@ func (e *embryo) hash(s *secret) uint64 {
 // plan is done.
 func (t *Table) Step(cut Mark) {
 	p := &t.plan
-	for t.cut = cut; p.done < len(p.list); p.done++ {
+	t.cut, t.looseWhole, t.looseLone = cut, min(t.looseWhole, t.out.Len()), min(t.looseLone, t.out.Lones())
+	t.reap(&cut)
+	for ; p.done < len(p.list); p.done++ {
 		d := &p.list[p.done]
 		if t.behind(d, &cut) {
 			return
@@ -312,5 +328,6 @@ func (t *Table) Step(cut Mark) {
 		t.second = p.second
 	}
 	t.tie = p.tie
+	t.index.gone = false
 	t.begin(plan{second: noSecond}, 0)
 }

@@ -210,6 +210,7 @@ func (t *Table) wake(n uint32) uint32 {
 	for t.full(t.perFlow - t.flows.rested(n).octets()) {
 		victim := t.victim()
 		if victim == n {
+			t.crowded = true
 			break // it is the next to go, anyway
 		}
 		t.end(victim, t.now, EndLackOfResources)
@@ -241,7 +242,8 @@ func (t *Table) ending(n uint32) *Flow {
 	case !asleep(n):
 		return t.flows.at(n)
 	case n&isEmbryo != 0:
-		t.relive(t.flows.embryo(n), &t.bed.flow)
+		var scratch embryo
+		t.relive(t.embryo(n, &scratch), &t.bed.flow)
 	default:
 		t.lift(n, &t.bed.flow)
 	}
@@ -261,6 +263,10 @@ func (s *slab) gather(r *rested, lines int, to []byte) {
 
 // has tells whether n, which is asleep, has a key.
 func (s *slab) has(n uint32, k *Key) bool {
+	if seedling(n) {
+		e := s.seeds.key(s.seeds.at(n))
+		return e.equal(k)
+	}
 	if n&isEmbryo != 0 {
 		return s.embryo(n).has(k)
 	}
@@ -285,7 +291,7 @@ func (s *slab) outline(n uint32, key *Key) {
 // what prefetch has loaded.
 func (s *slab) prefetchMore(n uint32) {
 	switch {
-	case !asleep(n):
+	case !asleep(n), seedling(n):
 	case n&isEmbryo != 0:
 		if e := s.embryo(n); e.grown() {
 			pool.Prefetch(unsafe.Pointer(s.youth(e.behind)), (youthUnits(e.behind)*pool.Unit+63)/64)

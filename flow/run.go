@@ -81,7 +81,8 @@ func (t *Table) AddLooked(p *packet.Packet, a *Ahead) {
 		t.report.damaged(p.Flags)
 	}
 
-	n := a.flow - 1 // whatever has become of it: a flow that is not in the index is not of tcpClass
+	free := uint64(0) // slot of the index
+	n := a.flow - 1   // whatever has become of it: a flow that is not in the index is not of tcpClass
 	if asleep(n) {
 		n = noFlow
 		slots, i := t.index.slots, t.index.home(a.hash)
@@ -91,6 +92,7 @@ func (t *Table) AddLooked(p *packet.Packet, a *Ahead) {
 				break
 			}
 		}
+		free = i
 	}
 	if !asleep(n) && a.plain {
 		f := t.flows.at(n)
@@ -122,7 +124,11 @@ func (t *Table) AddLooked(p *packet.Packet, a *Ahead) {
 	found := false
 	switch {
 	case n == noFlow: // no slot of the index has such a hash
-	case n&isEmbryo != 0 && t.flows.embryo(n).is(&a.four):
+		if t.sow(p, a.hash, free) {
+			t.counted()
+			return
+		}
+	case n&isEmbryo != 0 && t.flows.is(n, &a.four):
 		if t.live(n, p) {
 			t.counted()
 			return

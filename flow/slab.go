@@ -7,10 +7,12 @@ import (
 )
 
 // slab holds the flows of a table: those that are awake, those that are embryos
-// yet, whose numbers have isEmbryo set, and those at rest, with isResting.
+// yet, whose numbers have isEmbryo set, those at rest, with isResting, and those that
+// are seeds, with both.
 type slab struct {
 	store[Flow]
 	embryos store[embryo]
+	seeds   seeds
 	resting store[rested]
 	lines   pool.Pool[line] // of those at rest
 
@@ -24,14 +26,23 @@ const (
 )
 
 func newSlab() slab {
-	return slab{store: store[Flow]{free: noFlow}, embryos: store[embryo]{free: noFlow}, resting: store[rested]{free: noFlow}}
+	return slab{seeds: seeds{fill: rowLen}, store: store[Flow]{free: noFlow}, embryos: store[embryo]{free: noFlow}, resting: store[rested]{free: noFlow}}
 }
 
-// asleep tells that a number is that of an embryo or of a flow at rest.
+// asleep tells that a number is that of a seed, an embryo or a flow at rest.
 func asleep(n uint32) bool { return n >= isResting }
 
 func (s *slab) embryo(n uint32) *embryo { return s.embryos.at(n &^ isEmbryo) }
 
+// is tells whether the key of a seed or an embryo is four.
+func (s *slab) is(n uint32, four *key4) bool {
+	if seedling(n) {
+		return s.seeds.is(s.seeds.at(n), four)
+	}
+	return s.embryo(n).is(four)
+}
+
+// link is that of what is no seed: those are in no wheel.
 func (s *slab) link(n uint32) *link {
 	switch {
 	case !asleep(n):
@@ -47,6 +58,8 @@ func (s *slab) seen(n uint32) int64 {
 	switch {
 	case !asleep(n):
 		return s.at(n).seen
+	case seedling(n):
+		return s.seeds.at(n).time
 	case n&isEmbryo != 0:
 		e := s.embryo(n)
 		if e.grown() {
@@ -62,6 +75,8 @@ func (s *slab) start(n uint32) int64 {
 	switch {
 	case !asleep(n):
 		return s.at(n).start
+	case seedling(n):
+		return s.seeds.at(n).time
 	case n&isEmbryo != 0:
 		return s.embryo(n).time
 	}
@@ -72,6 +87,8 @@ func (s *slab) class(n uint32) class {
 	switch {
 	case !asleep(n):
 		return s.at(n).class
+	case seedling(n):
+		return halfOpen
 	case n&isEmbryo != 0:
 		if e := s.embryo(n); e.grown() {
 			return s.youth(e.behind).class()
@@ -108,6 +125,8 @@ func (s *slab) key(n uint32, scratch *Key) *Key {
 	switch {
 	case !asleep(n):
 		return &s.at(n).key
+	case seedling(n):
+		*scratch = s.seeds.key(s.seeds.at(n))
 	case n&isEmbryo != 0:
 		*scratch = s.embryo(n).key()
 	default:
@@ -117,14 +136,16 @@ func (s *slab) key(n uint32, scratch *Key) *Key {
 }
 
 // all is how many there are.
-func (s *slab) all() int { return s.live + s.embryos.live + s.resting.live }
+func (s *slab) all() int { return s.live + s.embryos.live + s.seeds.live + s.resting.live }
 
-// put takes back the number of a flow, of one at rest whose lines are, or of an
-// embryo.
+// put takes back the number of a flow, of one at rest whose lines are, of an
+// embryo or of a seed.
 func (s *slab) put(n uint32) {
 	switch {
 	case !asleep(n):
 		s.store.put(n)
+	case seedling(n):
+		s.seeds.put(n)
 	case n&isEmbryo != 0:
 		s.putEmbryo(n)
 	default:
@@ -140,8 +161,11 @@ func (s *slab) putEmbryo(n uint32) {
 	s.embryos.put(n &^ isEmbryo)
 }
 
-// embryoOctets is what an embryo takes.
+// embryoOctets is what an embryo takes. A seed gives nothing back but with its row.
 func (s *slab) embryoOctets(n uint32) int64 {
+	if seedling(n) {
+		return 0
+	}
 	if e := s.embryo(n); e.grown() {
 		return perEmbryo + int64(youthUnits(e.behind))*pool.Unit
 	}
@@ -153,6 +177,8 @@ func (s *slab) prefetch(n uint32) {
 	switch {
 	case !asleep(n):
 		pool.Prefetch(unsafe.Pointer(s.at(n)), flowLines)
+	case seedling(n):
+		pool.Prefetch(unsafe.Pointer(s.seeds.at(n)), 1)
 	case n&isEmbryo != 0:
 		pool.Prefetch(unsafe.Pointer(s.embryo(n)), 1)
 	default:

@@ -42,7 +42,8 @@ type Table struct {
 	wheels    [numClasses]wheel
 	maxFlows  int
 	perFlow   int64 // octets, with all that is there for each
-	fullGrown bool  // no embryos, for comparison
+	crowded   bool  // there may be more than there is room for
+	fullGrown bool  // no seeds and no embryos, for comparison
 	ageless   bool  // embryos have no youth, for comparison
 	unhurried bool  // no packet runs, for comparison
 	reliving  bool  // whoever ends young is relived, for comparison
@@ -73,6 +74,9 @@ type Table struct {
 	tie      int64              // the moment of the latest Collect whose records were not taken; 0 none
 	second   int64              // the latest barrier, ns; noSecond before the first
 	out      Records
+	// So many of them were there before the plan that is being done, at most: those may belong
+	// behind the cut.
+	looseWhole, looseLone int
 
 	keepLone bool
 
@@ -88,7 +92,7 @@ type Table struct {
 // NewTable makes the table of one of the Partitions, with its share of
 // cfg.Memory.
 func NewTable(cfg Config, learned *Learned, names *packet.Names) *Table {
-	t := &Table{cfg: cfg, names: names, learned: learned, tcp: tcp.NewStore(cfg.TCP), flows: newSlab(), secret: &keys, second: noSecond, cut: Last()}
+	t := &Table{cfg: cfg, names: names, learned: learned, tcp: tcp.NewStore(cfg.TCP), flows: newSlab(), secret: &keys, second: noSecond, cut: Last(), looseWhole: math.MaxInt, looseLone: math.MaxInt}
 	if cfg.Sums && !cfg.Quantiles {
 		t.tcp.SumsOnly()
 	}
@@ -142,7 +146,7 @@ const checkEvery = 64
 
 // full tells that there is no room for so many octets of a flow more.
 func (t *Table) full(more int64) bool {
-	used := int64(t.flows.live)*t.perFlow + int64(t.flows.embryos.live)*perEmbryo + t.flows.youths.Octets() + t.flows.restOctets()
+	used := int64(t.flows.live)*t.perFlow + int64(t.flows.embryos.live)*perEmbryo + int64(t.flows.seeds.held)*rowOctets + t.flows.youths.Octets() + t.flows.restOctets()
 	return used+more > int64(t.maxFlows)*t.perFlow || t.flows.all() > 0 && t.overgrown()
 }
 
@@ -299,6 +303,9 @@ func (t *Table) NextDue() (due int64, ok bool) {
 			due = min(due, w.base+int64(w.nextUsed()))
 		}
 	}
+	if n := t.flows.seeds.first(); n != noFlow {
+		due = min(due, t.wheels[halfOpen].dueSecond(t.flows.seen(n)))
+	}
 	if ok = due < math.MaxInt64/1_000_000_000; ok { // hostile times are due beyond the end of time
 		due *= 1e9
 	}
@@ -326,6 +333,7 @@ func (t *Table) PlanExpire(now int64) {
 	}
 	t.begin(p, 0)
 	t.planDue(now / 1e9)
+	t.planSeeds(t.sown(now), t.sown(now))
 	t.sort()
 }
 
@@ -347,6 +355,9 @@ func (t *Table) DueIn(now int64) (n int) {
 	for c := range t.wheels {
 		n += t.wheels[c].heldIn(now/1e9 + 1)
 	}
+	if first := t.flows.seeds.first(); first != noFlow && t.dueOf(first) <= now+1e9 {
+		n += t.flows.seeds.until(t.sown(now + 1e9))
+	}
 	return n
 }
 
@@ -362,6 +373,7 @@ func (t *Table) PlanCollect(now int64) {
 			t.planEnd(n, t.dueOf(n))
 		}
 	}
+	t.planSeeds(t.sown(last), t.sown(last))
 	t.sort()
 }
 
@@ -372,7 +384,7 @@ func (t *Table) PlanFlush(now int64) {
 	if t.watcher != nil {
 		t.watcher.Drain(now)
 	}
-	t.begin(plan{second: noSecond, closing: t.Closes(EndOfInput)}, t.flows.all())
+	t.begin(plan{second: noSecond, closing: t.Closes(EndOfInput)}, t.flows.all()-t.flows.seeds.live)
 	for c := range t.wheels {
 		for {
 			n := t.wheels[c].earliest(anySecond, &t.flows)
@@ -386,6 +398,8 @@ func (t *Table) PlanFlush(now int64) {
 			t.planEnd(n, release)
 		}
 	}
+	t.planSeeds(math.MaxInt64, t.sown(now))
+	t.index.drop()
 	t.sort()
 }
 
@@ -401,6 +415,9 @@ func (t *Table) evict() { t.end(t.victim(), t.now, EndLackOfResources) }
 
 func (t *Table) victim() uint32 {
 	n := t.wheels[halfOpen].earliest(anySecond, &t.flows)
+	if first := t.flows.seeds.first(); first != noFlow && (n == noFlow || t.flows.seen(first) <= t.flows.seen(n)) {
+		return first
+	}
 	if n == noFlow {
 		for c := halfOpen + 1; c < numClasses; c++ {
 			if m := t.wheels[c].earliest(anySecond, &t.flows); m != noFlow && (n == noFlow || t.flows.seen(m) < t.flows.seen(n)) {
@@ -413,7 +430,9 @@ func (t *Table) victim() uint32 {
 
 // end makes the record of a flow and forgets it.
 func (t *Table) end(n uint32, release int64, reason EndReason) {
-	t.wheels[t.flows.class(n)].remove(n, &t.flows)
+	if !seedling(n) {
+		t.wheels[t.flows.class(n)].remove(n, &t.flows)
+	}
 	t.finish(n, release, reason)
 }
 
@@ -421,15 +440,17 @@ func (t *Table) end(n uint32, release int64, reason EndReason) {
 // the flow.
 func (t *Table) finish(n uint32, release int64, reason EndReason) {
 	if n&isEmbryo != 0 {
-		e := t.flows.embryo(n)
-		unpaired := e.unpaired()
-		if unpaired {
-			t.meet(n, e)
+		young, unpaired := false, false
+		if !seedling(n) {
+			e := t.flows.embryo(n)
+			if young, unpaired = e.grown(), e.unpaired(); unpaired {
+				t.meet(n, e)
+			}
 		}
 		switch {
 		case t.watcher != nil && !unpaired:
 			n = t.hatch(n, false) // it is told of by number
-		case t.finishLone(n, release, reason), t.finishShort(n, release, reason):
+		case !young && t.finishLone(n, release, reason), young && t.finishShort(n, release, reason):
 			return
 		}
 	}
@@ -493,11 +514,16 @@ func (t *Table) Take(to *Records) {
 			tie = 0
 		}
 	}
+	looseWhole, looseLone := min(t.looseWhole, to.Len()), min(t.looseLone, to.Lones())
+	t.looseWhole, t.looseLone = math.MaxInt, math.MaxInt
 	if tie == 0 && t.cut == Last() {
 		return
 	}
+	if tie != 0 || t.cfg.Interval > 0 {
+		looseWhole, looseLone = to.Len(), to.Lones()
+	}
 	k := 0
-	for i := range to.Len() {
+	for i := range looseWhole {
 		r := to.At(i)
 		if tie != 0 && r.Release == tie || t.cut.before(r) {
 			*t.out.Add() = *r
@@ -508,9 +534,15 @@ func (t *Table) Take(to *Records) {
 		}
 		k++
 	}
-	to.truncate(k)
+	if k < looseWhole {
+		for i := looseWhole; i < to.Len(); i++ {
+			*to.At(k) = *to.At(i)
+			k++
+		}
+		to.truncate(k)
+	}
 	k = 0
-	for i := range to.Lones() {
+	for i := range looseLone {
 		l := to.Lone(i)
 		if tie != 0 && l.release == tie || l.behind(&t.cut) {
 			*t.out.addLone() = *l
@@ -521,7 +553,13 @@ func (t *Table) Take(to *Records) {
 		}
 		k++
 	}
-	to.lones = k
+	if k < looseLone {
+		for i := looseLone; i < to.Lones(); i++ {
+			*to.Lone(k) = *to.Lone(i)
+			k++
+		}
+		to.lones = k
+	}
 }
 
 // maxTies is how many records of one moment wait for each other.

@@ -58,15 +58,16 @@ func TestTimeouts(t *testing.T) {
 // When memory is short, half-open flows leave first, then the longest silent.
 func TestEviction(t *testing.T) {
 	s := newScene(t, func(c *Config) { c.Memory = minMemory })
+	const row = 8 // flows that have to leave for a row of seeds
 	room := s.table.maxFlows
-	for i := range room - 2 {
+	for i := range room - 1 - row {
 		p := s.udp(host{"10.1.0.1", uint16(20000 + i)}, host{"10.0.0.9", 9999}, "x")
 		s.at(time.Duration(i) * time.Microsecond).add(p)
 	}
 	s.at(ms(900)).add(s.tcp(cli, srv, "S", 1, 0, ""))
 	s.at(ms(2901)).add(s.udp(host{"10.1.0.1", 20000}, host{"10.0.0.9", 9999}, "the first is active again"))
 	var gone []string
-	for i := range 4 {
+	for i := range row + 3 {
 		s.at(ms(2950 + i)).add(s.udp(host{"10.2.0.1", uint16(30000 + i)}, host{"10.0.0.9", 9999}, "x"))
 		s.take()
 		for _, r := range s.recs[len(gone):] {

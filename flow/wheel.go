@@ -43,8 +43,8 @@ func (w *wheel) slot(second int64) int {
 // add enters flow n.
 func (w *wheel) add(n uint32, flows *slab) {
 	l, due := flows.link(n), w.dueSecond(flows.seen(n))
-	if w.n == 0 {
-		w.base = max(w.base, due)
+	if w.n == 0 { // one that was seen before this one may come to be due before it
+		w.base = max(w.base, due-min(w.timeout/1e9+1, wheelSlots-1))
 	}
 	i := w.slot(due)
 	flows.setSlot(n, i)

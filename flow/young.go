@@ -115,7 +115,8 @@ func (y *youth) class() class {
 // live takes a packet of embryo n, if it can be written down. The packet is like
 // none of a moment ago.
 func (t *Table) live(n uint32, p *packet.Packet) bool {
-	e := t.flows.embryo(n)
+	var scratch embryo
+	e := t.embryo(n, &scratch)
 	if t.watcher != nil && !e.unpaired() || t.ageless || p.Time != t.now || !noted(p) {
 		return false
 	}
@@ -163,7 +164,15 @@ func (t *Table) answer(n uint32, e *embryo, p *packet.Packet) bool {
 		}
 		y.flags |= stamped
 	}
-	t.roomFor(n, int64(youthUnits(0))*pool.Unit)
+	if octets := int64(youthUnits(0)) * pool.Unit; !seedling(n) {
+		t.roomFor(n, octets)
+	} else {
+		if t.flows.embryos.live >= maxNumbers {
+			return false
+		}
+		t.roomFor(n, perEmbryo+octets)
+		e = t.sprout(n, e)
+	}
 	e.behind = t.flows.newYouth(0)
 	e.flags |= isGrown
 	*t.flows.youth(e.behind) = y
@@ -183,6 +192,7 @@ func (t *Table) roomFor(n uint32, octets int64) {
 	for t.full(octets) {
 		victim := t.victim()
 		if victim == n {
+			t.crowded = true
 			return // it is the next to go, anyway
 		}
 		t.end(victim, t.now, EndLackOfResources)

@@ -1,0 +1,354 @@
+package flow
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"unsafe"
+
+	"mirrorscope/packet"
+	"mirrorscope/pool"
+)
+
+// seed is a connection of which nothing was recorded but one SYN, of the usual
+// kind, at the time of the input's clock: an embryo, smaller. Seeds come one after the
+// other and end so, unless something is heard of the connection before: then it
+// becomes an embryo that has a youth, or a flow. So they lie in rows in the order in which they came,
+// which is that in which they end and that of their records: no wheel has them, and no
+// plan lists them.
+type seed struct {
+	time             int64
+	src, dst         uint32
+	srcPort, dstPort uint16
+	seq, tsval       uint32
+	position         uint32
+	window, mss      uint16
+	ipid             uint16
+	where            uint16 // number in seeds.wheres
+	flags            uint16 // packet.Flags; above seedFlagBits the length of the TCP header in words
+	tcpFlags         uint16 // and above synFlagBits the options that it has
+	ipLen            uint8
+	wscale, ttl      uint8
+	trafc            uint8
+}
+
+const (
+	seedFlagBits = 10
+	rowLen       = 64
+	isSeed       = isEmbryo | isResting          // set in the numbers of seeds
+	perSeed      = 48 + 24                       // octets, with slot in the index while that grows
+	rowOctets    = rowLen*perSeed + 16           // with its entry among the rows
+	mostRows     = (maxNumbers + 1) / rowLen / 2 // between the first and the last; half of what can be told apart
+	mostWheres   = 1 << 10
+)
+
+// seedling tells whether a number is that of a seed.
+func seedling(n uint32) bool { return n >= isSeed }
+
+// where is what many seeds share.
+type where struct {
+	point   packet.PointID
+	network packet.NetworkID
+	path    packet.PathID
+}
+
+// seeds are those of a table. The number of a seed tells its row and its place in
+// it: rows are counted on and on.
+type seeds struct {
+	rows       []row  // ring: row i is at i modulo its length, a power of two
+	tail, head uint32 // rows [tail, head) are there; seeds are added to the last one
+	fill       uint32 // places of that which were given out; rowLen if there is none
+	live       int
+	held       int   // rows that have memory
+	latest     int64 // time of the latest seed, ns
+	where      uint16
+	wheres     []where
+	numbers    map[where]uint16 // of wheres
+	spare      [4]*[rowLen]seed
+	spares     int
+	memory     pool.Memory
+}
+
+// row is rowLen seeds, and which of them are there: none, and no memory, where all
+// that it had have gone.
+type row struct {
+	seeds *[rowLen]seed
+	alive uint64
+}
+
+func (s *seeds) row(i uint32) *row { return &s.rows[i&uint32(len(s.rows)-1)] }
+
+func (s *seeds) at(n uint32) *seed { return &s.row(n / rowLen).seeds[n%rowLen] }
+
+// grow begins a row, for which the table has room. It tells whether there may be one more.
+func (s *seeds) grow() bool {
+	if s.head-s.tail >= mostRows {
+		return false
+	}
+	if s.head-s.tail+1 >= uint32(len(s.rows)) {
+		old := *s
+		s.rows = make([]row, max(4, 2*len(s.rows)))
+		for i := s.tail; i != s.head; i++ {
+			*s.row(i) = *old.row(i)
+		}
+	}
+	if s.head%(2*mostRows) == 2*mostRows-1 { // its last number is noFlow
+		*s.row(s.head) = row{}
+		if s.head++; s.tail == s.head-1 {
+			s.tail = s.head
+		}
+	}
+	r := s.row(s.head)
+	if s.spares > 0 {
+		s.spares--
+		r.seeds = s.spare[s.spares]
+	} else {
+		r.seeds = (*[rowLen]seed)(pool.MakeSlice[seed](&s.memory, rowLen))
+	}
+	r.alive = 0
+	s.head++
+	s.fill = 0
+	s.held++
+	return true
+}
+
+// put takes a seed out.
+func (s *seeds) put(n uint32) { s.clear(n/rowLen, 1<<(n%rowLen)) }
+
+// clear takes seeds of a row out.
+func (s *seeds) clear(i uint32, which uint64) {
+	i = s.tail + (i-s.tail)&(maxNumbers/rowLen)
+	r := s.row(i)
+	r.alive &^= which
+	s.live -= bits.OnesCount64(which)
+	if r.alive != 0 || i+1 == s.head && s.fill < rowLen && s.live > 0 {
+		return
+	}
+	if i+1 == s.head {
+		s.fill = rowLen
+	}
+	if s.spares < len(s.spare) {
+		s.spare[s.spares] = r.seeds
+		s.spares++
+	} else {
+		pool.FreeSlice(&s.memory, r.seeds[:])
+	}
+	r.seeds = nil
+	s.held--
+	for s.tail != s.head && s.row(s.tail).seeds == nil {
+		s.tail++
+	}
+}
+
+// prefetchNext begins to load where the next seed will lie.
+func (s *seeds) prefetchNext() {
+	if s.fill < rowLen && s.head != s.tail {
+		pool.Prefetch(unsafe.Pointer(&s.row(s.head - 1).seeds[s.fill]), 1)
+	}
+}
+
+// first gives the number of the seed that came first.
+func (s *seeds) first() uint32 {
+	if s.live == 0 {
+		return noFlow
+	}
+	// The first row has seeds: else it would have gone, or be the last one.
+	return s.number(s.tail, bits.TrailingZeros64(s.row(s.tail).alive))
+}
+
+func (s *seeds) number(row uint32, at int) uint32 {
+	return isSeed | (row*rowLen+uint32(at))&maxNumbers
+}
+
+// until is how many seeds came at or before a time, ns.
+func (s *seeds) until(time int64) (n int) {
+	if s.live == 0 || s.latest <= time {
+		return s.live
+	}
+	for i := s.tail; i != s.head; i++ {
+		r := s.row(i)
+		if r.alive == 0 {
+			continue
+		}
+		if r.seeds[63-bits.LeadingZeros64(r.alive)].time <= time {
+			n += bits.OnesCount64(r.alive)
+			continue
+		}
+		for m := r.alive; r.seeds[bits.TrailingZeros64(m)].time <= time; m &= m - 1 {
+			n++
+		}
+		break
+	}
+	return n
+}
+
+// nth gives the seed that has n before it, which are there.
+func (s *seeds) nth(n int) *seed {
+	for i := s.tail; ; i++ {
+		r := s.row(i)
+		if k := bits.OnesCount64(r.alive); n >= k {
+			n -= k
+			continue
+		}
+		m := r.alive
+		for ; n > 0; n-- {
+			m &= m - 1
+		}
+		return &r.seeds[bits.TrailingZeros64(m)]
+	}
+}
+
+// place gives the number of where, or tells that there are too many.
+func (s *seeds) place(w *where) bool {
+	n, ok := s.numbers[*w]
+	if !ok {
+		if s.live == 0 && len(s.wheres) >= mostWheres {
+			s.wheres = s.wheres[:0]
+			clear(s.numbers)
+		}
+		if len(s.wheres) >= mostWheres {
+			return false
+		}
+		if s.numbers == nil {
+			s.numbers = make(map[where]uint16)
+		}
+		n = uint16(len(s.wheres))
+		s.numbers[*w] = n
+		s.wheres = append(s.wheres, *w)
+	}
+	s.where = n
+	return true
+}
+
+// sows tells whether a packet can be a seed, but for its time and its place.
+func sows(p *packet.Packet) bool {
+	c := &p.TCP
+	return c.Flags&(packet.SYN|packet.ACK|packet.RST|packet.FIN) == packet.SYN && p.Version == 4 && p.Time == p.Now && uint64(p.Time) < 1<<62 &&
+		uint32(p.Flags&^usual)|uint32(p.Kind|p.ICMPType|p.ICMPCode)|uint32(p.Weight)|p.PayloadLen|p.IPLen>>8|c.Ack|c.TSecr == 0 &&
+		uint32(c.Flags>>synFlagBits)|uint32(c.NumSACK|c.FastOpenBytes|c.HeaderLen&3)|uint32(c.Has>>optionBits) == 0
+}
+
+// usual flags of a packet may be a seed's.
+const usual = packet.Truncated | packet.OptionsUnknown | packet.Reassembled | packet.LengthUnknown | packet.ChecksumPartial | packet.OuterSwapped | packet.HasMAC
+
+// sow keeps the first packet of a connection, of TCP in IPv4, as a seed, if it can be
+// one. Its hash, h, is not in the index; free is where it would come to lie there, or as
+// much as the index is long where nobody has looked.
+func (t *Table) sow(p *packet.Packet, h, free uint64) bool {
+	s := &t.flows.seeds
+	if !sows(p) || p.Time <= s.latest || p.Now != t.now || t.cfg.Interval > 0 || t.watcher != nil || t.fullGrown {
+		return false
+	}
+	w := where{p.Point, p.Network, p.Path}
+	if int(s.where) >= len(s.wheres) || s.wheres[s.where] != w {
+		if !s.place(&w) {
+			return false
+		}
+	}
+	x := &t.index
+	if s.fill >= rowLen || t.crowded || free >= uint64(len(x.slots)) || x.full() {
+		if !t.sowMore() {
+			return false
+		}
+		free = x.free(h)
+	}
+	c, at := &p.TCP, s.fill
+	r := s.row(s.head - 1)
+	e := &r.seeds[at%rowLen]
+	e.time, s.latest = p.Time, p.Time
+	e.src, e.dst = binary.LittleEndian.Uint32(p.Src[12:]), binary.LittleEndian.Uint32(p.Dst[12:])
+	e.srcPort, e.dstPort, e.seq, e.tsval, e.position = p.SrcPort, p.DstPort, c.Seq, c.TSval, p.Position
+	e.window, e.mss, e.ipid, e.where = c.Window, c.MSS, p.IPID, s.where
+	e.flags, e.tcpFlags = uint16(p.Flags)|uint16(c.HeaderLen>>2)<<seedFlagBits, c.Flags|uint16(c.Has)<<synFlagBits
+	e.ipLen, e.wscale, e.ttl, e.trafc = uint8(p.IPLen), c.WScale, p.TTL, p.TOS
+	r.alive |= 1 << (at % rowLen)
+	s.fill = at + 1
+	s.live++
+	x.slots[free] = h&^numberMask | uint64(s.number(s.head-1, int(at))+1)
+	x.used++
+	return true
+}
+
+// sowMore makes room for one more seed, and more to come.
+func (t *Table) sowMore() bool {
+	s := &t.flows.seeds
+	if t.crowded {
+		t.makeRoom(0)
+		t.crowded = false
+	}
+	if s.fill >= rowLen {
+		if int64(t.maxFlows)*t.perFlow < 8*rowOctets {
+			return false // others would have to go for it
+		}
+		t.makeRoom(rowOctets)
+		if s.head-s.tail > uint32(s.live/(rowLen/2)+8) {
+			t.closeUp()
+		}
+	}
+	if s.fill >= rowLen && !s.grow() {
+		return false
+	}
+	if t.index.full() {
+		t.index.grow()
+	}
+	return true
+}
+
+// closeUp puts the seeds together, where most of those that have been there have
+// gone and the others keep the rows.
+func (t *Table) closeUp() {
+	s := &t.flows.seeds
+	for i, end := s.tail, s.head; i != end; i++ {
+		r := *s.row(i)
+		for m := r.alive; m != 0; m &= m - 1 {
+			if s.fill >= rowLen {
+				s.grow()
+			}
+			at := bits.TrailingZeros64(m)
+			to := s.row(s.head - 1)
+			to.seeds[s.fill] = r.seeds[at]
+			to.alive |= 1 << s.fill
+			t.index.replace(s.hash(&r.seeds[at], t.secret), s.number(i, at), s.number(s.head-1, int(s.fill)))
+			s.fill++
+			s.live++
+		}
+		if r.seeds != nil {
+			s.clear(i, r.alive)
+		}
+	}
+}
+
+// hash is that of the key of a seed.
+func (s *seeds) hash(e *seed, by *secret) uint64 {
+	w := &s.wheres[e.where]
+	x, y := uint64(bits.ReverseBytes32(e.src))<<16|uint64(e.srcPort), uint64(bits.ReverseBytes32(e.dst))<<16|uint64(e.dstPort)
+	_, less := bits.Sub64(y, x, 0)
+	swap := int(less) << 5
+	hosts, ports := uint64(e.src)|uint64(e.dst)<<32, uint32(e.srcPort)|uint32(e.dstPort)<<16
+	hosts, ports = bits.RotateLeft64(hosts, swap), bits.RotateLeft32(ports, swap>>1)
+	return by.hash4(hosts, uint64(ports)|packet.ProtoTCP<<32, uint64(w.point)|uint64(w.network)<<32)
+}
+
+// embryo makes e the embryo that a seed would be.
+func (s *seeds) embryo(x *seed, e *embryo) {
+	w := &s.wheres[x.where]
+	*e = embryo{
+		time: x.time, src: x.src, dst: x.dst, srcPort: x.srcPort, dstPort: x.dstPort, point: w.point, network: w.network, path: w.path, position: x.position,
+		seq: x.seq, tsval: x.tsval, window: x.window, mss: x.mss, ipid: x.ipid, flags: packet.Flags(x.flags & (1<<seedFlagBits - 1)),
+		tcpFlags: x.tcpFlags, place: x.flags >> seedFlagBits << slotBits, ipLen: x.ipLen, wscale: x.wscale, ttl: x.ttl, trafc: x.trafc,
+	}
+}
+
+// is tells whether the key of a seed is four.
+func (s *seeds) is(x *seed, four *key4) bool {
+	w := &s.wheres[x.where]
+	hosts, ports := uint64(x.src)|uint64(x.dst)<<32, uint32(x.srcPort)|uint32(x.dstPort)<<16
+	return (hosts == four.hosts && ports == uint32(four.ends) || bits.RotateLeft64(hosts, 32) == four.hosts && bits.RotateLeft32(ports, 16) == uint32(four.ends)) &&
+		four.ends>>32 == packet.ProtoTCP && uint32(four.where) == uint32(w.point) && uint32(four.where>>32) == uint32(w.network)
+}
+
+// key is that of a seed.
+func (s *seeds) key(x *seed) Key {
+	var e embryo
+	s.embryo(x, &e)
+	return e.key()
+}
