@@ -97,12 +97,21 @@ func (e *embryo) has(k *Key) bool {
 	return src == x && dst == y || src == y && dst == x
 }
 
-// is tells whether its key is four.
-func (e *embryo) is(four *key4) bool {
+// side tells which side of the connection sends in direction dir of a key, the client
+// being 0; other if its key is another one.
+func (e *embryo) side(four *key4, dir uint8) uint8 {
 	hosts, ports := uint64(e.src)|uint64(e.dst)<<32, uint32(e.srcPort)|uint32(e.dstPort)<<16
-	return (hosts == four.hosts && ports == uint32(four.ends) || bits.RotateLeft64(hosts, 32) == four.hosts && bits.RotateLeft32(ports, 16) == uint32(four.ends)) &&
-		four.ends>>32 == packet.ProtoTCP && uint32(four.where) == uint32(e.point) && uint32(four.where>>32) == uint32(e.network)
+	if hosts != four.hosts || ports != uint32(four.ends) {
+		dir ^= 1
+		hosts, ports = bits.RotateLeft64(hosts, 32), bits.RotateLeft32(ports, 16)
+	}
+	if hosts != four.hosts || ports != uint32(four.ends) || four.ends>>32 != packet.ProtoTCP || uint32(four.where) != uint32(e.point) || uint32(four.where>>32) != uint32(e.network) {
+		return other
+	}
+	return dir
 }
+
+const other = 2
 
 // seen is the input's clock when the SYN came.
 func (e *embryo) seen() int64 {

@@ -128,12 +128,19 @@ func (t *Table) AddLooked(p *packet.Packet, a *Ahead) {
 			t.counted()
 			return
 		}
-	case n&isEmbryo != 0 && t.flows.is(n, &a.four):
-		if t.live(n, p) {
+	case seedling(n) && t.flows.seeds.is(t.flows.seeds.at(n), &a.four):
+		if found = true; t.lives(n, p, a) {
 			t.counted()
 			return
 		}
-		found = true
+	case n&isEmbryo != 0 && !seedling(n):
+		e := t.flows.embryo(n)
+		if s := e.side(&a.four, a.dir); s == other {
+			n, found = t.index.find(a.hash, a.full(), &t.flows)
+		} else if found = true; t.live(n, e, p, s) {
+			t.counted()
+			return
+		}
 	default:
 		n, found = t.index.find(a.hash, a.full(), &t.flows)
 	}

@@ -34,14 +34,6 @@ func asleep(n uint32) bool { return n >= isResting }
 
 func (s *slab) embryo(n uint32) *embryo { return s.embryos.at(n &^ isEmbryo) }
 
-// is tells whether the key of a seed or an embryo is four.
-func (s *slab) is(n uint32, four *key4) bool {
-	if seedling(n) {
-		return s.seeds.is(s.seeds.at(n), four)
-	}
-	return s.embryo(n).is(four)
-}
-
 // link is that of what is no seed: those are in no wheel.
 func (s *slab) link(n uint32) *link {
 	switch {

@@ -24,6 +24,7 @@ type Table struct {
 	// What each packet touches comes first, close together: there are many tables.
 	now       int64  // highest record time of the input at the latest packet
 	fresh     int64  // lively, or 0: ask again
+	brisk     int64  // no flow of TCP is due, ns after its latest packet, before that
 	packets   uint64 // taken so far
 	unchecked int64  // packets that came since heldThen
 	index     index
@@ -99,6 +100,7 @@ func NewTable(cfg Config, learned *Learned, names *packet.Names) *Table {
 	for c, timeout := range cfg.timeouts() {
 		t.wheels[c].timeout = timeout
 	}
+	t.brisk = min(t.wheels[halfOpen].timeout, t.wheels[tcpClass].timeout, t.wheels[closing].timeout, t.wheels[linger].timeout)
 	share := cfg.Memory / Partitions
 	t.copies.init(share/8, &cfg)
 	perFlow := int64(unsafe.Sizeof(Flow{})) + int64(unsafe.Sizeof(link{})) + 24 // and its slot in the index while that grows

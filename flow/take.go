@@ -15,7 +15,7 @@ func (t *Table) add(p *packet.Packet, a *Ahead) {
 	}
 
 	e := t.recall(p, a.print)
-	if found && n&isEmbryo != 0 && e == nil && t.live(n, p) {
+	if found && n&isEmbryo != 0 && e == nil && a.tcp4 && t.lives(n, p, a) {
 		t.counted()
 		return
 	}

@@ -112,44 +112,104 @@ func (y *youth) class() class {
 	return linger
 }
 
-// live takes a packet of embryo n, if it can be written down. The packet is like
-// none of a moment ago.
-func (t *Table) live(n uint32, p *packet.Packet) bool {
-	var scratch embryo
-	e := t.embryo(n, &scratch)
-	if t.watcher != nil && !e.unpaired() || t.ageless || p.Time != t.now || !noted(p) {
+// lives is live for a packet of embryo or seed n that was looked at.
+func (t *Table) lives(n uint32, p *packet.Packet, a *Ahead) bool {
+	if seedling(n) {
+		var scratch embryo
+		return t.live(n, t.embryo(n, &scratch), p, 0) // only the answer is of interest
+	}
+	e := t.flows.embryo(n)
+	return t.live(n, e, p, e.side(&a.four, a.dir))
+}
+
+// live takes a packet of embryo n, e, which side s sent, if it can be written down: one
+// that is in order, acknowledges what was recorded, is of a flow that is not due yet,
+// and says nothing that is read. The packet is like none of a moment ago.
+func (t *Table) live(n uint32, e *embryo, p *packet.Packet, s uint8) bool {
+	c := &p.TCP
+	if t.watcher != nil && !e.unpaired() || t.ageless || p.Time != t.now {
 		return false
 	}
 	if !e.grown() {
 		return t.answer(n, e, p)
 	}
-	y, s := t.flows.youth(e.behind), 0
-	if p.SrcPort != e.srcPort || uint32(word(p.Src[8:])>>32) != e.src {
-		s = 1
+	s &= 1
+	y, position, ttl, ended := t.flows.youth(e.behind), e.position, e.ttl, fromClient
+	if s != 0 {
+		position, ttl, ended = y.position, y.ttl, fromServer
 	}
-	if !t.follows(e, y, p, s) {
+	o, flags := s^1, y.flags
+	header, has := uint32(20), packet.TCPOptions(0)
+	if flags&stamped != 0 {
+		header, has = 32, packet.HasTimestamps
+	}
+	data, fin := p.PayloadLen, uint32(c.Flags&packet.FIN)
+	behind, since := y.next[o]-c.Ack, p.Time-y.seen
+	if c.Seq != y.next[s] || behind > uint32(y.unacked[o]) || c.Flags&^(packet.FIN|packet.PSH) != packet.ACK || c.Window == 0 || c.Has != has || c.NumSACK != 0 ||
+		uint32(c.HeaderLen) != header || p.IPLen != 20+header+data || p.Position != position || p.TTL != ttl || p.TOS&3 == 3 || p.Version != 4 ||
+		p.Flags&unnoted != 0 || uint64(data)+uint64(fin)+uint64(y.unacked[s]) > 1<<16-1 {
 		return false
 	}
-	what, octets := y.measure(p, s)
-	if e.behind&stepMask == mostSteps && !y.room(e, octets) {
+	// What most are not: the first ACK, the first payload, behind a FIN, late.
+	if (since >= t.brisk || flags&(ackedSYN|spoken) != ackedSYN|spoken || flags&ended != 0) && !t.allows(y, p, s, data+fin, behind, since) {
 		return false
 	}
-	t.keep(n, e, y, p, s, what, octets)
+	was := tcpClass
+	if fin != 0 || flags&(ackedSYN|fromServer|fromClient) != ackedSYN {
+		was = y.class()
+	}
+	if y.end > jotted[e.behind&stepMask] || !y.jot(p, s, data+fin, behind, since) {
+		what, octets := y.measure(p, s)
+		if !y.room(e, octets) {
+			if e.behind&stepMask == mostSteps {
+				return false
+			}
+			t.roomFor(n, pool.Unit)
+			y = t.stretch(e)
+		}
+		y.write(p, s, what)
+	}
+	if y.flags |= ackedSYN; data != 0 {
+		y.flags |= spoken
+	}
+	if fin != 0 {
+		y.flags |= ended
+	}
+	if was != tcpClass || fin != 0 {
+		if now := y.class(); now != was {
+			t.wheels[was].remove(n, &t.flows)
+			t.wheels[now].add(n, &t.flows)
+		}
+	}
 	return true
 }
 
-// noted tells whether all that a packet says of itself can be written down, but
-// for what y.follows asks for.
-func noted(p *packet.Packet) bool {
-	return p.Flags&(packet.Truncated|packet.HeaderCut|packet.BadHeader|packet.OptionsUnknown|packet.PortsUnknown) == 0 && p.Version == 4 && p.TOS&3 != 3 &&
-		p.TCP.NumSACK == 0 && p.TCP.Window != 0 && p.IPLen == 20+uint32(p.TCP.HeaderLen)+p.PayloadLen
+// unnoted are properties of a packet that cannot be written down.
+const unnoted = packet.Truncated | packet.HeaderCut | packet.BadHeader | packet.OptionsUnknown | packet.PortsUnknown
+
+// allows tells whether the log can hold a packet of side s that is the next one of
+// it: of so many positions, behind what was sent by so many octets, and that much
+// later than the one before.
+func (t *Table) allows(y *youth, p *packet.Packet, s uint8, length, behind uint32, since int64) bool {
+	switch {
+	case since >= t.wheels[y.class()].timeout:
+		return false
+	case y.flags&ackedSYN == 0:
+		return s == 0 && length == 0 && behind == 0
+	case length != 0 && y.flags&(fromClient>>s) != 0:
+		return false
+	case p.PayloadLen != 0 && y.flags&spoken == 0:
+		return session.Foreign([2]uint16{p.SrcPort, p.DstPort}, p.Payload)
+	}
+	return true
 }
 
 // answer takes the SYN-ACK.
 func (t *Table) answer(n uint32, e *embryo, p *packet.Packet) bool {
 	c := &p.TCP
 	since := p.Time - e.time
-	if e.behind != 0 || since >= t.wheels[halfOpen].timeout || c.Flags != packet.SYN|packet.ACK || p.PayloadLen != 0 || c.Ack != e.seq+1 || uint64(since) > 1<<32-1 ||
+	if p.Flags&unnoted != 0 || p.Version != 4 || p.TOS&3 == 3 || c.NumSACK != 0 || c.Window == 0 || p.IPLen != 20+uint32(c.HeaderLen) ||
+		e.behind != 0 || since >= t.wheels[halfOpen].timeout || c.Flags != packet.SYN|packet.ACK || p.PayloadLen != 0 || c.Ack != e.seq+1 || uint64(since) > 1<<32-1 ||
 		c.Has>>optionBits != 0 || c.HeaderLen&3 != 0 || p.SrcPort != e.dstPort || p.DstPort != e.srcPort || uint32(word(p.Src[8:])>>32) != e.dst || e.src == e.dst {
 		return false
 	}
@@ -199,58 +259,6 @@ func (t *Table) roomFor(n uint32, octets int64) {
 	}
 }
 
-// follows tells whether a packet of side s is one that the log can hold: in order,
-// with an ACK of what was recorded, of a flow that is not due yet, and saying
-// nothing that is read.
-func (t *Table) follows(e *embryo, y *youth, p *packet.Packet, s int) bool {
-	s &= 1
-	o, c := s^1, &p.TCP
-	position, ttl := e.position, e.ttl
-	if s != 0 {
-		position, ttl = y.position, y.ttl
-	}
-	header, has := uint8(20), packet.TCPOptions(0)
-	if y.flags&stamped != 0 {
-		header, has = 32, packet.HasTimestamps
-	}
-	length := p.PayloadLen + uint32(c.Flags&packet.FIN)
-	behind := y.next[o] - c.Ack
-	if c.Flags&^(packet.FIN|packet.PSH) != packet.ACK || c.Seq != y.next[s] || behind > uint32(y.unacked[o]) || c.HeaderLen != header || c.Has != has ||
-		p.Position != position || p.TTL != ttl || length > 1<<16-1 || length+uint32(y.unacked[s]) > 1<<16-1 || p.Time-y.seen >= t.wheels[y.class()].timeout {
-		return false
-	}
-	switch {
-	case y.flags&ackedSYN == 0:
-		return s == 0 && length == 0 && behind == 0
-	case length != 0 && y.flags&(fromClient>>s) != 0:
-		return false
-	case p.PayloadLen != 0 && y.flags&spoken == 0:
-		return session.Foreign([2]uint16{p.SrcPort, p.DstPort}, p.Payload)
-	}
-	return true
-}
-
-// keep writes down a packet that follows, and that takes so many octets.
-func (t *Table) keep(n uint32, e *embryo, y *youth, p *packet.Packet, s int, what uint8, octets int) {
-	if !y.room(e, octets) {
-		t.roomFor(n, pool.Unit)
-		y = t.stretch(e)
-	}
-	before := y.class()
-	y.flags |= ackedSYN
-	if p.PayloadLen != 0 {
-		y.flags |= spoken
-	}
-	if p.TCP.Flags&packet.FIN != 0 {
-		y.flags |= fromClient >> s
-	}
-	y.write(p, s, what)
-	if now := y.class(); now != before {
-		t.wheels[before].remove(n, &t.flows)
-		t.wheels[now].add(n, &t.flows)
-	}
-}
-
 // room tells whether the log has room for so many octets.
 func (y *youth) room(e *embryo, octets int) bool {
 	return int(y.end)+octets <= youthUnits(e.behind)*pool.Unit
@@ -266,12 +274,65 @@ func (t *Table) stretch(e *embryo) *youth {
 	return y
 }
 
-// measure tells what the entry of a packet that side s sent says of it, and how many
-// octets it takes.
-func (y *youth) measure(p *packet.Packet, s int) (what uint8, octets int) {
+// jotted is the longest log that jot may add to, octets with the youth, by how often
+// it has grown: jot touches 13 behind it.
+var jotted = func() (most [stepMask + 1]uint16) {
+	for step := range most {
+		most[step] = uint16(youthUnits(uint32(step))*pool.Unit - 13)
+	}
+	return most
+}()
+
+// jot adds the entry of a packet that side s sent, if it is short, as most are. It
+// does what write does, with all that is optional put together first.
+func (y *youth) jot(p *packet.Packet, s uint8, length, behind uint32, since int64) bool {
+	if uint64(since)>>32 != 0 {
+		return false
+	}
 	c := &p.TCP
 	s &= 1
-	what, octets = uint8(s), 5
+	what, fields, bits := uint64(s)|uint64(c.Flags&packet.FIN)*withFIN, uint64(0), 0
+	if p.PayloadLen != 0 {
+		what, fields, bits = what|withData, uint64(p.PayloadLen), 16
+	}
+	if behind != 0 {
+		what, fields, bits = what|someAcked, fields|uint64(behind)<<bits, bits+16
+	}
+	if c.Window != y.window[s] {
+		what, fields, bits = what|newWindow, fields|uint64(c.Window)<<bits, bits+16
+	}
+	if p.IPID != y.ipid[s]+1 {
+		what, fields, bits = what|newID, fields|uint64(p.IPID)<<bits, bits+16
+	}
+	if y.flags&stamped != 0 {
+		later := c.TSval - y.tsval[s]
+		if later >= 1<<16 || c.TSecr != y.tsval[s^1] || bits == 64 {
+			return false
+		}
+		fields, bits = fields|uint64(later)<<bits, bits+16
+		y.tsval[s] = c.TSval
+	}
+	b := unsafe.Add(unsafe.Pointer(y), y.end)
+	put64(b, 0, what|uint64(since)<<8)
+	put64(b, 5, fields)
+	y.end += uint16(5 + bits/8)
+	y.seen, y.window[s], y.ipid[s] = p.Time, c.Window, p.IPID
+	y.next[s] += length
+	y.unacked[s] += uint16(length)
+	y.unacked[s^1] = uint16(behind)
+	return true
+}
+
+func put64(b unsafe.Pointer, at int, v uint64) {
+	binary.LittleEndian.PutUint64((*[8]byte)(unsafe.Add(b, at))[:], v)
+}
+
+// measure tells what the entry of a packet that side s sent says of it, and how many
+// octets it takes.
+func (y *youth) measure(p *packet.Packet, s uint8) (what uint8, octets int) {
+	c := &p.TCP
+	s &= 1
+	what, octets = s, 5
 	if uint64(p.Time-y.seen)>>32 != 0 {
 		what, octets = what|longSince, octets+4
 	}
@@ -299,7 +360,7 @@ func (y *youth) measure(p *packet.Packet, s int) (what uint8, octets int) {
 }
 
 // write adds an entry to the log, for which there is room.
-func (y *youth) write(p *packet.Packet, s int, what uint8) {
+func (y *youth) write(p *packet.Packet, s, what uint8) {
 	c, b := &p.TCP, unsafe.Add(unsafe.Pointer(y), y.end)
 	s &= 1
 	*(*uint8)(b) = what

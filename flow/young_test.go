@@ -202,7 +202,7 @@ func (b *beginnings) next(c *beginning, side int) packet.Packet {
 	}
 	if t.Has&packet.HasMSS != 0 {
 		if t.MSS, t.WScale = 1460, 7; b.calm {
-			t.MSS, t.WScale = uint16(1500-p.IPID%900), uint8(p.IPID%20)
+			t.MSS, t.WScale = 1500-p.IPID%900, uint8(p.IPID%20)
 		}
 		t.HeaderLen += 8
 	}
