@@ -1,6 +1,9 @@
 package tlsmeta
 
-import "bytes"
+import (
+	"bytes"
+	"math/bits"
+)
 
 // Verdict is what a Prelude makes of the octets so far.
 type Verdict uint8
@@ -160,8 +163,12 @@ func MatchPrelude(b []byte) Match {
 // identify tells which protocol begins with these octets, and whether its
 // client says them.
 func identify(b []byte) (kind prelude, fromClient bool, m Match) {
-	best := MatchNo
-	for _, o := range openings {
+	best, may := MatchNo, uint32(1<<len(openings)-1)
+	if len(b) > 0 {
+		may = openingsBy[b[0]]
+	}
+	for ; may != 0; may &= may - 1 {
+		o := &openings[bits.TrailingZeros32(may)]
 		if m := begins(b, o.text); m == MatchYes {
 			return o.kind, o.client, MatchYes
 		} else if m == MatchMore {
@@ -206,6 +213,18 @@ var openings = [...]struct {
 	{sslRequest, preludePostgreSQL, true},
 	{gssRequest, preludePostgreSQL, true},
 }
+
+// openingsBy has for each octet the openings that may begin with it, as bits.
+var openingsBy = func() (by [256]uint32) {
+	for octet := range by {
+		for i := range openings {
+			if upper(byte(octet)) == openings[i].text[0] {
+				by[octet] |= 1 << i
+			}
+		}
+	}
+	return by
+}()
 
 // begins compares the beginning of b with a text in capitals.
 func begins(b []byte, text string) Match {
