@@ -7,6 +7,7 @@ import (
 
 	"mirrorscope/packet"
 	"mirrorscope/pool"
+	"mirrorscope/session"
 )
 
 // BatchLen is for how many packets tables look ahead at a time: enough to hide
@@ -161,6 +162,7 @@ func (b *Batch) fetch(tables *[Partitions]*Table) {
 // warm begins to load what the flows of the packets hold beside themselves, or,
 // where there is none, what one will be made in.
 func (b *Batch) warm(tables *[Partitions]*Table) {
+	more := false
 	for i, p := range b.packets {
 		t, a := tables[Partition(p.Hash)], &b.ahead[i%BatchLen]
 		switch n := a.flow - 1; {
@@ -176,7 +178,28 @@ func (b *Batch) warm(tables *[Partitions]*Table) {
 			t.flows.prefetchMore(n)
 			t.flows.prefetchFree()
 		default:
-			t.prefetch(t.flows.at(n), &b.lines)
+			f := t.flows.at(n)
+			t.prefetch(f, &b.lines)
+			more = more || session.Refers(f.session)
+		}
+		if i%atOnce == atOnce-1 {
+			b.lines.Fetch(2)
+		}
+	}
+	b.lines.Fetch(2)
+	if more {
+		b.warmSessions(tables)
+	}
+}
+
+// warmSessions begins to load what sessions refer to, which have come by now.
+func (b *Batch) warmSessions(tables *[Partitions]*Table) {
+	for i, p := range b.packets {
+		if n := b.ahead[i%BatchLen].flow - 1; !asleep(n) {
+			t := tables[Partition(p.Hash)]
+			if f := t.flows.at(n); session.Refers(f.session) {
+				t.sessions.PrefetchMore(f.session, p.PayloadLen > 0, &b.lines)
+			}
 		}
 		if i%atOnce == atOnce-1 {
 			b.lines.Fetch(2)
@@ -194,7 +217,7 @@ func (t *Table) prefetch(f *Flow, lines *pool.Lines) {
 		lines.Add(unsafe.Pointer(t.rare.At(f.rare)))
 	}
 	if f.session != 0 {
-		t.sessions.Prefetch(f.session)
+		t.sessions.Prefetch(f.session, lines)
 	}
 	t.tcp.Prefetch(&f.tcp, lines)
 }

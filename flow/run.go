@@ -167,7 +167,7 @@ func (t *Table) run(n uint32, f *Flow, p *packet.Packet, dir int) {
 func (t *Table) follow(f *Flow, p *packet.Packet, dir int) {
 	n := f.session
 	if n != 0 && !session.Runs(n) {
-		t.sessions.PrefetchMore(n)
+		t.sessions.PrefetchLast(n, p.PayloadLen > 0)
 	}
 	g, o := &t.segment, t.opening(f)
 	f.tcp.Run(t.tcp, g, p, dir, o)

@@ -251,7 +251,7 @@ func (t *Table) updateTCP(f *Flow, p *packet.Packet, dir int, like likeness) {
 	}
 	o := t.opening(f)
 	if p.PayloadLen > 0 || !session.Ignores(f.session, p.TCP.Flags) {
-		t.sessions.PrefetchMore(f.session)
+		t.sessions.PrefetchLast(f.session, p.PayloadLen > 0)
 	}
 	var g tcp.Segment
 	f.tcp.AddTo(t.tcp, &g, p, dir, o, like == networkCopy)

@@ -271,9 +271,6 @@ func (st *Store) closeReading(s *Session) {
 // read puts a segment in order and hands on what that makes available.
 func (st *Store) read(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, dir int) {
 	r := st.readings.At(s.reading)
-	if s.kind == tlsKind {
-		st.room.Fetch(&st.tls.At(s.tls).State, dir)
-	}
 	if p.TCP.Flags&packet.FIN != 0 && r.fin[dir] == 0 {
 		r.fin[dir] = g.End + 1
 		s.flags |= fin0 << dir

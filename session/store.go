@@ -50,26 +50,44 @@ func NewStore(memory int64) *Store {
 	return st
 }
 
-// Prefetch begins to load a session.
-func (st *Store) Prefetch(n uint32) {
+// Of many sessions that take turns, none is in a cache when its packet comes. So
+// they are loaded in three steps, each of which looks at what the one before it
+// has loaded: Prefetch the session, PrefetchMore what that refers to, and
+// PrefetchLast what TLS is read with.
+
+// Prefetch adds the session of a number that is not 0, two cache lines.
+func (st *Store) Prefetch(n uint32, lines *pool.Lines) {
 	if n &= numberMask; n != 0 {
-		st.sessions.Prefetch(n, int(unsafe.Sizeof(Session{})+63)/64)
+		lines.Add(unsafe.Pointer(st.sessions.At(n)))
 	}
 }
 
-// PrefetchMore begins to load what a session refers to, once that was loaded
-// itself: of many sessions that take turns, none is in a cache when its packet
-// comes.
-func (st *Store) PrefetchMore(n uint32) {
-	if n&numberMask == 0 || n&endless != 0 {
+// Refers tells whether the session of a number may refer to something that packets
+// need. It looks at no memory.
+func Refers(n uint32) bool { return n&numberMask != 0 && n&(endless|past) == 0 }
+
+// PrefetchMore adds what a packet with payload, or an ACK, needs of what a session
+// refers to that Refers, two cache lines of each.
+func (st *Store) PrefetchMore(n uint32, payload bool, lines *pool.Lines) {
+	if n&payloadOnly != 0 && !payload {
 		return
 	}
 	s := st.at(n)
-	if s.reading != 0 {
-		pool.Prefetch(unsafe.Pointer(st.readings.At(s.reading)), 3)
+	if s.reading != 0 && (payload || s.flags&smooth == 0) {
+		lines.Add(unsafe.Pointer(st.readings.At(s.reading)))
 	}
 	if s.tls != 0 {
-		pool.Prefetch(unsafe.Pointer(st.tls.At(s.tls)), 3)
+		lines.Add(unsafe.Pointer(st.tls.At(s.tls)))
+	}
+}
+
+// PrefetchLast begins to load what a packet needs of TLS that is read.
+func (st *Store) PrefetchLast(n uint32, payload bool) {
+	if n&numberMask == 0 || n&(endless|past|payloadOnly) != 0 {
+		return
+	}
+	if s := st.at(n); s.kind == tlsKind {
+		st.room.Fetch(&st.tls.At(s.tls).State, payload)
 	}
 }
 

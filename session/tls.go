@@ -11,13 +11,13 @@ import (
 
 // tlsTalk is a connection that speaks TLS. It holds no pointers.
 type tlsTalk struct {
-	tlsmeta.State
 	unacked int64  // how far the client has acknowledged the server
-	burst   int64  // TLS 1.3: record time of the latest segment of a ticket
-	early   int64  // with hasEarly: record time of a first response that may have been a ticket
 	info    uint32 // what it tells, in Store.infos while that is not complete, and in Store.toldTLS then
 	aside   uint32 // of segments that may be something else than they look like
-	settled bool   // info is that of toldTLS
+	tlsmeta.State
+	burst   int64 // TLS 1.3: record time of the latest segment of a ticket
+	early   int64 // with hasEarly: record time of a first response that may have been a ticket
+	settled bool  // info is that of toldTLS
 }
 
 // tlsAside are segments of which what follows tells what they are.

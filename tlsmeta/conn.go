@@ -67,18 +67,20 @@ type State struct {
 	Early, EarlyEnd, EarlyAt int64
 }
 
-// work is what a Conn needs while it reads. It holds no pointers.
+// work is what a Conn needs while it reads, what an ACK needs first. It holds no
+// pointers.
 type work struct {
 	active        uint8 // direction of the present flight
 	inferred      bool  // see Segment; of the latest
 	filled, since int64 // record time of the latest segment if it filled a hole, and since when that was open
 	half          int64 // least round trip between observation point and client, ns; 0 unknown
+	acks          ring  // when the client acknowledged more of the server
+	flights       [2]flight
 	dirs          [2]direction
 
 	srv   server13
 	cf    client13
 	after after
-	acks  ring // when the client acknowledged more of the server
 }
 
 // Room lends the Conns of one goroutine what they need while they read.
@@ -107,13 +109,17 @@ func (b *Room) Conn(s *State, i *Info) Conn {
 	return c
 }
 
-// Fetch begins to load what Feed needs for a direction.
-func (b *Room) Fetch(s *State, dir int) {
-	if s.work != 0 {
-		w := b.works.At(s.work)
-		pool.Prefetch(unsafe.Pointer(&w.dirs[dir]), 3)
-		pool.Prefetch(unsafe.Pointer(w), 1)
+// Fetch begins to load what Feed needs of a Conn, or Acked if there is no data.
+func (b *Room) Fetch(s *State, data bool) {
+	if s.work == 0 {
+		return
 	}
+	w := b.works.At(s.work)
+	lines := 1
+	if data {
+		lines = int(unsafe.Offsetof(work{}.srv)+63) / 64
+	}
+	pool.Prefetch(unsafe.Pointer(w), lines)
 }
 
 type stage uint8
@@ -169,7 +175,7 @@ func (c *Conn) Asks(dir int) bool {
 	if c.w == nil {
 		return false
 	}
-	f := &c.w.dirs[dir].flight
+	f := &c.w.flights[dir]
 	return c.stage == stage13 && dir == int(c.client) || int(c.w.active) == dir && f.eff == 0 && f.last != 0
 }
 

@@ -58,7 +58,7 @@ func (c *Conn) server13(r *record) {
 	if r.typ != typeData {
 		return
 	}
-	if c.w.cf.started && c.w.cf.records > 0 && r.first.acked > c.w.dirs[c.client].flight.lo {
+	if c.w.cf.started && c.w.cf.records > 0 && r.first.acked > c.w.flights[c.client].lo {
 		// It answers the client's second flight, in which no Finished was told.
 		if c.guessFinished() {
 			c.behind(false, r)

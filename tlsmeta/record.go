@@ -48,7 +48,6 @@ type direction struct {
 	n, left int32 // octets of the present record, and of them still to come
 	first   stamp // of the first octet of the present record
 	msg     msgReader
-	flight  flight
 	helloAt int64 // record time of the ClientHello's first octet
 }
 
@@ -232,7 +231,7 @@ func (c *Conn) sslv2Hello(b []byte, end stamp) error {
 	}
 	d := &c.w.dirs[c.client]
 	c.Timing.Start, c.Timing.StartInferred = d.first.at, c.w.inferred
-	d.flight.lo = d.first.pos
+	c.w.flights[c.client].lo = d.first.pos
 	c.Info.ClientHello(&h, TransportTCP)
 	c.endFlight(int(c.client), end)
 	c.stage = stageServerHello
@@ -306,7 +305,7 @@ func (c *Conn) messages(b *Room, dir int, data []byte, end stamp) {
 	for len(data) > 0 {
 		if m.nhdr == 0 && len(data) >= 4 {
 			if n := 4 + int(binary.BigEndian.Uint32(data)&0xffffff); n <= len(data) { // it lies here whole
-				d.begins(c, data[0])
+				c.begins(d, data[0])
 				whole := data[:n]
 				data = data[n:]
 				at := end
@@ -336,7 +335,7 @@ func (c *Conn) messages(b *Room, dir int, data []byte, end stamp) {
 			if !m.skip {
 				m.add(b, m.hdr[:])
 			}
-			d.begins(c, m.hdr[0])
+			c.begins(d, m.hdr[0])
 		}
 		n := min(int(m.left), len(data))
 		if !m.skip && n > 0 {
@@ -359,9 +358,14 @@ func (c *Conn) messages(b *Room, dir int, data []byte, end stamp) {
 }
 
 // begins takes note of where the ClientHello begins.
-func (d *direction) begins(c *Conn, typ byte) {
+func (c *Conn) begins(d *direction, typ byte) {
 	if typ == msgClientHello && c.stage == stageClientHello {
-		d.helloAt, d.flight.lo = d.first.at, d.first.pos
+		d.helloAt = d.first.at
+		flight := 0
+		if d == &c.w.dirs[1] {
+			flight = 1
+		}
+		c.w.flights[flight].lo = d.first.pos
 	}
 }
 

@@ -1,7 +1,6 @@
 package tlsmeta
 
 import (
-	"bytes"
 	"encoding/binary"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -59,21 +58,28 @@ func ParseServerHello(b []byte, h *ServerHello) (n int, err error) {
 
 func parseServerHello(body []byte, h *ServerHello) error {
 	*h = ServerHello{}
-	s := cryptobyte.String(body)
-	var session cryptobyte.String
-	if !s.ReadUint16(&h.LegacyVersion) || !s.ReadBytes(&h.Random, 32) {
+	const fixed = 2 + 32 // version and random
+	if len(body) < fixed {
 		return ErrMalformed
 	}
-	if old := isDraft(h.LegacyVersion) && h.LegacyVersion < 0x7f16; old {
-		if !s.ReadUint16(&h.Cipher) {
+	v, s := binary.BigEndian.Uint16(body), body[fixed:]
+	h.LegacyVersion, h.Version, h.Random = v, v, body[2:fixed:fixed]
+	old := isDraft(v) && v < 0x7f16
+	if !old {
+		var ok bool
+		if h.SessionID, s, ok = split8(s); !ok || len(h.SessionID) > 32 {
 			return ErrMalformed
 		}
-	} else if !s.ReadUint8LengthPrefixed(&session) || len(session) > 32 || !s.ReadUint16(&h.Cipher) || !s.ReadUint8(&h.Compression) {
+	}
+	switch {
+	case old && len(s) >= 2:
+		h.Cipher, s = binary.BigEndian.Uint16(s), s[2:]
+	case !old && len(s) >= 3:
+		h.Cipher, h.Compression, s = binary.BigEndian.Uint16(s), s[2], s[3:]
+	default:
 		return ErrMalformed
 	}
-	h.SessionID = session
-	h.Version = h.LegacyVersion
-	h.HelloRetry = bytes.Equal(h.Random, helloRetry[:])
+	h.HelloRetry = body[2] == helloRetry[0] && [32]byte(h.Random) == helloRetry
 	return h.extensions(s)
 }
 

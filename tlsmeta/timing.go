@@ -77,13 +77,13 @@ const initialWindow = 9
 // something was lost, or because the window was full until the other side's
 // ACK came, is the network's.
 func (c *Conn) pace(dir int, s *Segment) {
-	f := &c.w.dirs[dir].flight
+	f := &c.w.flights[dir]
 	c.w.inferred, c.w.filled = s.Inferred, 0
 	if s.Filled {
 		c.w.filled, c.w.since = s.Time, s.Since
 	}
 	if int(c.w.active) != dir {
-		if c.w.dirs[1-dir].flight.eff == 0 || c.stage >= stageDone {
+		if c.w.flights[1-dir].eff == 0 || c.stage >= stageDone {
 			return
 		}
 		if dir == int(c.client) && hasKeySchedule13(c.Info.Version) && len(s.Data) > 0 && len(s.Data) <= ccsOctets && s.Data[0] == typeCCS {
@@ -92,7 +92,7 @@ func (c *Conn) pace(dir int, s *Segment) {
 		c.beginFlight(dir, stamp{s.Pos, s.Time, s.Acked})
 		c.Timing.Hidden = c.Timing.Hidden || s.Inferred
 		if s.Filled && dir != int(c.client) {
-			c.w.dirs[dir].flight.gap = max(s.Time-s.Since, 0)
+			c.w.flights[dir].gap = max(s.Time-s.Since, 0)
 		}
 	} else if f.last != 0 && f.eff == 0 && c.w.srv.finished.at == 0 {
 		switch {
@@ -112,8 +112,8 @@ func (c *Conn) pace(dir int, s *Segment) {
 
 // beginFlight begins the flight that answers the other side's latest.
 func (c *Conn) beginFlight(dir int, first stamp) {
-	from := c.w.dirs[1-dir].flight.eff
-	c.w.dirs[dir].flight = flight{lo: first.pos, from: from}
+	from := c.w.flights[1-dir].eff
+	c.w.flights[dir] = flight{lo: first.pos, from: from}
 	c.w.active = uint8(dir)
 	if dir == int(c.client) && from != 0 {
 		to := first.at
@@ -144,8 +144,8 @@ const reorderLag = 3e6 // ns
 
 // ring keeps when acknowledgments were recorded.
 type ring struct {
-	at [16]int64
 	n  int
+	at [16]int64
 }
 
 // Acked tells that the client has acknowledged more of the server, at a record
@@ -178,7 +178,7 @@ func (c *Conn) endFlight(dir int, end stamp) {
 	if int(c.w.active) != dir {
 		c.beginFlight(dir, end) // recorded before what it answers
 	}
-	f := &c.w.dirs[dir].flight
+	f := &c.w.flights[dir]
 	f.hi, f.eff = end.pos, max(end.at, f.again)
 	if dir != int(c.client) && f.from != 0 {
 		c.between(f.from, end.at)
@@ -192,7 +192,7 @@ func (c *Conn) Again(dir int, lo, hi, at int64) {
 	if c.w == nil {
 		return
 	}
-	f := &c.w.dirs[dir].flight
+	f := &c.w.flights[dir]
 	if c.stage == stageDone && c.Timing.EndByServer == (dir != int(c.client)) && lo < f.hi && hi >= f.hi {
 		c.Timing.EndAgain = max(c.Timing.EndAgain, at)
 	}
