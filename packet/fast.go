@@ -46,6 +46,7 @@ const (
 	fastTCPWant     = fastIPv4 | fastIPWant<<16
 	fastTCPMoreMask = 0xff00ff3f
 	fastTCPMoreWant = ProtoTCP << 24
+	fastUDPMoreWant = ProtoUDP << 24
 )
 
 // fastIDs are the ids of what fast met of late, found by a few words.
@@ -53,6 +54,7 @@ type fastIDs struct {
 	direct fastDirect
 	points [256]fastPoint
 	paths  [64]fastPath
+	port   uint16 // the latest by which VXLAN was found; 0 none
 }
 
 // fastDirect are the ids of what comes from an interface without tunnels and
@@ -66,10 +68,9 @@ type fastDirect struct {
 
 // fastPoint is the observation point that a VXLAN header in IPv4 makes.
 type fastPoint struct {
-	where uint64 // interface and VNI
-	ends  uint64 // outer addresses, the lower one first
-	id    PointID
-	net   NetworkID
+	where uint64     // interface and VNI
+	ends  uint64     // outer addresses, the lower one first
+	ids   fastDirect // path is 0 until a frame without tags gave it
 }
 
 type fastPath struct {
@@ -186,6 +187,39 @@ func (d *Decoder) Usual(data []byte, iface uint32, wireLen int, time int64, p *P
 	return d.straight.direct.from == uint64(iface)+1 && fastTCP(data, wireLen, time, &d.straight.direct, p)
 }
 
+// UsualInside is Usual for such a frame in VXLAN, at a point that one was decoded at
+// before.
+func (d *Decoder) UsualInside(data []byte, iface uint32, wireLen int, time int64, p *Packet) bool {
+	if len(data) < fastInside+fastSegment || wireLen > longestFast {
+		return false
+	}
+	h := (*[fastInside]byte)(data)
+	x, y := binary.LittleEndian.Uint64(h[12:]), binary.LittleEndian.Uint32(h[20:])
+	v, c := be64(h[fastInside-vxlanHeader:]), &d.straight
+	if x&fastTCPMask != fastTCPWant || y&fastTCPMoreMask != fastUDPMoreWant || v>>32 != vxlanFlagI<<24 || v&0xff != 0 ||
+		be16(h[fastTransport+2:]) != c.port || be16(h[fastTransport:]) == gtpuPort || len(d.ids.vnis) > 0 {
+		return false
+	}
+	total, length := int(bits.ReverseBytes16(uint16(x>>32))), int(be16(h[fastTransport+4:]))
+	if length > total-ipv4Header || length < udpHeader+vxlanHeader+etherHeader {
+		return false
+	}
+	ends, flags := be64(h[fastSrc:]), Flags(0)
+	if swapped := bits.RotateLeft64(ends, 32); swapped < ends {
+		ends, flags = swapped, OuterSwapped
+	}
+	where := uint64(iface)<<32 | uint64(uint32(v)>>8)
+	slot := c.place(where, ends)
+	if slot.ids.path == 0 || slot.where != where || slot.ends != ends {
+		return false
+	}
+	if !fastTCP(data[fastInside:min(len(data), fastTransport+length)], length-udpHeader-vxlanHeader, time, &slot.ids, p) {
+		return false
+	}
+	p.Flags |= flags
+	return true
+}
+
 // UsualPoint is the observation point of the packets that Usual gives, 0 where
 // there are none yet.
 func (d *Decoder) UsualPoint() PointID { return d.straight.direct.point }
@@ -284,6 +318,7 @@ func (d *Decoder) fastUDP(b []byte, wire int, out *outside, p *Packet) (left []b
 		if out.path&fastPathVXLAN != 0 || d.ports.kind(port) != VXLAN || !d.fastVXLAN(b, wire, out) {
 			return nil, 0, false
 		}
+		d.straight.port = port
 		return b[fastInside:], wire - udpHeader - vxlanHeader, true
 	}
 	p.TCP = TCP{}
@@ -321,10 +356,14 @@ func (d *Decoder) fastIDs(iface uint32, out *outside, p *Packet) {
 	c := &d.straight
 	if out.path&fastPathVXLAN == 0 {
 		p.Point, p.Network = d.ifaceID(iface), d.bareID()
+		p.Path = c.pathID(d, out.path)
 	} else {
-		p.Point, p.Network = c.pointID(d, iface, out, p.Time)
+		slot := c.point(d, iface, out, p.Time)
+		p.Point, p.Network = slot.ids.point, slot.ids.network
+		if p.Path = c.pathID(d, out.path); out.path == fastPathVXLAN {
+			slot.ids.path = p.Path
+		}
 	}
-	p.Path = c.pathID(d, out.path)
 	if out.path == 0 && p.Point != 0 && p.Network != 0 && p.Path != 0 {
 		c.direct = fastDirect{uint64(iface) + 1, p.Point, p.Network, p.Path}
 	}
@@ -336,23 +375,29 @@ func setMapped(a *Addr, ip uint32) {
 	binary.LittleEndian.PutUint64(a[8:], 0xffff_0000|uint64(ip)<<32)
 }
 
-// pointID gives the id of the point that a VXLAN header makes, and of the network
+// place is where the ids of the point lie that a VXLAN header makes.
+func (c *fastIDs) place(where, ends uint64) *fastPoint {
+	return &c.points[(where*positionPrime^ends)*positionPrime>>56]
+}
+
+// point gives the ids of the point that a VXLAN header makes, and of the network
 // that what is mirrored there is in.
-func (c *fastIDs) pointID(d *Decoder, iface uint32, out *outside, time int64) (PointID, NetworkID) {
+func (c *fastIDs) point(d *Decoder, iface uint32, out *outside, time int64) *fastPoint {
 	where, ends := uint64(iface)<<32|uint64(out.vni), out.ends
-	slot := &c.points[(where*positionPrime^ends)*positionPrime>>56]
-	if slot.id == 0 || slot.where != where || slot.ends != ends {
+	slot := c.place(where, ends)
+	if slot.ids.point == 0 || slot.where != where || slot.ends != ends {
 		k := PointKey{Interface: iface, Kind: VXLAN, ID: out.vni}
 		setMapped(&k.A, bits.ReverseBytes32(uint32(ends>>32)))
 		setMapped(&k.B, bits.ReverseBytes32(uint32(ends)))
-		*slot = fastPoint{where: where, ends: ends, id: d.pointID(k)}
-		if vni := d.networkVNI(&k, slot.id, out.flags&OuterSwapped != 0, time); vni != 0 {
-			slot.net = d.names.networkID(&NetworkKey{VNI: vni})
+		*slot = fastPoint{where: where, ends: ends}
+		slot.ids.point = d.pointID(k)
+		if vni := d.networkVNI(&k, slot.ids.point, out.flags&OuterSwapped != 0, time); vni != 0 {
+			slot.ids.network = d.names.networkID(&NetworkKey{VNI: vni})
 		} else {
-			slot.net = d.bareID()
+			slot.ids.network = d.bareID()
 		}
 	}
-	return slot.id, slot.net
+	return slot
 }
 
 func (c *fastIDs) pathID(d *Decoder, k fastPathKey) PathID {

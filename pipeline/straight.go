@@ -30,20 +30,24 @@ func (r *reader) straightOn() bool {
 }
 
 // usual takes frames from the front, and tells how many, as long as they are of
-// the running second, in order of time, and what Decoder.Usual reads, into the
-// batch of a lone shard. They give what frame gives; what is the same for all of
+// the running second, in order of time, and what Decoder.Usual or UsualInside reads,
+// into the batch of a lone shard. They give what frame gives; what is the same for all of
 // them is decided and counted once.
 func (r *reader) usual(fs []capture.Frame) int {
 	if r.keep || r.watch.waits() && (r.watch.on || r.faces > 1 || r.decoder.UsualPoint() != firstPoint) {
 		return 0
 	}
 	d, to := r.decoder, r.batch.packets[r.batch.n:]
+	tunnels := !r.watch.waits() // their points may be the second
 	most := min(len(fs), len(to), r.room.packets-r.sent)
 	fs, to = fs[:most], to[:most]
 	n, octets, now, next := 0, uint64(0), r.now, r.next
 	for n < len(fs) {
 		f, p := &fs[n], &to[n]
-		if f.Time < now || f.Time >= next || f.Link != capture.LinkEthernet || !d.Usual(f.Data, f.Interface, f.WireLen, f.Time, p) {
+		if f.Time < now || f.Time >= next || f.Link != capture.LinkEthernet {
+			break
+		}
+		if !d.Usual(f.Data, f.Interface, f.WireLen, f.Time, p) && !(tunnels && d.UsualInside(f.Data, f.Interface, f.WireLen, f.Time, p)) {
 			break
 		}
 		now = f.Time
