@@ -18,7 +18,7 @@ func (t *Table) finishShort(n uint32, release int64, reason EndReason) bool {
 		return false
 	}
 	y, b := t.flows.youth(e.behind), &t.brief
-	if y.flags&ackedSYN == 0 {
+	if y.flags&(ackedSYN|oddIDs) != ackedSYN {
 		return false
 	}
 	var options [2]tcp.Options
@@ -86,67 +86,72 @@ func (y *youth) answerOptions(o *tcp.Options) {
 }
 
 // sumUp has b take the packets of a youth, and adds up the volumes of both sides,
-// with the SYN. It is false where b cannot know what a flow would: also where
-// identifications may tell of something that is missing.
+// with the SYN. It is false where b cannot know what a flow would.
 func (y *youth) sumUp(e *embryo, b *tcp.Brief, options *[2]tcp.Options, sent *[2]volume) bool {
 	at, end := unsafe.Add(unsafe.Pointer(y), youthLen), unsafe.Add(unsafe.Pointer(y), y.end)
 	answered := e.time + int64(y.answered)
-	now, id, window, header := answered, [2]uint16{e.ipid, y.id}, [2]uint16{e.window, y.offered}, uint32(40)
+	b.Begin(options, e.time, answered)
+	b.Offers(0, e.window)
+	b.Offers(1, y.offered)
+	now, header, stamps := answered, uint32(40), 0
 	if y.flags&stamped != 0 {
-		header = 52
+		header, stamps = 52, 2
 	}
-	sent[0] = volume{1, uint32(e.ipLen), 0}
-	sent[1] = volume{1, 20 + uint32(y.options>>optionBits)<<2, 0}
-	for first := true; uintptr(at) < uintptr(end); first = false {
-		what := *(*uint8)(at)
-		s := int(what & byServer)
+	entries, server := 0, 0
+	for ; uintptr(at) < uintptr(end); entries++ {
+		what, n, unacked := *(*uint8)(at), uint32(0), uint32(0)
 		now += int64(get32(at, 1))
 		at = unsafe.Add(at, 5)
-		if what&longSince != 0 {
-			now += int64(get32(at, 0)) << 32
-			at = unsafe.Add(at, 4)
-		}
-		n, fin, unacked := uint32(0), uint32(what/withFIN&1), uint32(0)
-		if what&withData != 0 {
+		if what&(longSince|someAcked|newWindow|newID|newStamps) != 0 {
+			if what&longSince != 0 {
+				now += int64(get32(at, 0)) << 32
+				at = unsafe.Add(at, 4)
+			}
+			if what&withData != 0 {
+				n = uint32(get16(at))
+				at = unsafe.Add(at, 2)
+			}
+			if what&someAcked != 0 {
+				unacked = uint32(get16(at))
+				at = unsafe.Add(at, 2)
+			}
+			if what&newWindow != 0 {
+				b.Offers(what&byServer, get16(at))
+				at = unsafe.Add(at, 2)
+			}
+			if what&newID != 0 {
+				at = unsafe.Add(at, 2)
+			}
+			if what&newStamps != 0 {
+				at = unsafe.Add(at, 6)
+			}
+		} else if what&withData != 0 {
 			n = uint32(get16(at))
 			at = unsafe.Add(at, 2)
 		}
-		if what&someAcked != 0 {
-			unacked = uint32(get16(at))
-			at = unsafe.Add(at, 2)
-		}
-		if what&newWindow != 0 {
-			window[s] = get16(at)
-			at = unsafe.Add(at, 2)
-		}
-		if id[s]++; what&newID != 0 {
-			step := get16(at) - id[s] + 1
-			if n+fin != 0 && step-2 <= 64-2 || -step < 512 && step != 0 {
+		at = unsafe.Add(at, stamps)
+		server += int(what & byServer)
+		if entries == 0 {
+			if !b.Answered(now) {
 				return false
 			}
-			id[s] += step - 1
-			at = unsafe.Add(at, 2)
-		}
-		if y.flags&stamped != 0 {
-			if at = unsafe.Add(at, 2); what&newStamps != 0 {
-				at = unsafe.Add(at, 6)
-			}
-		}
-		v := &sent[s]
-		v.packets++
-		v.bytes += header + n
-		v.payload += n
-		switch {
-		case first:
-			if !b.Begin(options, window, e.time, answered, now) {
-				return false
-			}
-		case !b.Packet(s, now, n, fin, unacked, window[s]):
+		} else if !b.Packet(what&byServer, now, n, uint32(what/withFIN&1), unacked) {
 			return false
 		}
 	}
-	return now == y.seen && b.End()
+	for side, n := range [2]int{entries - server, server} {
+		payload := b.Sent(side)
+		sent[side] = volume{1 + uint32(n), uint32(n)*header + payload, payload}
+	}
+	sent[0].bytes += uint32(e.ipLen)
+	sent[1].bytes += 20 + uint32(y.options>>optionBits)<<2
+	return b.End()
 }
+
+// odd tells whether the identification of a packet, which is not the next one, can
+// tell a flow that something is missing, or is out of order: n octets and FINs of a
+// side lie that many identifications behind the packet before.
+func odd(step uint16, n uint32) bool { return n != 0 && step-2 <= 64-2 || -step < 512 && step != 0 }
 
 func get16(b unsafe.Pointer) uint16 { return binary.LittleEndian.Uint16((*[2]byte)(b)[:]) }
 

@@ -60,6 +60,7 @@ const (
 	ackedSYN // the client has acknowledged the SYN-ACK: the connection is established
 	stamped  // both have timestamps
 	spoken   // payload was sent
+	oddIDs   // identifications may tell of something that is missing
 )
 
 const (
@@ -301,8 +302,11 @@ func (y *youth) jot(p *packet.Packet, s uint8, length, behind uint32, since int6
 	if c.Window != y.window[s] {
 		what, fields, bits = what|newWindow, fields|uint64(c.Window)<<bits, bits+16
 	}
-	if p.IPID != y.ipid[s]+1 {
+	if step := p.IPID - y.ipid[s]; step != 1 {
 		what, fields, bits = what|newID, fields|uint64(p.IPID)<<bits, bits+16
+		if odd(step, length) {
+			y.flags |= oddIDs
+		}
 	}
 	if y.flags&stamped != 0 {
 		later := c.TSval - y.tsval[s]
@@ -388,11 +392,14 @@ func (y *youth) write(p *packet.Packet, s, what uint8) {
 		put16(b, c.Window)
 		b = unsafe.Add(b, 2)
 	}
-	y.ipid[s] = p.IPID
 	if what&newID != 0 {
+		if odd(p.IPID-y.ipid[s], length) {
+			y.flags |= oddIDs
+		}
 		put16(b, p.IPID)
 		b = unsafe.Add(b, 2)
 	}
+	y.ipid[s] = p.IPID
 	if y.flags&stamped != 0 {
 		if what&newStamps == 0 {
 			put16(b, uint16(c.TSval-y.tsval[s]))

@@ -7,28 +7,30 @@ import "math"
 // acknowledges what was recorded, nothing is lost, repeated, doubted or stopped,
 // and what is said is requests and responses. Of a Conn that has taken such
 // packets a report tells little, and Brief keeps just that. What it finds is what
-// a Conn finds, to the last digit; where it cannot know that, Begin or Packet is
-// false, and a Conn has to look.
+// a Conn finds, to the last digit; where it cannot know that, Answered, Packet or End
+// is false, and a Conn has to look.
 //
 // Its sides are 0, the client, and 1, the server. A position counts the octets of
 // a side behind its SYN, a FIN being one more.
 type Brief struct {
-	samples Samples // by side
-	sides   [2]brief
-	course  Course
-	size    int64     // octets of a full segment, by the options; 0 not known
-	shift   [2]uint8  // window scale of each
-	sack    bool      // both permit SACK
-	waiting bool      // a request waits for its response
-	noBase  bool      // turnFlags
-	waits   uint8     // in raw
-	second  uint32    // waits.second
-	raw     [4]int64  // like waits.ns
-	asked   int64     // latest payload of the request
-	since   int64     // first payload of the request, or of the response
-	end     uint32    // position behind the request
-	turns   uint32    // requests with a response
-	rtt     Handshake // as Result gives it
+	samples     Samples // by side
+	sides       [2]brief
+	course      Course
+	syn, synack int64     // record times
+	size        int64     // octets of a full segment, by the options; 0 not known
+	shift       [2]uint8  // window scale of each
+	known       bool      // all options are
+	sack        bool      // both permit SACK
+	waiting     bool      // a request waits for its response
+	noBase      bool      // turnFlags
+	waits       uint8     // in raw
+	second      uint32    // waits.second
+	raw         [4]int64  // like waits.ns
+	asked       int64     // latest payload of the request
+	since       int64     // first payload of the request, or of the response
+	end         uint32    // position behind the request
+	turns       uint32    // requests with a response
+	rtt         Handshake // as Result gives it
 }
 
 // brief is what a side sent, and what the other said about it.
@@ -60,27 +62,38 @@ type Course struct {
 	Idle            int64 // between a response and the next request
 }
 
-// Begin takes a handshake: the options of SYN and SYN-ACK, the window of the ACK
-// and of the SYN-ACK, and the times of the three. It came at once, without data.
-func (b *Brief) Begin(options *[2]Options, window [2]uint16, syn, synack, ack int64) bool {
-	if o, p := &options[0], &options[1]; !o.Known || !p.Known || syn <= 0 || synack < syn || ack < synack || ack-syn >= initialRTO {
+// Begin takes a SYN and a SYN-ACK without data: their options and times.
+func (b *Brief) Begin(options *[2]Options, syn, synack int64) {
+	o, p := &options[0], &options[1]
+	b.known = o.Known && p.Known
+	b.sack = o.SACK && p.SACK
+	if b.shift = [2]uint8{}; o.HasWScale && p.HasWScale {
+		b.shift = [2]uint8{o.WScale, p.WScale}
+	}
+	if b.size = 0; o.HasMSS && p.HasMSS {
+		if b.size = int64(min(o.MSS, p.MSS)); o.Timestamps && p.Timestamps {
+			b.size -= 12
+		}
+		b.size = max(b.size, 1)
+	}
+	b.syn, b.synack = syn, synack
+}
+
+// Offers takes the window of a side, which goes with its packets from now on.
+func (b *Brief) Offers(side uint8, window uint16) {
+	b.sides[side&1].window = int64(window) << (b.shift[side&1] & 31)
+}
+
+// Answered takes the ACK of the SYN-ACK, without data. It is false where it did not
+// come at once.
+func (b *Brief) Answered(ack int64) bool {
+	syn, synack := b.syn, b.synack
+	if !b.known || syn <= 0 || synack < syn || ack < synack || ack-syn >= initialRTO {
 		return false
-	} else {
-		b.sack = o.SACK && p.SACK
-		if b.shift = [2]uint8{}; o.HasWScale && p.HasWScale {
-			b.shift = [2]uint8{o.WScale, p.WScale}
-		}
-		if b.size = 0; o.HasMSS && p.HasMSS {
-			if b.size = int64(min(o.MSS, p.MSS)); o.Timestamps && p.Timestamps {
-				b.size -= 12
-			}
-			b.size = max(b.size, 1)
-		}
 	}
 	for s := range b.sides {
 		d := &b.sides[s]
 		d.sent, d.una, d.fin, d.clean, d.maybe, d.longest, d.first, d.n = 0, 0, 0, 0, 0, 0, 0, 0
-		d.window = int64(window[s]) << b.shift[s]
 	}
 	b.sides[0].rtt, b.sides[1].rtt = half{handshake: synack - syn}, half{handshake: ack - synack}
 	b.samples.tags = 0
@@ -90,9 +103,9 @@ func (b *Brief) Begin(options *[2]Options, window [2]uint16, syn, synack, ack in
 }
 
 // Packet takes a packet behind the handshake, not before the latest one: which
-// side sent it and when, its octets of payload, 1 if it has a FIN, how much of
-// what the other side sent it does not acknowledge, and its window.
-func (b *Brief) Packet(side int, at int64, n, fin, unacked uint32, window uint16) bool {
+// side sent it and when, its octets of payload, 1 if it has a FIN, and how much of
+// what the other side sent it does not acknowledge.
+func (b *Brief) Packet(side uint8, at int64, n, fin, unacked uint32) bool {
 	d, r := &b.sides[side&1], &b.sides[side&1^1]
 	if b.waits != 0 && uint32(at/1e9) != b.second {
 		if !b.settle() {
@@ -110,7 +123,6 @@ func (b *Brief) Packet(side int, at int64, n, fin, unacked uint32, window uint16
 	if ack != r.una && !b.acked(side, r, ack, at, n) {
 		return false
 	}
-	d.window = int64(window) << (b.shift[side&1] & 31)
 	if end == d.sent {
 		return true
 	}
@@ -132,7 +144,7 @@ func (b *Brief) Packet(side int, at int64, n, fin, unacked uint32, window uint16
 
 // acked takes the ACK of what r sent up to a position, in a packet of a side with
 // n octets of payload: sample and exact.
-func (b *Brief) acked(side int, r *brief, ack uint32, at int64, n uint32) bool {
+func (b *Brief) acked(side uint8, r *brief, ack uint32, at int64, n uint32) bool {
 	moved, first, end := int64(ack-r.una), r.first, uint32(0)
 	for ; r.n > 0 && r.flight[first%briefFlight].end <= ack; r.n-- {
 		end = r.flight[first%briefFlight].end
@@ -190,7 +202,7 @@ func (b *Brief) sample(q Timed, ns int64) bool {
 
 // said takes payload up to a position, in a packet that acknowledges so much of
 // the other side: Exchange, and its place in the course.
-func (b *Brief) said(side int, at int64, end, ack uint32) bool {
+func (b *Brief) said(side uint8, at int64, end, ack uint32) bool {
 	c := &b.course
 	last := c.Last
 	if c.Last = at; last == 0 {
@@ -266,6 +278,15 @@ func (b *Brief) End() bool {
 		c.Transfer += c.Last - b.since
 	}
 	return true
+}
+
+// Sent is how many octets of payload a side sent.
+func (b *Brief) Sent(side int) uint32 {
+	d := &b.sides[side&1]
+	if d.fin != 0 {
+		return d.sent - 1
+	}
+	return d.sent
 }
 
 // Closed tells whether both sides sent a FIN.
