@@ -201,36 +201,49 @@ func (t *Table) behind(d *due, m *Mark) bool {
 	return m.key.compare(t.keyOf(d, &scratch)) < 0
 }
 
-// left is how many records of the plan are not made yet.
-func (t *Table) left() int { return len(t.plan.list) - t.plan.done + t.plan.seeds }
+// lonesForOne is how many Lones count as one Record in a piece. They are an
+// eighteenth of it; but what adds them up shall find its memory in the caches, too.
+const lonesForOne = 4
+
+// left is how many records of the plan are not made yet: of its list, and of its seeds,
+// of which so many count as one.
+func (t *Table) left() (listed, seeds, each int) {
+	each = 1
+	if t.small() {
+		each = lonesForOne
+	}
+	return len(t.plan.list) - t.plan.done, t.plan.seeds, each
+}
 
 // Cut gives the place up to which all tables together make about n records of
-// their plans, and never many more. more tells that something is left behind
-// it.
+// their plans, and never many more. Of small ones, lonesForOne count as one. more tells
+// that something is left behind it.
 func Cut(tables []*Table, n int) (cut Mark, more bool) {
 	total := 0
 	for _, t := range tables {
-		total += t.left()
+		listed, seeds, each := t.left()
+		total += listed + (seeds+each-1)/each
 	}
 	cut = Last()
 	if total <= n {
 		return cut, false
 	}
-	each := max(n/len(tables), 1)
+	of := max(n/len(tables), 1) // each table
 	for _, t := range tables {
-		listed, seeds, k := len(t.plan.list)-t.plan.done, t.plan.seeds, each
-		if listed+seeds <= each {
+		listed, seeds, each := t.left()
+		if listed+(seeds+each-1)/each <= of {
 			continue
 		}
+		k := of
 		if listed > 0 && seeds > 0 {
-			k = (each + 1) / 2 // of each
+			k = (of + 1) / 2 // of each
 		}
 		if listed >= k {
 			if m := t.mark(&t.plan.list[t.plan.done+k-1]); m.compare(&cut) < 0 {
 				cut = m
 			}
 		}
-		if seeds >= k {
+		if k *= each; seeds >= k {
 			if m := t.seedMark(k - 1); m.compare(&cut) < 0 {
 				cut = m
 			}

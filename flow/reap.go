@@ -33,9 +33,12 @@ func (t *Table) seedRelease(time int64) int64 {
 	return t.wheels[halfOpen].due(time)
 }
 
+// small tells whether records of seeds are Lones.
+func (t *Table) small() bool { return t.keepLone && t.watcher == nil && t.learned.names.Len() == 0 }
+
 // reap makes the records of the seeds of the plan up to the mark.
 func (t *Table) reap(cut *Mark) {
-	s, small := &t.flows.seeds, t.keepLone && t.watcher == nil && t.learned.names.Len() == 0
+	s, small := &t.flows.seeds, t.small()
 	for t.plan.seeds > 0 {
 		row := s.tail
 		which, open := t.reapable(cut)

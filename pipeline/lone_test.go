@@ -42,14 +42,14 @@ func TestLone(t *testing.T) {
 				lones += len(some)
 				for _, l := range some {
 					_, port := l.Client()
-					lines = append(lines, fmt.Sprint(l.Release(), l.Start(), port, l.Bytes(), l.Outcome(), l.EndReason(), l.Place()))
+					lines = append(lines, fmt.Sprint(l.Release(), l.Start(), port, l.Bytes(), l.Outcome(), l.EndReason(), l.Place().Mark))
 				}
 				return nil
 			}
 		}
 		c, err := Run(context.Background(), attempts(), cfg, func(recs []*flow.Record) error {
 			for _, r := range recs {
-				lines = append(lines, fmt.Sprint(r.Release, r.Start, r.Ends[flow.Client].Port, r.Sent[0].Bytes+r.Sent[1].Bytes, r.Outcome, r.EndReason, r.Place()))
+				lines = append(lines, fmt.Sprint(r.Release, r.Start, r.Ends[flow.Client].Port, r.Sent[0].Bytes+r.Sent[1].Bytes, r.Outcome, r.EndReason, r.Place().Mark))
 			}
 			return nil
 		})

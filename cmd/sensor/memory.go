@@ -26,6 +26,15 @@ func limitHeap(limit int64) int64 {
 	return debug.SetMemoryLimit(-1)
 }
 
+// leanHeap lets the heap of replay grow by half, and not to twice what is in use,
+// before the collector works: nearly all of what replay holds lies outside of it, and
+// what is there has few pointers. Whoever sets GOGC knows better.
+func leanHeap() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50)
+	}
+}
+
 // replayHeap is what replay may hold, octets, and a seventh for the collector.
 func replayHeap(c *pipeline.Config) int64 {
 	const rest = 256 << 20 // what is read ahead, and what the views add up

@@ -143,6 +143,8 @@ func replay(ctx context.Context, s *streams, o *replayOptions, progress bool) er
 		o.input.Stdin = interruptible(ctx, s.in)
 	}
 	limitHeap(replayHeap(&o.pipeline))
+	leanHeap()
+	forgetProgram()
 	source, err := pcapfile.Open(o.input)
 	if err != nil {
 		return err
