@@ -12,11 +12,12 @@ import (
 
 // Partitions is how many tables there always are, whatever the number of
 // goroutines: what one table does depends only on its own packets and on what
-// all of them have learned by the last whole second.
-const Partitions = 64
+// all of them have learned by the last whole second. One reader cannot keep as many
+// shards busy; and what there is once for each table has to stay in the caches.
+const Partitions = 16
 
 // Partition is the table that a packet, or a quoted tuple, belongs to.
-func Partition(hash uint64) int { return int(hash >> 58) }
+func Partition(hash uint64) int { return int(hash >> 60) }
 
 // Table is the flow table of one partition. One goroutine owns it between two
 // barriers.

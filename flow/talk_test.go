@@ -455,7 +455,7 @@ func TestTalkCaptured(t *testing.T) {
 func TestUnread(t *testing.T) {
 	s := newScene(t, func(c *Config) { c.Memory = minMemory })
 	hello := string([]byte{22, 3, 1, 64, 0, 1, 0, 63, 252, 3, 3}) + strings.Repeat("x", 989)
-	for i := range uint32(6) {
+	for i := range uint32(24) {
 		from := cli
 		from.port += uint16(i)
 		s.add(s.tcp(from, srv, "PA", 101, 901, hello))
@@ -467,6 +467,6 @@ func TestUnread(t *testing.T) {
 		}
 	}
 	if s.table.Counts().Unread == 0 {
-		t.Error("six connections with 12,000 octets that wait find room in 48 KiB")
+		t.Error("24 connections with 12,000 octets that wait find room in 192 KiB")
 	}
 }
