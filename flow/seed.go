@@ -280,7 +280,7 @@ func (t *Table) sowMore() bool {
 			return false // others would have to go for it
 		}
 		t.makeRoom(rowOctets)
-		if s.head-s.tail > uint32(s.live/(rowLen/2)+8) {
+		if s.head-s.tail > uint32(s.live/(rowLen/2)+2) {
 			t.closeUp()
 		}
 	}

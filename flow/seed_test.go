@@ -56,7 +56,7 @@ func TestSeedsModel(t *testing.T) {
 			if i%97 != 0 || len(model) == 0 {
 				continue
 			}
-			if x.live != len(model) || int(x.head-x.tail) > 2*len(model)/rowLen+10 {
+			if x.live != len(model) || int(x.head-x.tail) > 2*len(model)/rowLen+4 {
 				t.Fatalf("seed %d: %d live in %d rows, want %d", seed, x.live, x.head-x.tail, len(model))
 			}
 			held := 0

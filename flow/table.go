@@ -387,6 +387,7 @@ func (t *Table) PlanFlush(now int64) {
 	if t.watcher != nil {
 		t.watcher.Drain(now)
 	}
+	t.index.drop()
 	t.begin(plan{second: noSecond, closing: t.Closes(EndOfInput)}, t.flows.all()-t.flows.seeds.live)
 	for c := range t.wheels {
 		for {
@@ -402,7 +403,6 @@ func (t *Table) PlanFlush(now int64) {
 		}
 	}
 	t.planSeeds(math.MaxInt64, t.sown(now))
-	t.index.drop()
 	t.sort()
 }
 

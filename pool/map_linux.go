@@ -26,3 +26,14 @@ func mapMemory(n int) (mapping, b []byte) {
 }
 
 func unmapMemory(mapping []byte) { _ = syscall.Munmap(mapping) }
+
+// releasePages gives the pages that lie within b back to the system. They hold
+// zeroes when they are touched again.
+func releasePages(b []byte) {
+	const page = 4 << 10
+	at := uintptr(unsafe.Pointer(unsafe.SliceData(b)))
+	skip := int(-at & (page - 1))
+	if skip < len(b) {
+		_ = syscall.Madvise(b[skip:skip+(len(b)-skip)&^(page-1)], syscall.MADV_DONTNEED) // else they are only kept
+	}
+}

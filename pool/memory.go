@@ -108,6 +108,8 @@ var shared = heap{free: make(map[uintptr][]unsafe.Pointer), big: make(map[unsafe
 const (
 	regionLen = 4 << 20 // octets, a multiple of a huge page
 	bigBlock  = regionLen / 4
+
+	largeBlock = 32 << 10 // from which on the system has the pages while nobody has the block
 )
 
 // take gives n octets of zeroes, aligned to a line.
@@ -144,6 +146,9 @@ func (h *heap) give(p unsafe.Pointer, n uintptr) {
 		unmapMemory(mapping)
 		h.account(-int64(n))
 		return
+	}
+	if n >= largeBlock {
+		releasePages(unsafe.Slice((*byte)(p), n))
 	}
 	h.free[n] = append(h.free[n], p)
 }
