@@ -168,7 +168,7 @@ func TestEmbryoFlood(t *testing.T) {
 	p := s.tcp(srv, cli, "SA", 7, uint32(n), "")
 	binary.BigEndian.PutUint32(p.Dst[12:], uint32(n-1))
 	s.add(p)
-	if octets := s.table.flows.youths.Octets(); octets != 128 || s.table.full(-s.table.perFlow) {
+	if octets := s.table.flows.youths.Octets(); octets != 104 || s.table.full(-s.table.perFlow) {
 		t.Errorf("%d octets of youths, full %v", octets, s.table.full(-s.table.perFlow))
 	}
 	p.IPID++

@@ -36,7 +36,7 @@ const (
 	rowLen       = 64
 	isSeed       = isEmbryo | isResting          // set in the numbers of seeds
 	perSeed      = 48 + 24                       // octets, with slot in the index while that grows
-	rowOctets    = rowLen*perSeed + 16           // with its entry among the rows
+	rowOctets    = rowLen*perSeed + 24           // with its entry among the rows
 	mostRows     = (maxNumbers + 1) / rowLen / 2 // between the first and the last; half of what can be told apart
 	mostWheres   = 1 << 10
 )
@@ -63,9 +63,7 @@ type seeds struct {
 	where      uint16
 	wheres     []where
 	numbers    map[where]uint16 // of wheres
-	spare      [4]*[rowLen]seed
-	spares     int
-	memory     pool.Memory
+	arena      *pool.Arena      // where rows lie
 }
 
 // row is rowLen seeds, and which of them are there: none, and no memory, where all
@@ -73,7 +71,11 @@ type seeds struct {
 type row struct {
 	seeds *[rowLen]seed
 	alive uint64
+	run   uint32 // of the arena: the seeds
 }
+
+// A row fits a run.
+var _ [pool.RunUnits*pool.Unit - unsafe.Sizeof([rowLen]seed{})]byte
 
 func (s *seeds) row(i uint32) *row { return &s.rows[i&uint32(len(s.rows)-1)] }
 
@@ -98,13 +100,8 @@ func (s *seeds) grow() bool {
 		}
 	}
 	r := s.row(s.head)
-	if s.spares > 0 {
-		s.spares--
-		r.seeds = s.spare[s.spares]
-	} else {
-		r.seeds = (*[rowLen]seed)(pool.MakeSlice[seed](&s.memory, rowLen))
-	}
-	r.alive = 0
+	r.run = s.arena.GetRun()
+	r.seeds, r.alive = (*[rowLen]seed)(s.arena.At(r.run)), 0
 	s.head++
 	s.fill = 0
 	s.held++
@@ -126,12 +123,7 @@ func (s *seeds) clear(i uint32, which uint64) {
 	if i+1 == s.head {
 		s.fill = rowLen
 	}
-	if s.spares < len(s.spare) {
-		s.spare[s.spares] = r.seeds
-		s.spares++
-	} else {
-		pool.FreeSlice(&s.memory, r.seeds[:])
-	}
+	s.arena.PutRun(r.run)
 	r.seeds = nil
 	s.held--
 	for s.tail != s.head && s.row(s.tail).seeds == nil {

@@ -16,7 +16,7 @@ type slab struct {
 	resting store[rested]
 	lines   pool.Pool[line] // of those at rest
 
-	youths pool.Arena // of embryos
+	youths pool.Arena // of embryos; and rows of seeds
 }
 
 const (

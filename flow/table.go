@@ -95,6 +95,7 @@ type Table struct {
 // cfg.Memory.
 func NewTable(cfg Config, learned *Learned, names *packet.Names) *Table {
 	t := &Table{cfg: cfg, names: names, learned: learned, tcp: tcp.NewStore(cfg.TCP), flows: newSlab(), secret: &keys, second: noSecond, cut: Last(), looseWhole: math.MaxInt, looseLone: math.MaxInt}
+	t.flows.seeds.arena = &t.flows.youths
 	if cfg.Sums && !cfg.Quantiles {
 		t.tcp.SumsOnly()
 	}

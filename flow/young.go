@@ -65,9 +65,9 @@ const (
 
 const (
 	youthLen   = int(unsafe.Sizeof(youth{}))
-	stepBits   = 2 // lower bits of the number of a youth: how often its log has grown
+	stepBits   = 3 // lower bits of the number of a youth: how often its log has grown
 	stepMask   = 1<<stepBits - 1
-	mostSteps  = 3
+	mostSteps  = 4
 	optionBits = 4
 	isGrown    = 1 << 15 // of embryo.flags: behind is the number of its youth
 )
@@ -87,8 +87,11 @@ const (
 
 func (e *embryo) grown() bool { return e.flags&isGrown != 0 }
 
-// youthUnits is how many units of the arena a youth has: 128, 160, 192 or 256 octets.
-func youthUnits(n uint32) int { return int(4 + n&stepMask + n&stepMask/mostSteps) }
+// youthUnits is how many units of the arena a youth has.
+func youthUnits(n uint32) int { return int(youthSizes[n&stepMask]) }
+
+// youthSizes are those of a youth, by how often its log has grown: 104 to 256 octets.
+var youthSizes = [stepMask + 1]uint8{104 / pool.Unit, 128 / pool.Unit, 160 / pool.Unit, 192 / pool.Unit, 256 / pool.Unit}
 
 // youth gives that of a number.
 func (s *slab) youth(n uint32) *youth { return (*youth)(s.youths.At(n >> stepBits)) }
@@ -165,7 +168,7 @@ func (t *Table) live(n uint32, e *embryo, p *packet.Packet, s uint8) bool {
 			if e.behind&stepMask == mostSteps {
 				return false
 			}
-			t.roomFor(n, pool.Unit)
+			t.roomFor(n, int64(youthUnits(e.behind+1)-youthUnits(e.behind))*pool.Unit)
 			y = t.stretch(e)
 		}
 		y.write(p, s, what)
@@ -278,8 +281,8 @@ func (t *Table) stretch(e *embryo) *youth {
 // jotted is the longest log that jot may add to, octets with the youth, by how often
 // it has grown: jot touches 13 behind it.
 var jotted = func() (most [stepMask + 1]uint16) {
-	for step := range most {
-		most[step] = uint16(youthUnits(uint32(step))*pool.Unit - 13)
+	for step := range uint32(mostSteps + 1) {
+		most[step] = uint16(youthUnits(step)*pool.Unit - 13)
 	}
 	return most
 }()

@@ -406,7 +406,7 @@ func TestYoungWatched(t *testing.T) {
 	for _, silent := range []bool{false, true} {
 		s := newScene(t, nil)
 		s.open(0, cli, srv, 1000, 5000)
-		if s.table.flows.youths.Octets() != 128 {
+		if s.table.flows.youths.Octets() != 104 {
 			t.Fatal("it is not young")
 		}
 		w := &watched{ends: map[uint32]int{}}
