@@ -38,24 +38,49 @@ func (st *Store) Hear(n uint32, c *tcp.Conn, ct *tcp.Store, p *packet.Packet, g 
 		return n, false
 	}
 	st.acknowledged(y, g, dir)
-	st.hear(s, y, x, c, ct, p, g, dir)
-	if y.Over() || y.Lost() {
-		k := Conn{TCP: c, Store: ct}
-		st.tlsLeft(s, y, &k, dir)
-		st.settle(s)
-		s.flags &^= smooth
+	if !st.hear(s, y, x, c, ct, p, g, dir) {
 		n = s.number(n)
 	}
 	return n, true
 }
 
-// hear hands on what has made a step.
-func (st *Store) hear(s *Session, y *tlsTalk, x *stream.Stream, c *tcp.Conn, ct *tcp.Store, p *packet.Packet, g *tcp.Segment, dir int) {
-	k := Conn{TCP: c, Store: ct}
+// hear hands on what has made a step. It tells whether TLS goes on to be read.
+func (st *Store) hear(s *Session, y *tlsTalk, x *stream.Stream, c *tcp.Conn, ct *tcp.Store, p *packet.Packet, g *tcp.Segment, dir int) bool {
 	var t tlsmeta.Segment
 	t.Pos, t.Data, t.Acked, t.Inferred = g.Pos, p.Payload, g.Acked, g.Inferred
 	t.Time, t.Since = x.Made(g.Time)
-	st.tlsFeed(s, y, &k, &t, dir)
+	st.tlsFeed(s, y, c, ct, &t, dir)
+	if !y.Over() && !y.Lost() {
+		return true
+	}
+	k := Conn{TCP: c, Store: ct}
+	st.tlsLeft(s, y, &k, dir)
+	st.settle(s)
+	s.flags &^= smooth
+	return false
+}
+
+// greets tells whether a packet has a payload that is whole, new, not the last of
+// its direction, and begins with a ClientHello.
+func greets(p *packet.Packet, g *tcp.Segment) bool {
+	return tlsmeta.MatchClientHello(p.Payload) == tlsmeta.MatchYes && int64(len(p.Payload)) == g.End-g.Pos && !g.Again() && p.TCP.Flags&packet.FIN == 0
+}
+
+// greet does what read does with the first payload of a connection if that greets
+// and comes next. It is false, and nothing has happened, if it does not.
+func (st *Store) greet(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, dir int) bool {
+	dir &= 1
+	r := st.readings.At(s.reading)
+	x, o := &r.streams[dir], &r.streams[1-dir]
+	if !o.Ready() || !x.Step(&st.buffers, g.Pos, g.End-g.Pos, g.Time, g.Acked, o.Position()+1) {
+		return false
+	}
+	s.kind = tlsKind
+	st.openTLS(s, c, dir, g.Time, "")
+	if st.hear(s, st.tls.At(s.tls), x, c.TCP, c.Store, p, g, dir) {
+		s.flags |= smooth
+	}
+	return true
 }
 
 // acknowledged tells the reader of TLS that the client has acknowledged more of

@@ -97,6 +97,7 @@ func (s *scene) put(at int64, dir int, flags uint16, seq uint32, data []byte) *s
 			s.ran[s.n&past/past]++
 			return s
 		}
+		s.st.unhurried = s.unhurried
 		if !s.unhurried && flags&(packet.SYN|packet.RST) == 0 {
 			if n, ok := s.st.Hear(s.n, &s.tcp, s.tcps, p, &g, dir); ok {
 				s.heard++

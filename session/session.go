@@ -189,13 +189,16 @@ func (st *Store) first(c *Conn, p *packet.Packet, g *tcp.Segment, dir int) uint3
 	if g.End == g.Pos || p.TCP.Flags&packet.RST != 0 {
 		return 0
 	}
-	if st.foreign(c, p, g, dir) {
+	hello := greets(p, g) && !st.unhurried
+	if !hello && st.foreign(c, p, g, dir) {
 		return st.Plain(c, g, dir)
 	}
 	n := st.sessions.GetZero()
 	s := st.at(n)
 	st.open(s, c)
-	st.read(s, c, p, g, dir)
+	if !hello || !st.greet(s, c, p, g, dir) {
+		st.read(s, c, p, g, dir)
+	}
 	if s.reading != 0 {
 		st.readings.At(s.reading).acked = g.Acked
 	}

@@ -35,6 +35,8 @@ type Store struct {
 	dnsStore   *dnsmeta.Store
 	answers    []dnsmeta.Answer
 
+	unhurried bool // no packet is heard straight away, for comparison
+
 	tlsReports   []TLS // that are still to be told in
 	phaseReports []Phases
 }

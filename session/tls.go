@@ -114,33 +114,33 @@ func (st *Store) openHeadless(s *Session, client int, at int64, starttls string)
 
 // tlsChunk takes what comes next of a direction of TLS.
 func (st *Store) tlsChunk(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, dir int) {
-	st.tlsFeed(s, st.tls.At(s.tls), c, &tlsmeta.Segment{
+	st.tlsFeed(s, st.tls.At(s.tls), c.TCP, c.Store, &tlsmeta.Segment{
 		Pos: k.Pos, Data: k.Data, Missing: k.Missing, Time: k.Time, Acked: k.Acked, Filled: k.Filled, Since: k.Since, Inferred: g.Inferred,
 	}, dir)
 }
 
 // tlsFeed is tlsChunk, of a segment that is lent, and to which it adds what TCP
 // knows.
-func (st *Store) tlsFeed(s *Session, y *tlsTalk, c *Conn, k *tlsmeta.Segment, dir int) {
-	x := st.conn(y)
+func (st *Store) tlsFeed(s *Session, y *tlsTalk, c *tcp.Conn, ct *tcp.Store, k *tlsmeta.Segment, dir int) {
+	x := st.room.Conn(&y.State, st.infos.At(y.info)) // it is not settled while it is read
 	half := int64(0)
-	if k.Una = c.TCP.Una(dir); x.Asks(dir) {
-		half, _ = c.TCP.Half(x.Client())
-		k.RTT, _ = c.TCP.Half(dir)
-		k.MSS = c.TCP.MSS(dir)
+	if k.Una = c.Una(dir); x.Asks(dir) {
+		half, _ = c.Half(x.Client())
+		k.RTT, _ = c.Half(dir)
+		k.MSS = c.MSS(dir)
 	}
 	done := x.Done()
 	x.Feed(&st.room, dir, k, half)
 	if !done && x.Done() {
 		s.line.tlsEnds(x.Timing.End)
 		if interleaves(x.Info) {
-			c.TCP.DoubtTurns(tcp.Encrypted)
+			c.DoubtTurns(tcp.Encrypted)
 		}
 		if x.Missing {
-			c.TCP.DoubtTurns(tcp.CaptureLoss)
+			c.DoubtTurns(tcp.CaptureLoss)
 		}
 		if x.EarlyEnd != 0 && x.Info.EarlyData == tlsmeta.EarlyAccepted && st.quiet(s, 1-x.Client(), x.State) {
-			c.TCP.Ask(x.EarlyEnd, x.EarlyAt, false)
+			c.Ask(x.EarlyEnd, x.EarlyAt, false)
 			s.line.early(x.EarlyEnd)
 		}
 	}
@@ -154,7 +154,7 @@ func (st *Store) tlsFeed(s *Session, y *tlsTalk, c *Conn, k *tlsmeta.Segment, di
 	}
 	t := tcp.Segment{Time: k.Time, Pos: max(k.Pos, from), End: end, Acked: k.Acked}
 	t.Before = t.Pos
-	st.tlsTurn(s, c, k.Data[t.Pos-k.Pos:], &t, dir)
+	st.tlsTurn(s, &Conn{TCP: c, Store: ct}, k.Data[t.Pos-k.Pos:], &t, dir)
 }
 
 // tlsLeft goes on without TLS, where its reader has left it.
@@ -252,8 +252,10 @@ func (st *Store) tlsTurn(s *Session, c *Conn, data []byte, g *tcp.Segment, dir i
 		s.line.payload(g.Time)
 		return
 	}
-	st.noBye(s, c, 1-dir, client)
-	st.noBye(s, c, dir, client)
+	if s.flags&(bye0|bye1) != 0 {
+		st.noBye(s, c, 1-dir, client)
+		st.noBye(s, c, dir, client)
+	}
 	if x.IsAlert(data) {
 		s.line.payload(g.Time)
 		if data[0] == recordData && g.Fresh() { // by its length: what follows decides
