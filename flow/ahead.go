@@ -22,6 +22,15 @@ type Batch struct {
 	ahead   [BatchLen]Ahead
 	lines   pool.Lines // to be loaded
 	heads   pool.Lines // likewise
+
+	sessions [BatchLen]sessionAhead
+}
+
+// sessionAhead is a packet's session that refers to something.
+type sessionAhead struct {
+	store   *session.Store
+	n       uint32
+	payload bool
 }
 
 // Hold makes b a batch of packets, of at most BatchLen. They must stay as they
@@ -162,7 +171,7 @@ func (b *Batch) fetch(tables *[Partitions]*Table) {
 // warm begins to load what the flows of the packets hold beside themselves, or,
 // where there is none, what one will be made in.
 func (b *Batch) warm(tables *[Partitions]*Table) {
-	more := false
+	sessions := 0
 	for i, p := range b.packets {
 		t, a := tables[Partition(p.Hash)], &b.ahead[i%BatchLen]
 		switch n := a.flow - 1; {
@@ -180,28 +189,27 @@ func (b *Batch) warm(tables *[Partitions]*Table) {
 		default:
 			f := t.flows.at(n)
 			t.prefetch(f, &b.lines)
-			more = more || session.Refers(f.session)
+			if session.Refers(f.session) {
+				b.sessions[sessions%BatchLen] = sessionAhead{t.sessions, f.session, p.PayloadLen > 0}
+				sessions++
+			}
 		}
 		if i%atOnce == atOnce-1 {
 			b.lines.Fetch(2)
 		}
 	}
 	b.lines.Fetch(2)
-	if more {
-		b.warmSessions(tables)
+	if sessions > 0 {
+		b.warmSessions(sessions)
 	}
 }
 
-// warmSessions begins to load what sessions refer to, which have come by now.
-func (b *Batch) warmSessions(tables *[Partitions]*Table) {
-	for i, p := range b.packets {
-		if n := b.ahead[i%BatchLen].flow - 1; !asleep(n) {
-			t := tables[Partition(p.Hash)]
-			if f := t.flows.at(n); session.Refers(f.session) {
-				t.sessions.PrefetchMore(f.session, p.PayloadLen > 0, &b.lines)
-			}
-		}
-		if i%atOnce == atOnce-1 {
+// warmSessions begins to load what the first sessions of b refer to, which have
+// come by now.
+func (b *Batch) warmSessions(n int) {
+	for i := range b.sessions[:n] {
+		x := &b.sessions[i]
+		if x.store.PrefetchMore(x.n, x.payload, &b.lines); i%atOnce == atOnce-1 {
 			b.lines.Fetch(2)
 		}
 	}

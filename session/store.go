@@ -88,8 +88,13 @@ func (st *Store) PrefetchLast(n uint32, payload bool) {
 	if n&numberMask == 0 || n&(endless|past|payloadOnly) != 0 {
 		return
 	}
-	if s := st.at(n); s.kind == tlsKind {
-		st.room.Fetch(&st.tls.At(s.tls).State, payload)
+	s := st.at(n)
+	if s.kind != tlsKind {
+		return
+	}
+	y := st.tls.At(s.tls)
+	if st.room.Fetch(&y.State, payload); payload && y.Awaited() {
+		pool.Prefetch(unsafe.Pointer(st.infos.At(y.info)), int(unsafe.Sizeof(tlsmeta.Info{}))/64)
 	}
 }
 

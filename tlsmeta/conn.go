@@ -114,12 +114,11 @@ func (b *Room) Fetch(s *State, data bool) {
 	if s.work == 0 {
 		return
 	}
-	w := b.works.At(s.work)
 	lines := 1
 	if data {
 		lines = int(unsafe.Offsetof(work{}.srv)+63) / 64
 	}
-	pool.Prefetch(unsafe.Pointer(w), lines)
+	pool.Prefetch(unsafe.Pointer(b.works.At(s.work)), lines)
 }
 
 type stage uint8
@@ -165,6 +164,9 @@ func (c *State) Done() bool { return c.stage == stageDone || c.stage == stageOve
 
 // Lost tells that the handshake cannot be followed any more.
 func (c *State) Lost() bool { return c.adrift && c.stage < stageDone && c.work != 0 }
+
+// Awaited tells whether the server's hello comes next.
+func (c *State) Awaited() bool { return c.stage == stageServerHello }
 
 // Over tells that nothing more is read.
 func (c *State) Over() bool { return c.stage == stageOver }

@@ -2,7 +2,6 @@ package tlsmeta
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 )
 
@@ -14,11 +13,18 @@ type named struct {
 
 // lookup finds a number in a table that is sorted by it.
 func lookup(table []named, n uint16) (string, bool) {
-	i, ok := slices.BinarySearchFunc(table, n, func(e named, n uint16) int { return int(e.number) - int(n) })
-	if !ok {
+	lo, hi := 0, len(table)
+	for lo < hi {
+		if i := int(uint(lo+hi) / 2); table[i].number < n {
+			lo = i + 1
+		} else {
+			hi = i
+		}
+	}
+	if lo == len(table) || table[lo].number != n {
 		return "", false
 	}
-	return table[i].name, true
+	return table[lo].name, true
 }
 
 // nameOf is the name in a table, else the number in hex, "" for 0.

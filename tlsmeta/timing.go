@@ -77,13 +77,14 @@ const initialWindow = 9
 // something was lost, or because the window was full until the other side's
 // ACK came, is the network's.
 func (c *Conn) pace(dir int, s *Segment) {
-	f := &c.w.flights[dir]
-	c.w.inferred, c.w.filled = s.Inferred, 0
+	w := c.w
+	f := &w.flights[dir&1]
+	w.inferred, w.filled = s.Inferred, 0
 	if s.Filled {
-		c.w.filled, c.w.since = s.Time, s.Since
+		w.filled, w.since = s.Time, s.Since
 	}
-	if int(c.w.active) != dir {
-		if c.w.flights[1-dir].eff == 0 || c.stage >= stageDone {
+	if int(w.active) != dir {
+		if w.flights[dir&1^1].eff == 0 || c.stage >= stageDone {
 			return
 		}
 		if dir == int(c.client) && hasKeySchedule13(c.Info.Version) && len(s.Data) > 0 && len(s.Data) <= ccsOctets && s.Data[0] == typeCCS {
