@@ -76,7 +76,7 @@ func (r *reader) usual(fs []capture.Frame) int {
 // straight is usual for all kinds of frames, from interfaces that are known, and
 // for several shards.
 func (r *reader) straight(fs []capture.Frame) int {
-	c := &r.seen
+	c, d := &r.seen, r.decoder
 	faces, next, watched := r.faces, r.next, r.watch.waits()
 	loud := watched && (r.watch.on || faces > 1) // the first point's packets may be due, too
 	n, octets, decoded := 0, uint64(0), uint64(0)
@@ -88,13 +88,15 @@ func (r *reader) straight(fs []capture.Frame) int {
 		r.now = f.Time
 		octets += uint64(f.WireLen)
 		p := r.batch.next()
-		if skip := r.decoder.Decode(f.Data, uint16(f.Link), f.Interface, f.WireLen, f.Time, p); skip != packet.OK {
-			r.skipped(f, skip)
-			if r.decoder.Holds() {
-				n++
-				break
+		if f.Link != capture.LinkEthernet || !d.Usual(f.Data, f.Interface, f.WireLen, f.Time, p) && (watched || !d.UsualInside(f.Data, f.Interface, f.WireLen, f.Time, p)) {
+			if skip := d.Decode(f.Data, uint16(f.Link), f.Interface, f.WireLen, f.Time, p); skip != packet.OK {
+				r.skipped(f, skip)
+				if d.Holds() {
+					n++
+					break
+				}
+				continue
 			}
-			continue
 		}
 		decoded++
 		p.Now = f.Time
