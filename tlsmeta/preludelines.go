@@ -170,7 +170,7 @@ func (p *Prelude) imapReply(line []byte) Verdict {
 func matchIMAPCommand(b []byte) Match {
 	i := 0
 	for ; i < len(b) && b[i] != ' '; i++ {
-		if c := upper(b[i]); i == 12 || (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '.' {
+		if i == 12 || !inTag[b[i]] {
 			return MatchNo
 		}
 	}
@@ -179,6 +179,15 @@ func matchIMAPCommand(b []byte) Match {
 	}
 	return max(begins(b[i+1:], "CAPABILITY\r"), begins(b[i+1:], "STARTTLS\r"))
 }
+
+// inTag tells which octets a tag of IMAP is taken to have: letters, digits, and dots.
+var inTag = func() (is [256]bool) {
+	for octet := range is {
+		c := upper(byte(octet))
+		is[octet] = 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.'
+	}
+	return is
+}()
 
 // pop3Command takes a command of POP3 (RFC 1939, RFC 2449, RFC 2595).
 func (p *Prelude) pop3Command(line []byte) Verdict {
