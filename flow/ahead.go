@@ -176,7 +176,7 @@ func (b *Batch) warm(tables *[Partitions]*Table) {
 		t, a := tables[Partition(p.Hash)], &b.ahead[i%BatchLen]
 		switch n := a.flow - 1; {
 		case n == noFlow && a.tcp4:
-			t.flows.seeds.prefetchNext()
+			b.lines.Add(t.flows.seeds.next())
 		case n == noFlow:
 			t.flows.prefetchFree()
 		case seedling(n):

@@ -145,9 +145,17 @@ func (x *index) drop() {
 func (x *index) grow() {
 	old := x.slots
 	x.slots = pool.MakeSlice[uint64](&x.memory, max(256, 2*len(old)))
+	slots, mask := x.slots, uint64(len(x.slots)-1)
 	for _, s := range old {
-		if s != 0 {
-			x.place(s)
+		if s == 0 {
+			continue
+		}
+		i := s >> numberBits & mask // its home
+		for i < uint64(len(slots)) && slots[i] != 0 {
+			i = (i + 1) & mask
+		}
+		if i < uint64(len(slots)) { // as always
+			slots[i] = s
 		}
 	}
 	pool.FreeSlice(&x.memory, old)

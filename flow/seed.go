@@ -56,6 +56,7 @@ type where struct {
 type seeds struct {
 	rows       []row  // ring: row i is at i modulo its length, a power of two
 	tail, head uint32 // rows [tail, head) are there; seeds are added to the last one
+	last       *row   // row head-1
 	fill       uint32 // places of that which were given out; rowLen if there is none
 	live       int
 	held       int   // rows that have memory
@@ -102,6 +103,7 @@ func (s *seeds) grow() bool {
 	r := s.row(s.head)
 	r.run = s.arena.GetRun()
 	r.seeds, r.alive = (*[rowLen]seed)(s.arena.At(r.run)), 0
+	s.last = r
 	s.head++
 	s.fill = 0
 	s.held++
@@ -131,11 +133,12 @@ func (s *seeds) clear(i uint32, which uint64) {
 	}
 }
 
-// prefetchNext begins to load where the next seed will lie.
-func (s *seeds) prefetchNext() {
-	if s.fill < rowLen && s.head != s.tail {
-		pool.Prefetch(unsafe.Pointer(&s.row(s.head - 1).seeds[s.fill]), 1)
+// next is where the next seed will lie; nil if that is not known yet.
+func (s *seeds) next() unsafe.Pointer {
+	if s.fill >= rowLen {
+		return nil
 	}
+	return unsafe.Pointer(&s.last.seeds[s.fill%rowLen])
 }
 
 // first gives the number of the seed that came first.
@@ -243,8 +246,7 @@ func (t *Table) sow(p *packet.Packet, h, free uint64) bool {
 		}
 		free = x.free(h)
 	}
-	c, at := &p.TCP, s.fill
-	r := s.row(s.head - 1)
+	c, at, r := &p.TCP, s.fill, s.last
 	e := &r.seeds[at%rowLen]
 	e.time, s.latest = p.Time, p.Time
 	e.src, e.dst = binary.LittleEndian.Uint32(p.Src[12:]), binary.LittleEndian.Uint32(p.Dst[12:])
@@ -296,7 +298,7 @@ func (t *Table) closeUp() {
 				s.grow()
 			}
 			at := bits.TrailingZeros64(m)
-			to := s.row(s.head - 1)
+			to := s.last
 			to.seeds[s.fill] = r.seeds[at]
 			to.alive |= 1 << s.fill
 			t.index.replace(s.hash(&r.seeds[at], t.secret), s.number(i, at), s.number(s.head-1, int(s.fill)))
