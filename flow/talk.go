@@ -18,6 +18,11 @@ func (t *Table) talk(f *Flow, p *packet.Packet, g *tcp.Segment, dir int) {
 			return
 		}
 	}
+	t.converse(f, p, g, dir)
+}
+
+// converse hands a segment to the session the general way.
+func (t *Table) converse(f *Flow, p *packet.Packet, g *tcp.Segment, dir int) {
 	c := t.conn(f)
 	if p.TCP.Flags&packet.SYN != 0 {
 		if client, _ := f.tcp.Client(); client >= 0 {

@@ -186,6 +186,7 @@ func (c *Conn) Asks(dir int) bool {
 // unknown. Room for messages is taken from the budget.
 func (c *Conn) Feed(b *Room, dir int, s *Segment, half int64) {
 	if c.stage == stageOver {
+		c.Release(b)
 		return
 	}
 	if c.w == nil {

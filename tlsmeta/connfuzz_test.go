@@ -35,6 +35,7 @@ func FuzzConn(f *testing.F) {
 		seed(new(script).client(0, ch12again).server(25*ms, hand(sh12echoed), ccs, fin12).client(34*ms, ccs, fin12).client(36*ms, alertRec(2, 20)), n)
 	}
 	f.Add([]byte{0, 13, 0x80, 25, 1, 3, 3, 0, 6, 0, 0, 0, 16, 0, 0xc0}, uint32(1000))
+	f.Add([]byte("0\a\x16\x03000\x01\x002\x03000000"), uint32(1<<16+5)) // it goes on behind its end
 	f.Add([]byte{0, 2, 0x80, 3, 0, 4, 1, 3, 3, 3}, uint32(1000))
 	f.Fuzz(func(t *testing.T, in []byte, room uint32) {
 		b := Room{Budget: &pool.Budget{Max: int64(room)}}
