@@ -530,8 +530,13 @@ func (v *Conversation) grow(connections, first, last int64, sent *[2]flow.Volume
 		v.Sent[side].PayloadBytes += sent[side].PayloadBytes
 	}
 	for _, p := range points {
-		if at, found := slices.BinarySearch(v.Points, p); !found && len(v.Points) < maxPoints {
-			v.Points = slices.Insert(v.Points, at, p)
-		}
+		v.locate(p)
+	}
+}
+
+// locate notes that it was seen at a point.
+func (v *Conversation) locate(p packet.PointID) {
+	if at, found := slices.BinarySearch(v.Points, p); !found && len(v.Points) < maxPoints {
+		v.Points = slices.Insert(v.Points, at, p)
 	}
 }

@@ -18,22 +18,24 @@ func (t *Table) AddLones(list []*flow.Lone) {
 		some := list[:min(len(list), aheadLen)]
 		list = list[len(some):]
 		t.hashLones(some)
-		for i, l := range some {
-			t.addLone(l, t.ahead[i])
+		for i := t.sow(some, 0); i < len(some); i = t.sow(some, i+1) {
+			t.addLone(some[i], t.ahead[i])
 		}
 	}
 }
 
 // hashLones hashes the keys of at most aheadLen, and has their places in the index
-// loaded.
+// loaded. It is index.hash5 of addresses that begin with eight octets of 0.
 func (t *Table) hashLones(some []*flow.Lone) {
 	x := &t.summary.conversations.index
 	slots, mask, touched := x.slots, x.mask(), uint64(0)
+	s0, s1, s2, s3 := x.seed[0], x.seed[1], x.seed[2], x.seed[3]
 	for i, l := range some {
 		client, server := l.Hosts()
-		_, port := l.Server()
-		h := x.hash5(0, client, 0, server, uint64(l.Network())<<32|uint64(port)<<16|1<<8|packet.ProtoTCP)
-		t.ahead[i] = h
+		ports := uint64(l.Network())<<32 | uint64(l.ServerPort())<<16 | 1<<8 | packet.ProtoTCP
+		client, server = mix(s0, client^s1), mix(s2, server^s3)
+		h := uint32(mix(mix(client^s3, server^s0), ports^s1))
+		t.ahead[i%aheadLen] = h
 		if place := uint64(h) & mask; place < uint64(len(slots)) {
 			touched |= slots[place]
 		}
@@ -41,58 +43,49 @@ func (t *Table) hashLones(some []*flow.Lone) {
 	t.touched = touched
 }
 
-// ofLone makes it that of a connection.
-func (k *Key) ofLone(l *flow.Lone) {
-	client, server := l.Hosts()
-	k.Network, k.HasPort, k.Proto = l.Network(), true, packet.ProtoTCP
-	_, k.Port = l.Server()
-	le := binary.LittleEndian
-	le.PutUint64(k.Client[:8], 0)
-	le.PutUint64(k.Client[8:], client)
-	le.PutUint64(k.Server[:8], 0)
-	le.PutUint64(k.Server[8:], server)
+// sow makes new entries of those from number i on, whose hashes are ahead, and gives
+// the number of the first one for which that is not all there is to do: its hash is
+// known, or there is no room. There is no call in it, as it is all that most packets of
+// a flood come to here.
+func (t *Table) sow(some []*flow.Lone, i int) int {
+	x := &t.summary.conversations
+	slots, room := x.index.slots, min(t.config.Conversations, len(x.pages)*pageLen, len(x.index.slots)/2)
+	mask, n, until := uint64(len(slots)-1), x.n, t.summary.until
+	for ; i < len(some) && n < room; i++ {
+		l, h := some[i], t.ahead[i%aheadLen]
+		place := uint64(h) & mask
+		for place < uint64(len(slots)) && slots[place] != 0 && uint32(slots[place]>>32) != h {
+			place = (place + 1) & mask
+		}
+		if place >= uint64(len(slots)) || slots[place] != 0 {
+			break
+		}
+		e := &x.pages[uint(n)/pageLen][uint(n)%pageLen]
+		n++
+		slots[place] = uint64(h)<<32 | uint64(n)
+		until = max(until, l.Start())
+		e.Key.ofLone(l)
+		e.hash = h
+		e.setLone(l)
+	}
+	x.n, t.summary.until = n, until
+	return i
 }
 
 // addLone adds one whose key has a hash.
 func (t *Table) addLone(l *flow.Lone, hash uint32) {
-	x := &t.summary.conversations
-	t.summary.until = max(t.summary.until, l.Start())
-	slots := x.index.slots
-	i := x.index.place(hash)
-	for ; i < uint64(len(slots)) && slots[i] != 0; i = (i + 1) & x.index.mask() {
-		if uint32(slots[i]>>32) == hash {
-			var key Key
-			key.ofLone(l)
-			if e := x.at(int(uint32(slots[i])) - 1); e.Key == key {
-				t.addLoneTo(e, l)
-				return
-			}
-		}
-	}
-	if x.n >= t.config.Conversations || x.full() {
-		if x.n >= t.config.Conversations {
-			t.halve()
-		}
-		if x.full() {
-			x.grow()
-		}
-		slots = x.index.slots
-		i = x.index.free(hash)
-	}
-	x.n++
-	slots[i] = uint64(hash)<<32 | uint64(x.n)
-	e := x.at(x.n - 1)
-	e.ofLone(l)
-	e.hash = hash
-	e.setLone(&attemptOf{start: l.Start(), bytes: l.Bytes(), point: l.Point(), outcome: l.Outcome()})
-}
-
-// addLoneTo adds one to its conversation.
-func (t *Table) addLoneTo(e *entry, l *flow.Lone) {
 	s := &t.summary.conversations
+	t.summary.until = max(t.summary.until, l.Start())
+	var key Key
+	key.ofLone(l)
+	e := t.entry(&key, hash)
+	if e.packed == 0 && e.whole == 0 {
+		e.setLone(l)
+		return
+	}
 	x := attemptOf{start: l.Start(), bytes: l.Bytes(), point: l.Point(), outcome: l.Outcome()}
 	if e.whole == 0 {
-		t.one.lone(&e.Key, &x)
+		t.one.lone(&key, &x)
 		s.fold(e, &t.one)
 		return
 	}
@@ -104,6 +97,15 @@ func (t *Table) addLoneTo(e *entry, l *flow.Lone) {
 	s.whole[e.whole-1].addLone(&x)
 }
 
+// ofLone makes it that of a connection.
+func (k *Key) ofLone(l *flow.Lone) {
+	k.Network, k.HasPort, k.Proto, k.Port = l.Network(), true, packet.ProtoTCP, l.ServerPort()
+	client, server := l.Hosts()
+	k.Client, k.Server = packet.Addr{}, packet.Addr{}
+	binary.LittleEndian.PutUint64(k.Client[8:], client)
+	binary.LittleEndian.PutUint64(k.Server[8:], server)
+}
+
 // attemptOf is what a conversation takes of a connection that is one SYN.
 type attemptOf struct {
 	start   int64
@@ -113,16 +115,22 @@ type attemptOf struct {
 }
 
 // setLone has an entry keep one beside its key, and nothing else.
-func (e *entry) setLone(x *attemptOf) {
-	e.bytes, e.point = x.bytes, x.point
-	e.first, e.last = uint32(x.start), uint32(x.start>>32)
-	e.whole, e.names = 0, 0
-	e.fill, e.packed = uint8(x.outcome), 1
-	e.traits = lone | located
-	if failed(x.outcome) {
-		e.traits |= suspect | tried
-	}
+func (e *entry) setLone(l *flow.Lone) {
+	start, outcome := l.Start(), l.Outcome()
+	e.bytes, e.point = l.Bytes(), l.Point()
+	e.first, e.last, e.whole, e.names = uint32(start), uint32(start>>32), 0, 0
+	e.fill, e.packed, e.traits = uint8(outcome), 1, lone|located|failedTraits[outcome%flow.NumOutcomes]
 }
+
+// failedTraits are those of a connection that is one SYN, by its outcome.
+var failedTraits = func() (t [flow.NumOutcomes]traits) {
+	for o := range t {
+		if failed(flow.Outcome(o)) {
+			t[o] = suspect | tried
+		}
+	}
+	return t
+}()
 
 // getLone gives what setLone has kept.
 func (e *entry) getLone() attemptOf {
@@ -153,17 +161,52 @@ func (c *connection) lone(key *Key, x *attemptOf) {
 	}
 }
 
+// attempts sums up many.
+type attempts struct {
+	n, bytes    int64
+	first, last int64 // ns since the Unix epoch
+	outcomes    [flow.NumOutcomes]int64
+	point       packet.PointID // of the latest
+}
+
+// add adds one that will be added to v with the others, but for its point: of these, v
+// may have no room for all.
+func (a *attempts) add(x *attemptOf, v *Conversation) {
+	if a.n == 0 || x.point != a.point {
+		a.point = x.point
+		v.locate(x.point)
+	}
+	if a.n == 0 {
+		a.first, a.last = x.start, x.start
+	}
+	a.n++
+	a.bytes += x.bytes
+	a.first, a.last = min(a.first, x.start), max(a.last, x.start)
+	a.outcomes[x.outcome]++
+}
+
+// addLones adds all of them.
+func (v *Conversation) addLones(a *attempts) {
+	if a.n == 0 {
+		return
+	}
+	sent := [2]flow.Volume{flow.Client: {Packets: a.n, Bytes: a.bytes}}
+	v.grow(a.n, a.first, a.last, &sent, nil)
+	v.Repeats[flow.Client].Connections += a.n
+	v.Recorded[flow.Client] += flow.RecordedLone * a.n
+	for o, n := range a.outcomes {
+		v.Outcomes[o] += n
+		if attempt(flow.Outcome(o)) {
+			v.Unasked += n // it is over before anything was asked
+		} else {
+			v.Waiting.Connections += n
+		}
+	}
+}
+
 // addLone is add for one.
 func (v *Conversation) addLone(x *attemptOf) {
-	sent := [2]flow.Volume{flow.Client: {Packets: 1, Bytes: x.bytes}}
-	points := [1]packet.PointID{x.point}
-	v.grow(1, x.start, x.start, &sent, points[:])
-	v.Outcomes[x.outcome]++
-	v.Repeats[flow.Client].Connections++
-	v.Recorded[flow.Client] += flow.RecordedLone
-	if attempt(x.outcome) {
-		v.Unasked++ // it is over before anything was asked
-	} else {
-		v.Waiting.Connections++
-	}
+	var a attempts
+	a.add(x, v)
+	v.addLones(&a)
 }

@@ -103,3 +103,19 @@ func TestLone(t *testing.T) {
 		}
 	}
 }
+
+// Keys of small records hash as all others do.
+func TestHashLones(t *testing.T) {
+	tab := New(Config{Conversations: 10})
+	syns(t, 1, true, func(*flow.Record) {}, func(l *flow.Lone) {
+		var key Key
+		key.ofLone(l)
+		tab.hashLones([]*flow.Lone{l})
+		client, _ := l.Client()
+		server, port := l.Server()
+		want := Key{Network: l.Network(), Client: client, Server: server, Port: port, HasPort: true, Proto: packet.ProtoTCP}
+		if h := tab.summary.conversations.index.hash(&want); key != want || tab.ahead[0] != h {
+			t.Fatalf("%+v has the hash %x; want %+v, %x", key, tab.ahead[0], want, h)
+		}
+	})
+}

@@ -295,16 +295,22 @@ func (s *store) shed(keep int, other *Conversation) (most int64) {
 	most, less := nth(list, leave-1)
 	leave -= less
 	kept, to := 0, []entry(nil)
+	var small attempts
 	for some := range s.entries {
 		for i := range some {
 			e := &some[i]
 			if e.bytes <= most {
-				if e.bytes < most {
-					s.pour(e, other)
-					continue
-				}
-				if leave > 0 {
+				leaves := e.bytes < most
+				if !leaves && leave > 0 {
 					leave--
+					leaves = true
+				}
+				switch {
+				case leaves && e.traits&lone != 0: // it holds nothing beside itself
+					x := e.getLone()
+					small.add(&x, other)
+					continue
+				case leaves:
 					s.pour(e, other)
 					continue
 				}
@@ -319,6 +325,7 @@ func (s *store) shed(keep int, other *Conversation) (most int64) {
 			kept++
 		}
 	}
+	other.addLones(&small)
 	s.n = kept
 	s.rebuild(len(s.index.slots))
 	return most
@@ -353,14 +360,9 @@ func (s *store) rebuild(slots int) {
 
 // pour adds all of an entry to other, and lets go of it.
 func (s *store) pour(e *entry, other *Conversation) {
-	switch {
-	case e.traits&lone != 0:
-		x := e.getLone()
-		other.addLone(&x)
-		return // it holds nothing
-	case e.whole != 0:
+	if e.whole != 0 {
 		other.merge(s.whole[e.whole-1])
-	default:
+	} else {
 		s.sum(e, other)
 	}
 	s.drop(e)

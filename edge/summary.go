@@ -137,9 +137,10 @@ func (s *Summary) Sorted(order Order, limit int) []int {
 	for some := range x.entries {
 		for k := range some {
 			e := &some[k]
-			if order != ByBytes {
+			switch last := rows.last(); {
+			case order != ByBytes:
 				rows.add(row{order.of(s.expand(i, &scratch)), e.bytes, i})
-			} else if last := rows.last(); last == nil || e.bytes >= last.bytes {
+			case last == nil || e.bytes > last.bytes || e.bytes == last.bytes && compareKeys(&e.Key, &x.at(last.i).Key) < 0:
 				rows.add(row{bytes: e.bytes, i: i})
 			}
 			i++

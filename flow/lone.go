@@ -54,6 +54,9 @@ func (l *Lone) Start() int64 { return l.time }
 func (l *Lone) Client() (packet.Addr, uint16) { return address(l.src), l.srcPort }
 func (l *Lone) Server() (packet.Addr, uint16) { return address(l.dst), l.dstPort }
 
+// ServerPort is that of Server.
+func (l *Lone) ServerPort() uint16 { return l.dstPort }
+
 // Hosts are the last eight octets of both addresses, as numbers with the first octet
 // lowest. The others are 0.
 func (l *Lone) Hosts() (client, server uint64) {
