@@ -284,7 +284,7 @@ func TestPacketsAllAlike(t *testing.T) {
 // Memory holds: packets leave early and are counted, flows are refused.
 func TestMemoryIsBounded(t *testing.T) {
 	c := DefaultConfig()
-	c.Memory = 64 * 64 << 10
+	c.Memory = flow.Partitions * 64 << 10
 	m := NewMatcher(c)
 	for i := range uint32(100_000) {
 		p := shot{at: 1e18, point: 0, seq: i}.packet()
