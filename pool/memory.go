@@ -25,7 +25,7 @@ type blocks map[unsafe.Pointer]uintptr
 
 // New gives a zero value. Values of types with pointers are on the heap.
 func New[T any](m *Memory) *T {
-	if pointers(reflect.TypeFor[T]()) {
+	if hasPointers[T]() {
 		return new(T)
 	}
 	var zero T
@@ -35,7 +35,7 @@ func New[T any](m *Memory) *T {
 // MakeSlice gives n zero values of a type without pointers.
 func MakeSlice[T any](m *Memory, n int) []T {
 	var zero T
-	if n == 0 || unsafe.Sizeof(zero) == 0 || pointers(reflect.TypeFor[T]()) {
+	if n == 0 || unsafe.Sizeof(zero) == 0 || hasPointers[T]() {
 		return make([]T, n)
 	}
 	return unsafe.Slice((*T)(m.take(uintptr(n)*unsafe.Sizeof(zero))), n)
@@ -71,6 +71,20 @@ func (m *Memory) take(n uintptr) unsafe.Pointer {
 
 // line is the length of a cache line, to which blocks are aligned, octets.
 const line = 64
+
+// withPointers remembers by type what pointers has told: it looks at each field.
+var withPointers sync.Map
+
+// hasPointers tells whether values of type T hold any.
+func hasPointers[T any]() bool {
+	t := reflect.TypeFor[T]()
+	if known, ok := withPointers.Load(t); ok {
+		return known.(bool)
+	}
+	has := pointers(t)
+	withPointers.Store(t, has)
+	return has
+}
 
 // pointers tells whether values of a type hold any.
 func pointers(t reflect.Type) bool {
