@@ -15,7 +15,7 @@ VERSION  ?= 0.0.0
 SOAK     ?=
 RATES    ?=
 
-.PHONY: help demo build test check bench microbench benchstat fuzz lab rates soak test-kernels test-packages generate packages image docs clean
+.PHONY: help demo build test check bench microbench benchstat fuzz lab rates soak test-kernels test-packages generate profile packages image docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -64,6 +64,9 @@ test-kernels: ## as root on Debian: what talks to the kernel, on kernels 6.1 and
 
 generate: ## make the BPF objects anew; fails where they differ from the committed ones
 	@scripts/generate-bpf $(GO)
+
+profile: ## measure what the release is optimised by: rewrite cmd/sensor/release.pgo
+	@scripts/profile $(GO)
 
 packages: ## deb and rpm for amd64 and arm64 in bin/packages (VERSION=1.2.3)
 	@scripts/packages $(GO) $(VERSION) bin/packages
