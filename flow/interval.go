@@ -170,11 +170,11 @@ func (t *Table) PlanIntervals(now int64) {
 	}
 	t.begin(p, t.intervals.Len()+len(t.active))
 	for i := range t.intervals.Len() {
-		t.plan.add(t, due{at: t.intervals.At(i).Start, n: uint32(i), byStart: true, made: true})
+		t.plan.add(t, dueByStartAt(t.intervals.At(i).Start, uint32(i)|dueMade))
 	}
 	t.tidy()
 	for _, n := range t.active {
-		t.plan.add(t, due{at: t.flows.at(n).start, n: n, byStart: true})
+		t.plan.add(t, dueByStartAt(t.flows.at(n).start, n))
 	}
 	t.active = t.active[:0]
 	t.sort()
@@ -183,15 +183,15 @@ func (t *Table) PlanIntervals(now int64) {
 // tell makes the interval record of a flow, or of one that has gone.
 func (t *Table) tell(d *due) {
 	r := t.out.Add()
-	if d.made {
-		*r = *t.intervals.At(int(d.n))
+	if d.made() {
+		*r = *t.intervals.At(int(d.n()))
 	} else {
-		f := t.flows.at(d.n)
+		f := t.flows.at(d.n())
 		if final := f.class == ended; final {
-			h := t.heard[d.n]
-			delete(t.heard, d.n)
+			h := t.heard[d.n()]
+			delete(t.heard, d.n())
 			t.closeInterval(f, r, true, &h)
-			t.forget(d.n, f)
+			t.forget(d.n(), f)
 		} else {
 			t.closeInterval(f, r, false, nil)
 		}

@@ -72,16 +72,39 @@ type plan struct {
 // due is a record to be made. At the end of the input there is one for each flow,
 // so it is small: one time tells most of them apart.
 type due struct {
-	at      int64  // the release; where many have the same, the start
-	n       uint32 // of the flow
-	byStart bool   // at is the start: the release is that of the plan, or the end of the input
-	made    bool   // n is the number of a record in Table.intervals instead
+	low, high uint32 // of at
+	what      uint32 // n, and above it byStart and made
 }
+
+// Bits of due.what above the number.
+const (
+	dueByStart = 1 << 31
+	dueMade    = 1 << 30
+)
+
+// dueAt makes one with a release, of flow n.
+func dueAt(release int64, n uint32) due { return due{uint32(release), uint32(release >> 32), n} }
+
+// dueByStartAt makes one with a start: the release is that of the plan, or the end of
+// the input.
+func dueByStartAt(start int64, n uint32) due { return dueAt(start, n|dueByStart) }
+
+// at is the release; where many have the same, the start.
+func (d *due) at() int64 { return int64(d.high)<<32 | int64(d.low) }
+
+// n is the number of the flow.
+func (d *due) n() uint32 { return d.what &^ (dueByStart | dueMade) }
+
+// byStart: at is the start.
+func (d *due) byStart() bool { return d.what&dueByStart != 0 }
+
+// made: n is the number of a record in Table.intervals instead.
+func (d *due) made() bool { return d.what&dueMade != 0 }
 
 func (t *Table) release(d *due) int64 {
 	switch {
-	case !d.byStart:
-		return d.at
+	case !d.byStart():
+		return d.at()
 	case t.plan.kind == Interval:
 		return t.plan.release
 	}
@@ -89,10 +112,10 @@ func (t *Table) release(d *due) int64 {
 }
 
 func (t *Table) start(d *due) int64 {
-	if d.byStart {
-		return d.at
+	if d.byStart() {
+		return d.at()
 	}
-	return t.flows.start(d.n)
+	return t.flows.start(d.n())
 }
 
 // leastPlan is how long a list is made at first, and maxKept how long it may be
@@ -141,21 +164,21 @@ func (t *Table) planEnd(n uint32, release int64) {
 		t.flows.at(n).class = leaving
 	}
 	if release == EndOfInput {
-		t.plan.add(t, due{at: t.flows.start(n), n: n, byStart: true})
+		t.plan.add(t, dueByStartAt(t.flows.start(n), n))
 		return
 	}
-	t.plan.add(t, due{at: release, n: n})
+	t.plan.add(t, dueAt(release, n))
 }
 
 // sort puts the plan in order.
 func (t *Table) sort() {
 	slices.SortFunc(t.plan.list, func(a, b due) int {
 		switch {
-		case a.byStart != b.byStart:
+		case a.byStart() != b.byStart():
 			return cmp.Compare(t.release(&a), t.release(&b))
-		case a.at != b.at:
-			return cmp.Compare(a.at, b.at)
-		case !a.byStart:
+		case a.at() != b.at():
+			return cmp.Compare(a.at(), b.at())
+		case !a.byStart():
 			if c := cmp.Compare(t.start(&a), t.start(&b)); c != 0 {
 				return c
 			}
@@ -165,22 +188,22 @@ func (t *Table) sort() {
 			return c
 		}
 		// Generations of a 5-tuple: those that have ended come first, in that order.
-		if a.made != b.made {
-			if a.made {
+		if a.made() != b.made() {
+			if a.made() {
 				return -1
 			}
 			return 1
 		}
-		return cmp.Compare(a.n, b.n)
+		return cmp.Compare(a.n(), b.n())
 	})
 }
 
 // keyOf gives the key of what is due, which may be in scratch.
 func (t *Table) keyOf(d *due, scratch *Key) *Key {
-	if d.made {
-		return &t.intervals.At(int(d.n)).key
+	if d.made() {
+		return &t.intervals.At(int(d.n())).key
 	}
-	return t.flows.key(d.n, scratch)
+	return t.flows.key(d.n(), scratch)
 }
 
 func (t *Table) mark(d *due) Mark {
@@ -267,12 +290,12 @@ type expected struct {
 func (t *Table) expect() {
 	list := t.plan.list[t.plan.done:]
 	if len(list) > 2*nextEnds {
-		t.flows.prefetch(list[2*nextEnds].n)
+		t.flows.prefetch(list[2*nextEnds].n())
 	}
 	if len(list) <= nextEnds {
 		return
 	}
-	n := list[nextEnds].n
+	n := list[nextEnds].n()
 	t.flows.prefetchMore(n)
 	if n&isEmbryo == 0 && n&isResting != 0 {
 		return
@@ -324,10 +347,10 @@ func (t *Table) Step(cut Mark) {
 		switch {
 		case p.kind == Interval:
 			t.tell(d)
-		case d.byStart:
-			t.finish(d.n, EndOfInput, EndForced)
+		case d.byStart():
+			t.finish(d.n(), EndOfInput, EndForced)
 		default:
-			t.finish(d.n, d.at, EndIdleTimeout)
+			t.finish(d.n(), d.at(), EndIdleTimeout)
 		}
 	}
 	t.expected = [nextEnds]expected{}

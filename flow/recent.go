@@ -288,6 +288,12 @@ func (c *copies) drop() {
 	c.tail++
 }
 
+// empty forgets all, and gives its memory back.
+func (c *copies) empty() {
+	c.tail, c.refreshed = c.head, 0
+	c.resize(min(c.max, firstCopies))
+}
+
 // resize moves all to a ring of n entries.
 func (c *copies) resize(n int) {
 	old := *c

@@ -389,6 +389,7 @@ func (t *Table) PlanFlush(now int64) {
 		t.watcher.Drain(now)
 	}
 	t.index.drop()
+	t.copies.empty() // there will be no packet to compare
 	t.begin(plan{second: noSecond, closing: t.Closes(EndOfInput)}, t.flows.all()-t.flows.seeds.live)
 	for c := range t.wheels {
 		for {
