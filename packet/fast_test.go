@@ -119,6 +119,8 @@ func fastFrames() (frames [][]byte) {
 		} {
 			inner = join(inner, s)
 			frames = append(frames, gen.Build(inner...))
+			back := gen.IPv4{Src: outer4.Dst, Dst: outer4.Src, ID: 1, TTL: 8}
+			frames = append(frames, gen.Build(join([]gen.Layer{ether2, back, udp, gen.VXLAN{VNI: 99}}, inner)...))
 			for _, vni := range []uint32{0, 42, 99} {
 				frames = append(frames, gen.Build(join([]gen.Layer{ether2, outer4, udp, gen.VXLAN{VNI: vni}}, inner)...),
 					gen.Build(join([]gen.Layer{ether2, tag, outer4, udp, gen.VXLAN{VNI: vni}}, inner)...),
