@@ -45,6 +45,9 @@ func (s *slab) link(n uint32) *link {
 	return s.resting.link(n &^ isResting)
 }
 
+// entered tells whether a number that was in a wheel is in one now.
+func (s *slab) entered(n uint32) bool { return s.link(n).prev != noFlow }
+
 // seen is the input's clock when the latest packet of a flow or embryo came.
 func (s *slab) seen(n uint32) int64 {
 	switch {
@@ -204,7 +207,7 @@ type chunk[T any] struct {
 }
 
 // link places a value between others: in the ring of a wheel's slot, or in the
-// list of what is free.
+// list of what is free. Where it has left a wheel, prev is noFlow.
 type link struct{ next, prev uint32 }
 
 const chunkLen = 64

@@ -68,7 +68,7 @@ type Table struct {
 	rare       pool.Pool[rare]
 
 	serial   uint64   // of the latest record
-	due0     []uint32 // scratch of PlanCollect
+	due0     []uint32 // scratch of planSoon
 	plan     plan
 	plans    pool.Memory        // of its list
 	expected [nextEnds]expected // of the plan
@@ -371,11 +371,8 @@ func (t *Table) PlanCollect(now int64) {
 	t.begin(plan{second: noSecond, tie: now}, 0)
 	last := now - 1
 	t.planDue(last / 1e9)
-	for c := range t.wheels {
-		t.due0 = t.wheels[c].dueIn(last/1e9+1, last, &t.flows, t.due0[:0])
-		for _, n := range t.due0 {
-			t.planEnd(n, t.dueOf(n))
-		}
+	for c := range numClasses {
+		t.planSoon(c, last/1e9+1, last)
 	}
 	t.planSeeds(t.sown(last), t.sown(last))
 	t.sort()

@@ -19,6 +19,7 @@ type wheel struct {
 	n     int
 
 	timeout int64 // of the class, ns: a flow is due when it was silent for so long
+	soon    soon
 }
 
 // wheelSlot is a ring of flows, through their links, in the order in which they
@@ -54,11 +55,14 @@ func (w *wheel) add(n uint32, flows *slab) {
 		*l = link{n, n}
 		s.first = n
 		w.used[i/64] |= 1 << (i % 64)
-		return
+	} else {
+		first := flows.link(s.first)
+		*l = link{s.first, first.prev}
+		flows.link(first.prev).next, first.prev = n, n
 	}
-	first := flows.link(s.first)
-	*l = link{s.first, first.prev}
-	flows.link(first.prev).next, first.prev = n, n
+	if i+1 == w.soon.slot {
+		w.note(n, flows)
+	}
 }
 
 // remove takes flow n out.
@@ -66,15 +70,17 @@ func (w *wheel) remove(n uint32, flows *slab) {
 	i := flows.slot(n)
 	w.n--
 	s := &w.slots[i]
+	l := flows.link(n)
 	if s.held--; s.held == 0 {
 		w.used[i/64] &^= 1 << (i % 64)
+		l.prev = noFlow
 		return
 	}
-	l := flows.link(n)
 	flows.link(l.prev).next, flows.link(l.next).prev = l.next, l.prev
 	if s.first == n {
 		s.first = l.next
 	}
+	l.prev = noFlow
 }
 
 // replace gives the place of flow old to flow n.
@@ -82,6 +88,7 @@ func (w *wheel) replace(old, n uint32, flows *slab) {
 	i := flows.slot(old)
 	flows.setSlot(n, i)
 	s, l := &w.slots[i], *flows.link(old)
+	flows.link(old).prev = noFlow
 	if s.first == old {
 		s.first = n
 	}
@@ -90,6 +97,9 @@ func (w *wheel) replace(old, n uint32, flows *slab) {
 	}
 	*flows.link(n) = l
 	flows.link(l.prev).next, flows.link(l.next).prev = n, n
+	if i+1 == w.soon.slot {
+		w.note(n, flows)
+	}
 }
 
 // earliest gives the flow that is due first, to the second, moving flows that
@@ -128,20 +138,6 @@ func (w *wheel) heldIn(second int64) int {
 		return 0
 	}
 	return int(w.slots[uint64(second)%wheelSlots].held)
-}
-
-// dueIn adds to dst the flows in the slot of a second that are due by now (ns).
-func (w *wheel) dueIn(second, now int64, flows *slab, dst []uint32) []uint32 {
-	if w.n == 0 || second < w.base || second >= w.base+wheelSlots {
-		return dst
-	}
-	s := &w.slots[uint64(second)%wheelSlots]
-	for n, left := s.first, s.held; left > 0; n, left = flows.link(n).next, left-1 {
-		if w.due(flows.seen(n)) <= now {
-			dst = append(dst, n)
-		}
-	}
-	return dst
 }
 
 // nextUsed is the distance in slots from base to the next slot in use.

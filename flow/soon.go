@@ -1,0 +1,131 @@
+package flow
+
+import (
+	"unsafe"
+
+	"mirrorscope/pool"
+)
+
+// soon lists the flows of a slot of a wheel that may be due in its second, one
+// behind the other: whoever asks within that second again and again what is due by
+// now (Table.PlanCollect) looks at each flow once, when it asks first, and then at
+// those of which the time has come. Nothing is taken out when a flow is heard of,
+// leaves the wheel, or gives its number to another: an entry is only a reason to
+// look.
+type soon struct {
+	slot    int   // of the wheel, + 1; 0 if there is no list
+	from    int64 // the beginning of its second, ns
+	second  int64
+	entries pool.List[soonDue]
+}
+
+// soonDue is a flow that is due so many ns after the beginning of the second, at the
+// soonest.
+type soonDue struct{ after, n uint32 }
+
+// leastSoon is how many entries there may be at most beside twice the flows of the slot.
+const leastSoon = 64
+
+// collectable gives the flows in the slot of a second that may be due by now (ns),
+// in dst. Of each, Table.planSoon has to be asked, in that order.
+func (w *wheel) collectable(second, now int64, flows *slab, dst []uint32) []uint32 {
+	if w.n == 0 || second < w.base || second >= w.base+wheelSlots {
+		return dst
+	}
+	s := &w.soon
+	if s.slot == 0 || s.second != second {
+		w.survey(second, flows)
+	}
+	by := uint32(min(max(now, s.from)-s.from, 1e9))
+	kept := s.entries.Items()[:0]
+	for _, e := range s.entries.Items() {
+		if e.after <= by {
+			dst = append(dst, e.n)
+		} else {
+			kept = append(kept, e)
+		}
+	}
+	s.entries.Truncate(len(kept))
+	return dst
+}
+
+// survey lists the flows in the slot of a second.
+func (w *wheel) survey(second int64, flows *slab) {
+	s := &w.soon
+	s.slot, s.second, s.from = int(uint64(second)%wheelSlots)+1, second, (second-1)*1e9
+	s.entries.Empty(maxKept)
+	held := w.slots[s.slot-1]
+	for n, left := held.first, held.held; left > 0; n, left = flows.link(n).next, left-1 {
+		s.entries.Add(soonDue{n: n})
+	}
+	list := s.entries.Items()
+	kept := list[:0]
+	for i, e := range list {
+		if i+2*nextEnds < len(list) {
+			flows.prefetch(list[i+2*nextEnds].n)
+		}
+		if i+nextEnds < len(list) {
+			flows.prefetchMore(list[i+nextEnds].n)
+		}
+		if s.sets(&e, w.due(flows.seen(e.n))) {
+			kept = append(kept, e)
+		}
+	}
+	s.entries.Truncate(len(kept))
+}
+
+// sets gives an entry its time. It is false if the flow is not due in the second.
+func (s *soon) sets(e *soonDue, due int64) bool {
+	if due <= s.from {
+		e.after = 0
+		return true
+	}
+	after := uint64(due - s.from)
+	e.after = uint32(after)
+	return after <= 1e9
+}
+
+// note lists a flow that was entered into the slot of the list, or is due later in it
+// than was thought.
+func (w *wheel) note(n uint32, flows *slab) {
+	s, e := &w.soon, soonDue{n: n}
+	if !s.sets(&e, w.due(flows.seen(n))) {
+		return
+	}
+	if s.entries.Len() >= 2*int(w.slots[s.slot-1].held)+leastSoon { // many that are not there any more
+		s.forget()
+		return
+	}
+	s.entries.Add(e)
+}
+
+// forget drops the list.
+func (s *soon) forget() {
+	s.slot = 0
+	s.entries.Empty(maxKept)
+}
+
+// planSoon plans the end of the flows of a class in the slot of a second that are due
+// by now (ns).
+func (t *Table) planSoon(c class, second, now int64) {
+	w, flows := &t.wheels[c], &t.flows
+	t.due0 = w.collectable(second, now, flows, t.due0[:0])
+	slot := w.soon.slot - 1
+	for i, n := range t.due0 {
+		if i+2*nextEnds < len(t.due0) {
+			flows.prefetch(t.due0[i+2*nextEnds])
+		}
+		if i+nextEnds < len(t.due0) {
+			next := t.due0[i+nextEnds]
+			flows.prefetchMore(next)
+			pool.Prefetch(unsafe.Pointer(flows.link(next)), 1)
+		}
+		switch {
+		case !flows.entered(n) || flows.class(n) != c || flows.slot(n) != slot: // another has its number, or it has
+		case w.due(flows.seen(n)) > now:
+			w.note(n, flows)
+		default:
+			t.planEnd(n, t.dueOf(n))
+		}
+	}
+}
