@@ -24,7 +24,7 @@ type Flow struct {
 	opening     uint32    // number in Table.openings while the handshake is undecided
 	session     uint32    // what its ends say to each other; 0 nothing that is read
 	rare        uint32    // number in Table.rare; 0 none
-	snapshot    uint32    // number in Table.snapshots when there are interval records
+	snapshot    uint32    // number in Table.snapshots when there are interval records, and unlisted
 	learned     uint32    // version of Learned that was asked for a listener
 	ipid        [2]uint16 // IPv4 identification of the latest packet
 

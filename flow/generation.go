@@ -33,9 +33,7 @@ func (t *Table) generation(n uint32, p *packet.Packet, dir int) (m uint32, v con
 		case f.tcp.Straggles(p, dir, &e.space):
 			t.rareOf(f).stray++
 			t.report.stray++
-			if f.snapshot != 0 {
-				t.activate(n, f)
-			}
+			t.activate(n, f)
 			return n, strayed
 		}
 	}

@@ -54,8 +54,6 @@ func (t *Table) Lost(p *packet.Packet) {
 		}
 		f := t.flows.at(n)
 		t.rareOf(f).incomplete++
-		if f.snapshot != 0 {
-			t.activate(n, f)
-		}
+		t.activate(n, f)
 	}
 }

@@ -21,16 +21,20 @@ type snapshot struct {
 	tcp                   [2]tcp.Side
 	turns, measured       int64
 	handshake             bool // told
-	active                bool // in Table.active
 }
 
-// activate lists a flow for the running interval.
+// unlisted marks Flow.snapshot while no packet of the running interval was the flow's:
+// it is not in Table.active.
+const unlisted = 1 << 31
+
+func (t *Table) snapshot(f *Flow) *snapshot { return t.snapshots.At(f.snapshot &^ unlisted) }
+
+// activate lists a flow for the running interval, if there are intervals and it is not listed.
 func (t *Table) activate(n uint32, f *Flow) {
-	s := t.snapshots.At(f.snapshot)
-	if s.active {
+	if f.snapshot&unlisted == 0 {
 		return
 	}
-	s.active = true
+	f.snapshot &^= unlisted
 	if len(t.active) == cap(t.active) {
 		t.tidy()
 	}
@@ -41,10 +45,10 @@ func (t *Table) activate(n uint32, f *Flow) {
 // used again, and in an interval any number of flows may end.
 func (t *Table) tidy() {
 	slices.Sort(t.active)
-	t.active = slices.DeleteFunc(slices.Compact(t.active), func(n uint32) bool { return !t.isActive(t.flows.at(n)) })
+	t.active = slices.DeleteFunc(slices.Compact(t.active), func(n uint32) bool { return !t.flows.at(n).isActive() })
 }
 
-func (t *Table) isActive(f *Flow) bool { return f.snapshot != 0 && t.snapshots.At(f.snapshot).active }
+func (f *Flow) isActive() bool { return f.snapshot != 0 && f.snapshot&unlisted == 0 }
 
 // heard is what an interval tells that cannot be told any more once the whole
 // life was.
@@ -56,7 +60,7 @@ type heard struct {
 // lastInterval closes the running interval for a flow that ends. It tells
 // whether that is left to the close of the interval, which is about to come.
 func (t *Table) lastInterval(n uint32, f *Flow, release int64) (open bool) {
-	if !t.isActive(f) {
+	if !f.isActive() {
 		return false
 	}
 	if t.plan.closing {
@@ -87,8 +91,8 @@ func (t *Table) lastInterval(n uint32, f *Flow, release int64) (open bool) {
 // closeInterval fills r with the running interval of an active flow. final says
 // that it is the last of the flow. h is what it told, if it was asked before.
 func (t *Table) closeInterval(f *Flow, r *Record, final bool, h *heard) {
-	s := t.snapshots.At(f.snapshot)
-	s.active = false
+	s := t.snapshot(f)
+	f.snapshot |= unlisted
 	if o := t.opening(f); o != nil && o.Decided(&f.tcp) {
 		t.decide(f)
 	}

@@ -28,7 +28,7 @@ var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
 // lively tells how long ago its latest packet was at most, ns, for a flow to run:
 // 0 where none does.
 func (t *Table) lively() int64 {
-	if t.unhurried || t.bed.always || t.cfg.Interval > 0 || len(t.earlier) > 0 {
+	if t.unhurried || t.bed.always || len(t.earlier) > 0 {
 		return 0
 	}
 	return t.wheels[tcpClass].timeout
@@ -36,7 +36,7 @@ func (t *Table) lively() int64 {
 
 // runs tells whether a packet of flow f, like which none came just before, runs.
 func (t *Table) runs(f *Flow, p *packet.Packet) bool {
-	return f.class == tcpClass && f.flags&told == told && f.role.source == DirSYN && f.snapshot == 0 &&
+	return f.class == tcpClass && f.flags&told == told && f.role.source == DirSYN && f.snapshot&unlisted == 0 &&
 		p.TCP.Flags&(packet.SYN|packet.FIN|packet.RST) == 0 && p.Flags&(packet.HeaderCut|packet.BadHeader) == 0 && p.TOS&3 != 3 &&
 		t.now < f.seen+t.fresh
 }
@@ -97,7 +97,7 @@ func (t *Table) AddLooked(p *packet.Packet, a *Ahead) {
 	if !asleep(n) && a.plain {
 		f := t.flows.at(n)
 		v, dir := &f.sent[a.dir&1], int(a.dir&1)
-		if f.state()&runMask == runWant && now < f.seen+t.fresh && p.Time >= f.last && int32(v.packets|v.bytes|v.payload) >= 0 && f.key.is(&a.four) {
+		if f.state()&runMask == runWant && now < f.seen+t.fresh && p.Time >= f.last && int32(v.packets|v.bytes|v.payload|f.snapshot) >= 0 && f.key.is(&a.four) {
 			if t.watcher != nil {
 				t.watcher.Packet(n, p, dir)
 			}

@@ -188,15 +188,13 @@ func (t *Table) begins(f *Flow, key *Key, p *packet.Packet, dir int) {
 		f.flags |= gaveOrder0
 	}
 	if t.cfg.Interval > 0 {
-		f.snapshot = t.snapshots.GetZero()
+		f.snapshot = t.snapshots.GetZero() | unlisted
 	}
 }
 
 // update counts a packet into its flow.
 func (t *Table) update(n uint32, f *Flow, p *packet.Packet, dir int, like likeness) {
-	if f.snapshot != 0 {
-		t.activate(n, f)
-	}
+	t.activate(n, f)
 	if t.watcher != nil {
 		t.watcher.Packet(n, p, dir)
 	}
@@ -483,7 +481,7 @@ func (t *Table) forget(n uint32, f *Flow) {
 	t.tcp.Release(&f.tcp)
 	t.sessions.Release(f.session)
 	if f.snapshot != 0 {
-		t.snapshots.Put(f.snapshot)
+		t.snapshots.Put(f.snapshot &^ unlisted)
 	}
 	if f.rare != 0 {
 		t.rare.Put(f.rare)

@@ -68,9 +68,7 @@ func (t *Table) copied(n uint32, f *Flow, p *packet.Packet, dir int) {
 		return
 	}
 	t.rareOf(f).mirrorDups++
-	if f.snapshot != 0 {
-		t.activate(n, f)
-	}
+	t.activate(n, f)
 	if o := t.opening(f); o != nil {
 		o.Copy(t.tcp, &f.tcp, p, dir)
 	}
