@@ -26,16 +26,29 @@ type traffic struct {
 
 var traffics = []traffic{
 	{"65,536 connections, 12 packets each", 65536, 12},
-	{"2,000 long connections", 2000, 1 << 30},
+	{"2,000 long connections", 2000, endless},
 }
 
 const (
 	constantSize  = 128                    // octets of a frame
 	constantBatch = 8                      // frames that come at once
 	idleTime      = 2 * time.Second        // for which is measured what it takes without frames
-	warmTime      = 4 * time.Second        // of frames that are not counted: flows come to be, ended ones begin to leave
+	warmTime      = 4 * time.Second        // of frames that are not counted, at least: flows come to be, ended ones begin to leave
 	startTime     = 500 * time.Millisecond // for a program that does not say when it is ready
 )
+
+// endless is how many packets a connection has that does not end.
+const endless = 1 << 30
+
+// warm is for how long frames are not counted: until all connections are such as were
+// seen from their beginning. Those that end begin at different times, the first ones in the
+// middle.
+func (t *traffic) warm(rate int) time.Duration {
+	if t.packets == endless {
+		return warmTime
+	}
+	return warmTime + time.Duration(t.flows*t.packets)*time.Second/time.Duration(max(rate, 1))
+}
 
 // cost is what a reader took.
 type cost struct {
@@ -186,10 +199,10 @@ func costs(ctx context.Context, s settings, r reader, t traffic) (c cost, err er
 	}
 	c.idle = idle.CPU * time.Second / idleTime
 	flood := livelab.Flood{
-		Frames: 1 << 40, Size: constantSize, Flows: t.flows, Packets: t.packets, Stagger: true, Rate: s.rate, Stack: r.stack, CPU: senderCore, Batch: constantBatch,
+		Frames: 1 << 40, Size: constantSize, Flows: t.flows, Packets: t.packets, Stagger: t.packets != endless, Rate: s.rate, Stack: r.stack, CPU: senderCore, Batch: constantBatch,
 	}
 	flood.Meanwhile = func(sent func() (uint64, error)) error {
-		time.Sleep(warmTime)
+		time.Sleep(t.warm(s.rate))
 		before, err := sent()
 		if err != nil {
 			return err
