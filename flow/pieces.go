@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"math"
 	"math/bits"
-	"slices"
 
 	"mirrorscope/packet"
 	"mirrorscope/pool"
@@ -160,6 +159,46 @@ func (p *plan) add(t *Table, d due) {
 // planEnd plans the end of a flow and takes it out of its wheel.
 func (t *Table) planEnd(n uint32, release int64) {
 	t.wheels[t.flows.class(n)].remove(n, &t.flows)
+	t.planOut(n, release)
+}
+
+// planAll plans the end of all that is in the wheels, in the order in which it lies in
+// memory, and empties those. What is not due by now is open.
+func (t *Table) planAll(now int64) {
+	s := &t.flows
+	for i := range s.store.chunks {
+		t.planOuts(s.store.takeOut(i, 0, t.due0[:0]), now)
+	}
+	for i := range s.embryos.chunks {
+		t.planOuts(s.embryos.takeOut(i, isEmbryo, t.due0[:0]), now)
+	}
+	for i := range s.resting.chunks {
+		t.planOuts(s.resting.takeOut(i, isResting, t.due0[:0]), now)
+	}
+	for c := range t.wheels {
+		t.wheels[c].empty()
+	}
+}
+
+// planOuts plans the end of flows of a chunk, which are in no wheel any more.
+func (t *Table) planOuts(numbers []uint32, now int64) {
+	t.due0 = numbers
+	for _, n := range numbers {
+		if n&isEmbryo != 0 {
+			t.flows.prefetchMore(n)
+		}
+	}
+	for _, n := range numbers {
+		release := t.dueOf(n)
+		if release > now {
+			release = EndOfInput
+		}
+		t.planOut(n, release)
+	}
+}
+
+// planOut plans the end of a flow that is in no wheel any more.
+func (t *Table) planOut(n uint32, release int64) {
 	if !asleep(n) {
 		t.flows.at(n).class = leaving
 	}
@@ -168,34 +207,6 @@ func (t *Table) planEnd(n uint32, release int64) {
 		return
 	}
 	t.plan.add(t, dueAt(release, n))
-}
-
-// sort puts the plan in order.
-func (t *Table) sort() {
-	slices.SortFunc(t.plan.list, func(a, b due) int {
-		switch {
-		case a.byStart() != b.byStart():
-			return cmp.Compare(t.release(&a), t.release(&b))
-		case a.at() != b.at():
-			return cmp.Compare(a.at(), b.at())
-		case !a.byStart():
-			if c := cmp.Compare(t.start(&a), t.start(&b)); c != 0 {
-				return c
-			}
-		}
-		var ka, kb Key
-		if c := t.keyOf(&a, &ka).compare(t.keyOf(&b, &kb)); c != 0 {
-			return c
-		}
-		// Generations of a 5-tuple: those that have ended come first, in that order.
-		if a.made() != b.made() {
-			if a.made() {
-				return -1
-			}
-			return 1
-		}
-		return cmp.Compare(a.n(), b.n())
-	})
 }
 
 // keyOf gives the key of what is due, which may be in scratch.
@@ -297,7 +308,7 @@ func (t *Table) expect() {
 	}
 	n := list[nextEnds].n()
 	t.flows.prefetchMore(n)
-	if n&isEmbryo == 0 && n&isResting != 0 {
+	if n&isEmbryo == 0 && n&isResting != 0 || t.index.gone {
 		return
 	}
 	h := uint64(0)
@@ -308,6 +319,13 @@ func (t *Table) expect() {
 	}
 	t.expected[(t.plan.done+nextEnds)%nextEnds] = expected{h, n}
 	pool.Prefetch(t.index.at(h), 1)
+}
+
+// unlist takes a flow that ends, f, or an embryo, out of the index.
+func (t *Table) unlist(n uint32, f *Flow) {
+	if !t.index.gone {
+		t.index.remove(t.hashOf(n, f), n)
+	}
 }
 
 // hashOf gives the hash of the key of a flow that ends, f, or of an embryo.

@@ -68,7 +68,7 @@ func (t *Table) finishShort(n uint32, release int64, reason EndReason) bool {
 	}
 	r.Phases = t.sessions.Steady(b.Course(), &session.Frame{Start: e.time, End: y.seen, Setup: r.Handshake.Setup, Server: b.ToServer()})
 	t.nameEnds(r)
-	t.index.remove(t.hashOf(n, nil), n)
+	t.unlist(n, nil)
 	t.flows.putEmbryo(n)
 	return true
 }

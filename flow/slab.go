@@ -45,7 +45,7 @@ func (s *slab) link(n uint32) *link {
 	return s.resting.link(n &^ isResting)
 }
 
-// entered tells whether a number that was in a wheel is in one now.
+// entered tells whether a number that was ever given out is in a wheel.
 func (s *slab) entered(n uint32) bool { return s.link(n).prev != noFlow }
 
 // seen is the input's clock when the latest packet of a flow or embryo came.
@@ -207,7 +207,7 @@ type chunk[T any] struct {
 }
 
 // link places a value between others: in the ring of a wheel's slot, or in the
-// list of what is free. Where it has left a wheel, prev is noFlow.
+// list of what is free. Where it is in no wheel, prev is noFlow.
 type link struct{ next, prev uint32 }
 
 const chunkLen = 64
@@ -227,8 +227,24 @@ func (s *store[T]) get() uint32 {
 	if int(s.n) == len(s.chunks)*chunkLen {
 		s.chunks = append(s.chunks, pool.New[chunk[T]](&s.memory))
 	}
+	n := s.n
 	s.n++
-	return s.n - 1
+	s.link(n).prev = noFlow
+	return n
+}
+
+// takeOut appends to numbers those of a chunk that are in wheels, with which kind of
+// number they have. They are taken for out of them from then on.
+func (s *store[T]) takeOut(i int, kind uint32, numbers []uint32) []uint32 {
+	first := uint32(i) * chunkLen
+	links := s.chunks[i].links[:min(s.n-first, chunkLen)]
+	for k := range links {
+		if l := &links[k]; l.prev != noFlow {
+			l.prev = noFlow
+			numbers = append(numbers, first+uint32(k)|kind)
+		}
+	}
+	return numbers
 }
 
 // prefetchFree begins to load lines of what get gives next.

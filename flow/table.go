@@ -386,19 +386,7 @@ func (t *Table) PlanFlush(now int64) {
 	t.index.drop()
 	t.copies.empty() // there will be no packet to compare
 	t.begin(plan{second: noSecond, closing: t.Closes(EndOfInput)}, t.flows.all()-t.flows.seeds.live)
-	for c := range t.wheels {
-		for {
-			n := t.wheels[c].earliest(anySecond, &t.flows)
-			if n == noFlow {
-				break
-			}
-			release := t.dueOf(n)
-			if release > now {
-				release = EndOfInput
-			}
-			t.planEnd(n, release)
-		}
-	}
+	t.planAll(now)
 	t.planSeeds(math.MaxInt64, t.sown(now))
 	t.sort()
 }
@@ -466,7 +454,7 @@ func (t *Table) finish(n uint32, release int64, reason EndReason) {
 	if t.watcher != nil {
 		t.watcher.End(n, r)
 	}
-	t.index.remove(t.hashOf(n, f), n)
+	t.unlist(n, f)
 	if len(t.candidates)+len(t.earlier) > 0 {
 		delete(t.candidates, n)
 		delete(t.earlier, n)

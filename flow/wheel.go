@@ -83,6 +83,14 @@ func (w *wheel) remove(n uint32, flows *slab) {
 	l.prev = noFlow
 }
 
+// empty forgets all flows, which are taken for out of it already.
+func (w *wheel) empty() {
+	clear(w.slots[:])
+	clear(w.used[:])
+	w.n = 0
+	w.soon.forget()
+}
+
 // replace gives the place of flow old to flow n.
 func (w *wheel) replace(old, n uint32, flows *slab) {
 	i := flows.slot(old)
