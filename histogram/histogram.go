@@ -80,6 +80,11 @@ func (h *Histogram) Add(ns int64) {
 // put adds n to bucket i (at the histogram's own scale) and keeps the limit.
 func (h *Histogram) put(i int32, n uint64) {
 	at, end := 0, len(h.buckets)
+	if end > 0 {
+		// No index comes twice: from both ends it is at most so many steps.
+		first, last := int(h.buckets[0].Index), int(h.buckets[end-1].Index)
+		at, end = max(at, min(end-1-(last-int(i)), end)), min(end, max(int(i)-first, 0))
+	}
 	for at < end {
 		if m := (at + end) / 2; h.buckets[m].Index < i {
 			at = m + 1

@@ -181,7 +181,7 @@ func (c *Conn) AddTo(st *Store, g *Segment, p *packet.Packet, dir int, o *Openin
 
 // tick notes the second of the input's clock.
 func (c *Conn) tick(st *Store, p *packet.Packet) {
-	if c.second = uint32(p.Now / 1e9); c.turn.waits != 0 && c.second != c.turn.second {
+	if c.second = st.secondOf(p.Now); c.turn.waits != 0 && c.second != c.turn.second {
 		c.settleTurns(st, int(st.waits.At(c.turn.waits).client))
 	}
 }

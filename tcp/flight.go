@@ -1,6 +1,6 @@
 package tcp
 
-import "mirrorscope/packet"
+import "math/bits"
 
 // flight remembers when a direction's data was sent, from its first octet in
 // flight on: the end of each segment with its time, and the first use of the
@@ -14,24 +14,25 @@ type flight struct {
 	n        uint8  // segments
 	first    uint8  // place of the first of them, in a ring
 	mark     uint8  // next mark to overwrite, in a ring
+	open     uint8  // marks of which no echo was taken, a bit for each
+	latest   uint32 // timestamp of the latest mark
+	stamped  bool   // there is one
+	tsvals   [fewMarks]uint32
+	marks    [fewMarks]segment
 	segs     [fewSegs]segment
-	marks    [fewMarks]mark
 }
 
-// crowd is the place of many segments in flight.
+// crowd is the place of many segments in flight. What is looked at most comes first.
 type crowd struct {
-	segs  [maxSegs]segment
-	marks [maxMarks]mark
+	tags   uint64 // the lowest 8 bits of each of tsvals
+	tsvals [maxMarks]uint32
+	marks  [maxMarks]segment
+	segs   [maxSegs]segment
 }
 
+// segment was sent at the time at, and ends at end. A mark is the first that used
+// its timestamp.
 type segment struct{ end, at int64 }
-
-// mark is the first use of a TSval by data that ends at end.
-type mark struct {
-	end, at int64
-	tsval   uint32
-	open    bool // no echo was taken
-}
 
 const (
 	maxSegs  = 64
@@ -48,67 +49,57 @@ func (f *flight) ring(st *Store) []segment {
 	return f.segs[:]
 }
 
-func (f *flight) ringOfMarks(st *Store) []mark {
-	if f.crowd != 0 {
-		return st.crowds.At(f.crowd).marks[:]
-	}
-	return f.marks[:]
-}
-
 // grow moves segments and marks into a crowd.
-func (f *flight) grow(st *Store) {
+func (f *flight) grow(st *Store) *crowd {
 	n := st.crowds.Get()
 	c := st.crowds.At(n)
 	for i := range f.n {
 		c.segs[i] = f.segs[(f.first+i)%fewSegs]
 	}
-	c.marks = [maxMarks]mark{}
-	copy(c.marks[:], f.marks[:])
+	c.tags, c.tsvals, c.marks = 0, [maxMarks]uint32{}, [maxMarks]segment{}
+	for i := range fewMarks {
+		c.setMark(uint8(i), f.tsvals[i], f.marks[i])
+	}
 	f.crowd, f.first = n, 0
+	return c
 }
+
+// setMark notes the mark in a place.
+func (c *crowd) setMark(i uint8, tsval uint32, m segment) {
+	i %= maxMarks
+	c.tsvals[i], c.marks[i] = tsval, m
+	c.tags = c.tags&^(0xff<<(8*i)) | uint64(uint8(tsval))<<(8*i)
+}
+
+// alike has the highest bit set in the octet of each mark whose tag is that of a
+// timestamp, and perhaps of some more.
+func (c *crowd) alike(ts uint32) uint64 {
+	x := c.tags ^ uint64(uint8(ts))*eachMark
+	return (x - eachMark) &^ x & (eachMark << 7)
+}
+
+// eachMark has a 1 in the octet of each mark.
+const eachMark = (1<<64 - 1) / 255
 
 // sent notes new data that ends at end.
 func (f *flight) sent(st *Store, end, at int64) {
-	if f.crowd == 0 {
-		if f.n < fewSegs {
-			f.segs[(f.first+f.n)%fewSegs] = segment{end, at}
-			f.n++
-			return
-		}
-		f.grow(st)
-	}
-	segs := &st.crowds.At(f.crowd).segs
-	if f.n == maxSegs {
-		f.thin(segs)
-	}
-	segs[(f.first+f.n)%maxSegs] = segment{end, at}
-	f.n++
-}
-
-// put is sent and, for a segment with a timestamp, stamp.
-func (f *flight) put(st *Store, t *packet.TCP, end, at int64) {
-	if f.crowd == 0 {
-		f.sent(st, end, at)
-		if t.Has&packet.HasTimestamps != 0 {
-			f.stamp(st, t.TSval, end, at)
-		}
+	var c *crowd
+	switch {
+	case f.crowd != 0:
+		c = st.crowds.At(f.crowd)
+	case f.n < fewSegs:
+		f.segs[(f.first+f.n)%fewSegs] = segment{end, at}
+		f.n++
 		return
+	default:
+		c = f.grow(st)
 	}
-	c := st.crowds.At(f.crowd)
 	if f.n == maxSegs {
 		f.thin(&c.segs)
 	}
 	g := &c.segs[(f.first+f.n)%maxSegs]
 	g.end, g.at = end, at
 	f.n++
-	if t.Has&packet.HasTimestamps == 0 {
-		return
-	}
-	if last := &c.marks[(f.mark-1)%maxMarks]; last.at == 0 || After(t.TSval, last.tsval) {
-		m := &c.marks[f.mark%maxMarks]
-		m.end, m.at, m.tsval, m.open = end, at, t.TSval, true
-		f.mark = (f.mark + 1) % maxMarks
-	}
 }
 
 // thin forgets every second of the older segments.
@@ -127,39 +118,60 @@ func (f *flight) thin(segs *[maxSegs]segment) {
 
 // stamp notes the first use of a TSval.
 func (f *flight) stamp(st *Store, tsval uint32, end, at int64) {
-	var last *mark
-	if f.crowd != 0 {
-		last = &st.crowds.At(f.crowd).marks[(f.mark-1)%maxMarks]
+	if f.stamped && !After(tsval, f.latest) {
+		return
+	}
+	f.latest, f.stamped = tsval, true
+	i := f.mark
+	if f.crowd == 0 && i < fewMarks {
+		f.tsvals[i], f.marks[i] = tsval, segment{end, at}
 	} else {
-		last = &f.marks[(f.mark-1)%fewMarks]
+		var c *crowd
+		if f.crowd == 0 {
+			c = f.grow(st)
+		} else {
+			c = st.crowds.At(f.crowd)
+		}
+		c.setMark(i, tsval, segment{end, at})
 	}
-	if last.at == 0 || After(tsval, last.tsval) {
-		f.addMark(st, tsval, end, at)
-	}
-}
-
-func (f *flight) addMark(st *Store, tsval uint32, end, at int64) {
-	if f.mark == fewMarks && f.crowd == 0 {
-		f.grow(st)
-	}
-	f.ringOfMarks(st)[f.mark] = mark{end: end, at: at, tsval: tsval, open: true}
-	if f.mark++; f.mark == maxMarks {
-		f.mark = 0
-	}
+	f.open |= 1 << (i % maxMarks)
+	f.mark = (i + 1) % maxMarks
 }
 
 // echo takes the first echo of a TSval, in a packet that acknowledges ack, and
 // gives the time of its use.
 func (f *flight) echo(st *Store, tsecr uint32, ack int64) (at int64, ok bool) {
-	marks := f.ringOfMarks(st)
-	for i := range marks {
-		m := &marks[i]
-		if m.tsval == tsecr && m.open {
-			m.open = false
-			return m.at, ack >= m.end
+	i := f.closes(st, tsecr)
+	if i < 0 {
+		return 0, false
+	}
+	m := &f.marks[i%fewMarks]
+	if f.crowd != 0 {
+		m = &st.crowds.At(f.crowd).marks[i%maxMarks]
+	}
+	return m.at, ack >= m.end
+}
+
+// closes takes the first echo of a TSval, and gives the place of its mark; it is
+// negative if there is none.
+func (f *flight) closes(st *Store, tsecr uint32) int {
+	if f.crowd == 0 {
+		for i, ts := range &f.tsvals {
+			if ts == tsecr && f.open>>i&1 != 0 {
+				f.open &^= 1 << i
+				return i
+			}
+		}
+		return -1
+	}
+	c := st.crowds.At(f.crowd)
+	for z := c.alike(tsecr); z != 0; z &= z - 1 {
+		if i := bits.TrailingZeros64(z) / 8; c.tsvals[i] == tsecr && f.open>>i&1 != 0 {
+			f.open &^= 1 << i
+			return i
 		}
 	}
-	return 0, false
+	return -1
 }
 
 // acked removes what lies below ack, and gives the last segment removed if it

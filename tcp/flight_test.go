@@ -12,6 +12,13 @@ type plainFlight struct {
 	marks []mark // latest last
 }
 
+// mark is the first use of a TSval.
+type mark struct {
+	segment
+	tsval uint32
+	open  bool // no echo was taken
+}
+
 func (f *plainFlight) sent(end, at int64) {
 	if len(f.segs) == maxSegs {
 		var kept []segment
@@ -29,7 +36,7 @@ func (f *plainFlight) stamp(tsval uint32, end, at int64) {
 	if n := len(f.marks); n > 0 && !After(tsval, f.marks[n-1].tsval) {
 		return
 	}
-	f.marks = append(f.marks, mark{end, at, tsval, true})
+	f.marks = append(f.marks, mark{segment{end, at}, tsval, true})
 	f.marks = f.marks[max(len(f.marks)-maxMarks, 0):]
 }
 

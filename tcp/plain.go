@@ -2,9 +2,9 @@ package tcp
 
 import "mirrorscope/packet"
 
-// upset is what keeps a direction from being plain: something is missing,
-// repeated, doubted or stopped.
-const upset = suspect | suspectSeq | probing | troubled | shut | full | tailLost | repeating
+// upset is what keeps a direction from being plain: something is doubted or
+// stopped, or was just repeated. So does a trouble, until it only waits.
+const upset = suspect | suspectSeq | probing | shut | full | tailLost | repeating
 
 // begun is what a direction has from which anything was recorded, and that was
 // acknowledged.
@@ -16,13 +16,13 @@ const begun = hasSeq | hasUna
 // short way, which does what the whole way would do. Each condition says which
 // step of the whole way has nothing to do.
 func (c *Conn) Run(st *Store, g *Segment, p *packet.Packet, dir int, o *Opening) {
-	if c.second = uint32(p.Now / 1e9); c.turn.waits != 0 && c.second != c.turn.second {
+	if c.second = st.secondOf(p.Now); c.turn.waits != 0 && c.second != c.turn.second {
 		c.tick(st, p)
 	}
 	t, d, r := &p.TCP, &c.Dirs[dir&1], &c.Dirs[dir&1^1]
 	has, both, s := d.has, d.has&r.has, d.hi
-	if c.flags&established == 0 || st.whole || t.Flags&(packet.SYN|packet.RST|packet.ACK) != packet.ACK || t.Window == 0 || t.NumSACK != 0 ||
-		both&begun|(has|r.has)&upset != begun || t.Seq != uint32(s) || d.una > s || o != nil && o.ack.t == 0 {
+	if c.flags&established == 0 || t.Flags&(packet.SYN|packet.RST|packet.ACK) != packet.ACK || t.Window == 0 || t.NumSACK != 0 ||
+		both&begun|(has|r.has)&upset != begun || t.Seq != uint32(s) || d.una > s || o != nil && o.ack.t == 0 || st.whole {
 		c.rather(st, g, p, dir, o)
 		return
 	}
@@ -51,34 +51,40 @@ func (c *Conn) Run(st *Store, g *Segment, p *packet.Packet, dir int, o *Opening)
 		c.add(st, g, p, dir, o, false) // it may be a duplicate ACK
 		return
 	}
+	if (has|r.has)&troubled != 0 && !(st.waiting(d, d.una, end, now) && st.waiting(r, ack, r.hi, now)) {
+		c.add(st, g, p, dir, o, false)
+		return
+	}
 	g.Time, g.Pos, g.End, g.Before, g.Acked, g.Inferred = now, s, s+n, s, ack, false
 
+	stamped := t.Has&packet.HasTimestamps != 0
 	if moved > 0 {
 		c.clear(st, r, ack, p)
 		r.movedFrom, r.una = uint32(r.una), ack
-		if r.has &^= movedEcho; t.Has&packet.HasTimestamps != 0 {
+		if r.has &^= movedEcho; stamped {
 			r.movedEcr = t.TSecr
 			r.has |= movedEcho
 		}
 	}
 	if p.Version == 4 {
 		switch {
-		case has&hasID == 0, step-2 <= 512-2, -step < 512 && step != 0:
-			c.noteID(d, p, true)
-		case step == 1:
-			if d.idHigh = p.IPID; d.idSteps < 8 {
+		case step == 1 && has&hasID != 0:
+			d.idHigh = p.IPID
+			if d.idSteps < 8 {
 				d.idSteps++
 			}
 			if d.idUp < 8 {
 				d.idUp++
 			}
+		case has&hasID == 0, step-2 <= 512-2, -step < 512 && step != 0:
+			c.noteID(d, p, true)
 		default:
 			d.idSteps, d.idUp, d.idHigh = 0, 0, p.IPID
 		}
 	}
 	d.seenAt, d.window, d.ttl = now, t.Window, p.TTL
 	later := int32(t.TSval - d.tsval) // than the latest timestamp
-	newer := t.Has&packet.HasTimestamps != 0 && (later > 0 || has&hasTSval == 0)
+	newer := stamped && (later > 0 || has&hasTSval == 0)
 	if end > s {
 		if both&hasMSS == 0 && n <= maxPlainSegment {
 			d.maxLen = max(d.maxLen, uint16(n))
@@ -91,11 +97,15 @@ func (c *Conn) Run(st *Store, g *Segment, p *packet.Packet, dir int, o *Opening)
 		switch {
 		case d.flight != 0:
 			d.hi, d.lastAt = end, now
-			st.flights.At(d.flight).put(st, t, end, now)
-		case has&lone == 0 && (newer || later == 0 || t.Has&packet.HasTimestamps == 0):
+			f := st.flights.At(d.flight)
+			f.sent(st, end, now)
+			if stamped && (!f.stamped || After(t.TSval, f.latest)) {
+				f.stamp(st, t.TSval, end, now)
+			}
+		case has&lone == 0 && (newer || later == 0 || !stamped):
 			d.hi, d.lastAt = end, now
 			d.has |= lone
-			if t.Has&packet.HasTimestamps != 0 {
+			if stamped {
 				d.tsval = t.TSval
 				d.has |= hasTSval | loneStamped
 				newer = false
@@ -112,6 +122,34 @@ func (c *Conn) Run(st *Store, g *Segment, p *packet.Packet, dir int, o *Opening)
 		d.has |= hasTSval
 	}
 	d.has |= hasTTL | heard
+}
+
+// waiting tells whether the trouble of a direction, if there is one, only waits
+// for time to pass and leaves it as it is: nothing is missing and no signal of a
+// loss is left, and what was repeated was acknowledged, not so long ago that it is
+// forgotten; nor is the trouble, with una and hi as the packet leaves them. Then
+// all that the packet changes of it, where it occupies space, is that it is new.
+func (st *Store) waiting(d *Dir, una, hi, now int64) bool {
+	tr := st.troubleIf(d)
+	if tr == nil {
+		return true
+	}
+	if len(tr.holes)|len(tr.sacked) != 0 || tr.signals != (signals{}) || tr.untracked {
+		return false
+	}
+	for i := range tr.repeats {
+		// At least so long it stays; see calm.
+		if r := &tr.repeats[i]; r.ackedAt == 0 || now-r.ackedAt > int64(st.cfg.Grace) {
+			return false
+		}
+	}
+	if len(tr.repeats) == 0 && una >= hi {
+		return false
+	}
+	if hi > d.hi {
+		tr.timerHi = 0
+	}
+	return true
 }
 
 // rather takes a packet that Run has not taken.
@@ -143,8 +181,8 @@ func (c *Conn) clear(st *Store, d *Dir, ack int64, p *packet.Packet) {
 		return
 	}
 	at, exact := f.acked(st, ack)
-	if hasTS && p.TCP.TSecr != 0 {
-		f.echo(st, p.TCP.TSecr, ack)
+	if hasTS && p.TCP.TSecr != 0 && f.open != 0 {
+		f.closes(st, p.TCP.TSecr)
 	}
 	if f.n == 0 && ack >= d.hi && ack >= f.collapse {
 		st.freeFlight(d)

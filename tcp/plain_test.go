@@ -3,6 +3,7 @@ package tcp
 import (
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 
 	"mirrorscope/packet"
@@ -55,7 +56,17 @@ func (w *twins) add(t *testing.T, p *packet.Packet, dir int, without, alike bool
 		if x, y := w.st[0].rareIf(a), w.st[1].rareIf(b); x != nil && *x != *y {
 			t.Fatalf("packet %+v:\nshort %+v\nwhole %+v", p, x, y)
 		}
+		if x, y := w.st[0].troubleIf(a), w.st[1].troubleIf(b); x != nil && !x.is(y) {
+			t.Fatalf("packet %+v:\nshort %+v\nwhole %+v", p, x, y)
+		}
 	}
+}
+
+// is tells whether two troubles hold the same.
+func (t *trouble) is(o *trouble) bool {
+	x, y := *t, *o
+	x.holes, x.sacked, x.repeats, y.holes, y.sacked, y.repeats = nil, nil, nil, nil, nil, nil
+	return reflect.DeepEqual(x, y) && slices.Equal(t.holes, o.holes) && slices.Equal(t.sacked, o.sacked) && slices.Equal(t.repeats, o.repeats)
 }
 
 // end compares what both report.

@@ -39,8 +39,14 @@ func (f *few) n() int { return int(f.tags >> countShift) }
 
 func (f *few) tag(i int) uint8 { return uint8(f.tags >> (4 * i & 63) & 15) }
 
-// dists are the distributions of a connection with more samples.
-type dists [numQuantities]dist
+// dists are the distributions of a connection with more samples. The latest are
+// not in them yet, but where each sample of the first ones is: so that most
+// packets touch no distribution.
+type dists struct {
+	latest few
+	of     [numQuantities]dist
+	_      [128 - 64 - 8*numQuantities]byte // latest is a cache line
+}
 
 // dist is the distribution of one quantity: of the running interval, and of
 // the intervals before. The numbers are those of histograms in the Store; 0 is
@@ -57,30 +63,59 @@ const maxBuckets = 320
 
 // add adds a duration of ns ≥ 0 to the samples of a connection.
 func (st *Store) add(samples *uint32, q quantity, ns int64) {
+	var f *few
+	switch n := *samples; {
+	case n&inDists != 0:
+		f = &st.dists.At(n &^ inDists).latest
+	case n != 0:
+		f = st.fews.At(n)
+	default:
+		*samples = st.fews.Get()
+		f = st.fews.At(*samples)
+		f.tags = 0
+	}
+	if n := f.n(); n < maxFew && ns <= math.MaxUint32 {
+		f.ns[n] = uint32(ns)
+		f.tags = (f.tags | uint64(q)<<(4*n&63)) + oneMoreFew
+		return
+	}
 	if *samples&inDists == 0 {
-		if *samples == 0 {
-			*samples = st.fews.Get()
-			st.fews.At(*samples).tags = 0
-		}
-		f := st.fews.At(*samples)
-		if f.n() < maxFew && ns <= math.MaxUint32 {
-			f.put(q, uint32(ns))
-			return
-		}
 		st.spread(samples, f)
 	}
-	d := &st.dists.At(*samples &^ inDists)[q]
-	if d.running == 0 {
-		d.running = st.hists.Get()
+	x := st.distsOf(*samples)
+	if ns <= math.MaxUint32 {
+		x.latest.put(q, uint32(ns))
+	} else {
+		st.pour(&x.of[q].running, ns)
 	}
-	h := st.hists.At(d.running)
-	st.wide -= wide(h)
-	addBounded(h, ns)
-	st.wide += wide(h)
 }
 
-// wide is what a distribution takes beyond histOctets.
-func wide(h *histogram.Histogram) int64 { return 16 * int64(max(len(h.Buckets())-usualBuckets, 0)) }
+// distsOf gives the distributions of a connection with many samples, all in them.
+func (st *Store) distsOf(samples uint32) *dists {
+	x := st.dists.At(samples &^ inDists)
+	f := &x.latest
+	for i, tags := 0, f.tags; i < min(f.n(), maxFew); i, tags = i+1, tags>>4 {
+		st.pour(&x.of[tags&quantityTag].running, int64(f.ns[i]))
+	}
+	f.tags = 0
+	return x
+}
+
+// pour adds a sample to a distribution, making it if needed.
+func (st *Store) pour(hist *uint32, ns int64) {
+	if *hist == 0 {
+		*hist = st.hists.Get()
+	}
+	h := st.hists.At(*hist)
+	before := len(h.Buckets())
+	addBounded(h, ns)
+	if after := len(h.Buckets()); after != before {
+		st.wide += wide(after) - wide(before)
+	}
+}
+
+// wide is what a distribution of so many buckets takes beyond histOctets.
+func wide(buckets int) int64 { return 16 * int64(max(buckets-usualBuckets, 0)) }
 
 func (f *few) put(q quantity, ns uint32) {
 	n := f.n()
@@ -103,8 +138,8 @@ func (st *Store) spread(samples *uint32, f *few) {
 		f.sort(&st.sorted, ofAll)
 		for q := range numQuantities {
 			if ns := st.sorted.of(q); len(ns) > 0 {
-				x[q].running = st.hists.Get()
-				st.hists.At(x[q].running).FillRising(ns)
+				x.of[q].running = st.hists.Get()
+				st.hists.At(x.of[q].running).FillRising(ns)
 			}
 		}
 	} else {
@@ -119,7 +154,7 @@ func (st *Store) spread(samples *uint32, f *few) {
 func (f *few) spreadPast(st *Store, x *dists) {
 	for i := range f.n() {
 		tag := f.tag(i)
-		d := &x[tag&^past]
+		d := &x.of[tag&^past]
 		h := &d.running
 		if tag&past != 0 {
 			h = &d.before
@@ -277,7 +312,7 @@ func (st *Store) inSet(samples uint32, q quantity, set uint8) *histogram.Histogr
 	if set == ofAll {
 		return st.allOf(samples, q)
 	}
-	if n := st.dists.At(samples &^ inDists)[q].running; n != 0 {
+	if n := st.distsOf(samples).of[q].running; n != 0 {
 		return st.hists.At(n)
 	}
 	return nil
@@ -287,7 +322,7 @@ func (st *Store) inSet(samples uint32, q quantity, set uint8) *histogram.Histogr
 // over all intervals: it is lent until the next call of allOf, or until the
 // connection is released. It is nil when empty.
 func (st *Store) allOf(samples uint32, q quantity) *histogram.Histogram {
-	d := st.dists.At(samples &^ inDists)[q]
+	d := st.distsOf(samples).of[q]
 	switch {
 	case d.before == 0 && d.running == 0:
 		return nil
@@ -312,17 +347,17 @@ func (st *Store) closeInterval(samples uint32) {
 		f.tags |= pastAll & (1<<(4*f.n()&63) - 1)
 		return
 	}
-	x := st.dists.At(samples &^ inDists)
-	for q := range x {
-		switch d := &x[q]; {
+	x := st.distsOf(samples)
+	for q := range x.of {
+		switch d := &x.of[q]; {
 		case d.running == 0:
 		case d.before == 0:
 			d.before, d.running = d.running, 0
 		default:
 			h := st.hists.At(d.before)
-			st.wide -= wide(h)
+			before := len(h.Buckets())
 			h.Merge(st.hists.At(d.running))
-			st.wide += wide(h)
+			st.wide += wide(len(h.Buckets())) - wide(before)
 			st.freeHist(&d.running)
 		}
 	}
@@ -337,9 +372,9 @@ func (st *Store) freeSamples(samples *uint32) {
 		st.sorted.samples = 0
 	default:
 		x := st.dists.At(*samples &^ inDists)
-		for q := range x {
-			st.freeHist(&x[q].running)
-			st.freeHist(&x[q].before)
+		for q := range x.of {
+			st.freeHist(&x.of[q].running)
+			st.freeHist(&x.of[q].before)
 		}
 		st.dists.Put(*samples &^ inDists)
 	}
@@ -348,7 +383,7 @@ func (st *Store) freeSamples(samples *uint32) {
 
 func (st *Store) freeHist(n *uint32) {
 	if *n != 0 {
-		st.wide -= wide(st.hists.At(*n))
+		st.wide -= wide(len(st.hists.At(*n).Buckets()))
 		st.hists.At(*n).Reset()
 		st.hists.Put(*n)
 		*n = 0

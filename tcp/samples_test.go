@@ -22,7 +22,7 @@ func TestSamples(t *testing.T) {
 	for range 3000 {
 		var samples uint32
 		var before, running [numQuantities]histogram.Histogram
-		for range r.IntN(3 * maxFew) {
+		for range r.IntN(6 * maxFew) {
 			switch q := quantity(r.IntN(int(numQuantities))); r.IntN(12) {
 			case 0:
 				st.closeInterval(samples)
@@ -38,6 +38,9 @@ func TestSamples(t *testing.T) {
 				ns := r.Int64N(1 << (1 + r.IntN(31)))
 				st.add(&samples, q, ns)
 				addBounded(&running[q], ns)
+			}
+			if r.IntN(3) > 0 {
+				continue
 			}
 			st.sort(samples)
 			var sums [numQuantities]summary

@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"math"
 	"time"
 	"unsafe"
 
@@ -45,6 +46,11 @@ type Store struct {
 	scratch    histogram.Histogram
 	sorted     sorted // scratch
 
+	second struct { // of the input's clock
+		n    uint32 // its lower 32 bits
+		from int64  // ns
+	}
+
 	sums bool // reports have no quantiles
 
 	whole  bool   // each packet takes the whole way: for tests
@@ -72,7 +78,10 @@ func octets[T any](p *pool.Pool[T]) int64 {
 // Prefetch begins to load what a connection keeps of data in flight, and its
 // samples.
 func (st *Store) Prefetch(c *Conn, lines *pool.Lines) {
-	if n := c.samples; n != 0 && n&inDists == 0 {
+	switch n := c.samples; {
+	case n&inDists != 0:
+		lines.Add(unsafe.Pointer(st.dists.At(n &^ inDists)))
+	case n != 0:
 		lines.Add(unsafe.Pointer(st.fews.At(n)))
 	}
 	if n := c.Dirs[0].flight; n != 0 {
@@ -80,6 +89,22 @@ func (st *Store) Prefetch(c *Conn, lines *pool.Lines) {
 	}
 	if n := c.Dirs[1].flight; n != 0 {
 		lines.Add(unsafe.Pointer(st.flights.At(n)))
+	}
+}
+
+// secondOf is the second of a time, its lower 32 bits.
+func (st *Store) secondOf(ns int64) uint32 {
+	if uint64(ns-st.second.from) >= 1e9 {
+		st.setSecond(ns)
+	}
+	return st.second.n
+}
+
+func (st *Store) setSecond(ns int64) {
+	st.second.n = uint32(ns / 1e9)
+	st.second.from = math.MinInt64
+	if ns >= 0 {
+		st.second.from = ns / 1e9 * 1e9
 	}
 }
 

@@ -20,7 +20,7 @@ func TestWideDistributions(t *testing.T) {
 	}
 	buckets := int64(0)
 	for _, n := range all {
-		for _, d := range st.dists.At(n &^ inDists) {
+		for _, d := range st.distsOf(n).of {
 			for _, h := range [...]uint32{d.running, d.before} {
 				if h != 0 {
 					buckets += int64(max(len(st.hists.At(h).Buckets())-usualBuckets, 0))
