@@ -127,12 +127,12 @@ func (e *embryo) setSlot(i int) { e.place = e.place&^(1<<slotBits-1) | uint16(i)
 
 // conceive keeps the first packet of a connection as a seed or an embryo, if it can
 // be one. met tells that a flow of its 5-tuple is watched: then, and where there are
-// intervals, each packet is told of at once.
+// intervals beside who watches, each packet is told of at once.
 func (t *Table) conceive(h uint64, p *packet.Packet, met bool) bool {
 	if t.sow(p, h, uint64(len(t.index.slots))) {
 		return true
 	}
-	if t.cfg.Interval > 0 || met || t.fullGrown || p.Now != t.now || t.flows.embryos.live >= maxNumbers {
+	if met || t.watcher != nil && t.cfg.Interval > 0 || t.fullGrown || p.Now != t.now || t.flows.embryos.live >= maxNumbers {
 		return false
 	}
 	var e embryo
@@ -170,6 +170,7 @@ func (t *Table) hatch(n uint32, inWheel bool) uint32 {
 	} else {
 		t.relive(e, f)
 	}
+	t.activate(m, f)
 	switch {
 	case inWheel && seedling(n):
 		f.class = f.classOf()

@@ -63,7 +63,7 @@ func (t *Table) lastInterval(n uint32, f *Flow, release int64) (open bool) {
 	if !f.isActive() {
 		return false
 	}
-	if t.plan.closing {
+	if t.plan.closing && !asleep(n) {
 		c := t.conn(f)
 		h := heard{Report: t.sessions.Interval(f.session, &c)}
 		if f.key.Proto == packet.ProtoTCP {
@@ -163,9 +163,35 @@ func (t *Table) Closes(now int64) bool {
 	return now == EndOfInput || now >= second-second%length+length
 }
 
+// growUp makes flows of all that are young, which are listed then: what an interval
+// tells of a connection is the difference to what those before have told, and a
+// youth knows only the whole.
+func (t *Table) growUp() {
+	s := &t.flows
+	for s.seeds.live > 0 {
+		t.hatch(s.seeds.first(), true)
+	}
+	if s.embryos.live == 0 {
+		return
+	}
+	young := make([]uint32, 0, s.embryos.live)
+	for c := range t.wheels {
+		young = t.wheels[c].embryos(s, young)
+	}
+	for _, n := range young {
+		e := s.embryo(n)
+		key := e.key()
+		// Others may have had to go to make room for those before.
+		if m, ok := t.index.find(e.hash(t.secret), &key, s); ok && m == n {
+			t.hatch(n, true)
+		}
+	}
+}
+
 // PlanIntervals plans the records of the interval that ends by now, or with the
 // input. It follows the end of the connections that are due by then.
 func (t *Table) PlanIntervals(now int64) {
+	t.growUp()
 	length := int64(t.cfg.Interval)
 	start := t.second - t.second%length
 	p := plan{kind: Interval, start: start, end: start + length, release: start + length, second: now}

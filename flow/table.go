@@ -311,7 +311,7 @@ func (t *Table) NextDue() (due int64, ok bool) {
 	if ok = due < math.MaxInt64/1_000_000_000; ok { // hostile times are due beyond the end of time
 		due *= 1e9
 	}
-	if length := int64(t.cfg.Interval); length > 0 && t.second != noSecond && len(t.active)+t.intervals.Len() > 0 {
+	if length := int64(t.cfg.Interval); length > 0 && t.second != noSecond && len(t.active)+t.intervals.Len()+t.flows.embryos.live+t.flows.seeds.live > 0 {
 		due, ok = min(due, t.second-t.second%length+length), true
 	}
 	if t.report.pending() {
@@ -383,6 +383,9 @@ func (t *Table) PlanFlush(now int64) {
 	if t.watcher != nil {
 		t.watcher.Drain(now)
 	}
+	if t.Closes(EndOfInput) {
+		t.growUp()
+	}
 	t.index.drop()
 	t.copies.empty() // there will be no packet to compare
 	t.begin(plan{second: noSecond, closing: t.Closes(EndOfInput)}, t.flows.all()-t.flows.seeds.live)
@@ -438,11 +441,17 @@ func (t *Table) finish(n uint32, release int64, reason EndReason) {
 		switch {
 		case t.watcher != nil && !unpaired:
 			n = t.hatch(n, false) // it is told of by number
+		case t.cfg.Interval > 0 && t.plan.closing && !t.full(t.perFlow):
+			n = t.hatch(n, false) // it waits for the close
+		case t.cfg.Interval > 0: // a second record tells of it
 		case !young && t.finishLone(n, release, reason), young && t.finishShort(n, release, reason):
 			return
 		}
 	}
 	f := t.ending(n)
+	if asleep(n) {
+		f.snapshot &^= unlisted // it has come to be in the running interval
+	}
 	t.decide(f)
 	if more := t.endTalk(f, release, reason); f.snapshot != 0 && (more || f.tcp.Undecided(t.tcp)) {
 		t.activate(n, f)
