@@ -2,7 +2,6 @@ package session
 
 import (
 	"mirrorscope/packet"
-	"mirrorscope/stream"
 	"mirrorscope/tcp"
 	"mirrorscope/tlsmeta"
 )
@@ -19,7 +18,7 @@ func (st *Store) Hear(n uint32, c *tcp.Conn, ct *tcp.Store, p *packet.Packet, g 
 	switch {
 	case s.kind != tlsKind:
 		return n, false
-	case s.reading == 0:
+	case !s.reads():
 		k := Conn{TCP: c, Store: ct} // of the others, nothing is asked
 		st.afterwards(s, &k, p, g, dir)
 		return n | s.past(&k, st), true
@@ -28,35 +27,46 @@ func (st *Store) Hear(n uint32, c *tcp.Conn, ct *tcp.Store, p *packet.Packet, g 
 	}
 	dir &= 1
 	y := st.tls.At(s.tls)
+	x := st.room.Conn(&y.State, nil)
 	if g.End == g.Pos {
-		st.acknowledged(y, g, dir)
+		y.acknowledged(&x, g, dir)
 		return n, true
 	}
-	r := st.readings.At(s.reading)
-	x, o := &r.streams[dir], &r.streams[1-dir]
-	if g.Again() || int64(len(p.Payload)) != g.End-g.Pos || !x.Step(&st.buffers, g.Pos, g.End-g.Pos, g.Time, g.Acked, o.Position()+1) {
+	var t tlsmeta.Segment
+	t.Time = max(g.Time, 0)
+	if g.Again() || int64(len(p.Payload)) != g.End-g.Pos {
 		return n, false
 	}
-	st.acknowledged(y, g, dir)
-	if !st.hear(s, y, x, c, ct, p, g, dir) {
+	if s.reading == 0 {
+		if !x.Step(dir, g.Pos, g.End-g.Pos, g.Acked) {
+			return n, false
+		}
+	} else {
+		r := st.readings.At(s.reading)
+		if !r.streams[dir].Step(&st.buffers, g.Pos, g.End-g.Pos, g.Time, g.Acked, r.streams[1-dir].Position()+1) {
+			return n, false
+		}
+		t.Time, t.Since = r.streams[dir].Made(g.Time)
+	}
+	y.acknowledged(&x, g, dir)
+	if !st.hear(s, y, c, ct, p, g, &t, dir) {
 		n = s.number(n)
 	}
 	return n, true
 }
 
-// hear hands on what has made a step. It tells whether TLS goes on to be read.
-func (st *Store) hear(s *Session, y *tlsTalk, x *stream.Stream, c *tcp.Conn, ct *tcp.Store, p *packet.Packet, g *tcp.Segment, dir int) bool {
-	var t tlsmeta.Segment
+// hear hands on what comes next, with its time in t. It tells whether TLS goes on
+// to be read.
+func (st *Store) hear(s *Session, y *tlsTalk, c *tcp.Conn, ct *tcp.Store, p *packet.Packet, g *tcp.Segment, t *tlsmeta.Segment, dir int) bool {
 	t.Pos, t.Data, t.Acked, t.Inferred = g.Pos, p.Payload, g.Acked, g.Inferred
-	t.Time, t.Since = x.Made(g.Time)
-	st.tlsFeed(s, y, c, ct, &t, dir)
+	st.tlsFeed(s, y, c, ct, t, dir)
 	if !y.Over() && !y.Lost() {
 		return true
 	}
 	k := Conn{TCP: c, Store: ct}
 	st.tlsLeft(s, y, &k, dir)
 	st.settle(s)
-	s.flags &^= smooth
+	s.flags &^= smooth // and no reading is left
 	return false
 }
 
@@ -69,26 +79,34 @@ func greets(p *packet.Packet, g *tcp.Segment) bool {
 // greet does what read does with the first payload of a connection if that greets
 // and comes next. It is false, and nothing has happened, if it does not.
 func (st *Store) greet(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, dir int) bool {
+	var next [2]int64
+	for d := range next {
+		pos, ok := c.TCP.Start(d)
+		if !ok {
+			return false
+		}
+		next[d] = pos
+	}
 	dir &= 1
-	r := st.readings.At(s.reading)
-	x, o := &r.streams[dir], &r.streams[1-dir]
-	if !o.Ready() || !x.Step(&st.buffers, g.Pos, g.End-g.Pos, g.Time, g.Acked, o.Position()+1) {
+	if g.Pos != next[dir] || g.Acked > next[1-dir]+1 {
 		return false
 	}
+	next[dir] = g.End
 	s.kind = tlsKind
 	st.openTLS(s, c, dir, g.Time, "")
-	if st.hear(s, st.tls.At(s.tls), x, c.TCP, c.Store, p, g, dir) {
-		s.flags |= smooth
-	}
+	y := st.tls.At(s.tls)
+	x := st.room.Conn(&y.State, nil)
+	x.Lend(&st.room, next)
+	s.flags |= smooth
+	st.hear(s, y, c.TCP, c.Store, p, g, &tlsmeta.Segment{Time: max(g.Time, 0)}, dir)
 	return true
 }
 
 // acknowledged tells the reader of TLS that the client has acknowledged more of
 // the server.
-func (st *Store) acknowledged(y *tlsTalk, g *tcp.Segment, dir int) {
+func (y *tlsTalk) acknowledged(x *tlsmeta.Conn, g *tcp.Segment, dir int) {
 	if dir == y.Client() && g.Acked > y.unacked {
 		y.unacked = g.Acked
-		x := st.room.Conn(&y.State, nil)
 		x.Acked(g.Time)
 	}
 }

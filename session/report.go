@@ -69,9 +69,10 @@ const maxMissed = 1 << 30
 
 // giveUp hands on what has waited for octets that will not come any more.
 func (st *Store) giveUp(s *Session, c *Conn, at int64) {
-	if s.reading == 0 {
+	if !s.reads() {
 		return
 	}
+	st.unfold(s)
 	r := st.readings.At(s.reading)
 	for dir := range r.streams {
 		x := &r.streams[dir]

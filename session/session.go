@@ -35,6 +35,10 @@ type Session struct {
 	line    line
 }
 
+// reads tells whether octets are read in order: from streams, or, while it is
+// smooth, perhaps without.
+func (s *Session) reads() bool { return s.reading != 0 || s.flags&smooth != 0 }
+
 // client is the direction of the client, of HTTP and DNS.
 func (s *Session) client() int { return int(s.flags / asksFor1 & 1) }
 
@@ -105,7 +109,7 @@ const (
 	asksFor1  // direction 1 is the client's, of HTTP and DNS, and of TLS that is past its handshake
 	hasTicket // tlsAside.ticket is there
 	hasEarly  // tlsTalk.early is there
-	smooth    // TLS is read, what comes next of both directions is known, neither has ended, and nothing waits: see Hear
+	smooth    // TLS is read, what comes next of both directions is known, neither has ended, and nothing waits: see Hear. There is no reading yet, as a rule
 )
 
 // grace is how long an ACK may be recorded before what it acknowledges.
@@ -145,7 +149,7 @@ func (st *Store) at(n uint32) *Session { return st.sessions.At(n & numberMask) }
 // number adds to the number of a session what its packets still need.
 func (s *Session) number(n uint32) uint32 {
 	n &= numberMask
-	if s.reading == 0 {
+	if !s.reads() {
 		n |= payloadOnly
 		if s.kind == plain && s.tls == 0 {
 			n |= endless
@@ -161,10 +165,11 @@ func (st *Store) Segment(n uint32, c *Conn, p *packet.Packet, g *tcp.Segment, di
 		return st.first(c, p, g, dir)
 	}
 	s := st.at(n)
-	if s.reading == 0 {
+	if !s.reads() {
 		st.afterwards(s, c, p, g, dir)
 		return n | s.past(c, st)
 	}
+	st.unfold(s)
 	st.read(s, c, p, g, dir)
 	return s.number(n)
 }
@@ -195,8 +200,8 @@ func (st *Store) first(c *Conn, p *packet.Packet, g *tcp.Segment, dir int) uint3
 	}
 	n := st.sessions.GetZero()
 	s := st.at(n)
-	st.open(s, c)
 	if !hello || !st.greet(s, c, p, g, dir) {
+		st.open(s, c)
 		st.read(s, c, p, g, dir)
 	}
 	if s.reading != 0 {
@@ -252,17 +257,34 @@ func (st *Store) open(s *Session, c *Conn) {
 	}
 }
 
-func (st *Store) closeReading(s *Session) {
-	if s.reading == 0 {
+// unfold gives a session that is smooth what others read with: all went in order,
+// so of both directions there is nothing but where they are.
+func (st *Store) unfold(s *Session) {
+	if s.reading != 0 {
 		return
 	}
+	s.reading = st.readings.GetZero()
 	r := st.readings.At(s.reading)
+	x := st.room.Conn(&st.tls.At(s.tls).State, nil)
 	for dir := range r.streams {
-		r.streams[dir].Reset(&st.buffers)
+		r.streams[dir].Start(x.Next(dir))
 	}
-	st.closeSniff(r)
-	st.readings.Put(s.reading)
-	s.reading = 0
+}
+
+func (st *Store) closeReading(s *Session) {
+	if !s.reads() {
+		return
+	}
+	s.flags &^= smooth
+	if s.reading != 0 {
+		r := st.readings.At(s.reading)
+		for dir := range r.streams {
+			r.streams[dir].Reset(&st.buffers)
+		}
+		st.closeSniff(r)
+		st.readings.Put(s.reading)
+		s.reading = 0
+	}
 	if s.tls != 0 {
 		y := st.tls.At(s.tls)
 		x := st.conn(y)
@@ -282,7 +304,9 @@ func (st *Store) read(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, dir
 		st.repeated(s, r, c, g, dir)
 	}
 	if s.kind == tlsKind {
-		st.acknowledged(st.tls.At(s.tls), g, dir)
+		y := st.tls.At(s.tls)
+		x := st.room.Conn(&y.State, nil)
+		y.acknowledged(&x, g, dir)
 	}
 	for d := range r.streams {
 		if y := &r.streams[d]; !y.Started() { // the SYN-ACK may be recorded late
@@ -429,8 +453,8 @@ func (st *Store) Reset(n uint32, c *Conn, dir int, at int64) {
 		return
 	}
 	s := st.at(n)
-	s.flags &^= smooth
 	st.giveUp(s, c, at)
+	s.flags &^= smooth
 	if s.kind == tlsKind {
 		x := st.conn(st.tls.At(s.tls))
 		x.Close(dir, at)
@@ -443,8 +467,11 @@ func (st *Store) Reset(n uint32, c *Conn, dir int, at int64) {
 func (st *Store) settle(s *Session) {
 	over := s.kind == plain || s.kind == blindTLS
 	if s.kind == tlsKind && st.tls.At(s.tls).Over() {
-		r := st.readings.At(s.reading)
-		over = !r.streams[0].Waiting() && !r.streams[1].Waiting()
+		over = true
+		if s.reading != 0 {
+			r := st.readings.At(s.reading)
+			over = !r.streams[0].Waiting() && !r.streams[1].Waiting()
+		}
 	}
 	if over {
 		st.closeReading(s)

@@ -130,6 +130,7 @@ func (st *Store) tlsFeed(s *Session, y *tlsTalk, c *tcp.Conn, ct *tcp.Store, k *
 		k.MSS = c.MSS(dir)
 	}
 	done := x.Done()
+	server := st.position(s, &x, 1-x.Client()) // afterwards, it may not be there to be asked
 	x.Feed(&st.room, dir, k, half)
 	if !done && x.Done() {
 		s.line.tlsEnds(x.Timing.End)
@@ -139,7 +140,8 @@ func (st *Store) tlsFeed(s *Session, y *tlsTalk, c *tcp.Conn, ct *tcp.Store, k *
 		if x.Missing {
 			c.DoubtTurns(tcp.CaptureLoss)
 		}
-		if x.EarlyEnd != 0 && x.Info.EarlyData == tlsmeta.EarlyAccepted && st.quiet(s, 1-x.Client(), x.State) {
+		quiet := server <= x.Data[1-x.Client()] // it has sent no application data yet
+		if x.EarlyEnd != 0 && x.Info.EarlyData == tlsmeta.EarlyAccepted && x.Data[1-x.Client()] != 0 && quiet {
 			c.Ask(x.EarlyEnd, x.EarlyAt, false)
 			s.line.early(x.EarlyEnd)
 		}
@@ -170,9 +172,12 @@ func (st *Store) tlsLeft(s *Session, y *tlsTalk, c *Conn, dir int) {
 	}
 }
 
-// quiet tells whether a direction has sent no application data yet.
-func (st *Store) quiet(s *Session, dir int, x *tlsmeta.State) bool {
-	return x.Data[dir] != 0 && st.readings.At(s.reading).streams[dir].Position() <= x.Data[dir]
+// position is how far a direction was read.
+func (st *Store) position(s *Session, x *tlsmeta.Conn, dir int) int64 {
+	if s.reading == 0 {
+		return x.Next(dir)
+	}
+	return st.readings.At(s.reading).streams[dir].Position()
 }
 
 // behind takes a segment of TLS once the handshake is over.

@@ -20,22 +20,23 @@ const leastCertificate = 400
 // server13 is what the server sent behind its ServerHello.
 type server13 struct {
 	hello    stamp    // the ServerHello's end
-	fin      int      // length of a record with a Finished and nothing else
-	records  int      // encrypted ones
+	finished stamp    // end of what must be the server's Finished; at 0: not known
+	records  uint32   // encrypted ones
+	fin      int16    // length of a record with a Finished and nothing else
 	goesOn   bool     // the latest was as long as can be: the next goes on with its message
 	recent   [8]stamp // ends of the latest ones
-	finished stamp    // end of what must be the server's Finished; at 0: not known
 }
 
 // client13 is the client's second flight.
 type client13 struct {
 	started bool
-	records int
-	larger  int  // of them, before a Finished: not an EndOfEarlyData, and no empty Certificate
 	goesOn  bool // as with the server
 	alert   bool // it began with what is as long as an alert
-	ccs     record
+	records uint32
+	larger  uint32 // of them, before a Finished: not an EndOfEarlyData, and no empty Certificate
 	last    stamp
+	ccs     stamp // beginning …
+	ccsEnd  int64 // … and end of a ChangeCipherSpec
 }
 
 // IsAlert tells whether octets behind the handshake are a record with an alert,
@@ -65,14 +66,14 @@ func (c *Conn) server13(r *record) {
 			return
 		}
 	}
-	s.recent[s.records%len(s.recent)] = r.end
+	s.recent[s.records%uint32(len(s.recent))] = r.end
 	s.records++
 	if r.n == c.encrypted(alertOctets) && s.finished.at == 0 {
 		c.encAlert = true
 	}
 	goesOn := s.goesOn
 	s.goesOn = r.n == c.encrypted(maxPlaintext)
-	if s.finished.at == 0 && s.records > 1 && r.n == s.fin && !goesOn && (c.Info.Resumed || r.first.pos-s.hello.pos >= leastCertificate) {
+	if s.finished.at == 0 && s.records > 1 && r.n == int(s.fin) && !goesOn && (c.Info.Resumed || r.first.pos-s.hello.pos >= leastCertificate) {
 		s.finished = r.end
 		c.Data[1-c.client] = r.end.pos
 	}
@@ -85,7 +86,7 @@ func (s *server13) flightEnd(acked int64) stamp {
 		return s.finished
 	}
 	end := s.hello
-	for i := range min(s.records, len(s.recent)) {
+	for i := range min(s.records, uint32(len(s.recent))) {
 		if e := s.recent[i]; e.pos <= acked && e.pos > end.pos {
 			end = e
 		}
@@ -99,7 +100,7 @@ func (c *Conn) client13(r *record) {
 	f := &c.w.cf
 	switch r.typ {
 	case typeCCS:
-		f.ccs = *r
+		f.ccs, f.ccsEnd = r.first, r.end.pos
 		return
 	case typeData:
 	default:
@@ -117,7 +118,7 @@ func (c *Conn) client13(r *record) {
 	goesOn := f.goesOn
 	f.goesOn = r.n == c.encrypted(maxPlaintext)
 	switch {
-	case r.n == s.fin && !goesOn:
+	case r.n == int(s.fin) && !goesOn:
 		c.Info.ClientCertificate, c.Info.ClientCertificateKnown = f.larger > 0, true
 		c.clientFinished(r.end, false)
 	case r.n == c.encrypted(endOfEarlyOctets) && f.records == 1 && c.Info.EarlyData == EarlyOffered:
@@ -151,11 +152,11 @@ func (c *Conn) secondFlight(r *record) bool {
 	offered := c.Info.EarlyData == EarlyOffered
 	before := r.first.acked < s.finished.pos
 	if s.finished.at == 0 {
-		before = r.first.acked <= s.hello.pos && !(s.records == 0 && r.first.acked == s.hello.pos) || r.first.at < s.hello.at+c.w.half*9/10
+		before = r.first.acked <= s.hello.pos && !(s.records == 0 && r.first.acked == s.hello.pos) || r.first.at < s.hello.at+c.half*9/10
 	}
 	switch {
 	case c.Info.EarlyData == EarlyNone: // a client that refuses the certificate does not wait for the Finished
-	case before, offered && r.n != s.fin && r.n != c.encrypted(endOfEarlyOctets): // an acknowledgment may run ahead of what the client has read
+	case before, offered && r.n != int(s.fin) && r.n != c.encrypted(endOfEarlyOctets): // an acknowledgment may run ahead of what the client has read
 		c.early(r)
 		return false
 	}
@@ -163,8 +164,8 @@ func (c *Conn) secondFlight(r *record) bool {
 		c.Info.EarlyData = EarlyRejected
 	}
 	first := r.first
-	if f.ccs.end.pos == first.pos && f.ccs.first.acked >= first.acked {
-		first = f.ccs.first
+	if f.ccsEnd == first.pos && f.ccs.acked >= first.acked {
+		first = f.ccs
 	}
 	server := 1 - int(c.client)
 	end := s.flightEnd(r.first.acked)

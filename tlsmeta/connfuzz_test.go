@@ -154,7 +154,7 @@ func (c *Conn) alike(t *testing.T, o *Conn) {
 				x.first = y.first
 			}
 		}
-		x.msg.buf, y.msg.buf = 0, 0
+		x.buf, y.buf = 0, 0
 	}
 	if v != w {
 		t.Fatalf("%+v, want\n%+v", v, w)

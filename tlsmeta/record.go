@@ -32,7 +32,7 @@ const (
 // chains of many certificates. Longer ones are stepped over.
 const maxMessage = 128 << 10
 
-// direction is the record layer of one direction.
+// direction is the record layer of one direction, in a cache line.
 type direction struct {
 	hdr   [5]byte // of the present record, of which nhdr octets are there
 	nhdr  uint8
@@ -41,14 +41,21 @@ type direction struct {
 
 	ccs    bool // a ChangeCipherSpec was recorded
 	lost   bool // where records begin is not known any more
-	old    bool // the present record is a hello in the form of SSLv2, kept in msg
+	old    bool // the present record is a hello in the form of SSLv2, kept in buf
 	missed bool // octets of it were not recorded
 	cut    bool // handshake messages can not be followed any more
 
+	// It puts handshake messages together: records may hold several, and a message
+	// may span records.
+	skip    bool // the message is of no interest, or too long, or not all recorded
+	msgNHdr uint8
+	msgHdr  [4]byte
+	missing int32  // octets of it still to come
+	held    int32  // octets taken from the budget
+	buf     uint32 // number in Room.buffers; 0: no octets
+
 	n, left int32 // octets of the present record, and of them still to come
 	first   stamp // of the first octet of the present record
-	msg     msgReader
-	helloAt int64 // record time of the ClientHello's first octet
 }
 
 // stamp is when an octet was recorded, and what its packet acknowledged.
@@ -59,17 +66,6 @@ type record struct {
 	typ        uint8
 	n          int
 	first, end stamp
-}
-
-// msgReader puts handshake messages together: records may hold several, and a
-// message may span records.
-type msgReader struct {
-	hdr  [4]byte
-	nhdr uint8
-	skip bool // of no interest, or too long, or not all recorded
-	left int32
-	held int32  // octets taken from the budget
-	buf  uint32 // number in Room.buffers; 0: no octets
 }
 
 // read takes the octets of one direction that come next.
@@ -189,19 +185,18 @@ func (c *Conn) mayBeSSLv2(dir int) bool {
 // of data belong to it.
 func (c *Conn) sslv2(b *Room, dir int, data []byte, at stamp) (n int) {
 	d := &c.w.dirs[dir]
-	m := &d.msg
 	whole := func() int {
-		b := b.buffers.at(m.buf)
+		b := b.buffers.at(d.buf)
 		if len(b) < 2 {
 			return 2
 		}
 		return 2 + sslv2Record(b)
 	}
-	for n < len(data) && len(b.buffers.at(m.buf)) < whole() {
-		k := min(whole()-len(b.buffers.at(m.buf)), len(data)-n)
-		m.add(b, data[n:n+k])
+	for n < len(data) && len(b.buffers.at(d.buf)) < whole() {
+		k := min(whole()-len(b.buffers.at(d.buf)), len(data)-n)
+		d.add(b, data[n:n+k])
 		n += k
-		if m.skip {
+		if d.skip {
 			c.strange(dir)
 			return n
 		}
@@ -209,18 +204,18 @@ func (c *Conn) sslv2(b *Room, dir int, data []byte, at stamp) (n int) {
 	at.pos += int64(n)
 	var err error
 	if dir == int(c.client) {
-		err = c.sslv2Hello(b.buffers.at(m.buf), at)
+		err = c.sslv2Hello(b.buffers.at(d.buf), at)
 	} else {
-		err = c.sslv2Answer(b.buffers.at(m.buf))
+		err = c.sslv2Answer(b.buffers.at(d.buf))
 	}
 	switch {
-	case errors.Is(err, ErrShort) && len(b.buffers.at(m.buf)) < whole():
+	case errors.Is(err, ErrShort) && len(b.buffers.at(d.buf)) < whole():
 		return n
 	case err != nil:
 		c.strange(dir)
 	}
 	d.old = false
-	m.drop(b)
+	d.drop(b)
 	return n
 }
 
@@ -262,7 +257,7 @@ func (c *Conn) miss(b *Room, dir int, n, at int64) {
 	c.Missing, d.missed = true, true
 	if d.left == 0 || n > int64(d.left) {
 		d.lost, c.adrift = true, true
-		d.msg.drop(b)
+		d.drop(b)
 		if dir == int(c.client) && c.stage == stageClientHello {
 			c.Info.Outcome = Incomplete
 			c.over() // nothing is known of it
@@ -282,28 +277,26 @@ func (c *Conn) miss(b *Room, dir int, n, at int64) {
 // missMessage steps over octets of handshake messages.
 func (c *Conn) missMessage(b *Room, dir, n int, at int64) {
 	d := &c.w.dirs[dir]
-	m := &d.msg
-	if m.nhdr < 4 || int32(n) > m.left {
+	if d.msgNHdr < 4 || int32(n) > d.missing {
 		d.cut = true
-		m.drop(b)
+		d.drop(b)
 		return
 	}
-	m.left -= int32(n)
-	m.skip = true
-	m.release(b)
-	if m.left == 0 {
-		m.nhdr = 0
+	d.missing -= int32(n)
+	d.skip = true
+	d.release(b)
+	if d.missing == 0 {
+		d.msgNHdr = 0
 		end := d.first.pos + 5 + int64(d.n-d.left)
-		c.message(dir, m.hdr[0], nil, wanted(m.hdr[0]), stamp{end, at, d.first.acked})
+		c.message(dir, d.msgHdr[0], nil, wanted(d.msgHdr[0]), stamp{end, at, d.first.acked})
 	}
 }
 
 // messages puts handshake messages together.
 func (c *Conn) messages(b *Room, dir int, data []byte, end stamp) {
 	d := &c.w.dirs[dir]
-	m := &d.msg
 	for len(data) > 0 {
-		if m.nhdr == 0 && len(data) >= 4 {
+		if d.msgNHdr == 0 && len(data) >= 4 {
 			if n := 4 + int(binary.BigEndian.Uint32(data)&0xffffff); n <= len(data) { // it lies here whole
 				c.begins(d, data[0])
 				whole := data[:n]
@@ -320,37 +313,37 @@ func (c *Conn) messages(b *Room, dir int, data []byte, end stamp) {
 				continue
 			}
 		}
-		if m.nhdr < 4 {
-			n := copy(m.hdr[m.nhdr:], data)
-			m.nhdr += uint8(n)
+		if d.msgNHdr < 4 {
+			n := copy(d.msgHdr[d.msgNHdr:], data)
+			d.msgNHdr += uint8(n)
 			data = data[n:]
-			if m.nhdr < 4 {
+			if d.msgNHdr < 4 {
 				return
 			}
-			m.left = int32(binary.BigEndian.Uint32(m.hdr[:]) & 0xffffff)
-			m.skip = !wanted(m.hdr[0]) || m.left > maxMessage
-			if m.left > maxMessage && m.hdr[0] == msgCertificate {
+			d.missing = int32(binary.BigEndian.Uint32(d.msgHdr[:]) & 0xffffff)
+			d.skip = !wanted(d.msgHdr[0]) || d.missing > maxMessage
+			if d.missing > maxMessage && d.msgHdr[0] == msgCertificate {
 				c.Info.CertificatesCut = true
 			}
-			if !m.skip {
-				m.add(b, m.hdr[:])
+			if !d.skip {
+				d.add(b, d.msgHdr[:])
 			}
-			c.begins(d, m.hdr[0])
+			c.begins(d, d.msgHdr[0])
 		}
-		n := min(int(m.left), len(data))
-		if !m.skip && n > 0 {
-			m.add(b, data[:n])
+		n := min(int(d.missing), len(data))
+		if !d.skip && n > 0 {
+			d.add(b, data[:n])
 		}
-		m.left -= int32(n)
+		d.missing -= int32(n)
 		data = data[n:]
-		if m.left > 0 {
+		if d.missing > 0 {
 			return
 		}
-		m.nhdr = 0
+		d.msgNHdr = 0
 		at := end
 		at.pos -= int64(len(data))
-		c.message(dir, m.hdr[0], b.buffers.at(m.buf), m.skip && wanted(m.hdr[0]), at)
-		m.release(b)
+		c.message(dir, d.msgHdr[0], b.buffers.at(d.buf), d.skip && wanted(d.msgHdr[0]), at)
+		d.release(b)
 		if d.cut || c.stage == stageOver {
 			return
 		}
@@ -360,7 +353,7 @@ func (c *Conn) messages(b *Room, dir int, data []byte, end stamp) {
 // begins takes note of where the ClientHello begins.
 func (c *Conn) begins(d *direction, typ byte) {
 	if typ == msgClientHello && c.stage == stageClientHello {
-		d.helloAt = d.first.at
+		c.w.helloAt = d.first.at
 		flight := 0
 		if d == &c.w.dirs[1] {
 			flight = 1
@@ -375,24 +368,24 @@ func wanted(typ byte) bool {
 }
 
 // add keeps octets of a message. Where there is no room, it is stepped over.
-func (m *msgReader) add(b *Room, data []byte) {
+func (d *direction) add(b *Room, data []byte) {
 	if !b.Take(len(data)) {
-		m.skip = true
-		m.release(b)
+		d.skip = true
+		d.release(b)
 		return
 	}
-	m.held += int32(len(data))
-	m.buf = b.buffers.extend(m.buf, data)
+	d.held += int32(len(data))
+	d.buf = b.buffers.extend(d.buf, data)
 }
 
-func (m *msgReader) release(b *Room) {
-	b.Give(int(m.held))
-	m.held = 0
-	b.buffers.put(m.buf)
-	m.buf = 0
+func (d *direction) release(b *Room) {
+	b.Give(int(d.held))
+	d.held = 0
+	b.buffers.put(d.buf)
+	d.buf = 0
 }
 
-func (m *msgReader) drop(b *Room) {
-	m.release(b)
-	m.nhdr, m.left = 0, 0
+func (d *direction) drop(b *Room) {
+	d.release(b)
+	d.msgNHdr, d.missing = 0, 0
 }

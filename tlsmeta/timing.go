@@ -5,13 +5,12 @@ package tlsmeta
 // flight's last octet and the first of what answers it lie the network's round
 // trip and what the answering side needed.
 type Timing struct {
-	Start       int64 // record time of the ClientHello's first octet, ns; 0 not known
-	End         int64 // of the last octet of the Finished that completes the handshake; 0 not known
-	EndByServer bool
-	EndAgain    int64          // of the latest copy of it that the other side needed: what it perceives begins there
-	legs        [maxLegs]int64 // ns that one side needed to answer, the round trip to it included
-	numLegs     uint8
-	byServer    uint8 // bits of legs: the server's
+	Start    int64          // record time of the ClientHello's first octet, ns; 0 not known
+	End      int64          // of the last octet of the Finished that completes the handshake; 0 not known
+	EndAgain int64          // of the latest copy of it that the other side needed: what it perceives begins there
+	legs     [maxLegs]int64 // ns that one side needed to answer, the round trip to it included
+	numLegs  uint8
+	byServer uint8 // bits of legs: the server's
 
 	// Ambiguous says that the end was found by elimination, as where records are
 	// padded. StartInferred and EndInferred say that the hello or the Finished
@@ -19,8 +18,9 @@ type Timing struct {
 	Ambiguous, StartInferred, EndInferred bool
 	// Hidden says that the beginning of an answer is a repeat whose original was
 	// lost before the observation point: when it left is not known.
-	Hidden     bool
-	FalseStart bool // the client sent data before the server's Finished (RFC 7918)
+	Hidden      bool
+	EndByServer bool
+	FalseStart  bool // the client sent data before the server's Finished (RFC 7918)
 }
 
 // maxLegs: two round trips of TLS 1.2, or of TLS 1.3 with a HelloRetryRequest.
@@ -99,9 +99,9 @@ func (c *Conn) pace(dir int, s *Segment) {
 		switch {
 		case s.Inferred:
 			f.gap += max(s.Time-f.last, 0)
-		case f.hi-f.lo >= initialWindow*max(s.MSS, 1) && c.w.acks.n > 0 && c.w.acks.opened(f.last, s) > 0:
-			f.gap += c.w.acks.opened(f.last, s)
-		case f.hi-f.una >= initialWindow*max(s.MSS, 1) && c.w.acks.n == 0 && s.Una > f.una: // it was not told when
+		case f.hi-f.lo >= initialWindow*max(s.MSS, 1) && c.w.acks > 0 && c.w.opened(f.last, s) > 0:
+			f.gap += c.w.opened(f.last, s)
+		case f.hi-f.una >= initialWindow*max(s.MSS, 1) && c.w.acks == 0 && s.Una > f.una: // it was not told when
 			f.gap += max(s.Time-f.last, 0)
 		case s.Filled:
 			f.gap += max(s.Time-max(s.Since, f.last), 0)
@@ -143,27 +143,24 @@ func (c *Conn) late() bool { return c.w.filled != 0 && c.w.filled-c.w.since > re
 
 const reorderLag = 3e6 // ns
 
-// ring keeps when acknowledgments were recorded.
-type ring struct {
-	n  int
-	at [16]int64
-}
+// ring keeps when the latest acknowledgments were recorded.
+type ring [16]int64
 
 // Acked tells that the client has acknowledged more of the server, at a record
 // time: without it, only Segment.Una tells of that.
 func (c *Conn) Acked(at int64) {
 	if c.stage < stageDone && c.w != nil {
-		c.w.acks.at[c.w.acks.n%len(c.w.acks.at)] = at
-		c.w.acks.n++
+		c.w.acksAt[c.w.acks%uint32(len(c.w.acksAt))] = at
+		c.w.acks++
 	}
 }
 
 // opened tells how much of the time between two segments of a sender, the
 // record time last and s, it can have waited for an acknowledgment to open its
 // window: one that reached it behind the first and in front of the second.
-func (r *ring) opened(last int64, s *Segment) int64 {
+func (w *work) opened(last int64, s *Segment) int64 {
 	first := int64(0)
-	for _, at := range r.at[:min(r.n, len(r.at))] {
+	for _, at := range w.acksAt[:min(w.acks, uint32(len(w.acksAt)))] {
 		if at > last-s.RTT && at <= s.Time-s.RTT*9/10 && (first == 0 || at < first) {
 			first = at
 		}
