@@ -31,6 +31,7 @@ type line [64]byte
 const (
 	fewAwake  = 512         // flows of a table that are let alone
 	longIdle  = 5e9         // ns of silence after which others rest
+	eachRound = 1e9         // ns from one look at all to the next
 	maxLines  = 5           // a flow that would need more does not rest
 	perRested = 40 + 8 + 24 // octets, with link and slot in the index; and its lines
 	flowWords = int(unsafe.Sizeof(Flow{}) / 8)
@@ -53,6 +54,7 @@ type bed struct {
 	awake  int   // so many flows are let alone
 	idle   int64 // ns of silence after which others rest
 	hand   uint32
+	round  int64 // when the next look at all may begin, of the input's clock
 	always bool // flows rest whenever they can: for comparison
 	flow   Flow // that was woken to end
 	packed [packedMax]byte
@@ -103,8 +105,11 @@ func (t *Table) rest(n uint32, f *Flow) {
 // that have been silent for long. It comes every checkEvery packets.
 func (t *Table) restIdle() {
 	b, s := &t.bed, &t.flows
-	if s.live <= b.awake {
+	if s.live <= b.awake || b.hand == 0 && t.now < b.round {
 		return
+	}
+	if b.hand == 0 {
+		b.round = t.now + eachRound
 	}
 	for range min(checkEvery, s.n) {
 		if b.hand++; b.hand >= s.n {
@@ -112,6 +117,9 @@ func (t *Table) restIdle() {
 		}
 		if f := s.at(b.hand); f.class < numClasses && t.now-f.seen > b.idle {
 			t.rest(b.hand, f)
+		}
+		if b.hand == 0 {
+			return
 		}
 	}
 }

@@ -35,9 +35,11 @@ func (st *Store) End(n uint32, c *Conn, idle bool, at int64) (more bool) {
 	s.flags |= over
 	st.giveUp(s, c, c.Last)
 	if s.tls != 0 {
-		x := st.conn(st.tls.At(s.tls))
+		y := st.tls.At(s.tls)
+		x := st.conn(y)
 		more = s.flags&tlsTold == 0 || s.flags&(hasTicket|bye0|bye1) != 0
 		x.End(idle && c.Both, c.Last)
+		st.keep(y, &x)
 		if ok, by, _, _ := c.TCP.Reset(); !ok || s.flags&(fin0<<by) == 0 {
 			for dir := range 2 {
 				if !ok || by != dir {

@@ -286,10 +286,8 @@ func (st *Store) closeReading(s *Session) {
 		s.reading = 0
 	}
 	if s.tls != 0 {
-		y := st.tls.At(s.tls)
-		x := st.conn(y)
+		x := st.room.Conn(&st.tls.At(s.tls).State, nil)
 		x.Release(&st.room)
-		st.settleTLS(y)
 	}
 }
 
@@ -440,8 +438,10 @@ func (st *Store) closing(s *Session, r *reading, dir int, at int64) {
 func (st *Store) ended(s *Session, dir int, at int64) {
 	switch s.kind {
 	case tlsKind:
-		x := st.conn(st.tls.At(s.tls))
+		y := st.tls.At(s.tls)
+		x := st.conn(y)
 		x.HalfClosed(dir, at)
+		st.keep(y, &x)
 	case httpKind:
 		st.http.At(s.part).conn.Closed(dir == s.client(), at)
 	}
@@ -456,8 +456,10 @@ func (st *Store) Reset(n uint32, c *Conn, dir int, at int64) {
 	st.giveUp(s, c, at)
 	s.flags &^= smooth
 	if s.kind == tlsKind {
-		x := st.conn(st.tls.At(s.tls))
+		y := st.tls.At(s.tls)
+		x := st.conn(y)
 		x.Close(dir, at)
+		st.keep(y, &x)
 	} else {
 		st.ended(s, dir, at)
 	}

@@ -23,8 +23,7 @@ type Store struct {
 	readings pool.Pool[reading]
 	sniffs   pool.Pool[sniff]
 	tls      pool.Pool[tlsTalk]
-	infos    pool.Pool[tlsmeta.Info] // of handshakes that are read
-	toldTLS  told                    // of those that are over
+	toldTLS  told // what handshakes told so far
 	asides   pool.Pool[tlsAside]
 	http     pool.Pool[httpTalk]
 	dns      pool.Pool[dnsTalk]
@@ -92,10 +91,7 @@ func (st *Store) PrefetchLast(n uint32, payload bool) {
 	if s.kind != tlsKind {
 		return
 	}
-	y := st.tls.At(s.tls)
-	if st.room.Fetch(&y.State, payload); payload && y.Awaited() {
-		pool.Prefetch(unsafe.Pointer(st.infos.At(y.info)), int(unsafe.Sizeof(tlsmeta.Info{}))/64)
-	}
+	st.room.Fetch(&st.tls.At(s.tls).State, payload)
 }
 
 // Octets is what the sessions hold at most. What handshakes told counts for each,

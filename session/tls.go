@@ -12,12 +12,11 @@ import (
 // tlsTalk is a connection that speaks TLS. It holds no pointers.
 type tlsTalk struct {
 	unacked int64  // how far the client has acknowledged the server
-	info    uint32 // what it tells, in Store.infos while that is not complete, and in Store.toldTLS then
+	info    uint32 // what it tells, in Store.toldTLS
 	aside   uint32 // of segments that may be something else than they look like
 	tlsmeta.State
-	burst   int64 // TLS 1.3: record time of the latest segment of a ticket
-	early   int64 // with hasEarly: record time of a first response that may have been a ticket
-	settled bool  // info is that of toldTLS
+	burst int64 // TLS 1.3: record time of the latest segment of a ticket
+	early int64 // with hasEarly: record time of a first response that may have been a ticket
 }
 
 // tlsAside are segments of which what follows tells what they are.
@@ -41,47 +40,34 @@ func (st *Store) dropAside(y *tlsTalk) {
 	}
 }
 
-// conn puts the connection together for a moment.
-func (st *Store) conn(y *tlsTalk) tlsmeta.Conn { return st.room.Conn(&y.State, st.info(y)) }
+// conn puts the connection together for a moment. If that may change what it tells,
+// keep must follow.
+func (st *Store) conn(y *tlsTalk) tlsmeta.Conn { return st.room.Sharing(&y.State, st.info(y)) }
 
-// info is what it tells. Once it is settled, others share it.
-func (st *Store) info(y *tlsTalk) *tlsmeta.Info {
-	if y.settled {
-		return &st.toldTLS.all.At(y.info).info
-	}
-	return st.infos.At(y.info)
-}
+// info is what it tells, which others share.
+func (st *Store) info(y *tlsTalk) *tlsmeta.Info { return &st.toldTLS.all.At(y.info).info }
 
-// settleTLS has what a handshake told share its memory with what others did, if
-// nothing is added any more.
-func (st *Store) settleTLS(y *tlsTalk) {
-	if y.settled || !y.Over() {
+// keep keeps what x, of conn, tells if that has changed.
+func (st *Store) keep(y *tlsTalk, x *tlsmeta.Conn) {
+	if !x.Changed() {
 		return
 	}
-	i := st.infos.At(y.info)
-	i.Settle()
-	n := st.toldTLS.add(i)
-	*i = tlsmeta.Info{}
-	st.infos.Put(y.info)
-	y.info, y.settled = n, true
+	n := st.toldTLS.add(x.Info)
+	st.toldTLS.drop(y.info)
+	y.info = n
 }
 
 // releaseTLS forgets what it tells.
 func (st *Store) releaseTLS(y *tlsTalk) {
-	x := st.conn(y)
+	x := st.room.Conn(&y.State, nil)
 	x.Release(&st.room)
-	if y.settled {
-		st.toldTLS.drop(y.info)
-	} else {
-		*st.infos.At(y.info) = tlsmeta.Info{}
-		st.infos.Put(y.info)
-	}
+	st.toldTLS.drop(y.info)
 	st.dropAside(y)
 }
 
 // startTLS gives the state of a connection that begins TLS. TLS inside a tunnel
 // that HTTP or TLS has opened takes the place of what was there: the first is told.
-func (st *Store) startTLS(s *Session, client int) tlsmeta.Conn {
+func (st *Store) startTLS(s *Session, client int, starttls string) (y *tlsTalk, x tlsmeta.Conn) {
 	if s.tls == 0 {
 		s.tls = st.tls.Get()
 		*st.tls.At(s.tls) = tlsTalk{}
@@ -90,25 +76,24 @@ func (st *Store) startTLS(s *Session, client int) tlsmeta.Conn {
 		st.releaseTLS(y)
 		*y = tlsTalk{unacked: y.unacked, burst: y.burst, early: y.early}
 	}
-	y := st.tls.At(s.tls)
-	y.info = st.infos.Get()
-	x := st.conn(y)
+	y = st.tls.At(s.tls)
+	x = st.room.Conn(&y.State, &tlsmeta.Info{})
 	x.Init(client)
-	return x
+	x.Info.STARTTLS = starttls
+	y.info = st.toldTLS.add(x.Info)
+	return y, x
 }
 
 func (st *Store) openTLS(s *Session, c *Conn, client int, at int64, starttls string) {
-	x := st.startTLS(s, client)
-	x.Info.STARTTLS = starttls
+	st.startTLS(s, client, starttls)
 	s.line.tls(at, starttls != "")
 	c.TCP.Unask() // part of the ClientHello may have looked like a request
 }
 
 // openHeadless begins TLS with the server's hello.
 func (st *Store) openHeadless(s *Session, client int, at int64, starttls string) {
-	x := st.startTLS(s, client)
+	_, x := st.startTLS(s, client, starttls)
 	x.Headless()
-	x.Info.STARTTLS = starttls
 	s.line.enter(inUnknown, at)
 }
 
@@ -122,7 +107,7 @@ func (st *Store) tlsChunk(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, 
 // tlsFeed is tlsChunk, of a segment that is lent, and to which it adds what TCP
 // knows.
 func (st *Store) tlsFeed(s *Session, y *tlsTalk, c *tcp.Conn, ct *tcp.Store, k *tlsmeta.Segment, dir int) {
-	x := st.room.Conn(&y.State, st.infos.At(y.info)) // it is not settled while it is read
+	x := st.conn(y)
 	half := int64(0)
 	if k.Una = c.Una(dir); x.Asks(dir) {
 		half, _ = c.Half(x.Client())
@@ -146,6 +131,7 @@ func (st *Store) tlsFeed(s *Session, y *tlsTalk, c *tcp.Conn, ct *tcp.Store, k *
 			s.line.early(x.EarlyEnd)
 		}
 	}
+	st.keep(y, &x)
 	from, end := x.Data[dir], k.Pos+int64(len(k.Data))
 	if k.Missing > 0 {
 		return
@@ -215,10 +201,12 @@ func interleaves(i *tlsmeta.Info) bool {
 func (st *Store) openBlind(s *Session, c *Conn, dir int) {
 	s.kind = blindTLS
 	if s.tls == 0 {
-		st.startTLS(s, max(c.Client, 0))
+		st.startTLS(s, max(c.Client, 0), "")
 	}
-	x := st.conn(st.tls.At(s.tls))
+	y := st.tls.At(s.tls)
+	x := st.conn(y)
 	x.End(false, 0)
+	st.keep(y, &x)
 	s.line.blind()
 	c.TCP.DoubtTurns(tcp.Encrypted)
 }

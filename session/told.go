@@ -5,8 +5,8 @@ import (
 	"mirrorscope/tlsmeta"
 )
 
-// told keeps what handshakes told, by number, until their flows end. Those of one
-// client with one server tell the same as a rule: that is kept once.
+// told keeps what handshakes told so far, by number, until that is more or their flows
+// end. Those of one client with one server tell the same as a rule: that is kept once.
 type told struct {
 	all   pool.Pool[toldOnce]
 	first map[uint64]uint32 // by hash; others with that hash follow by toldOnce.next

@@ -36,6 +36,8 @@ type Conn struct {
 	Info *Info
 	w    *work // while the handshake is read; nil before its first octet, and afterwards
 	half int64 // least round trip between observation point and client, ns; 0 unknown
+
+	draft *Info // where Info is changed that others share; nil: it is the Conn's own
 }
 
 // State is a Conn without what it tells. It holds no pointers.
@@ -95,6 +97,7 @@ type Room struct {
 	buffers      buffers // of those
 	works        pool.Pool[work]
 	whole        record // the latest that lay in a segment whole
+	draft        Info   // what one tells whose Info others share
 	unhurried    bool   // those are read like others; for tests
 }
 
@@ -113,6 +116,35 @@ func (b *Room) Conn(s *State, i *Info) Conn {
 		c.w = b.works.At(s.work)
 	}
 	return c
+}
+
+// Sharing is Conn for an Info that others share: if what happens changes it, then
+// Changed tells so, and Info is another, until that is asked for the next time.
+func (b *Room) Sharing(s *State, i *Info) Conn {
+	c := b.Conn(s, i)
+	c.draft = &b.draft
+	return c
+}
+
+// Changed tells whether Info is not that which it was shared as.
+func (c *Conn) Changed() bool { return c.draft == nil }
+
+// edit gives what it tells, to be changed.
+func (c *Conn) edit() *Info {
+	if c.draft != nil {
+		*c.draft = *c.Info
+		c.Info, c.draft = c.draft, nil
+	}
+	return c.Info
+}
+
+// hello takes a ClientHello message. It is false if that is none. Of the session
+// id only its length counts: that it was echoed does not tell what the server does.
+func (c *Conn) hello(b []byte) bool {
+	i := c.edit()
+	ok := i.hello(b)
+	i.offer.sessionID = [32]byte{}
+	return ok
 }
 
 // Fetch begins to load what Feed needs of a Conn, or Acked if there is no data.
@@ -156,7 +188,7 @@ func (c *Conn) Init(client int) {
 	if c.State == nil {
 		c.State, c.Info = new(State), new(Info)
 	}
-	*c.State, *c.Info = State{client: uint8(client)}, Info{}
+	*c.State, *c.edit() = State{client: uint8(client)}, Info{}
 }
 
 // Client is the direction that the client sends in.
@@ -170,9 +202,6 @@ func (c *State) Done() bool { return c.stage == stageDone || c.stage == stageOve
 
 // Lost tells that the handshake cannot be followed any more.
 func (c *State) Lost() bool { return c.adrift && c.stage < stageDone && c.work != 0 }
-
-// Awaited tells whether the server's hello comes next.
-func (c *State) Awaited() bool { return c.stage == stageServerHello }
 
 // Over tells that nothing more is read.
 func (c *State) Over() bool { return c.stage == stageOver }
@@ -261,7 +290,7 @@ func (c *Conn) strange(dir int) {
 	case c.stage >= stageDone:
 		c.over()
 	case dir != int(c.client) && c.stage == stageServerHello, dir == int(c.client) && c.stage == stageClientHello:
-		c.Info.Outcome = NotTLS
+		c.edit().Outcome = NotTLS
 		c.over()
 	default:
 		c.Missing = true
@@ -279,7 +308,7 @@ func (c *Conn) message(dir int, typ byte, b []byte, cut bool, end stamp) {
 	case msgClientHello:
 		switch {
 		case fromClient && c.headless && c.Info.JA4 == "" && !cut:
-			c.Info.hello(b) // recorded behind its answer
+			c.hello(b) // recorded behind its answer
 		case fromClient && !c.headless && (c.stage == stageClientHello || c.stage == stageServerHello && c.Info.HelloRetry):
 			c.clientHello(b, cut, end)
 		}
@@ -290,35 +319,35 @@ func (c *Conn) message(dir int, typ byte, b []byte, cut bool, end stamp) {
 	case msgCertificate:
 		if cut {
 			if fromClient {
-				c.Info.ClientCertificateKnown = false
+				c.edit().ClientCertificateKnown = false
 			} else {
-				c.Info.CertificatesCut = true
+				c.edit().CertificatesCut = true
 			}
 			return
 		}
 		list, more := certificates(b)
 		if fromClient {
-			c.Info.ClientCertificates = list
-			c.Info.ClientCertificate, c.Info.ClientCertificateKnown = len(b) > 7, true
+			c.edit().ClientCertificates = list
+			c.edit().ClientCertificate, c.edit().ClientCertificateKnown = len(b) > 7, true
 		} else {
-			c.Info.Certificates = list
-			c.Info.CertificatesCut = more
+			c.edit().Certificates = list
+			c.edit().CertificatesCut = more
 		}
 	case msgServerKeyExchange:
 		if !fromClient && !cut {
 			if g, ok := ParseServerKeyExchange(b, c.Info.Cipher); ok {
-				c.Info.Group = g
+				c.edit().Group = g
 			}
 		}
 	case msgServerHelloDone:
 		if !fromClient && c.stage == stageServerFlight {
-			c.Info.Full()
+			c.edit().Full()
 			c.endFlight(1-int(c.client), end)
 			c.stage = stageClientFlight
 		}
 	case msgClientKeyExchange:
 		if fromClient && !c.Info.ClientCertificateKnown && !c.w.dirs[dir].missed {
-			c.Info.ClientCertificateKnown = true
+			c.edit().ClientCertificateKnown = true
 		}
 	}
 }
@@ -328,7 +357,7 @@ func (c *Conn) clientHello(b []byte, cut bool, end stamp) {
 	if c.stage == stageClientHello {
 		t.Start, t.StartInferred = c.w.helloAt, c.w.inferred || c.late()
 	}
-	if !cut && !c.Info.hello(b) {
+	if !cut && !c.hello(b) {
 		c.Missing = true
 	}
 	c.endFlight(int(c.client), end)
@@ -346,7 +375,7 @@ func (c *Conn) serverHello(b []byte, cut bool, end stamp) {
 		c.stage = stageServerFlight
 		return
 	}
-	c.Info.ServerHello(&h)
+	c.edit().ServerHello(&h)
 	c.version = c.Info.Version
 	switch {
 	case h.HelloRetry:
@@ -400,8 +429,8 @@ func (c *Conn) changeCipher(dir int) {
 		// Before a ServerHelloDone: the server resumes a session (RFC 5246 section 7.3).
 		c.stage = stageServerResumed
 		c.abbreviated = true
-		c.Info.ClientCertificateKnown = true // none is asked for
-		c.Info.Abbreviated()
+		c.edit().ClientCertificateKnown = true // none is asked for
+		c.edit().Abbreviated()
 	}
 }
 
@@ -414,7 +443,7 @@ func (c *Conn) finished(fromClient bool, r *record) {
 	case fromClient && c.stage == stageServerFlight && c.Missing && !server.ccs && !server.lost:
 		// The ServerHelloDone was not recorded. Only in a full handshake the client's
 		// Finished comes first.
-		c.Info.Full()
+		c.edit().Full()
 		c.stage = stageClientFlight
 	}
 	switch {
@@ -442,7 +471,7 @@ func (c *Conn) completed(end stamp, byServer bool) {
 	c.Timing.End, c.Timing.EndByServer = end.at, byServer
 	c.Timing.EndInferred = c.w.inferred || c.late()
 	c.Timing.EndAgain = end.at
-	c.Info.Outcome = Completed
+	c.edit().Outcome = Completed
 	c.stage = stageDone
 }
 
@@ -459,7 +488,7 @@ func (c *Conn) alert(dir int, r *record) {
 		return
 	}
 	if c.Info.Alert == nil || fatal && !c.fatal {
-		c.Info.Alert = &a
+		c.edit().Alert = &a
 	}
 	c.fatal = c.fatal || fatal
 }
@@ -519,7 +548,7 @@ func (c *Conn) Close(dir int, at int64) {
 	case c.stage == stageDone:
 		switch {
 		case c.w.after.alert && !c.w.after.data:
-			c.Info.Outcome = FailedAfterFinished
+			c.edit().Outcome = FailedAfterFinished
 			c.stage = stageOver
 		case dir == int(c.client):
 			c.w.after.bye = true
@@ -554,13 +583,13 @@ func (c *Conn) settle(dir int, at int64, otherwise Outcome) {
 	}
 	switch {
 	case c.fatal:
-		c.Info.Outcome = Failed
+		c.edit().Outcome = Failed
 	case c.Missing:
-		c.Info.Outcome = Incomplete // what looks like an encrypted alert may be the good-bye behind it
+		c.edit().Outcome = Incomplete // what looks like an encrypted alert may be the good-bye behind it
 	case c.encAlert:
-		c.Info.Outcome = FailedEncrypted
+		c.edit().Outcome = FailedEncrypted
 	default:
-		c.Info.Outcome = otherwise
+		c.edit().Outcome = otherwise
 	}
 	c.stage = stageOver
 }

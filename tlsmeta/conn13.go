@@ -119,10 +119,10 @@ func (c *Conn) client13(r *record) {
 	f.goesOn = r.n == c.encrypted(maxPlaintext)
 	switch {
 	case r.n == int(s.fin) && !goesOn:
-		c.Info.ClientCertificate, c.Info.ClientCertificateKnown = f.larger > 0, true
+		c.edit().ClientCertificate, c.edit().ClientCertificateKnown = f.larger > 0, true
 		c.clientFinished(r.end, false)
 	case r.n == c.encrypted(endOfEarlyOctets) && f.records == 1 && c.Info.EarlyData == EarlyOffered:
-		c.Info.EarlyData = EarlyAccepted
+		c.edit().EarlyData = EarlyAccepted
 	default:
 		if r.n == c.encrypted(alertOctets) && f.larger == 0 {
 			f.alert, c.encAlert = true, true
@@ -161,7 +161,7 @@ func (c *Conn) secondFlight(r *record) bool {
 		return false
 	}
 	if offered && r.n != c.encrypted(endOfEarlyOctets) {
-		c.Info.EarlyData = EarlyRejected
+		c.edit().EarlyData = EarlyRejected
 	}
 	first := r.first
 	if f.ccsEnd == first.pos && f.ccs.acked >= first.acked {

@@ -161,7 +161,8 @@ func (c *Conn) alike(t *testing.T, o *Conn) {
 	}
 }
 
-// Records that lie whole in a segment are read as they are in pieces.
+// Records that lie whole in a segment are read as they are in pieces; and what one
+// tells whose Info is shared is what others tell, and what it was shared as stays.
 func TestConnWhole(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	whole := 0
@@ -171,6 +172,8 @@ func TestConnWhole(t *testing.T) {
 		var x, twin Conn
 		x.Init(0)
 		twin.Init(0)
+		many := Room{Budget: &pool.Budget{Max: 1 << 16}}
+		state, told := *x.State, *x.Info
 		s := [...]*script{
 			new(script).client(0, ch13).server(25*ms, flight13(sh13)...).client(34*ms, ccs, fin13, data).server(60*ms, nst13, data),
 			new(script).client(0, chEarly, ccs, data).server(25*ms, shPSK, ee, fin13, data).client(34*ms, eoed, fin13),
@@ -196,6 +199,17 @@ func TestConnWhole(t *testing.T) {
 			x.Feed(&b, v.dir, &p, 5*ms)
 			twin.Feed(&slow, v.dir, &p, 5*ms)
 			x.alike(t, &twin)
+
+			was, before := told, told
+			y := many.Sharing(&state, &was)
+			if y.Feed(&many, v.dir, &p, 5*ms); y.Changed() {
+				told = *y.Info
+			}
+			y = many.Conn(&state, &told)
+			x.alike(t, &y)
+			if !reflect.DeepEqual(was, before) {
+				t.Fatalf("%+v has become %+v", before, was)
+			}
 		}
 	}
 	if whole < 20_000 {

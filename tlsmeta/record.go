@@ -227,7 +227,7 @@ func (c *Conn) sslv2Hello(b []byte, end stamp) error {
 	d := &c.w.dirs[c.client]
 	c.Timing.Start, c.Timing.StartInferred = d.first.at, c.w.inferred
 	c.w.flights[c.client].lo = d.first.pos
-	c.Info.ClientHello(&h, TransportTCP)
+	c.edit().ClientHello(&h, TransportTCP)
 	c.endFlight(int(c.client), end)
 	c.stage = stageServerHello
 	return nil
@@ -240,9 +240,9 @@ func (c *Conn) sslv2Answer(b []byte) error {
 	if _, err := ParseSSLv2ServerHello(b, &h); err != nil {
 		return err
 	}
-	c.Info.ServerHello(&h)
+	c.edit().ServerHello(&h)
 	c.version = c.Info.Version
-	c.Info.Outcome = Incomplete
+	c.edit().Outcome = Incomplete
 	c.over()
 	return nil
 }
@@ -259,7 +259,7 @@ func (c *Conn) miss(b *Room, dir int, n, at int64) {
 		d.lost, c.adrift = true, true
 		d.drop(b)
 		if dir == int(c.client) && c.stage == stageClientHello {
-			c.Info.Outcome = Incomplete
+			c.edit().Outcome = Incomplete
 			c.over() // nothing is known of it
 		}
 		return
@@ -323,7 +323,7 @@ func (c *Conn) messages(b *Room, dir int, data []byte, end stamp) {
 			d.missing = int32(binary.BigEndian.Uint32(d.msgHdr[:]) & 0xffffff)
 			d.skip = !wanted(d.msgHdr[0]) || d.missing > maxMessage
 			if d.missing > maxMessage && d.msgHdr[0] == msgCertificate {
-				c.Info.CertificatesCut = true
+				c.edit().CertificatesCut = true
 			}
 			if !d.skip {
 				d.add(b, d.msgHdr[:])

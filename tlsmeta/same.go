@@ -29,7 +29,7 @@ func mixed(a, b uint64) uint64 {
 	return hi ^ lo
 }
 
-// Same tells whether two Infos, settled, say the same in the same memory.
+// Same tells whether two Infos say the same in the same memory.
 func (i *Info) Same(o *Info) bool {
 	if i.Alert != nil && o.Alert != nil {
 		if *i.Alert != *o.Alert {
@@ -44,7 +44,7 @@ func (i *Info) Same(o *Info) bool {
 		i.Version == o.Version && i.Offered == o.Offered && i.Cipher == o.Cipher && i.Group == o.Group && i.Outcome == o.Outcome &&
 		i.SSLv2Hello == o.SSLv2Hello && i.HelloRetry == o.HelloRetry && i.Resumed == o.Resumed && i.Refused == o.Refused && i.EarlyData == o.EarlyData &&
 		i.ECH == o.ECH && i.ESNI == o.ESNI && i.ClientCertificate == o.ClientCertificate && i.ClientCertificateKnown == o.ClientCertificateKnown &&
-		i.CertificatesCut == o.CertificatesCut
+		i.CertificatesCut == o.CertificatesCut && i.offer == o.offer
 }
 
 func sameString(a, b string) bool {
