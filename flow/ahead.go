@@ -2,7 +2,6 @@ package flow
 
 import (
 	"encoding/binary"
-	"math/bits"
 	"unsafe"
 
 	"mirrorscope/packet"
@@ -43,14 +42,29 @@ func (b *Batch) Hold(packets []*packet.Packet) { b.packets = packets[:min(len(pa
 type Ahead struct {
 	hash  uint64 // of the index, keyed
 	print uint64 // fingerprint of the packet
-	four  key4   // of a packet of IPv4
+	four  key4   // of TCP in IPv4
 	flow  uint32 // + 1, that fetch found; 0 none
-	dir   uint8
-	tcp4  bool // TCP in IPv4
-	plain bool // and nothing in the packet itself keeps it from running
-	keyed bool // key is set
+	marks marks
 	key   Key
 }
+
+// marks are the upper 16 bits of packet.Words.Head, and more.
+type marks uint32
+
+const (
+	fromB    marks = packet.WordUpper >> 48
+	tcp4     marks = packet.WordTCP4 >> 48
+	notPlain marks = 0xff << (packet.WordOddShift - 48) // set in none that are plain: nothing in the packet itself keeps it from running
+	keyed    marks = 1 << 16                            // key is set
+
+	tableShift = 28 // the number of the table is above
+)
+
+// table is the number of the packet's table.
+func (a *Ahead) table() int { return int(a.marks >> tableShift) }
+
+// dir is 0 from A to B, 1 from B to A.
+func (a *Ahead) dir() uint8 { return uint8(a.marks & fromB) }
 
 // key4 is what a Key of IPv4 says, in three words that lie in the Key like this.
 type key4 struct {
@@ -67,14 +81,14 @@ func (k *Key) is(four *key4) bool {
 
 // full gives the whole key of a packet that was looked at.
 func (a *Ahead) full() *Key {
-	if k := &a.key; !a.keyed {
+	if k := &a.key; a.marks&keyed == 0 {
 		setWord(k.A[:8], 0)
 		setWord(k.A[8:], mapped|a.four.hosts<<32)
 		setWord(k.B[:8], 0)
 		setWord(k.B[8:], mapped|a.four.hosts>>32<<32)
 		k.PortA, k.PortB, k.Proto, k.Kind = uint16(a.four.ends), uint16(a.four.ends>>16), uint8(a.four.ends>>32), uint8(a.four.ends>>40)
 		k.Point, k.Network = packet.PointID(a.four.where), packet.NetworkID(a.four.where>>32)
-		a.keyed = true
+		a.marks |= keyed
 	}
 	return &a.key
 }
@@ -86,8 +100,9 @@ func (a *Ahead) full() *Key {
 func (b *Batch) Look(tables *[Partitions]*Table) {
 	b.look(tables)
 	if len(b.packets) > 0 && tables[Partition(b.packets[0].Hash)].flows.all() > fewFlows {
-		b.fetch(tables)
-		b.warm(tables)
+		var at [BatchLen]unsafe.Pointer
+		b.fetch(tables, &at)
+		b.warm(tables, &at)
 	}
 }
 
@@ -100,66 +115,63 @@ const fewFlows = 48
 const atOnce = 8
 
 func (b *Batch) look(tables *[Partitions]*Table) {
+	var at [pool.Together]uintptr
 	for i, p := range b.packets {
-		t, a := tables[Partition(p.Hash)], &b.ahead[i%BatchLen]
-		a.flow = 0
-		if p.Version != 4 {
-			a.keyed, a.tcp4, a.dir = true, false, uint8(a.key.of(p))
-			a.hash = keys.hash(&a.key)
-			a.print = prints.fingerprint(a.hash, p, int(a.dir))
+		t, a := tables[Partition(p.Hash)], &b.ahead[uint(i)%BatchLen]
+		if w := &p.Words; w.Head == 0 {
+			a.look(p)
 		} else {
-			// As Key.setEnds and secret.hash have it, with less around it.
-			x, y := binary.LittleEndian.Uint32(p.Src[12:]), binary.LittleEndian.Uint32(p.Dst[12:])
-			src, dst := uint64(p.SrcPort), uint64(p.DstPort)
-			_, less := bits.Sub64(uint64(bits.ReverseBytes32(y))<<16|dst, uint64(bits.ReverseBytes32(x))<<16|src, 0)
-			hosts, ports := uint64(x)|uint64(y)<<32, src|dst<<16
-			swap := int(less) << 5
-			hosts, ports = bits.RotateLeft64(hosts, swap), uint64(bits.RotateLeft32(uint32(ports), swap>>1))
-			ends := ports | uint64(p.Proto)<<32 | uint64(p.Kind)<<40
 			where := uint64(p.Point) | uint64(p.Network)<<32
-			hash := keys.hash4(hosts, ends, where)
-			a.four.hosts, a.four.ends, a.four.where = hosts, ends, where
-			a.hash, a.dir, a.keyed = hash, uint8(less), false
-			if a.tcp4 = p.Proto == packet.ProtoTCP; a.tcp4 {
-				// As secret.segment has it.
-				c := &p.TCP
-				header := less<<48 | uint64(p.IPID) | uint64(c.Flags)<<32 | uint64(c.Window)<<16
-				h := fold(header^hash^prints[0], (uint64(p.PayloadLen)<<32|uint64(p.IPLen))^prints[1])
-				a.print = h ^ fold((uint64(c.Seq)<<32|uint64(c.Ack))^prints[2], (uint64(c.TSval)<<32|uint64(c.TSecr))^prints[3])
-				if p.IPID == 0 && len(p.Payload) > 0 {
-					a.print = prints.payload(a.print, p.Payload)
-				}
-				a.plain = c.Flags&(packet.SYN|packet.FIN|packet.RST)|uint16(p.Flags&(packet.HeaderCut|packet.BadHeader)) == 0 && p.TOS&3 != 3
-			} else {
-				a.print = prints.fingerprint(hash, p, int(less))
-			}
+			hash := keys.hash4(w.Hosts, w.Ends, where)
+			a.four.hosts, a.four.ends, a.four.where = w.Hosts, w.Ends, where
+			a.hash, a.print = hash, prints.segment4(hash, p)
+			flow := w.Head>>48<<32 | p.Hash>>60<<60 // none, and the marks
+			a.flow, a.marks = uint32(flow), marks(flow>>32)
 		}
-		b.lines.Add(t.index.at(a.hash))
-		if b.lines.Add(unsafe.Pointer(t.copies.bucket(a.print))); i%atOnce == atOnce-1 {
-			b.lines.Fetch(1)
+		n := uint(i) % (pool.Together / 2)
+		at[2*n], at[2*n+1] = t.index.address(a.hash), t.copies.address(a.print)
+		if n == pool.Together/2-1 {
+			pool.PrefetchEach(&at)
 		}
 	}
-	b.lines.Fetch(1)
+	if len(b.packets)%(pool.Together/2) > 0 {
+		pool.PrefetchEach(&at) // those of before do no harm
+	}
 }
 
-// fetch finds the flows that the packets are likely to belong to.
-func (b *Batch) fetch(tables *[Partitions]*Table) {
-	for i, p := range b.packets {
-		t, a := tables[Partition(p.Hash)], &b.ahead[i%BatchLen]
-		n, ok := t.index.probable(a.hash)
+// look is that for what has no packet.Words.
+func (a *Ahead) look(p *packet.Packet) {
+	dir := a.key.of(p)
+	a.flow, a.marks = 0, keyed|marks(dir)|marks(Partition(p.Hash))<<tableShift
+	a.hash = keys.hash(&a.key)
+	a.print = prints.fingerprint(a.hash, p, dir)
+}
+
+// fetch finds the flows that the packets are likely to belong to: at tells where they
+// lie, as far as that is where their numbers say.
+func (b *Batch) fetch(tables *[Partitions]*Table, at *[BatchLen]unsafe.Pointer) {
+	for i := range b.packets {
+		a := &b.ahead[uint(i)%BatchLen]
+		t := tables[a.table()]
+		n := t.index.probable(a.hash)
+		a.flow = n + 1
 		switch {
-		case !ok:
-			n = noFlow
 		case !asleep(n):
-			b.lines.Add(unsafe.Pointer(t.flows.at(n)))
-		case seedling(n):
-			b.heads.Add(unsafe.Pointer(t.flows.seeds.at(n)))
+			p := unsafe.Pointer(t.flows.at(n))
+			at[uint(i)%BatchLen] = p
+			b.lines.Add(p)
+		case seedling(n): // or noFlow
+			if n != noFlow {
+				b.heads.Add(unsafe.Pointer(t.flows.seeds.at(n)))
+			}
 		case n&isEmbryo != 0:
-			b.heads.Add(unsafe.Pointer(t.flows.embryo(n)))
+			p := unsafe.Pointer(t.flows.embryo(n))
+			at[uint(i)%BatchLen] = p
+			b.heads.Add(p)
 		default:
 			b.heads.Add(unsafe.Pointer(t.flows.rested(n)))
 		}
-		if a.flow = n + 1; i%atOnce == atOnce-1 {
+		if uint(i)%atOnce == atOnce-1 {
 			b.heads.Fetch(1)
 			b.lines.Fetch(flowLines)
 		}
@@ -170,34 +182,39 @@ func (b *Batch) fetch(tables *[Partitions]*Table) {
 
 // warm begins to load what the flows of the packets hold beside themselves, or,
 // where there is none, what one will be made in.
-func (b *Batch) warm(tables *[Partitions]*Table) {
+func (b *Batch) warm(tables *[Partitions]*Table, at *[BatchLen]unsafe.Pointer) {
 	sessions := 0
-	for i, p := range b.packets {
-		t, a := tables[Partition(p.Hash)], &b.ahead[i%BatchLen]
+	for i := range b.packets {
+		a := &b.ahead[uint(i)%BatchLen]
+		t := tables[a.table()]
 		switch n := a.flow - 1; {
-		case n == noFlow && a.tcp4:
-			b.lines.Add(t.flows.seeds.next())
+		case !asleep(n):
+			f := (*Flow)(at[uint(i)%BatchLen])
+			t.prefetch(f, &b.lines)
+			if session.Refers(f.session) {
+				b.sessions[uint(sessions)%BatchLen] = sessionAhead{t.sessions, f.session, b.packets[i].PayloadLen > 0}
+				sessions++
+			}
+		case n == noFlow && a.marks&tcp4 != 0:
+			b.heads.Add(t.flows.seeds.next())
 		case n == noFlow:
 			t.flows.prefetchFree()
 		case seedling(n):
 			t.flows.embryos.prefetchFree(1)
 		case n&isEmbryo != 0:
-			t.flows.prefetchMore(n)
-		case asleep(n):
-			t.flows.prefetchMore(n)
-			t.flows.prefetchFree()
-		default:
-			f := t.flows.at(n)
-			t.prefetch(f, &b.lines)
-			if session.Refers(f.session) {
-				b.sessions[sessions%BatchLen] = sessionAhead{t.sessions, f.session, p.PayloadLen > 0}
-				sessions++
+			if e := (*embryo)(at[uint(i)%BatchLen]); e.grown() {
+				t.flows.prefetchYouth(e.behind, &b.heads)
 			}
+		default:
+			t.flows.prefetchLines(n)
+			t.flows.prefetchFree()
 		}
-		if i%atOnce == atOnce-1 {
+		if uint(i)%atOnce == atOnce-1 {
+			b.heads.Fetch(1)
 			b.lines.Fetch(2)
 		}
 	}
+	b.heads.Fetch(1)
 	b.lines.Fetch(2)
 	if sessions > 0 {
 		b.warmSessions(sessions)
@@ -209,7 +226,7 @@ func (b *Batch) warm(tables *[Partitions]*Table) {
 func (b *Batch) warmSessions(n int) {
 	for i := range b.sessions[:n] {
 		x := &b.sessions[i]
-		if x.store.PrefetchMore(x.n, x.payload, &b.lines); i%atOnce == atOnce-1 {
+		if x.store.PrefetchMore(x.n, x.payload, &b.lines); uint(i)%atOnce == atOnce-1 {
 			b.lines.Fetch(2)
 		}
 	}
@@ -233,7 +250,8 @@ func (t *Table) prefetch(f *Flow, lines *pool.Lines) {
 // Add has the tables take the packets that were looked at.
 func (b *Batch) Add(tables *[Partitions]*Table) {
 	for i, p := range b.packets {
-		tables[Partition(p.Hash)].AddLooked(p, &b.ahead[i%BatchLen])
+		a := &b.ahead[uint(i)%BatchLen]
+		tables[a.table()].AddLooked(p, a)
 	}
 }
 
@@ -243,8 +261,10 @@ func (b *Batch) AddOne(tables *[Partitions]*Table, i int) {
 	tables[Partition(p.Hash)].AddLooked(p, &b.ahead[i])
 }
 
-// Add takes one packet, in record order. It keeps nothing that aliases it.
+// Add takes one packet, in record order. It keeps nothing that aliases it. The packet
+// need not be from a Decoder: its Words are set.
 func (t *Table) Add(p *packet.Packet) {
+	p.SetWords()
 	var b Batch
 	one := [...]*packet.Packet{p}
 	b.packets = one[:]

@@ -89,18 +89,22 @@ func (x *index) find(h uint64, k *Key, flows *slab) (uint32, bool) {
 	return 0, false
 }
 
-// probable gives the flow that find is likely to find, without looking at it.
-func (x *index) probable(h uint64) (uint32, bool) {
+// probable gives the flow that find is likely to find, without looking at it, or
+// noFlow.
+func (x *index) probable(h uint64) uint32 {
 	if len(x.slots) == 0 {
-		return 0, false
+		return noFlow
 	}
 	mask := uint64(len(x.slots) - 1)
-	for i := x.home(h); x.slots[i] != 0; i = (i + 1) & mask {
-		if s := x.slots[i]; (s^h)>>numberBits == 0 {
-			return uint32(s&numberMask) - 1, true
+	for i := h >> numberBits; ; i++ {
+		s := x.slots[i&mask]
+		if s == 0 {
+			return noFlow
+		}
+		if (s^h)>>numberBits == 0 {
+			return uint32(s&numberMask) - 1
 		}
 	}
-	return 0, false
 }
 
 // at is where a hash is found; nil in an empty index.
@@ -109,6 +113,11 @@ func (x *index) at(h uint64) unsafe.Pointer {
 		return unsafe.Pointer(&x.slots[i])
 	}
 	return nil
+}
+
+// address is where a hash is found; any in an empty index.
+func (x *index) address(h uint64) uintptr {
+	return uintptr(unsafe.Pointer(unsafe.SliceData(x.slots))) + uintptr(x.home(h))*unsafe.Sizeof(x.slots[0])
 }
 
 func (x *index) insert(h uint64, n uint32) {

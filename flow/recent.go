@@ -109,6 +109,11 @@ func (c *copies) has(number uint32) bool { return number-c.tail < c.head-c.tail 
 // bucket is where a fingerprint is found.
 func (c *copies) bucket(print uint64) *bucket { return &c.index[uint32(print)&uint32(len(c.index)-1)] }
 
+// address is that of the bucket.
+func (c *copies) address(print uint64) uintptr {
+	return uintptr(unsafe.Pointer(unsafe.SliceData(c.index))) + uintptr(uint32(print)&uint32(len(c.index)-1))*unsafe.Sizeof(bucket{})
+}
+
 // may tells whether it is worth to call find.
 func (c *copies) may(print uint64) bool {
 	b := c.bucket(print)

@@ -254,7 +254,7 @@ func TestFingerprint(t *testing.T) {
 		}
 	}
 	same := map[string]func(*packet.Packet){
-		"TTL": func(p *packet.Packet) { p.TTL++ }, "TOS": func(p *packet.Packet) { p.TOS++ }, "checksum": func(p *packet.Packet) { p.TCP.Checksum++ },
+		"TTL": func(p *packet.Packet) { p.TTL++ }, "TOS": func(p *packet.Packet) { p.TOS ^= 3 }, "checksum": func(p *packet.Packet) { p.TCP.Checksum++ },
 		"position": func(p *packet.Packet) { p.Position++ }, "payload behind an ID": func(p *packet.Packet) { p.Payload = []byte("HELLO") },
 		"time": func(p *packet.Packet) { p.Time++ },
 	}
@@ -279,13 +279,17 @@ func TestFingerprintSpread(t *testing.T) {
 	s := newScene(t, nil)
 	p := s.tcp(cli, srv, "A", 0, 0, "")
 	const n = 1 << 16
-	for range 500 {
+	for round := range 1000 {
 		secret := newSecret()
 		key := rand.Uint64()
+		fingerprint := func() uint64 { return secret.fingerprint(key, &p, 0) }
+		if round%2 == 0 {
+			fingerprint = func() uint64 { p.SetWords(); return secret.segment4(key, &p) }
+		}
 		var low, high [1 << 8]int
 		for i := range uint32(n) {
 			p.TCP.Seq, p.IPID, p.TCP.TSval = 1448*i, uint16(i), i/16
-			print := secret.fingerprint(key, &p, 0)
+			print := fingerprint()
 			low[print&0xff]++
 			high[print>>32&0xff]++
 		}

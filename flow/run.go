@@ -56,7 +56,7 @@ func (t *Table) AddLooked(p *packet.Packet, a *Ahead) {
 	}
 	b := c.bucket(a.print)
 	slot := uint(b.next)
-	if !a.tcp4 || now < t.now || c.left == 0 || b.alike(a.print) != 0 || b.more != 0 && c.has(b.more) ||
+	if a.marks&tcp4 == 0 || now < t.now || c.left == 0 || b.alike(a.print) != 0 || b.more != 0 && c.has(b.more) ||
 		slot >= slotsLen || c.has(b.slots[slot]) {
 		t.add(p, a)
 		return
@@ -94,9 +94,10 @@ func (t *Table) AddLooked(p *packet.Packet, a *Ahead) {
 		}
 		free = i
 	}
-	if !asleep(n) && a.plain {
+	if !asleep(n) && a.marks&notPlain == 0 {
 		f := t.flows.at(n)
-		v, dir := &f.sent[a.dir&1], int(a.dir&1)
+		dir := int(a.marks & fromB)
+		v := &f.sent[dir]
 		if f.state()&runMask == runWant && now < f.seen+t.fresh && p.Time >= f.last && int32(v.packets|v.bytes|v.payload|f.snapshot) >= 0 && f.key.is(&a.four) {
 			if t.watcher != nil {
 				t.watcher.Packet(n, p, dir)
@@ -135,7 +136,7 @@ func (t *Table) AddLooked(p *packet.Packet, a *Ahead) {
 		}
 	case n&isEmbryo != 0 && !seedling(n):
 		e := t.flows.embryo(n)
-		if s := e.side(&a.four, a.dir); s == other {
+		if s := e.side(&a.four, a.dir()); s == other {
 			n, found = t.index.find(a.hash, a.full(), &t.flows)
 		} else if found = true; t.live(n, e, p, s) {
 			t.counted()

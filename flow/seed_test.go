@@ -154,6 +154,7 @@ func TestSeedPacket(t *testing.T) {
 			t.Fatalf("key %+v, hash %x, want %+v, %x", x.key(x.at(n)), x.hash(x.at(n), s.table.secret), key, h)
 		}
 		var b Batch
+		p.SetWords()
 		b.packets = []*packet.Packet{&p}
 		var tables [Partitions]*Table
 		tables[Partition(p.Hash)] = s.table

@@ -181,6 +181,20 @@ func (s *slab) prefetch(n uint32) {
 	}
 }
 
+// prefetchYouth adds the lines of a youth that a packet touches: its beginning, and
+// where its log may end.
+func (s *slab) prefetchYouth(n uint32, lines *pool.Lines) {
+	at := unsafe.Pointer(s.youth(n))
+	lines.Add(at)
+	lines.Add(unsafe.Add(at, youthLen-1))
+	if end := youthUnits(n) * pool.Unit; end > 2*youthLen {
+		lines.Add(unsafe.Add(at, end-youthLen))
+		lines.Add(unsafe.Add(at, end-1))
+	} else {
+		lines.Add(unsafe.Add(at, end-1))
+	}
+}
+
 // prefetchFree begins to load the flow that comes next.
 func (s *slab) prefetchFree() { s.store.prefetchFree(flowLines) }
 

@@ -15,7 +15,7 @@ func (t *Table) add(p *packet.Packet, a *Ahead) {
 	}
 
 	e := t.recall(p, a.print)
-	if found && n&isEmbryo != 0 && e == nil && a.tcp4 && t.lives(n, p, a) {
+	if found && n&isEmbryo != 0 && e == nil && a.marks&tcp4 != 0 && t.lives(n, p, a) {
 		t.counted()
 		return
 	}
@@ -35,7 +35,7 @@ func (t *Table) take(n uint32, found bool, p *packet.Packet, a *Ahead, e *seenCo
 		}
 		f = t.flows.at(n)
 	}
-	dir, like := int(a.dir), noLikeness
+	dir, like := int(a.dir()), noLikeness
 	if e != nil {
 		like = t.alike(e, f, p, dir)
 	}
@@ -78,7 +78,7 @@ func (t *Table) copied(n uint32, f *Flow, p *packet.Packet, dir int) {
 // place counts a packet into the flow that it belongs to: n, which its key
 // names, or, if f is nil, none yet, or a new one. It is false if it belongs to none.
 func (t *Table) place(n uint32, f *Flow, p *packet.Packet, a *Ahead, like likeness) bool {
-	dir, found := int(a.dir), f != nil
+	dir, found := int(a.dir()), f != nil
 	if found && t.now >= t.due(f) {
 		t.end(n, t.due(f), EndIdleTimeout)
 		found = false

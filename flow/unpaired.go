@@ -31,7 +31,7 @@ func (t *Table) tupleHash(tuple uint64) uint64 { return fold(tuple^t.secret[2], 
 func (t *Table) meets(p *packet.Packet) bool {
 	// Embryos whose hashes are alike in all bits that the index keeps are taken for
 	// the same: one is watched for nothing.
-	if n, ok := t.unpaired.probable(t.tupleHash(p.Hash)); ok {
+	if n := t.unpaired.probable(t.tupleHash(p.Hash)); n != noFlow {
 		t.hatch(n|isEmbryo, true)
 		return true
 	}

@@ -123,7 +123,7 @@ func (t *Table) lives(n uint32, p *packet.Packet, a *Ahead) bool {
 		return t.live(n, t.embryo(n, &scratch), p, 0) // only the answer is of interest
 	}
 	e := t.flows.embryo(n)
-	return t.live(n, e, p, e.side(&a.four, a.dir))
+	return t.live(n, e, p, e.side(&a.four, a.dir()))
 }
 
 // live takes a packet of embryo n, e, which side s sent, if it can be written down: one

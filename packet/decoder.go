@@ -158,5 +158,6 @@ func (d *Decoder) finish(w *walk, p *Packet) {
 	if p.Flags&HasMAC != 0 {
 		p.Position = uint32(w.position>>32) | 1
 	}
+	p.SetWords()
 	d.identify(w, p)
 }

@@ -26,6 +26,8 @@ const leastFast = etherHeader + ipv4Header + udpHeader
 
 // Where things stand in a frame without tags.
 const (
+	fastTOS       = etherHeader + 1
+	fastIPID      = etherHeader + 4
 	fastProto     = etherHeader + 9
 	fastSrc       = etherHeader + 12 // both addresses
 	fastTransport = etherHeader + ipv4Header
@@ -51,15 +53,14 @@ const (
 
 // fastIDs are the ids of what fast met of late, found by a few words.
 type fastIDs struct {
-	direct fastDirect
+	direct Direct
 	points [256]fastPoint
 	paths  [64]fastPath
 	port   uint16 // the latest by which VXLAN was found; 0 none
 }
 
-// fastDirect are the ids of what comes from an interface without tunnels and
-// tags.
-type fastDirect struct {
+// Direct are the ids of what comes from an interface without tunnels and tags.
+type Direct struct {
 	from    uint64 // interface + 1; 0 where they are not known, or there are none
 	point   PointID
 	network NetworkID
@@ -68,9 +69,9 @@ type fastDirect struct {
 
 // fastPoint is the observation point that a VXLAN header in IPv4 makes.
 type fastPoint struct {
-	where uint64     // interface and VNI
-	ends  uint64     // outer addresses, the lower one first
-	ids   fastDirect // path is 0 until a frame without tags gave it
+	where uint64 // interface and VNI
+	ends  uint64 // outer addresses, the lower one first
+	ids   Direct // path is 0 until a frame without tags gave it
 }
 
 type fastPath struct {
@@ -182,9 +183,23 @@ func (d *Decoder) fastVXLAN(b []byte, wire int, out *outside) bool {
 // Usual is Decode for the frame that most frames are, TCP in IPv4 right behind
 // Ethernet, from an interface that such a frame was decoded from before. Where
 // it gives false, p is not valid, and the frame is for Decode, as are all while
-// the Decoder Holds fragments.
+// the Decoder Holds fragments. wireLen is at least the length of data.
 func (d *Decoder) Usual(data []byte, iface uint32, wireLen int, time int64, p *Packet) bool {
 	return d.straight.direct.from == uint64(iface)+1 && fastTCP(data, wireLen, time, &d.straight.direct, p)
+}
+
+// Direct is what Usual knows of an interface, nil where it reads nothing from there. It
+// is valid until the next Decode.
+func (d *Decoder) Direct(iface uint32) *Direct {
+	if d.straight.direct.from != uint64(iface)+1 {
+		return nil
+	}
+	return &d.straight.direct
+}
+
+// Usual is that of the Decoder, for its interface.
+func (c *Direct) Usual(data []byte, wireLen int, time int64, p *Packet) bool {
+	return fastTCP(data, wireLen, time, c, p)
 }
 
 // UsualInside is Usual for such a frame in VXLAN, at a point that one was decoded at
@@ -225,9 +240,9 @@ func (d *Decoder) UsualInside(data []byte, iface uint32, wireLen int, time int64
 func (d *Decoder) UsualPoint() PointID { return d.straight.direct.point }
 
 // fastTCP reads TCP in IPv4 right behind Ethernet into p, if all headers are
-// there.
-func fastTCP(b []byte, wire int, time int64, ids *fastDirect, p *Packet) bool {
-	if len(b) < fastSegment || len(b) > longestFast || wire > longestFast {
+// there. wire is at least the length of b.
+func fastTCP(b []byte, wire int, time int64, ids *Direct, p *Packet) bool {
+	if len(b) < fastSegment || wire > longestFast {
 		return false
 	}
 	h := (*[fastSegment]byte)(b)
@@ -236,6 +251,7 @@ func fastTCP(b []byte, wire int, time int64, ids *fastDirect, p *Packet) bool {
 	if x&fastTCPMask != fastTCPWant || y&fastTCPMoreMask != fastTCPMoreWant {
 		return false
 	}
+	z := be64(h[fastTransport+12:]) // the length of the header and flags, window, checksum
 	length := bits.ReverseBytes16(uint16(x >> 32))
 	end, flags := etherHeader+int(length), HasMAC
 	captured := end // octets of the frame that belong to the IP packet
@@ -243,47 +259,44 @@ func fastTCP(b []byte, wire int, time int64, ids *fastDirect, p *Packet) bool {
 		captured = len(b)
 		flags |= Truncated
 	}
-	head := int(h[fastTransport+12]>>4) << 2
+	head := int(z>>60) << 2
 	behind := fastTransport + head
 	if head < tcpHeader || behind > captured {
 		return false
 	}
-	t := &p.TCP
-	*t = TCP{}
-	t.Seq, t.Ack = be32(h[fastTransport+4:]), be32(h[fastTransport+8:])
-	t.Flags = be16(h[fastTransport+12:]) & 0x1ff
-	t.Window = be16(h[fastTransport+14:])
-	t.HeaderLen = uint8(head)
-	if head == tcpHeader+12 && be32((*[fastSegment + 12]byte)(b)[fastSegment:]) == wordTimestamps {
-		t.timestamps((*[8]byte)((*[fastSegment + 12]byte)(b)[fastSegment+4:]))
-	} else if head > tcpHeader && !t.options(b[fastSegment:behind]) {
-		flags |= OptionsUnknown
-	}
-	t.Checksum = be16(h[fastTransport+16:])
-	if isPseudoSum4(t.Checksum, be64(h[fastSrc:]), ProtoTCP, end-fastTransport) {
-		flags |= ChecksumPartial
-	}
-	p.PayloadLen = uint32(end - behind)
-	p.Checksum = 0
 	if behind < captured {
 		p.Payload = b[behind:captured]
 	} else {
 		p.Payload = nil
 	}
-	p.Flags = flags
+	octets := uint64(length) | uint64(end-behind)<<32
+	p.IPLen, p.PayloadLen = uint32(octets), uint32(octets>>32)
+	t := &p.TCP
+	numbers := bits.RotateLeft64(be64(h[fastTransport+4:]), 32)
+	t.Seq, t.Ack = uint32(numbers), uint32(numbers>>32)
+	z &= 0x1ff<<48 | 0xffffffff<<16
+	t.MSS, t.Checksum, t.Window, t.Flags = uint16(z), uint16(z>>16), uint16(z>>32), uint16(z>>48)
+	stamps, lengths := uint64(0), uint32(head)<<24
+	if head == tcpHeader+12 && be32((*[fastSegment + 12]byte)(b)[fastSegment:]) == wordTimestamps {
+		stamps = bits.RotateLeft64(be64((*[fastSegment + 12]byte)(b)[fastSegment+4:]), 32)
+		lengths |= uint32(HasTimestamps) << 16
+	}
+	t.TSval, t.TSecr = uint32(stamps), uint32(stamps>>32)
+	t.WScale, t.NumSACK, t.Has, t.HeaderLen = uint8(lengths), uint8(lengths>>8), TCPOptions(lengths>>16), uint8(lengths>>24)
+	t.FastOpenBytes = 0
+	t.SACK[0], t.SACK[1], t.SACK[2], t.SACK[3] = SACK{}, SACK{}, SACK{}, SACK{}
+	if head > tcpHeader && lengths&0xffffff == 0 && !t.options(b[fastSegment:behind]) {
+		flags |= OptionsUnknown
+	}
+	if isPseudoSum4(uint16(z>>16), be64(h[fastSrc:]), ProtoTCP, end-fastTransport) {
+		flags |= ChecksumPartial
+	}
+	p.Flags, p.Checksum, p.Weight = flags, 0, 0
 	p.Time, p.Now = time, 0
 	p.Point, p.Network, p.Path = ids.point, ids.network, ids.path
-	// As fastIP does.
-	ends := binary.LittleEndian.Uint64(h[fastSrc:])
-	setMapped(&p.Src, uint32(ends))
-	setMapped(&p.Dst, uint32(ends>>32))
-	p.SrcPort, p.DstPort = be16(h[fastTransport:]), be16(h[fastTransport+2:])
-	p.Proto, p.Version, p.TTL, p.TOS = ProtoTCP, 4, uint8(y>>16), uint8(x>>24)
-	p.Hash = combine(mix4(uint32(ends), uint64(p.SrcPort)), mix4(uint32(ends>>32), uint64(p.DstPort)), ProtoTCP, 0)
-	p.Position = uint32(ethernetPosition(h[:])>>32) | 1
-	p.IPLen = uint32(length)
-	p.IPID, p.DF = bits.ReverseBytes16(uint16(x>>48)), y&0x40 != 0
-	p.Kind, p.ICMPType, p.ICMPCode, p.Weight = 0, 0, 0, 0
+	p.Words.set(binary.LittleEndian.Uint64(h[fastSrc:]), bits.RotateLeft32(be32(h[fastTransport:]), 16),
+		uint64(be16(h[fastIPID:]))|z>>16&^0xffff, z>>48&uint64(oddFlags)|(uint64(h[fastTOS])&3+1)&4<<1)
+	fastIP((*[leastFast]byte)(b), p)
 	return true
 }
 
@@ -332,22 +345,26 @@ func (d *Decoder) fastUDP(b []byte, wire int, out *outside, p *Packet) (left []b
 		p.Payload = b[leastFast:]
 	}
 	p.Flags = flags
+	p.Words = Words{}
+	p.IPLen, p.Weight = uint32(total), 0
 	fastIP(h, p)
 	return b, wire, false
 }
 
-// fastIP fills in what the headers of Ethernet and IPv4 say, and the ports.
+// fastIP fills in what the headers of Ethernet and IPv4 say, but for lengths, and the
+// ports.
 func fastIP(h *[leastFast]byte, p *Packet) {
 	src, dst := binary.LittleEndian.Uint32(h[fastSrc:]), binary.LittleEndian.Uint32(h[fastSrc+4:])
 	setMapped(&p.Src, src)
 	setMapped(&p.Dst, dst)
-	p.SrcPort, p.DstPort = be16(h[fastTransport:]), be16(h[fastTransport+2:])
-	p.Proto, p.Version, p.TTL, p.TOS = h[fastProto], 4, h[etherHeader+8], h[etherHeader+1]
-	p.Hash = combine(mix4(src, uint64(p.SrcPort)), mix4(dst, uint64(p.DstPort)), h[fastProto], 0)
+	ports := bits.RotateLeft32(be32(h[fastTransport:]), 16)
+	ends := uint64(ports) | uint64(h[fastProto])<<32 | 4<<40 | uint64(h[fastProto-1])<<48 | uint64(h[fastTOS])<<56
+	p.SrcPort, p.DstPort = uint16(ends), uint16(ends>>16)
+	p.Proto, p.Version, p.TTL, p.TOS = uint8(ends>>32), uint8(ends>>40), uint8(ends>>48), uint8(ends>>56)
+	p.IPID = be16(h[fastIPID:])
+	p.Kind, p.ICMPType, p.ICMPCode, p.DF = 0, 0, 0, h[fastIPID+2]&0x40 != 0
 	p.Position = uint32(ethernetPosition(h[:])>>32) | 1
-	p.IPLen = uint32(be16(h[etherHeader+2:]))
-	p.IPID, p.DF = be16(h[etherHeader+4:]), h[etherHeader+6]&0x40 != 0
-	p.Kind, p.ICMPType, p.ICMPCode, p.Weight = 0, 0, 0, 0
+	p.Hash = combine(mix4(src, uint64(ports&0xffff)), mix4(dst, uint64(ports>>16)), h[fastProto], 0)
 }
 
 // fastIDs fills in the ids, of a frame that is sure to give a packet: asking for
@@ -365,7 +382,7 @@ func (d *Decoder) fastIDs(iface uint32, out *outside, p *Packet) {
 		}
 	}
 	if out.path == 0 && p.Point != 0 && p.Network != 0 && p.Path != 0 {
-		c.direct = fastDirect{uint64(iface) + 1, p.Point, p.Network, p.Path}
+		c.direct = Direct{uint64(iface) + 1, p.Point, p.Network, p.Path}
 	}
 }
 

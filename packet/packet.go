@@ -86,16 +86,16 @@ type SACK struct{ Left, Right uint32 }
 type TCP struct {
 	Seq, Ack      uint32
 	TSval, TSecr  uint32 // RFC 7323 section 3
-	SACK          [4]SACK
-	Flags         uint16 // FIN … AE
-	Window        uint16 // as on the wire, not scaled
-	Checksum      uint16
 	MSS           uint16 // RFC 9293 section 3.2
+	Checksum      uint16
+	Window        uint16 // as on the wire, not scaled
+	Flags         uint16 // FIN … AE
 	WScale        uint8  // RFC 7323 section 2
 	NumSACK       uint8
 	Has           TCPOptions
 	HeaderLen     uint8 // octets, from the data offset
 	FastOpenBytes uint8 // octets of the Fast Open cookie; see HasFastOpen (RFC 7413)
+	SACK          [4]SACK
 }
 
 // TCPOptions says which options a TCP header carries.
@@ -113,11 +113,15 @@ const (
 // Packet is the innermost IP packet of a frame and how it was observed. It is
 // a value: only Payload aliases other memory, the frame's, or, when
 // Reassembled, the Decoder's, which its next Decode overwrites.
+//
+// Fields that are known together stand together, eight octets of them at a time:
+// the straight way writes those at once.
 type Packet struct {
 	Time int64 // record time, ns since the Unix epoch; of a reassembled packet: its last fragment's
 	Now  int64 // highest record time of the input so far, including this packet; set by the pipeline
 
-	Hash uint64 // SymmetricHash of the innermost 5-tuple
+	Hash  uint64 // SymmetricHash of the innermost 5-tuple
+	Words Words
 
 	Src, Dst         Addr
 	SrcPort, DstPort uint16 // TCP, UDP, SCTP and UDP-Lite ports; ICMP: see ICMPKey; 0 where there are none
@@ -128,24 +132,26 @@ type Packet struct {
 
 	Point   PointID   // observation point, from the outermost tunnel header
 	Network NetworkID // address space of the innermost addresses
-	Path    PathID    // every encapsulation and VLAN tag met
 
+	Path     PathID // every encapsulation and VLAN tag met
 	Position uint32 // hash of the innermost link addresses and VLAN tags: equal for frames recorded at one place of a path; 0 without a link header
 
 	IPLen      uint32 // octets of the IP packet by its own length field (of the whole packet when Reassembled)
 	PayloadLen uint32 // octets of transport payload on the wire; for protocols without a transport header: of IP payload; 0 where a cut TCP header does not tell
-	Payload    []byte // the captured part of it; behind the 8-octet header of ICMP, the common header of SCTP
 
-	IPID  uint16 // IPv4 identification, 0 for IPv6
-	Flags Flags
-	DF    bool  // IPv4 don't fragment
-	Kind  uint8 // ICMPEcho, ICMPOther, or 0: part of the flow key, so that an identifier is never taken for a type
+	IPID     uint16 // IPv4 identification, 0 for IPv6
+	Flags    Flags
+	Checksum uint16 // UDP and ICMP checksum (TCP: see TCP.Checksum)
+	Weight   uint16 // how many connections this one stands for, by sampling; 0: not sampled; set by the pipeline
 
-	ICMPType, ICMPCode uint8
-	Checksum           uint16 // UDP and ICMP checksum (TCP: see TCP.Checksum)
-	Weight             uint16 // how many connections this one stands for, by sampling; 0: not sampled; set by the pipeline
+	Payload []byte // the captured part of it; behind the 8-octet header of ICMP, the common header of SCTP
 
 	TCP TCP // only when Proto is ProtoTCP
+
+	Kind     uint8 // ICMPEcho, ICMPOther, or 0: part of the flow key, so that an identifier is never taken for a type
+	ICMPType uint8
+	ICMPCode uint8
+	DF       bool // IPv4 don't fragment
 }
 
 // What the ports of an ICMP packet hold (both the same), kept in Packet.Kind.

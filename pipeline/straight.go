@@ -37,23 +37,21 @@ func (r *reader) usual(fs []capture.Frame) int {
 	if r.keep || r.watch.waits() && (r.watch.on || r.faces > 1 || r.decoder.UsualPoint() != firstPoint) {
 		return 0
 	}
-	d, to := r.decoder, r.batch.packets[r.batch.n:]
+	to := r.batch.packets[r.batch.n:]
 	tunnels := !r.watch.waits() // their points may be the second
 	most := min(len(fs), len(to), r.room.packets-r.sent)
-	fs, to = fs[:most], to[:most]
-	n, octets, now, next := 0, uint64(0), r.now, r.next
-	for n < len(fs) {
-		f, p := &fs[n], &to[n]
-		if f.Time < now || f.Time >= next || f.Link != capture.LinkEthernet {
+	n, octets, now := 0, uint64(0), r.now
+	for n < most {
+		some, more := usualRun(r.decoder, fs[n:most], to[n:most], now, r.next, false)
+		if some == 0 && tunnels {
+			some, more = usualRun(r.decoder, fs[n:most], to[n:most], now, r.next, true)
+		}
+		if some == 0 {
 			break
 		}
-		if !d.Usual(f.Data, f.Interface, f.WireLen, f.Time, p) && !(tunnels && d.UsualInside(f.Data, f.Interface, f.WireLen, f.Time, p)) {
-			break
-		}
-		now = f.Time
-		p.Now = now
-		octets += uint64(f.WireLen)
-		n++
+		n += some
+		octets += more
+		now = fs[n-1].Time
 	}
 	if n == 0 {
 		return 0
@@ -71,6 +69,36 @@ func (r *reader) usual(fs []capture.Frame) int {
 		r.collect()
 	}
 	return n
+}
+
+// usualRun takes frames from the front that Decoder.Usual reads, or UsualInside, all of
+// one interface and of times from now on and before next. It tells how many, and how long
+// they were, octets.
+func usualRun(d *packet.Decoder, fs []capture.Frame, to []packet.Packet, now, next int64, inside bool) (n int, octets uint64) {
+	to = to[:len(fs)]
+	iface := fs[0].Interface
+	direct := d.Direct(iface)
+	if !inside && direct == nil {
+		return 0, 0
+	}
+	for n < len(fs) {
+		f := &fs[n]
+		if f.Time < now || f.Time >= next || f.Link != capture.LinkEthernet || f.Interface != iface {
+			break
+		}
+		if !inside {
+			if !direct.Usual(f.Data, f.WireLen, f.Time, &to[n]) {
+				break
+			}
+		} else if !d.UsualInside(f.Data, iface, f.WireLen, f.Time, &to[n]) {
+			break
+		}
+		now = fs[n].Time
+		to[n].Now = now
+		octets += uint64(fs[n].WireLen)
+		n++
+	}
+	return n, octets
 }
 
 // straight is usual for all kinds of frames, from interfaces that are known, and

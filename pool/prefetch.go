@@ -10,5 +10,13 @@ import "unsafe"
 //go:noescape
 func Prefetch(p unsafe.Pointer, lines int)
 
+// Together is how many addresses PrefetchEach takes.
+const Together = 16
+
+// PrefetchEach begins to load a cache line from each address; any will do.
+//
+//go:noescape
+func PrefetchEach(at *[Together]uintptr)
+
 //go:noescape
 func prefetchAll(at *uintptr, n, lines int)

@@ -17,14 +17,11 @@ TEXT ·prefetchAll(SB), NOSPLIT, $0-24
 	MOVQ n+8(FP), BX
 	MOVQ lines+16(FP), DX
 	CMPQ DX, $1
-	JNE  each
-single:
-	MOVQ (SI), AX
-	ADDQ $8, SI
-	PREFETCHT0 (AX)
-	DECQ BX
-	JGT  single
-	RET
+	JEQ  single
+	CMPQ DX, $2
+	JEQ  double
+	CMPQ DX, $7
+	JEQ  seven
 each:
 	MOVQ (SI), AX
 	ADDQ $8, SI
@@ -36,4 +33,51 @@ line:
 	JGT  line
 	DECQ BX
 	JGT  each
+	RET
+single:
+	MOVQ (SI), AX
+	ADDQ $8, SI
+	PREFETCHT0 (AX)
+	DECQ BX
+	JGT  single
+	RET
+double:
+	MOVQ (SI), AX
+	ADDQ $8, SI
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	DECQ BX
+	JGT  double
+	RET
+seven:
+	MOVQ (SI), AX
+	ADDQ $8, SI
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 320(AX)
+	PREFETCHT0 384(AX)
+	DECQ BX
+	JGT  seven
+	RET
+
+#define EACH(at) \
+	MOVQ       at(SI), AX \
+	MOVQ       (at+8)(SI), BX \
+	PREFETCHT0 (AX) \
+	PREFETCHT0 (BX)
+
+// func PrefetchEach(at *[Together]uintptr)
+TEXT ·PrefetchEach(SB), NOSPLIT, $0-8
+	MOVQ at+0(FP), SI
+	EACH(0)
+	EACH(16)
+	EACH(32)
+	EACH(48)
+	EACH(64)
+	EACH(80)
+	EACH(96)
+	EACH(112)
 	RET

@@ -27,3 +27,14 @@ line:
 	SUBS $1, R1, R1
 	BGT  each
 	RET
+
+// func PrefetchEach(at *[Together]uintptr)
+TEXT ·PrefetchEach(SB), NOSPLIT, $0-8
+	MOVD at+0(FP), R0
+	MOVD $16, R2
+one:
+	MOVD.P 8(R0), R3
+	PRFM   (R3), PLDL1KEEP
+	SUBS   $1, R2, R2
+	BGT    one
+	RET

@@ -7,4 +7,10 @@ import "unsafe"
 // Prefetch does nothing here.
 func Prefetch(unsafe.Pointer, int) {}
 
+// Together is how many addresses PrefetchEach takes.
+const Together = 16
+
+// PrefetchEach does nothing here.
+func PrefetchEach(*[Together]uintptr) {}
+
 func prefetchAll(at *uintptr, n, lines int) {}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"math/bits"
+	"unsafe"
 
 	"mirrorscope/capture"
 )
@@ -127,34 +128,36 @@ func (d *pcapDecoder) next(f *capture.Frame) error {
 }
 
 func (d *pcapDecoder) batch(fs []capture.Frame) (given int) {
-	scale, most := int64(1000), uint32(999_999)
+	scale, most := uint64(1000), uint64(999_999)
 	if d.nano {
 		scale, most = 1, 999_999_999
 	}
-	b, head, limit := d.w.buf[d.w.lo:d.w.hi], d.recordLen, d.limit
+	b, head, limit := d.w.buf[d.w.lo:d.w.hi], uint64(d.recordLen), uint64(d.limit)
+	at := uint64(0)
 	for i := range fs {
-		if len(b) < pcapRecordLen {
+		if at+pcapRecordLen > uint64(len(b)) {
 			break
 		}
-		h := (*[pcapRecordLen]byte)(b)
-		sec, frac := binary.LittleEndian.Uint32(h[0:]), binary.LittleEndian.Uint32(h[4:])
-		n, orig := binary.LittleEndian.Uint32(h[8:]), binary.LittleEndian.Uint32(h[12:])
+		h := (*[pcapRecordLen]byte)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(b)), at)) // which is within b
+		stamp, lengths := binary.LittleEndian.Uint64(h[0:]), binary.LittleEndian.Uint64(h[8:])
 		if d.bigEndian {
-			sec, frac, n, orig = bits.ReverseBytes32(sec), bits.ReverseBytes32(frac), bits.ReverseBytes32(n), bits.ReverseBytes32(orig)
+			stamp, lengths = bits.RotateLeft64(bits.ReverseBytes64(stamp), 32), bits.RotateLeft64(bits.ReverseBytes64(lengths), 32)
 		}
-		end := head + int(n)
-		if n > limit || end > len(b) || n|orig|sec|frac == 0 {
+		n := lengths & 0xffff_ffff
+		start := at + head
+		end := start + n
+		if n > limit || end > uint64(len(b)) || n == 0 && stamp|lengths == 0 {
 			break
 		}
 		f := &fs[i]
-		f.Data = b[head:end:end]
-		f.Time = int64(sec)*1e9 + int64(min(frac, most))*scale
-		f.WireLen = wireLen(n, orig)
+		f.Data = b[start:end:end]
+		f.Time = int64(stamp&0xffff_ffff*1e9 + min(stamp>>32, most)*scale)
+		f.WireLen = wireLen(uint32(n), uint32(lengths>>32))
 		f.Link, f.Interface = d.link, d.iface
-		b = b[end:]
+		at = end
 		given++
 	}
-	d.w.consume(d.w.hi - d.w.lo - len(b))
+	d.w.consume(int(at))
 	return given
 }
 
