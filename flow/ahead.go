@@ -190,7 +190,7 @@ func (b *Batch) warm(tables *[Partitions]*Table, at *[BatchLen]unsafe.Pointer) {
 		switch n := a.flow - 1; {
 		case !asleep(n):
 			f := (*Flow)(at[uint(i)%BatchLen])
-			t.prefetch(f, &b.lines)
+			t.prefetch(f, int(a.dir()), &b.lines)
 			if session.Refers(f.session) {
 				b.sessions[uint(sessions)%BatchLen] = sessionAhead{t.sessions, f.session, b.packets[i].PayloadLen > 0}
 				sessions++
@@ -233,8 +233,9 @@ func (b *Batch) warmSessions(n int) {
 	b.lines.Fetch(2)
 }
 
-// prefetch begins to load what a flow holds beside itself.
-func (t *Table) prefetch(f *Flow, lines *pool.Lines) {
+// prefetch begins to load what a flow holds beside itself, for a packet in direction
+// dir.
+func (t *Table) prefetch(f *Flow, dir int, lines *pool.Lines) {
 	if f.opening != 0 {
 		lines.Add(unsafe.Pointer(t.openings.At(f.opening)))
 	}
@@ -244,7 +245,7 @@ func (t *Table) prefetch(f *Flow, lines *pool.Lines) {
 	if f.session != 0 {
 		t.sessions.Prefetch(f.session, lines)
 	}
-	t.tcp.Prefetch(&f.tcp, lines)
+	t.tcp.Prefetch(&f.tcp, dir, lines)
 }
 
 // Add has the tables take the packets that were looked at.

@@ -16,7 +16,7 @@ func (t *Table) record(f *Flow, r *Record, release int64, reason EndReason) {
 	x := t.rareIf(f)
 	r.Sent = [2]Volume{f.volume(Client, x), f.volume(Server, x)}
 	r.MirrorDuplicates = int64(x.mirrorDups)
-	r.TruncatedPackets = int64(x.truncated)
+	r.TruncatedPackets = int64(f.tcp.Cut)
 	r.FragmentsIncomplete = int64(x.incomplete)
 	r.Malformed = int64(x.malformed)
 	r.StrayPackets = int64(x.stray)

@@ -40,14 +40,14 @@ type volume struct{ packets, bytes, payload uint32 }
 
 // rare is what few flows need.
 type rare struct {
-	sent                  [2]struct{ packets, bytes, payload uint64 }
-	rsts, fins            [2]uint32
-	ce                    [2]uint32
-	mirrorDups, truncated uint32
-	malformed, stray      uint32
-	incomplete            uint32
-	weight                uint16 // packet.Packet.Weight when it began
-	icmpType, icmpCode    uint8
+	sent               [2]struct{ packets, bytes, payload uint64 }
+	rsts, fins         [2]uint32
+	ce                 [2]uint32
+	mirrorDups         uint32
+	malformed, stray   uint32
+	incomplete         uint32
+	weight             uint16 // packet.Packet.Weight when it began
+	icmpType, icmpCode uint8
 
 	unreachable struct {
 		by        packet.Addr

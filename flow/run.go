@@ -6,6 +6,7 @@ import (
 
 	"mirrorscope/packet"
 	"mirrorscope/session"
+	"mirrorscope/tcp"
 )
 
 // told flags: Learned was told of all that the flow proves.
@@ -107,14 +108,12 @@ func (t *Table) AddLooked(p *packet.Packet, a *Ahead) {
 			v.bytes += p.IPLen
 			v.payload += p.PayloadLen
 			if p.Flags&packet.Truncated != 0 {
-				if f.rare == 0 {
-					t.makeRare(f)
-				}
-				t.rare.At(f.rare).truncated++
+				f.tcp.Cut++
 			}
 			if id := &f.ipid[dir]; p.IPID != *id {
-				if *id = p.IPID; v.packets > 1 && p.IPID != 0 {
-					f.flags |= idsChange0 << dir
+				*id = p.IPID
+				if change := idsChange0 << dir; f.flags&change == 0 && v.packets > 1 && p.IPID != 0 {
+					f.flags |= change
 				}
 			}
 			t.follow(f, p, dir)
@@ -158,7 +157,7 @@ func (t *Table) run(n uint32, f *Flow, p *packet.Packet, dir int) {
 	f.last = max(f.last, p.Time)
 	f.seen = t.now
 	if p.Flags&packet.Truncated != 0 {
-		t.rareOf(f).truncated++
+		f.tcp.Cut++
 	}
 	t.noteID(f, p, dir)
 	t.follow(f, p, dir)
@@ -170,7 +169,11 @@ func (t *Table) follow(f *Flow, p *packet.Packet, dir int) {
 	if n != 0 && !session.Runs(n) {
 		t.sessions.PrefetchLast(n, p.PayloadLen > 0)
 	}
-	g, o := &t.segment, t.opening(f)
+	var o *tcp.Opening
+	if f.opening != 0 {
+		o = t.openings.At(f.opening)
+	}
+	g := &t.segment
 	f.tcp.Run(t.tcp, g, p, dir, o)
 	switch {
 	case g.End == g.Pos && session.Ignores(n, p.TCP.Flags):

@@ -36,6 +36,8 @@ type Table struct {
 	sessions  *session.Store
 	watcher   Watcher
 	segment   tcp.Segment // scratch of follow
+	openings  pool.Pool[tcp.Opening]
+	rare      pool.Pool[rare]
 
 	cfg       Config
 	names     *packet.Names
@@ -58,14 +60,12 @@ type Table struct {
 	clock    int64  // t.now then
 
 	bed        bed
-	openings   pool.Pool[tcp.Opening]
 	candidates map[uint32]packet.Packet // by flow: a SYN that may open a new generation
 	earlier    map[uint32]earlier       // by flow: the sequence space of the generation before
 	hatched    packet.Packet            // scratch of hatch
 	brief      tcp.Brief                // scratch of finishShort
 	briefs     uint64                   // connections that it told, for tests
 	snapshots  pool.Pool[snapshot]
-	rare       pool.Pool[rare]
 
 	serial   uint64   // of the latest record
 	due0     []uint32 // scratch of planSoon
@@ -215,7 +215,7 @@ func (t *Table) absorb(f *Flow, p *packet.Packet, dir int, like likeness) {
 	f.last = max(f.last, p.Time)
 	f.seen = t.now
 	if p.Flags&packet.Truncated != 0 {
-		t.rareOf(f).truncated++
+		f.tcp.Cut++
 	}
 	if p.Flags&packet.BadHeader != 0 {
 		t.rareOf(f).malformed++

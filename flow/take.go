@@ -55,11 +55,15 @@ func (t *Table) take(n uint32, found bool, p *packet.Packet, a *Ahead, e *seenCo
 // counted looks now and then, behind a packet, whether there is still room.
 func (t *Table) counted() {
 	if t.packets++; t.packets%checkEvery == 0 {
-		for t.flows.all() > 1 && t.overgrown() {
-			t.evict() // what was open has grown
-		}
-		t.restIdle()
+		t.lookForRoom()
 	}
+}
+
+func (t *Table) lookForRoom() {
+	for t.flows.all() > 1 && t.overgrown() {
+		t.evict() // what was open has grown
+	}
+	t.restIdle()
 }
 
 // copied takes note of a mirror's copy of a packet of flow n, if that is there.

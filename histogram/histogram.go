@@ -77,6 +77,41 @@ func (h *Histogram) Add(ns int64) {
 	h.put(i, 1)
 }
 
+// AddAll is Add of each.
+func (h *Histogram) AddAll(values []uint32) {
+	if len(values) == 0 {
+		return
+	}
+	least, most, sum, zero := values[0], values[0], int64(0), uint64(0)
+	shift := h.shift & 31
+	for _, ns := range values {
+		least, most = min(least, ns), max(most, ns)
+		if sum += int64(ns); ns < zeroLimit {
+			zero++
+			continue
+		}
+		i := index(uint64(ns)) >> shift
+		// Where no bucket is empty that lies between it and the middle one, it is found
+		// at once.
+		if b := h.buckets; len(b) > 0 {
+			m := len(b) / 2
+			if at := uint(m + int(i-b[m].Index)); at < uint(len(b)) && b[at].Index == i {
+				b[at].Count++
+				continue
+			}
+		}
+		h.put(i, 1)
+	}
+	if h.count == 0 {
+		h.min, h.max = int64(least), int64(most)
+	} else {
+		h.min, h.max = min(h.min, int64(least)), max(h.max, int64(most))
+	}
+	h.count += uint64(len(values))
+	h.zero += zero
+	h.sum = saturatingAdd(h.sum, sum)
+}
+
 // put adds n to bucket i (at the histogram's own scale) and keeps the limit.
 func (h *Histogram) put(i int32, n uint64) {
 	at, end := 0, len(h.buckets)

@@ -264,6 +264,27 @@ func TestSetRising(t *testing.T) {
 	}
 }
 
+// Many values at once give the histogram that adding each gives, whatever is there.
+func TestAddAll(t *testing.T) {
+	r := rand.New(rand.NewPCG(15, 16))
+	for range 3000 {
+		var got, want Histogram
+		for range 1 + r.IntN(8) {
+			values := make([]uint32, r.IntN(20))
+			bits := 1 + r.IntN(31)
+			for i := range values {
+				values[i] = r.Uint32N(1 << bits)
+				want.Add(int64(values[i]))
+			}
+			if got.AddAll(values); r.IntN(8) == 0 {
+				got.Downscale(got.Scale() - 1)
+				want.Downscale(want.Scale() - 1)
+			}
+			requireEqual(t, "all at once", &got, &want)
+		}
+	}
+}
+
 // What is added later to one of several histograms with one room stays out of
 // the others.
 func TestSetRisingShares(t *testing.T) {

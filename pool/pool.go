@@ -4,7 +4,10 @@
 // it is still in the caches. Values without pointers lie outside of the heap.
 package pool
 
-import "unsafe"
+import (
+	"math/bits"
+	"unsafe"
+)
 
 // Pool hands out values of one type. Numbers start at 1; 0 means none. It is
 // owned by one goroutine. The zero value is ready for use.
@@ -12,8 +15,6 @@ type Pool[T any] struct {
 	chunks []unsafe.Pointer // each to an array of 1<<bits values
 	free   []uint32
 	n      uint32 // numbers handed out so far: 1 to n
-	mask   uint32 // values of a chunk, less 1
-	shift  uint8  // bits; kept here so that At is small enough to be inlined
 	memory Memory
 }
 
@@ -21,32 +22,21 @@ type Pool[T any] struct {
 // them small.
 const chunkLen = 16 << 10
 
-// bits is the logarithm of how many values a chunk has. It is known when
-// compiling.
-func bits[T any]() uint {
+// minValues is how many values a chunk has at least.
+const minValues = 4
+
+// shift is the logarithm of how many values a chunk has. It is known when
+// compiling, and small enough to be inlined.
+func shift[T any]() int {
 	var zero T
-	switch n := unsafe.Sizeof(zero); {
-	case n <= chunkLen>>8:
-		return 8
-	case n <= chunkLen>>7:
-		return 7
-	case n <= chunkLen>>6:
-		return 6
-	case n <= chunkLen>>5:
-		return 5
-	case n <= chunkLen>>4:
-		return 4
-	case n <= chunkLen>>3:
-		return 3
-	}
-	return 2
+	return min(bits.Len(uint(chunkLen/max(unsafe.Sizeof(zero), chunkLen>>8)|minValues)), 9) - 1
 }
 
 // At gives the value of a number that Get handed out. It stays where it is
 // until it is put back, or the pool is no longer reachable.
 func (p *Pool[T]) At(i uint32) *T {
 	var zero T
-	return (*T)(unsafe.Add(p.chunks[i>>(p.shift&31)], uintptr(i&p.mask)*unsafe.Sizeof(zero)))
+	return (*T)(unsafe.Add(p.chunks[i>>shift[T]()], uintptr(i&(1<<shift[T]()-1))*unsafe.Sizeof(zero)))
 }
 
 // Prefetch begins to load so many cache lines of a value, from its first on.
@@ -61,8 +51,7 @@ func (p *Pool[T]) Get() uint32 {
 		return i
 	}
 	p.n++
-	if b := bits[T](); int(p.n>>b) == len(p.chunks) {
-		p.shift, p.mask = uint8(b), 1<<b-1
+	if b := shift[T](); int(p.n>>b) == len(p.chunks) {
 		p.chunks = append(p.chunks, unsafe.Pointer(unsafe.SliceData(MakeSlice[T](&p.memory, 1<<b))))
 	}
 	return p.n

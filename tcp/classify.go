@@ -40,8 +40,8 @@ func (c *Conn) classify(st *Store, dir int, tr *trouble, r *repeat, p *packet.Pa
 	switch f := st.flightIf(d); {
 	case prev != nil:
 		lastSent = prev.at
-	case f != nil && f.sentAt(st, r.lo) != 0:
-		lastSent = f.sentAt(st, r.lo)
+	case f != nil && f.sentAt(r.lo) != 0:
+		lastSent = f.sentAt(r.lo)
 	}
 	gap := p.Time - lastSent
 	timer := gap >= max(int64(st.cfg.RTOMin)*9/10, rtt)

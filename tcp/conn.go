@@ -6,8 +6,8 @@ import "mirrorscope/packet"
 // the caller (0 and 1) and keep their number whoever turns out to be the
 // client.
 type Conn struct {
-	turn   turn
-	second uint32 // of the input's clock, at the latest packet, its lower 32 bits
+	turn turn
+	Cut  uint32 // packets that the capture has cut, of whatever protocol: counted by who holds the Conn, where there is room
 
 	samples uint32    // in the Store, of all quantities; 0 none
 	syns    [2]uint16 // SYN packets without ACK, by sender
@@ -181,7 +181,7 @@ func (c *Conn) AddTo(st *Store, g *Segment, p *packet.Packet, dir int, o *Openin
 
 // tick notes the second of the input's clock.
 func (c *Conn) tick(st *Store, p *packet.Packet) {
-	if c.second = st.secondOf(p.Now); c.turn.waits != 0 && c.second != c.turn.second {
+	if st.now = p.Now; c.turn.waits != 0 && uint32(st.now/1e9) != c.turn.second {
 		c.settleTurns(st, int(st.waits.At(c.turn.waits).client))
 	}
 }
@@ -192,6 +192,8 @@ func (c *Conn) add(st *Store, g *Segment, p *packet.Packet, dir int, o *Opening,
 	*g = Segment{}
 	t := &p.TCP
 	d, r := &c.Dirs[dir], &c.Dirs[1-dir]
+	d.has &^= isStill
+	r.has &^= isStill
 	switch {
 	case c.foreign(t, dir):
 		return

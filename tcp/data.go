@@ -312,7 +312,7 @@ func (c *Conn) again(st *Store, p *packet.Packet, dir int, s, m int64) {
 	f := st.flightOf(d)
 	f.collapse = d.hi
 	if hasTS && t.Flags&packet.SYN == 0 {
-		f.stamp(st, t.TSval, m, p.Time)
+		st.stamp(d, f, t.TSval, m, p.Time)
 	}
 	d.timerRun(st.rareOf(d), uint32(s), p.Time)
 }

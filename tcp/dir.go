@@ -32,6 +32,7 @@ type Dir struct {
 	rare     uint32 // in the Store; 0 none
 	maxLen   uint16 // longest payload that is no super-packet
 	repRun   uint8  // timer repeats of rare.repSeq in a row, without progress
+	still    uint32 // with isStill: so long at least, in units of stillUnit; 0: until all is acknowledged
 }
 
 type dirHas uint32
@@ -64,6 +65,7 @@ const (
 	repeating   // repRun is not 0
 	lone        // one segment is in flight, without a flight: it ends at hi and was sent at lastAt
 	loneStamped // it was the first to use tsval
+	isStill     // the trouble is known to be still; no packet went the whole way since
 )
 
 // rare is what few directions need at all: those that lose something, that

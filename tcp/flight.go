@@ -1,30 +1,42 @@
 package tcp
 
-import "math/bits"
+import (
+	"encoding/binary"
+	"math/bits"
+	"unsafe"
+)
 
 // flight remembers when a direction's data was sent, from its first octet in
 // flight on: the end of each segment with its time, and the first use of the
 // latest timestamps. It serves round-trip samples and the age of what is
-// repeated. A few segments are in the flight itself, more in a crowd of the
-// Store. Where more is in flight than that holds, every second boundary is
+// repeated. Where more is in flight than that holds, every second boundary is
 // forgotten; those that are left stay exact.
+//
+// It is the head of either a pair, which has room for a few segments, or a crowd,
+// which has for many, and becomes that: then it has moved.
 type flight struct {
-	collapse int64  // no data→ACK sample reaches below: something there was repeated or filled a hole
-	crowd    uint32 // in the Store: where segments and marks are; 0: in segs and marks
-	n        uint8  // segments
-	first    uint8  // place of the first of them, in a ring
-	mark     uint8  // next mark to overwrite, in a ring
-	open     uint8  // marks of which no echo was taken, a bit for each
-	latest   uint32 // timestamp of the latest mark
-	stamped  bool   // there is one
-	tsvals   [fewMarks]uint32
-	marks    [fewMarks]segment
-	segs     [fewSegs]segment
+	collapse int64 // no data→ACK sample reaches below: something there was repeated or filled a hole
+	latest   uint32
+	n        uint8 // segments
+	first    uint8 // place of the first of them, in a ring
+	mark     uint8 // next mark to overwrite, in a ring
+	open     uint8 // marks of which no echo was taken, a bit for each
+	stamped  bool  // there is a mark, the latest of the timestamp latest
+	crowded  bool  // it is that of a crowd
 }
 
-// crowd is the place of many segments in flight. What is looked at most comes first.
+// pair is a flight of a few segments.
+type pair struct {
+	flight
+	tsvals [fewMarks]uint32
+	marks  [fewMarks]segment
+	segs   [fewSegs]segment
+}
+
+// crowd is a flight of many segments. What is looked at most is one cache line.
 type crowd struct {
-	tags   uint64 // the lowest 8 bits of each of tsvals
+	flight
+	tags   [maxMarks]uint8 // the lowest bits of each of tsvals
 	tsvals [maxMarks]uint32
 	marks  [maxMarks]segment
 	segs   [maxSegs]segment
@@ -41,122 +53,138 @@ const (
 	fewMarks = 2
 )
 
-// ring gives the segments' places; their number is a power of two.
-func (f *flight) ring(st *Store) []segment {
-	if f.crowd != 0 {
-		return st.crowds.At(f.crowd).segs[:]
+// inCrowds marks the number of a flight as that of a crowd.
+const inCrowds = 1 << 31
+
+// flight gives the flight of a number.
+func (st *Store) flight(n uint32) *flight {
+	if n&inCrowds != 0 {
+		return &st.crowds.At(n &^ inCrowds).flight
 	}
-	return f.segs[:]
+	return &st.pairs.At(n).flight
 }
 
-// grow moves segments and marks into a crowd.
-func (f *flight) grow(st *Store) *crowd {
+// asPair and asCrowd give what f is the head of.
+func (f *flight) asPair() *pair   { return (*pair)(unsafe.Pointer(f)) }
+func (f *flight) asCrowd() *crowd { return (*crowd)(unsafe.Pointer(f)) }
+
+// grow makes a crowd of the pair that is a direction's flight. next is the packet,
+// as the direction counts them, that is noted next: that tells its place, so that
+// it can be loaded ahead.
+func (st *Store) grow(d *Dir, next uint32) *crowd {
 	n := st.crowds.Get()
-	c := st.crowds.At(n)
+	c, f := st.crowds.At(n), st.pairs.At(d.flight)
+	c.flight = f.flight
+	c.crowded = true
+	c.first = uint8(next) - f.n
 	for i := range f.n {
-		c.segs[i] = f.segs[(f.first+i)%fewSegs]
+		c.segs[(c.first+i)%maxSegs] = f.segs[(f.first+i)%fewSegs]
 	}
-	c.tags, c.tsvals, c.marks = 0, [maxMarks]uint32{}, [maxMarks]segment{}
+	c.tags, c.tsvals, c.marks = [maxMarks]uint8{}, [maxMarks]uint32{}, [maxMarks]segment{}
 	for i := range fewMarks {
 		c.setMark(uint8(i), f.tsvals[i], f.marks[i])
 	}
-	f.crowd, f.first = n, 0
+	st.pairs.Put(d.flight)
+	d.flight = n | inCrowds
 	return c
 }
 
 // setMark notes the mark in a place.
 func (c *crowd) setMark(i uint8, tsval uint32, m segment) {
 	i %= maxMarks
-	c.tsvals[i], c.marks[i] = tsval, m
-	c.tags = c.tags&^(0xff<<(8*i)) | uint64(uint8(tsval))<<(8*i)
+	c.tags[i], c.tsvals[i], c.marks[i] = uint8(tsval), tsval, m
 }
 
 // alike has the highest bit set in the octet of each mark whose tag is that of a
 // timestamp, and perhaps of some more.
 func (c *crowd) alike(ts uint32) uint64 {
-	x := c.tags ^ uint64(uint8(ts))*eachMark
+	x := binary.LittleEndian.Uint64(c.tags[:]) ^ uint64(uint8(ts))*eachMark
 	return (x - eachMark) &^ x & (eachMark << 7)
 }
 
 // eachMark has a 1 in the octet of each mark.
 const eachMark = (1<<64 - 1) / 255
 
-// sent notes new data that ends at end.
-func (f *flight) sent(st *Store, end, at int64) {
-	var c *crowd
-	switch {
-	case f.crowd != 0:
-		c = st.crowds.At(f.crowd)
-	case f.n < fewSegs:
-		f.segs[(f.first+f.n)%fewSegs] = segment{end, at}
-		f.n++
-		return
-	default:
-		c = f.grow(st)
+// put notes new data that ends at end, in the flight of a direction, and gives that.
+func (st *Store) put(d *Dir, f *flight, end, at int64) *flight {
+	if !f.crowded {
+		if f.n < fewSegs {
+			f.asPair().segs[(f.first+f.n)%fewSegs] = segment{end, at}
+			f.n++
+			return f
+		}
+		f = &st.grow(d, d.packets).flight
 	}
-	if f.n == maxSegs {
-		f.thin(&c.segs)
+	c := f.asCrowd()
+	if c.n == maxSegs {
+		c.thin()
 	}
-	g := &c.segs[(f.first+f.n)%maxSegs]
+	g := &c.segs[(c.first+c.n)%maxSegs]
 	g.end, g.at = end, at
-	f.n++
+	c.n++
+	return f
 }
 
-// thin forgets every second of the older segments.
-func (f *flight) thin(segs *[maxSegs]segment) {
+// thin forgets every second of the older segments. The next one's place stays.
+func (c *crowd) thin() {
 	// Keep the newer quarter whole: ACKs and tail repeats name those.
 	const whole = maxSegs / 4
 	k := uint8(0)
-	for i := uint8(1); i < maxSegs; i++ {
+	for i := uint8(maxSegs - 1); i > 0; i-- {
 		if i%2 == 1 || i >= maxSegs-whole {
-			segs[(f.first+k)%maxSegs] = segs[(f.first+i)%maxSegs]
 			k++
+			c.segs[(c.first-k)%maxSegs] = c.segs[(c.first+i)%maxSegs]
 		}
 	}
-	f.n = k
+	c.first, c.n = c.first-k, k
 }
 
-// stamp notes the first use of a TSval.
-func (f *flight) stamp(st *Store, tsval uint32, end, at int64) {
-	if f.stamped && !After(tsval, f.latest) {
-		return
-	}
-	f.latest, f.stamped = tsval, true
+// stamp notes the first use of a TSval, in the flight of a direction.
+func (st *Store) stamp(d *Dir, f *flight, tsval uint32, end, at int64) {
 	i := f.mark
-	if f.crowd == 0 && i < fewMarks {
-		f.tsvals[i], f.marks[i] = tsval, segment{end, at}
-	} else {
-		var c *crowd
-		if f.crowd == 0 {
-			c = f.grow(st)
-		} else {
-			c = st.crowds.At(f.crowd)
-		}
-		c.setMark(i, tsval, segment{end, at})
+	switch {
+	case f.stamped && !After(tsval, f.latest):
+	case f.crowded:
+		f.asCrowd().stamp(tsval, end, at)
+	case i == fewMarks:
+		st.grow(d, d.packets+1).stamp(tsval, end, at)
+	default:
+		x := f.asPair()
+		x.tsvals[i%fewMarks], x.marks[i%fewMarks] = tsval, segment{end, at}
+		f.latest, f.stamped = tsval, true
+		f.open |= 1 << i
+		f.mark = i + 1
 	}
-	f.open |= 1 << (i % maxMarks)
-	f.mark = (i + 1) % maxMarks
+}
+
+// stamp notes the first use of a TSval that is later than those before.
+func (c *crowd) stamp(tsval uint32, end, at int64) {
+	i := c.mark % maxMarks
+	c.setMark(i, tsval, segment{end, at})
+	c.latest, c.stamped = tsval, true
+	c.open |= 1 << i
+	c.mark = (i + 1) % maxMarks
 }
 
 // echo takes the first echo of a TSval, in a packet that acknowledges ack, and
 // gives the time of its use.
-func (f *flight) echo(st *Store, tsecr uint32, ack int64) (at int64, ok bool) {
-	i := f.closes(st, tsecr)
+func (f *flight) echo(tsecr uint32, ack int64) (at int64, ok bool) {
+	i := f.closes(tsecr)
 	if i < 0 {
 		return 0, false
 	}
-	m := &f.marks[i%fewMarks]
-	if f.crowd != 0 {
-		m = &st.crowds.At(f.crowd).marks[i%maxMarks]
+	m := &f.asPair().marks[i%fewMarks]
+	if f.crowded {
+		m = &f.asCrowd().marks[i%maxMarks]
 	}
 	return m.at, ack >= m.end
 }
 
 // closes takes the first echo of a TSval, and gives the place of its mark; it is
 // negative if there is none.
-func (f *flight) closes(st *Store, tsecr uint32) int {
-	if f.crowd == 0 {
-		for i, ts := range &f.tsvals {
+func (f *flight) closes(tsecr uint32) int {
+	if !f.crowded {
+		for i, ts := range &f.asPair().tsvals {
 			if ts == tsecr && f.open>>i&1 != 0 {
 				f.open &^= 1 << i
 				return i
@@ -164,10 +192,10 @@ func (f *flight) closes(st *Store, tsecr uint32) int {
 		}
 		return -1
 	}
-	c := st.crowds.At(f.crowd)
+	c := f.asCrowd()
 	for z := c.alike(tsecr); z != 0; z &= z - 1 {
-		if i := bits.TrailingZeros64(z) / 8; c.tsvals[i] == tsecr && f.open>>i&1 != 0 {
-			f.open &^= 1 << i
+		if i := bits.TrailingZeros64(z) / 8 % maxMarks; c.tsvals[i] == tsecr && c.open>>i&1 != 0 {
+			c.open &^= 1 << i
 			return i
 		}
 	}
@@ -176,18 +204,17 @@ func (f *flight) closes(st *Store, tsecr uint32) int {
 
 // acked removes what lies below ack, and gives the last segment removed if it
 // ends exactly there.
-func (f *flight) acked(st *Store, ack int64) (at int64, exact bool) {
+func (f *flight) acked(ack int64) (at int64, exact bool) {
 	var last *segment
 	first, n := f.first, f.n
-	if f.crowd != 0 {
-		segs := &st.crowds.At(f.crowd).segs
-		for ; n > 0 && segs[first%maxSegs].end <= ack; n-- {
+	if f.crowded {
+		for segs := &f.asCrowd().segs; n > 0 && segs[first%maxSegs].end <= ack; n-- {
 			last = &segs[first%maxSegs]
 			first++
 		}
 	} else {
-		for ; n > 0 && f.segs[first%fewSegs].end <= ack; n-- {
-			last = &f.segs[first%fewSegs]
+		for segs := &f.asPair().segs; n > 0 && segs[first%fewSegs].end <= ack; n-- {
+			last = &segs[first%fewSegs]
 			first++
 		}
 	}
@@ -200,10 +227,13 @@ func (f *flight) acked(st *Store, ack int64) (at int64, exact bool) {
 
 // sentAt is when the octet at position s was first sent, as far as is known,
 // or 0.
-func (f *flight) sentAt(st *Store, s int64) int64 {
-	segs := f.ring(st)
+func (f *flight) sentAt(s int64) int64 {
 	for i := range f.n {
-		if g := &segs[(f.first+i)&uint8(len(segs)-1)]; g.end > s {
+		g := &f.asPair().segs[(f.first+i)%fewSegs]
+		if f.crowded {
+			g = &f.asCrowd().segs[(f.first+i)%maxSegs]
+		}
+		if g.end > s {
 			return g.at
 		}
 	}

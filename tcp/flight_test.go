@@ -75,10 +75,14 @@ func TestFlight(t *testing.T) {
 			at += r.Int64N(1e6) + 1
 			if len(plain.segs) < most && r.IntN(3) > 0 {
 				end += 1 + r.Int64N(1448)
-				f.sent(st, end, at)
+				if d.packets++; f.crowded && (f.first+f.n)%maxSegs != uint8(d.packets%maxSegs) {
+					t.Fatal("the place of a segment is not the one that is loaded ahead")
+				}
+				f = st.put(&d, f, end, at)
 				plain.sent(end, at)
 				ts += uint32(r.IntN(3))
-				f.stamp(st, ts, end, at)
+				st.stamp(&d, f, ts, end, at)
+				f = st.flight(d.flight)
 				plain.stamp(ts, end, at)
 				continue
 			}
@@ -90,19 +94,19 @@ func TestFlight(t *testing.T) {
 				una = end
 			}
 			echo := ts - uint32(r.IntN(6))
-			at1, ok1 := f.echo(st, echo, una)
+			at1, ok1 := f.echo(echo, una)
 			at2, ok2 := plain.echo(echo, una)
 			if at1 != at2 || ok1 != ok2 {
 				t.Fatalf("echo: %d %v, want %d %v", at1, ok1, at2, ok2)
 			}
-			at1, ok1 = f.acked(st, una)
+			at1, ok1 = f.acked(una)
 			at2, ok2 = plain.acked(una)
 			if at1 != at2 || ok1 != ok2 || int(f.n) != len(plain.segs) {
 				t.Fatalf("acked: %d %v, %d left, want %d %v, %d", at1, ok1, f.n, at2, ok2, len(plain.segs))
 			}
 			if len(plain.segs) > 0 {
-				if s := plain.segs[r.IntN(len(plain.segs))]; f.sentAt(st, s.end-1) != s.at {
-					t.Fatalf("sent at %d, want %d", f.sentAt(st, s.end-1), s.at)
+				if s := plain.segs[r.IntN(len(plain.segs))]; f.sentAt(s.end-1) != s.at {
+					t.Fatalf("sent at %d, want %d", f.sentAt(s.end-1), s.at)
 				}
 			}
 		}

@@ -140,8 +140,8 @@ func bounded(t *testing.T, c *Conn, st *Store) {
 	t.Helper()
 	for i := range c.Dirs {
 		d := &c.Dirs[i]
-		if d.flight != 0 && st.flights.At(d.flight).n > maxSegs {
-			t.Fatalf("direction %d: %d segments in flight", i, st.flights.At(d.flight).n)
+		if d.flight != 0 && st.flight(d.flight).n > maxSegs {
+			t.Fatalf("direction %d: %d segments in flight", i, st.flight(d.flight).n)
 		}
 		tr := st.troubleIf(d)
 		if tr == nil {

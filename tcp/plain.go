@@ -1,6 +1,10 @@
 package tcp
 
-import "mirrorscope/packet"
+import (
+	"math"
+
+	"mirrorscope/packet"
+)
 
 // upset is what keeps a direction from being plain: something is doubted or
 // stopped, or was just repeated. So does a trouble, until it only waits.
@@ -16,7 +20,7 @@ const begun = hasSeq | hasUna
 // short way, which does what the whole way would do. Each condition says which
 // step of the whole way has nothing to do.
 func (c *Conn) Run(st *Store, g *Segment, p *packet.Packet, dir int, o *Opening) {
-	if c.second = st.secondOf(p.Now); c.turn.waits != 0 && c.second != c.turn.second {
+	if st.now = p.Now; c.turn.waits != 0 && uint32(p.Now/1e9) != c.turn.second {
 		c.tick(st, p)
 	}
 	t, d, r := &p.TCP, &c.Dirs[dir&1], &c.Dirs[dir&1^1]
@@ -51,7 +55,7 @@ func (c *Conn) Run(st *Store, g *Segment, p *packet.Packet, dir int, o *Opening)
 		c.add(st, g, p, dir, o, false) // it may be a duplicate ACK
 		return
 	}
-	if (has|r.has)&troubled != 0 && !(st.waiting(d, d.una, end, now) && st.waiting(r, ack, r.hi, now)) {
+	if (has|r.has)&troubled != 0 && !(st.isStill(d, d.una, end, now) && st.isStill(r, ack, r.hi, now)) {
 		c.add(st, g, p, dir, o, false)
 		return
 	}
@@ -95,12 +99,22 @@ func (c *Conn) Run(st *Store, g *Segment, p *packet.Packet, dir int, o *Opening)
 			d.has |= hasFIN
 		}
 		switch {
+		case d.flight&inCrowds != 0:
+			d.hi, d.lastAt = end, now
+			x := st.crowds.At(d.flight &^ inCrowds)
+			if x.n == maxSegs {
+				x.thin()
+			}
+			s := &x.segs[(x.first+x.n)%maxSegs]
+			s.end, s.at = end, now
+			x.n++
+			if stamped && (!x.stamped || After(t.TSval, x.latest)) {
+				x.stamp(t.TSval, end, now)
+			}
 		case d.flight != 0:
 			d.hi, d.lastAt = end, now
-			f := st.flights.At(d.flight)
-			f.sent(st, end, now)
-			if stamped && (!f.stamped || After(t.TSval, f.latest)) {
-				f.stamp(st, t.TSval, end, now)
+			if f := st.put(d, st.flight(d.flight), end, now); stamped {
+				st.stamp(d, f, t.TSval, end, now)
 			}
 		case has&lone == 0 && (newer || later == 0 || !stamped):
 			d.hi, d.lastAt = end, now
@@ -124,30 +138,51 @@ func (c *Conn) Run(st *Store, g *Segment, p *packet.Packet, dir int, o *Opening)
 	d.has |= hasTTL | heard
 }
 
-// waiting tells whether the trouble of a direction, if there is one, only waits
-// for time to pass and leaves it as it is: nothing is missing and no signal of a
-// loss is left, and what was repeated was acknowledged, not so long ago that it is
-// forgotten; nor is the trouble, with una and hi as the packet leaves them. Then
-// all that the packet changes of it, where it occupies space, is that it is new.
-func (st *Store) waiting(d *Dir, una, hi, now int64) bool {
-	tr := st.troubleIf(d)
-	if tr == nil {
+// isStill tells whether the trouble of a direction, if there is one, only waits for
+// time to pass: nothing is missing and no signal of a loss is left, and what was
+// repeated was acknowledged, not so long ago that it is forgotten; nor is the
+// trouble, with una and hi as the packet leaves them. Then all that the packet
+// changes of it, where it occupies space, is that it is new.
+func (st *Store) isStill(d *Dir, una, hi, now int64) bool {
+	switch {
+	case d.has&troubled == 0:
 		return true
+	case d.has&isStill == 0:
+		return st.findStill(d, una, hi, now)
+	case d.still == 0:
+		return una < hi
 	}
+	return int32(d.still-uint32(now/stillUnit)) > 0
+}
+
+// stillUnit is that of Dir.still, ns.
+const stillUnit = 1 << 20
+
+// findStill is isStill by the trouble itself. It remembers what it finds.
+func (st *Store) findStill(d *Dir, una, hi, now int64) bool {
+	tr := st.troubles.At(st.rares.At(d.rare).trouble)
 	if len(tr.holes)|len(tr.sacked) != 0 || tr.signals != (signals{}) || tr.untracked {
 		return false
 	}
+	until, again := int64(math.MaxInt64), len(tr.repeats) > 0
 	for i := range tr.repeats {
-		// At least so long it stays; see calm.
-		if r := &tr.repeats[i]; r.ackedAt == 0 || now-r.ackedAt > int64(st.cfg.Grace) {
+		r := &tr.repeats[i]
+		if r.ackedAt == 0 {
 			return false
 		}
+		until = min(until, r.ackedAt+int64(st.cfg.Grace)) // at least; see calm
 	}
-	if len(tr.repeats) == 0 && una >= hi {
+	if again && now >= until || !again && una >= hi {
 		return false
 	}
 	if hi > d.hi {
 		tr.timerHi = 0
+	}
+	if d.still = 0; again {
+		d.still = uint32(until / stillUnit)
+	}
+	if tr.timerHi == 0 && (d.still != 0) == again {
+		d.has |= isStill
 	}
 	return true
 }
@@ -175,14 +210,19 @@ func (c *Conn) clear(st *Store, d *Dir, ack int64, p *packet.Packet) {
 		}
 		return
 	}
-	f := st.flights.At(d.flight)
+	var f *flight
+	if n := d.flight; n&inCrowds != 0 {
+		f = &st.crowds.At(n &^ inCrowds).flight
+	} else {
+		f = &st.pairs.At(n).flight
+	}
 	if d.una < f.collapse {
 		c.sample(st, d, ack, p.Time, p.TCP.TSecr, hasTS, p.PayloadLen)
 		return
 	}
-	at, exact := f.acked(st, ack)
+	at, exact := f.acked(ack)
 	if hasTS && p.TCP.TSecr != 0 && f.open != 0 {
-		f.closes(st, p.TCP.TSecr)
+		f.closes(p.TCP.TSecr)
 	}
 	if f.n == 0 && ack >= d.hi && ack >= f.collapse {
 		st.freeFlight(d)

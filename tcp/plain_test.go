@@ -42,14 +42,21 @@ func (w *twins) add(t *testing.T, p *packet.Packet, dir int, without, alike bool
 	for i := range w.c {
 		w.c[i].flags &^= peerHeard // of this packet only, and not told by a plain one
 	}
-	if g[0] != g[1] || w.c[0] != w.c[1] || w.o[0] != w.o[1] {
+	c := w.c
+	for i := range c {
+		for j := range c[i].Dirs { // what was found of a trouble, by plain ones alone
+			c[i].Dirs[j].has &^= isStill
+			c[i].Dirs[j].still = 0
+		}
+	}
+	if g[0] != g[1] || c[0] != c[1] || w.o[0] != w.o[1] {
 		t.Fatalf("packet %+v:\nshort %+v\n      %+v\nwhole %+v\n      %+v", p, g[0], w.c[0], g[1], w.c[1])
 	}
 	for i := range w.c[0].Dirs {
 		a, b := &w.c[0].Dirs[i], &w.c[1].Dirs[i]
 		if a.flight != 0 { // flightIf would make one of a lone segment
-			f, k := w.st[0].flights.At(a.flight), w.st[1].flights.At(b.flight)
-			if *f != *k || f.crowd != 0 && *w.st[0].crowds.At(f.crowd) != *w.st[1].crowds.At(k.crowd) {
+			f, k := w.st[0].flight(a.flight), w.st[1].flight(b.flight)
+			if *f != *k || f.crowded && *f.asCrowd() != *k.asCrowd() || !f.crowded && *f.asPair() != *k.asPair() {
 				t.Fatalf("packet %+v:\nshort %+v\nwhole %+v", p, f, k)
 			}
 		}
@@ -169,6 +176,32 @@ func TestMostArePlain(t *testing.T) {
 		b.c.AddTo(b.st, &g, &p, dir, &b.o, false)
 		if b.st.wholes != before {
 			t.Errorf("the ACK of direction %d is not plain", dir)
+		}
+	}
+}
+
+// What was lost and sent again costs its connection the short way until it is
+// acknowledged, and once more when it is forgotten.
+func TestRepairedIsPlain(t *testing.T) {
+	for _, before := range []bool{false, true} {
+		b := newBulk()
+		b.round()
+		b.recovery(before)
+		b.now -= 2e9
+		b.round()
+		wholes := b.st.wholes
+		for range 5 {
+			b.round()
+		}
+		if n := b.st.wholes - wholes; n > 2 {
+			t.Errorf("before %v: %d packets behind the repair took the whole way", before, n)
+		}
+		if b.now += 2e9; b.c.Dirs[0].has&troubled == 0 {
+			t.Errorf("before %v: the trouble is forgotten already", before)
+		}
+		b.round()
+		if b.c.Dirs[0].has&troubled != 0 {
+			t.Errorf("before %v: the trouble stays", before)
 		}
 	}
 }

@@ -34,14 +34,15 @@ func (st *Store) Rest(c *Conn, b *Beside, last, seen int64) {
 		c.turn.waits = 1
 	}
 	second := uint32(seen / 1e9)
-	c.second = pool.Below32(c.second, second)
 	c.turn.second = pool.Below32(c.turn.second, second)
 	below(&c.turn.reqAt, last)
 	below(&c.turn.reqEnd, c.Dirs[max(c.client, 0)].hi)
 	pool.Mix(&c.turn.turns, &c.turn.waits)
-	pool.Mix(&c.second, &c.samples)
+	pool.Mix(&c.Cut, &c.samples)
 	for i := range c.Dirs {
 		d, few := &c.Dirs[i], b.few.bases(i)
+		d.has &^= isStill
+		d.still = 0
 		// Each from what stays as it is, or is changed later.
 		d.movedEcr = pool.Below32(d.movedEcr, d.tsval)
 		d.movedFrom = pool.Below32(d.movedFrom, uint32(d.hi))
@@ -81,13 +82,12 @@ func (st *Store) Wake(c *Conn, b *Beside, last, seen int64) {
 		d.movedFrom = pool.Below32(d.movedFrom, uint32(d.hi))
 		d.movedEcr = pool.Below32(d.movedEcr, d.tsval)
 	}
-	pool.Mix(&c.second, &c.samples)
+	pool.Mix(&c.Cut, &c.samples)
 	pool.Mix(&c.turn.turns, &c.turn.waits)
 	below(&c.turn.reqEnd, c.Dirs[max(c.client, 0)].hi)
 	below(&c.turn.reqAt, last)
 	second := uint32(seen / 1e9)
 	c.turn.second = pool.Below32(c.turn.second, second)
-	c.second = pool.Below32(c.second, second)
 	if c.turn.waits != 0 {
 		c.turn.waits = st.waits.Get()
 		*st.waits.At(c.turn.waits) = b.waits

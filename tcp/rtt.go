@@ -72,9 +72,9 @@ func (c *Conn) sample(st *Store, d *Dir, ack int64, now int64, tsecr uint32, has
 		}
 		tr := st.troubleIf(d)
 		repairing = d.una < f.collapse || tr != nil && (len(tr.sacked) > 0 || tr.overlap(d.una, ack) > 0)
-		at, exact = f.acked(st, ack)
+		at, exact = f.acked(ack)
 		if hasTS && tsecr != 0 {
-			byStampAt, echoed = f.echo(st, tsecr, ack)
+			byStampAt, echoed = f.echo(tsecr, ack)
 		}
 		if ack >= d.hi && f.n == 0 && ack >= f.collapse {
 			st.freeFlight(d)

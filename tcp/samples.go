@@ -86,7 +86,7 @@ func (st *Store) add(samples *uint32, q quantity, ns int64) {
 	if ns <= math.MaxUint32 {
 		x.latest.put(q, uint32(ns))
 	} else {
-		st.pour(&x.of[q].running, ns)
+		st.change(&x.of[q].running, func(h *histogram.Histogram) { h.Add(ns) })
 	}
 }
 
@@ -94,23 +94,29 @@ func (st *Store) add(samples *uint32, q quantity, ns int64) {
 func (st *Store) distsOf(samples uint32) *dists {
 	x := st.dists.At(samples &^ inDists)
 	f := &x.latest
-	for i, tags := 0, f.tags; i < min(f.n(), maxFew); i, tags = i+1, tags>>4 {
-		st.pour(&x.of[tags&quantityTag].running, int64(f.ns[i]))
+	n := min(f.n(), maxFew)
+	for i, tags := 0, f.tags; i < n; {
+		q, from := tags&quantityTag, i
+		for ; i < n && tags&quantityTag == q; tags >>= 4 {
+			i++
+		}
+		st.change(&x.of[q].running, func(h *histogram.Histogram) { h.AddAll(f.ns[from:i]) })
 	}
 	f.tags = 0
 	return x
 }
 
-// pour adds a sample to a distribution, making it if needed.
-func (st *Store) pour(hist *uint32, ns int64) {
+// change changes a distribution, making it if needed, and keeps it within bounds.
+func (st *Store) change(hist *uint32, by func(*histogram.Histogram)) {
 	if *hist == 0 {
 		*hist = st.hists.Get()
 	}
 	h := st.hists.At(*hist)
 	before := len(h.Buckets())
-	addBounded(h, ns)
-	if after := len(h.Buckets()); after != before {
-		st.wide += wide(after) - wide(before)
+	by(h)
+	if len(h.Buckets()) != before {
+		bound(h)
+		st.wide += wide(len(h.Buckets())) - wide(before)
 	}
 }
 
@@ -125,6 +131,11 @@ func (f *few) put(q quantity, ns uint32) {
 
 func addBounded(h *histogram.Histogram, ns int64) {
 	h.Add(ns)
+	bound(h)
+}
+
+// bound keeps a distribution within maxBuckets.
+func bound(h *histogram.Histogram) {
 	for len(h.Buckets()) > maxBuckets {
 		h.Downscale(h.Scale() - 1)
 	}

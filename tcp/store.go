@@ -1,7 +1,6 @@
 package tcp
 
 import (
-	"math"
 	"time"
 	"unsafe"
 
@@ -32,7 +31,7 @@ func DefaultConfig() Config {
 // goroutine that owns the connections.
 type Store struct {
 	cfg        Config
-	flights    pool.Pool[flight]
+	pairs      pool.Pool[pair]
 	crowds     pool.Pool[crowd]
 	rares      pool.Pool[rare]
 	troubles   pool.Pool[trouble]
@@ -46,10 +45,7 @@ type Store struct {
 	scratch    histogram.Histogram
 	sorted     sorted // scratch
 
-	second struct { // of the input's clock
-		n    uint32 // its lower 32 bits
-		from int64  // ns
-	}
+	now int64 // the input's clock at the latest packet, ns
 
 	sums bool // reports have no quantiles
 
@@ -66,7 +62,7 @@ func (st *Store) SumsOnly() { st.sums = true }
 
 // Octets is what the connections hold in the store.
 func (st *Store) Octets() int64 {
-	return octets(&st.flights) + octets(&st.crowds) + octets(&st.rares) + int64(st.troubles.InUse())*troubleOctets + octets(&st.tallies) +
+	return octets(&st.pairs) + octets(&st.crowds) + octets(&st.rares) + int64(st.troubles.InUse())*troubleOctets + octets(&st.tallies) +
 		octets(&st.waits) + octets(&st.fews) + octets(&st.dists) + int64(st.hists.InUse())*histOctets + st.wide + octets(&st.reopenings)
 }
 
@@ -76,41 +72,31 @@ func octets[T any](p *pool.Pool[T]) int64 {
 }
 
 // Prefetch begins to load what a connection keeps of data in flight, and its
-// samples.
-func (st *Store) Prefetch(c *Conn, lines *pool.Lines) {
+// samples, for a packet in direction dir.
+func (st *Store) Prefetch(c *Conn, dir int, lines *pool.Lines) {
 	switch n := c.samples; {
 	case n&inDists != 0:
 		lines.Add(unsafe.Pointer(st.dists.At(n &^ inDists)))
 	case n != 0:
 		lines.Add(unsafe.Pointer(st.fews.At(n)))
 	}
-	if n := c.Dirs[0].flight; n != 0 {
-		lines.Add(unsafe.Pointer(st.flights.At(n)))
+	d, r := &c.Dirs[dir&1], &c.Dirs[dir&1^1]
+	switch n := d.flight; {
+	case n&inCrowds != 0:
+		x := st.crowds.At(n &^ inCrowds)
+		lines.Add(unsafe.Pointer(x))
+		lines.Add(unsafe.Pointer(&x.segs[(d.packets+1)%maxSegs])) // where it is noted, as a rule
+	case n != 0:
+		lines.Add(unsafe.Pointer(st.pairs.At(n)))
 	}
-	if n := c.Dirs[1].flight; n != 0 {
-		lines.Add(unsafe.Pointer(st.flights.At(n)))
-	}
-}
-
-// secondOf is the second of a time, its lower 32 bits.
-func (st *Store) secondOf(ns int64) uint32 {
-	if uint64(ns-st.second.from) >= 1e9 {
-		st.setSecond(ns)
-	}
-	return st.second.n
-}
-
-func (st *Store) setSecond(ns int64) {
-	st.second.n = uint32(ns / 1e9)
-	st.second.from = math.MinInt64
-	if ns >= 0 {
-		st.second.from = ns / 1e9 * 1e9
+	if n := r.flight; n != 0 {
+		lines.Add(unsafe.Pointer(st.flight(n)))
 	}
 }
 
 // inUse is how many values the connections hold.
 func (st *Store) inUse() int {
-	return st.flights.InUse() + st.crowds.InUse() + st.rares.InUse() + st.troubles.InUse() + st.tallies.InUse() + st.waits.InUse() +
+	return st.pairs.InUse() + st.crowds.InUse() + st.rares.InUse() + st.troubles.InUse() + st.tallies.InUse() + st.waits.InUse() +
 		st.fews.InUse() + st.dists.InUse() + st.hists.InUse() + st.reopenings.InUse()
 }
 
@@ -155,10 +141,11 @@ func (st *Store) freeFlight(d *Dir) {
 	if d.flight == 0 {
 		return
 	}
-	if f := st.flights.At(d.flight); f.crowd != 0 {
-		st.crowds.Put(f.crowd)
+	if d.flight&inCrowds != 0 {
+		st.crowds.Put(d.flight &^ inCrowds)
+	} else {
+		st.pairs.Put(d.flight)
 	}
-	st.flights.Put(d.flight)
 	d.flight = 0
 }
 
@@ -178,17 +165,16 @@ func (st *Store) freeTrouble(d *Dir) {
 // flightOf gives the flight of a direction, making it if needed.
 func (st *Store) flightOf(d *Dir) *flight {
 	if d.flight == 0 {
-		d.flight = st.flights.GetZero()
+		d.flight = st.pairs.GetZero()
 		if d.has&lone != 0 {
-			f := st.flights.At(d.flight)
-			f.sent(st, d.hi, d.lastAt)
+			f := st.put(d, st.flight(d.flight), d.hi, d.lastAt)
 			if d.has&loneStamped != 0 {
-				f.stamp(st, d.tsval, d.hi, d.lastAt)
+				st.stamp(d, f, d.tsval, d.hi, d.lastAt)
 			}
 			d.has &^= lone | loneStamped
 		}
 	}
-	return st.flights.At(d.flight)
+	return st.flight(d.flight)
 }
 
 // sent notes that new data was sent, up to end: in its direction's flight, or in
@@ -207,9 +193,8 @@ func (st *Store) sent(d *Dir, p *packet.Packet, end int64) {
 	}
 	f := st.flightOf(d) // before hi moves: a lone segment ends there
 	d.hi, d.lastAt = end, p.Time
-	f.sent(st, end, p.Time)
-	if hasTS {
-		f.stamp(st, t.TSval, end, p.Time)
+	if f = st.put(d, f, end, p.Time); hasTS {
+		st.stamp(d, f, t.TSval, end, p.Time)
 	}
 }
 

@@ -150,7 +150,7 @@ func (c *Conn) think(st *Store, raw int64, client int) int64 {
 	w := st.waits.At(u.waits)
 	w.ns[w.n] = raw
 	w.n++
-	w.client, u.second = uint8(client), c.second
+	w.client, u.second = uint8(client), uint32(st.now/1e9)
 	base, solid := c.Half(1 - client)
 	if !solid {
 		base = 0
