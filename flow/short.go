@@ -25,7 +25,7 @@ func (t *Table) finishShort(n uint32, release int64, reason EndReason) bool {
 	e.options(&options[Client])
 	y.answerOptions(&options[Server])
 	var sent [2]volume
-	if !y.sumUp(e, b, &options, &sent) {
+	if !y.sumUp(e, b, &options, t.copies.window, &sent) {
 		return false
 	}
 	t.briefs++
@@ -86,11 +86,12 @@ func (y *youth) answerOptions(o *tcp.Options) {
 }
 
 // sumUp has b take the packets of a youth, and adds up the volumes of both sides,
-// with the SYN. It is false where b cannot know what a flow would.
-func (y *youth) sumUp(e *embryo, b *tcp.Brief, options *[2]tcp.Options, sent *[2]volume) bool {
+// with the SYN. It is false where b cannot know what a flow would. window is how long a
+// copy is looked for, ns.
+func (y *youth) sumUp(e *embryo, b *tcp.Brief, options *[2]tcp.Options, window int64, sent *[2]volume) bool {
 	at, end := unsafe.Add(unsafe.Pointer(y), youthLen), unsafe.Add(unsafe.Pointer(y), y.end)
 	answered := e.time + int64(y.answered)
-	b.Begin(options, e.time, answered)
+	b.Begin(options, e.time, answered, window)
 	b.Offers(0, e.window)
 	b.Offers(1, y.offered)
 	now, header, stamps := answered, uint32(40), 0

@@ -22,6 +22,7 @@ type beginnings struct {
 	conns [12]beginning
 	check bool
 	calm  bool // little goes wrong, and connections are of all kinds
+	slow  bool // much time goes by
 }
 
 type beginning struct {
@@ -63,7 +64,13 @@ func (b *beginnings) play() {
 	default:
 		b.now += rng.Int64N(30e6)
 	}
-	c := &b.conns[rng.IntN(len(b.conns))]
+	conns := b.conns[:]
+	if b.slow {
+		if conns = conns[:2]; b.chance(2) {
+			b.now += rng.Int64N(1500e6)
+		}
+	}
+	c := &conns[rng.IntN(len(conns))]
 	if c.step == 0 || !b.calm && b.chance(60) || c.fin[0] && c.fin[1] && b.chance(3) {
 		*c = beginning{ends: [2]host{{"10.0.0.7", uint16(40000 + rng.IntN(30))}, {"10.0.0.9", []uint16{443, 53, 9999}[rng.IntN(3)]}}, dear: rng.IntN(3) > 0}
 		if b.chance(2) {

@@ -30,6 +30,9 @@ type Brief struct {
 	since       int64     // first payload of the request, or of the response
 	end         uint32    // position behind the request
 	turns       uint32    // requests with a response
+	slow        bool      // the handshake is not decided yet: the halves may tell that part of it is missing
+	window      int64     // so long after it, ns, it is not decided yet
+	ack         int64     // record time of what ended it
 	rtt         Handshake // as Result gives it
 }
 
@@ -62,8 +65,9 @@ type Course struct {
 	Idle            int64 // between a response and the next request
 }
 
-// Begin takes a SYN and a SYN-ACK without data: their options and times.
-func (b *Brief) Begin(options *[2]Options, syn, synack int64) {
+// Begin takes a SYN and a SYN-ACK without data: their options and times. So many ns
+// after the handshake, and longer, it is asked whether it is Decided.
+func (b *Brief) Begin(options *[2]Options, syn, synack, window int64) {
 	o, p := &options[0], &options[1]
 	b.known = o.Known && p.Known
 	b.sack = o.SACK && p.SACK
@@ -76,7 +80,7 @@ func (b *Brief) Begin(options *[2]Options, syn, synack int64) {
 		}
 		b.size = max(b.size, 1)
 	}
-	b.syn, b.synack = syn, synack
+	b.syn, b.synack, b.window = syn, synack, window
 }
 
 // Offers takes the window of a side, which goes with its packets from now on.
@@ -84,11 +88,10 @@ func (b *Brief) Offers(side uint8, window uint16) {
 	b.sides[side&1].window = int64(window) << (b.shift[side&1] & 31)
 }
 
-// Answered takes the ACK of the SYN-ACK, without data. It is false where it did not
-// come at once.
+// Answered takes the ACK of the SYN-ACK, without data.
 func (b *Brief) Answered(ack int64) bool {
 	syn, synack := b.syn, b.synack
-	if !b.known || syn <= 0 || synack < syn || ack < synack || ack-syn >= initialRTO {
+	if !b.known || syn <= 0 || synack < syn || ack < synack {
 		return false
 	}
 	for s := range b.sides {
@@ -99,13 +102,39 @@ func (b *Brief) Answered(ack int64) bool {
 	b.samples.tags = 0
 	b.course, b.waiting, b.noBase, b.waits, b.turns = Course{}, false, false, 0, 0
 	b.rtt = Handshake{State: Measured, RTT: ack - syn, Client: ack - synack, Server: synack - syn, Setup: ack - syn, Connect: ack - syn, SYNs: 1, SYNACKs: 1}
+	b.slow, b.ack = ack-syn >= initialRTO, ack
 	return true
+}
+
+// decide is Opening.Result where the handshake took long.
+func (b *Brief) decide() {
+	h := &b.rtt
+	b.slow = false
+	if b.sides[1].rtt.hides(h.Client) {
+		h.Client, h.Connect = Absent, Absent
+	}
+	if b.sides[0].rtt.hides(h.Server) {
+		h.Server = Absent
+	}
+	if h.Client == Absent || h.Server == Absent {
+		h.State, h.RTT, h.Reasons = Unknown, Absent, LostBeforeOP
+	}
 }
 
 // Packet takes a packet behind the handshake, not before the latest one: which
 // side sent it and when, its octets of payload, 1 if it has a FIN, and how much of
 // what the other side sent it does not acknowledge.
 func (b *Brief) Packet(side uint8, at int64, n, fin, unacked uint32) bool {
+	if !b.packet(side, at, n, fin, unacked) {
+		return false
+	}
+	if b.slow && at-b.ack > b.window && b.sides[0].rtt.solid != 0 && b.sides[1].rtt.solid != 0 {
+		b.decide()
+	}
+	return true
+}
+
+func (b *Brief) packet(side uint8, at int64, n, fin, unacked uint32) bool {
 	d, r := &b.sides[side&1], &b.sides[side&1^1]
 	if b.waits != 0 && uint32(at/1e9) != b.second {
 		if !b.settle() {
@@ -269,6 +298,9 @@ func (b *Brief) settle() bool {
 func (b *Brief) End() bool {
 	if b.waits != 0 && !b.settle() {
 		return false
+	}
+	if b.slow {
+		b.decide()
 	}
 	switch c := &b.course; {
 	case c.Last == 0:

@@ -326,7 +326,7 @@ func (o *Opening) pair(copies []stamp, answer *stamp, base *half, echoes bool, w
 		return -1, Unknown
 	}
 	if n == 1 {
-		if d := answer.t - copies[0].t; d >= initialRTO && base.min > 0 && d > max(2*base.min, 1e6) {
+		if base.hides(answer.t - copies[0].t) {
 			*why |= LostBeforeOP
 			return -1, Unknown
 		}
@@ -351,6 +351,10 @@ func (o *Opening) pair(copies []stamp, answer *stamp, base *half, echoes bool, w
 	}
 	return found, Measured
 }
+
+// hides tells of the time between a packet and its answer, of which nothing is known to
+// be missing, that something was lost: it is long, and samples are much shorter.
+func (h *half) hides(ns int64) bool { return ns >= initialRTO && h.min > 0 && ns > max(2*h.min, 1e6) }
 
 // simultaneous fills in the halves of a simultaneous open (RFC 9293 section
 // 3.5): each SYN is answered by the other side's SYN-ACK.
