@@ -132,7 +132,7 @@ func (t *Table) conceive(h uint64, p *packet.Packet, met bool) bool {
 	if t.sow(p, h, uint64(len(t.index.slots))) {
 		return true
 	}
-	if met || t.watcher != nil && t.cfg.Interval > 0 || t.fullGrown || p.Now != t.now || t.flows.embryos.live >= maxNumbers {
+	if met || t.watcher != nil && t.cfg.Interval > 0 || t.fullGrown || p.Now != t.now || t.flows.embryos.live+len(t.gone) >= maxNumbers {
 		return false
 	}
 	var e embryo
@@ -170,7 +170,11 @@ func (t *Table) hatch(n uint32, inWheel bool) uint32 {
 	} else {
 		t.relive(e, f)
 	}
-	t.activate(m, f)
+	if t.toldOf(n) {
+		t.retell(f)
+	} else {
+		t.activate(m, f)
+	}
 	switch {
 	case inWheel && seedling(n):
 		f.class = f.classOf()

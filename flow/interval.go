@@ -163,42 +163,17 @@ func (t *Table) Closes(now int64) bool {
 	return now == EndOfInput || now >= second-second%length+length
 }
 
-// growUp makes flows of all that are young, which are listed then: what an interval
-// tells of a connection is the difference to what those before have told, and a
-// youth knows only the whole.
-func (t *Table) growUp() {
-	s := &t.flows
-	for s.seeds.live > 0 {
-		t.hatch(s.seeds.first(), true)
-	}
-	if s.embryos.live == 0 {
-		return
-	}
-	young := make([]uint32, 0, s.embryos.live)
-	for c := range t.wheels {
-		young = t.wheels[c].embryos(s, young)
-	}
-	for _, n := range young {
-		e := s.embryo(n)
-		key := e.key()
-		// Others may have had to go to make room for those before.
-		if m, ok := t.index.find(e.hash(t.secret), &key, s); ok && m == n {
-			t.hatch(n, true)
-		}
-	}
-}
-
 // PlanIntervals plans the records of the interval that ends by now, or with the
 // input. It follows the end of the connections that are due by then.
 func (t *Table) PlanIntervals(now int64) {
-	t.growUp()
+	t.growUp(false)
 	length := int64(t.cfg.Interval)
 	start := t.second - t.second%length
-	p := plan{kind: Interval, start: start, end: start + length, release: start + length, second: now}
+	p := plan{kind: Interval, start: start, end: start + length, release: start + length, second: now, told: now}
 	if now == EndOfInput {
 		p.release, p.second = EndOfInput, noSecond
 	}
-	t.begin(p, t.intervals.Len()+len(t.active))
+	t.begin(p, t.intervals.Len()+len(t.active)+len(t.gone))
 	for i := range t.intervals.Len() {
 		t.plan.add(t, dueByStartAt(t.intervals.At(i).Start, uint32(i)|dueMade))
 	}
@@ -207,15 +182,19 @@ func (t *Table) PlanIntervals(now int64) {
 		t.plan.add(t, dueByStartAt(t.flows.at(n).start, n))
 	}
 	t.active = t.active[:0]
+	t.planYoung()
 	t.sort()
 }
 
 // tell makes the interval record of a flow, or of one that has gone.
 func (t *Table) tell(d *due) {
 	r := t.out.Add()
-	if d.made() {
+	switch {
+	case d.made():
 		*r = *t.intervals.At(int(d.n()))
-	} else {
+	case asleep(d.n()):
+		t.tellYoung(d.n(), r)
+	default:
 		f := t.flows.at(d.n())
 		if final := f.class == ended; final {
 			h := t.heard[d.n()]

@@ -64,6 +64,7 @@ type plan struct {
 	closing    bool  // the interval closes when these connections have ended
 	start, end int64 // of that interval; kind Interval
 	release    int64 // of all intervals
+	told       int64 // Table.toldBefore when all is done; kind Interval
 	second     int64 // Table.second when all is done; noSecond: as it is
 	tie        int64 // Table.tie likewise
 }
@@ -377,6 +378,9 @@ func (t *Table) Step(cut Mark) {
 	}
 	if p.kind == Interval {
 		t.intervals.Reset()
+		t.gone = t.gone[:0]
+		clear(t.goneNames)
+		t.toldBefore = max(t.toldBefore, p.told)
 	}
 	if p.second != noSecond {
 		t.second = p.second

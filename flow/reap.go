@@ -34,7 +34,9 @@ func (t *Table) seedRelease(time int64) int64 {
 }
 
 // small tells whether records of seeds are Lones.
-func (t *Table) small() bool { return t.keepLone && t.watcher == nil && t.cfg.Interval == 0 && t.learned.names.Len() == 0 }
+func (t *Table) small() bool {
+	return t.keepLone && t.watcher == nil && t.cfg.Interval == 0 && t.learned.names.Len() == 0
+}
 
 // reap makes the records of the seeds of the plan up to the mark.
 func (t *Table) reap(cut *Mark) {

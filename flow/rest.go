@@ -252,6 +252,11 @@ func (t *Table) ending(n uint32) *Flow {
 	case n&isEmbryo != 0:
 		var scratch embryo
 		t.relive(t.embryo(n, &scratch), &t.bed.flow)
+		if t.toldOf(n) {
+			t.retell(&t.bed.flow)
+		} else {
+			t.bed.flow.snapshot &^= unlisted
+		}
 	default:
 		t.lift(n, &t.bed.flow)
 	}

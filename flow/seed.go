@@ -230,7 +230,7 @@ const usual = packet.Truncated | packet.OptionsUnknown | packet.Reassembled | pa
 // much as the index is long where nobody has looked.
 func (t *Table) sow(p *packet.Packet, h, free uint64) bool {
 	s := &t.flows.seeds
-	if !sows(p) || p.Time <= s.latest || p.Now != t.now || t.watcher != nil || t.fullGrown {
+	if !sows(p) || p.Time <= s.latest || p.Time < t.toldBefore || p.Now != t.now || t.watcher != nil || t.fullGrown {
 		return false
 	}
 	w := where{p.Point, p.Network, p.Path}

@@ -68,8 +68,11 @@ func (t *Table) finishShort(n uint32, release int64, reason EndReason) bool {
 	}
 	r.Phases = t.sessions.Steady(b.Course(), &session.Frame{Start: e.time, End: y.seen, Setup: r.Handshake.Setup, Server: b.ToServer()})
 	t.nameEnds(r)
-	t.unlist(n, nil)
-	t.flows.putEmbryo(n)
+	if t.unlist(n, nil); t.cfg.Interval > 0 {
+		t.wait(n, r)
+	} else {
+		t.flows.putEmbryo(n)
+	}
 	return true
 }
 

@@ -82,10 +82,13 @@ type Table struct {
 
 	keepLone bool
 
-	active       []uint32         // flows with packets in the running interval; may name one twice, and others
-	intervals    Records          // of the running interval, of flows that ended in it
-	maxIntervals int              // that are kept
-	heard        map[uint32]heard // by flow: of those that have ended and wait for the interval's close
+	active       []uint32             // flows with packets in the running interval; may name one twice, and others
+	intervals    Records              // of the running interval, of flows that ended in it
+	gone         []gone               // likewise, of youths that ended in it
+	goneNames    map[uint32][2]string // names of their ends, by place in gone
+	toldBefore   int64                // of seeds that came before, ns, an interval has told
+	maxIntervals int                  // that are kept
+	heard        map[uint32]heard     // by flow: of those that have ended and wait for the interval's close
 	idHash       map[packet.PointID]uint64
 	netHash      map[packet.NetworkID]uint64
 	latestPlace  placeHash // of the latest record
@@ -117,6 +120,8 @@ func NewTable(cfg Config, learned *Learned, names *packet.Names) *Table {
 	t.idHash = make(map[packet.PointID]uint64)
 	t.netHash = make(map[packet.NetworkID]uint64)
 	t.candidates = make(map[uint32]packet.Packet)
+	t.goneNames = make(map[uint32][2]string)
+	t.toldBefore = noTelling
 	t.earlier = make(map[uint32]earlier)
 	t.heard = make(map[uint32]heard)
 	t.plan.second = noSecond
@@ -311,7 +316,7 @@ func (t *Table) NextDue() (due int64, ok bool) {
 	if ok = due < math.MaxInt64/1_000_000_000; ok { // hostile times are due beyond the end of time
 		due *= 1e9
 	}
-	if length := int64(t.cfg.Interval); length > 0 && t.second != noSecond && len(t.active)+t.intervals.Len()+t.flows.embryos.live+t.flows.seeds.live > 0 {
+	if length := int64(t.cfg.Interval); length > 0 && t.second != noSecond && t.toTell() {
 		due, ok = min(due, t.second-t.second%length+length), true
 	}
 	if t.report.pending() {
@@ -384,7 +389,7 @@ func (t *Table) PlanFlush(now int64) {
 		t.watcher.Drain(now)
 	}
 	if t.Closes(EndOfInput) {
-		t.growUp()
+		t.growUp(true)
 	}
 	t.index.drop()
 	t.copies.empty() // there will be no packet to compare
@@ -431,7 +436,7 @@ func (t *Table) end(n uint32, release int64, reason EndReason) {
 // the flow.
 func (t *Table) finish(n uint32, release int64, reason EndReason) {
 	if n&isEmbryo != 0 {
-		young, unpaired := false, false
+		young, unpaired, told := false, false, t.cfg.Interval == 0 || t.toldOf(n)
 		if !seedling(n) {
 			e := t.flows.embryo(n)
 			if young, unpaired = e.grown(), e.unpaired(); unpaired {
@@ -441,17 +446,16 @@ func (t *Table) finish(n uint32, release int64, reason EndReason) {
 		switch {
 		case t.watcher != nil && !unpaired:
 			n = t.hatch(n, false) // it is told of by number
-		case t.cfg.Interval > 0 && t.plan.closing && !t.full(t.perFlow):
+		case !told && young && t.mayWait() > 0 && t.finishShort(n, release, reason):
+			return
+		case !told && t.plan.closing && !t.full(t.perFlow):
 			n = t.hatch(n, false) // it waits for the close
-		case t.cfg.Interval > 0: // a second record tells of it
+		case !told: // a second record tells of it
 		case !young && t.finishLone(n, release, reason), young && t.finishShort(n, release, reason):
 			return
 		}
 	}
 	f := t.ending(n)
-	if asleep(n) {
-		f.snapshot &^= unlisted // it has come to be in the running interval
-	}
 	t.decide(f)
 	if more := t.endTalk(f, release, reason); f.snapshot != 0 && (more || f.tcp.Undecided(t.tcp)) {
 		t.activate(n, f)
@@ -473,8 +477,17 @@ func (t *Table) finish(n uint32, release int64, reason EndReason) {
 	}
 }
 
-// forget gives back what a flow holds, which has ended.
+// forget gives back a flow that has ended, and what it holds.
 func (t *Table) forget(n uint32, f *Flow) {
+	t.giveBack(f)
+	t.flows.put(n)
+}
+
+// giveBack gives back what a flow holds beside itself.
+func (t *Table) giveBack(f *Flow) {
+	if f.opening != 0 { // it was only looked at
+		t.openings.Put(f.opening)
+	}
 	t.tcp.Release(&f.tcp)
 	t.sessions.Release(f.session)
 	if f.snapshot != 0 {
@@ -483,7 +496,6 @@ func (t *Table) forget(n uint32, f *Flow) {
 	if f.rare != 0 {
 		t.rare.Put(f.rare)
 	}
-	t.flows.put(n)
 }
 
 // Take hands over the records that are ready, in no order, in exchange for a

@@ -119,6 +119,9 @@ func (y *youth) class() class {
 // lives is live for a packet of embryo or seed n that was looked at.
 func (t *Table) lives(n uint32, p *packet.Packet, a *Ahead) bool {
 	if seedling(n) {
+		if t.told(t.flows.seeds.at(n)) {
+			return false
+		}
 		var scratch embryo
 		return t.live(n, t.embryo(n, &scratch), p, 0) // only the answer is of interest
 	}
@@ -231,7 +234,7 @@ func (t *Table) answer(n uint32, e *embryo, p *packet.Packet) bool {
 	if octets := int64(youthUnits(0)) * pool.Unit; !seedling(n) {
 		t.roomFor(n, octets)
 	} else {
-		if t.flows.embryos.live >= maxNumbers {
+		if t.flows.embryos.live+len(t.gone) >= maxNumbers {
 			return false
 		}
 		t.roomFor(n, perEmbryo+octets)

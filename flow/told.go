@@ -1,0 +1,140 @@
+package flow
+
+import (
+	"math"
+	"math/bits"
+)
+
+// With intervals, connections are young, too. What an interval tells of one is the
+// difference to what those before it have told, and a youth knows only the whole.
+// So when an interval closes
+//   - a youth becomes a flow, whose snapshot says what was told;
+//   - a seed stays what it is: it is its SYN, and that was told if it came before the
+//     interval began;
+//   - a youth that has ended waits with its log, which is an eighth of a record.
+
+// told tells whether an interval has told of a seed.
+func (t *Table) told(e *seed) bool { return e.time < t.toldBefore }
+
+// toldOf tells whether an interval has told of what is asleep as n.
+func (t *Table) toldOf(n uint32) bool { return seedling(n) && t.told(t.flows.seeds.at(n)) }
+
+// toTell tells whether the running interval has something to tell.
+func (t *Table) toTell() bool {
+	s := &t.flows
+	return len(t.active)+t.intervals.Len()+len(t.gone)+s.embryos.live > 0 || s.seeds.live > 0 && s.seeds.latest >= t.toldBefore
+}
+
+// retell makes the snapshot of a flow, which has taken the packet of a seed, what it was
+// when an interval told of that.
+func (t *Table) retell(f *Flow) {
+	serial := t.serial
+	t.closeInterval(f, new(Record), false, nil)
+	t.serial = serial
+}
+
+// since appends the numbers of the seeds that came at or after a time, ns.
+func (s *seeds) since(time int64, dst []uint32) []uint32 {
+	if s.live == 0 || s.latest < time {
+		return dst
+	}
+	for i := s.tail; i != s.head; i++ {
+		r := s.row(i)
+		for m := r.alive; m != 0; m &= m - 1 {
+			if k := bits.TrailingZeros64(m); r.seeds[k%rowLen].time >= time {
+				dst = append(dst, s.number(i, k))
+			}
+		}
+	}
+	return dst
+}
+
+// gone is a youth that has ended, and waits for the close of the interval in which it
+// was. It is in no wheel: its link holds where this stands in Table.gone.
+type gone struct {
+	release, now int64 // as it ended
+	n            uint32
+	reason       EndReason
+}
+
+// mayWait is how many youths more that end may wait for the close of the interval.
+func (t *Table) mayWait() int { return t.maxIntervals*goneForOne - len(t.gone) }
+
+// goneForOne is how many youths that wait take no more than a record.
+const goneForOne = 4
+
+// wait has youth n wait, of which r has told the whole.
+func (t *Table) wait(n uint32, r *Record) {
+	i := uint32(len(t.gone))
+	t.gone = append(t.gone, gone{r.Release, t.now, n, r.EndReason})
+	if names := [2]string{r.Ends[Client].Name, r.Ends[Server].Name}; names != [2]string{} {
+		t.goneNames[i] = names
+	}
+	t.flows.link(n).next = i
+	t.flows.embryos.live-- // nobody can end it once more
+}
+
+// growUp makes flows of all that is young and that no interval has told of, but for
+// seeds. They are listed then. Where all ends, seeds become flows, too, and youths only if
+// there are more than may wait.
+func (t *Table) growUp(end bool) {
+	s, stay := &t.flows, 0
+	young := make([]uint32, 0, s.embryos.live)
+	if end {
+		young, stay = s.seeds.since(t.toldBefore, young), t.mayWait()
+	}
+	for c := range t.wheels {
+		young = t.wheels[c].embryos(s, young)
+	}
+	for _, n := range young {
+		var scratch embryo
+		e := t.embryo(n, &scratch)
+		if e.grown() && !e.unpaired() && stay > 0 {
+			stay--
+			continue
+		}
+		key := e.key()
+		// Others may have had to go to make room for those before.
+		if m, ok := t.index.find(e.hash(t.secret), &key, s); ok && m == n {
+			t.hatch(n, true)
+		}
+	}
+}
+
+// planYoung plans what the interval tells of the young: seeds, and youths that have ended.
+func (t *Table) planYoung() {
+	t.due0 = t.flows.seeds.since(t.toldBefore, t.due0[:0])
+	for _, n := range t.due0 {
+		t.plan.add(t, dueByStartAt(t.flows.start(n), n))
+	}
+	for i := range t.gone {
+		n := t.gone[i].n
+		t.plan.add(t, dueByStartAt(t.flows.start(n), n))
+	}
+}
+
+// tellYoung makes the interval record of a seed, or of a youth that has ended.
+func (t *Table) tellYoung(n uint32, r *Record) {
+	if seedling(n) {
+		f := t.ending(n)
+		t.closeInterval(f, r, false, nil)
+		t.giveBack(f)
+		return
+	}
+	i := t.flows.link(n).next
+	g := &t.gone[i]
+	t.flows.embryos.live++
+	now := t.now
+	t.now = g.now
+	f := t.ending(n)
+	t.decide(f)
+	t.endTalk(f, g.release, g.reason)
+	t.closeInterval(f, r, true, nil)
+	t.now = now
+	names := t.goneNames[i]
+	r.Ends[Client].Name, r.Ends[Server].Name = names[Client], names[Server]
+	t.forget(n, f)
+}
+
+// noTelling is Table.toldBefore where no interval has told anything.
+const noTelling = math.MinInt64

@@ -1,0 +1,136 @@
+package flow
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"golang.org/x/net/dns/dnsmessage"
+)
+
+// named is the question for a name, and the answer of a name server that gives it to an address.
+func named(t *testing.T, name string, addr [4]byte) (ask, answer string) {
+	t.Helper()
+	question := dnsmessage.Question{Name: dnsmessage.MustNewName(name), Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}
+	m := dnsmessage.Message{Header: dnsmessage.Header{ID: 7}, Questions: []dnsmessage.Question{question}}
+	q, err := m.Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Header.Response = true
+	m.Answers = []dnsmessage.Resource{{Header: dnsmessage.ResourceHeader{Name: question.Name, Type: question.Type, Class: question.Class, TTL: 60}, Body: &dnsmessage.AResource{A: addr}}}
+	b, err := m.Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(q), string(b)
+}
+
+// shortLives plays connections that are short, or never come to be, through several
+// intervals. It tells how many youths waited for the close of one at most, and how many
+// seeds an interval had told of.
+func shortLives(t *testing.T, seed uint64, n int, set func(*Table)) (s *scene, waited, told int) {
+	s = newScene(t, func(c *Config) { c.Interval = 10 * time.Second })
+	set(s.table)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	type step struct {
+		at time.Duration
+		do func()
+	}
+	var steps []step
+	for i := range n {
+		c, v := host{"10.1.0.7", uint16(20000 + i)}, srv
+		if i%3 == 0 {
+			v = host{"10.0.0.77", 9}
+		}
+		at := time.Duration(rng.Int64N(int64(45 * time.Second)))
+		plan := func(flags string, back bool, seq, ack uint32, payload string) {
+			steps = append(steps, step{at, func() {
+				from, to := c, v
+				if back {
+					from, to = v, c
+				}
+				p := s.tcp(from, to, flags, seq, ack, payload)
+				p.IPID = 0
+				s.add(p)
+			}})
+			at += time.Duration(rng.ExpFloat64() * float64(20*time.Millisecond))
+			if rng.IntN(12) == 0 {
+				at += time.Duration(rng.Int64N(int64(8 * time.Second)))
+			}
+		}
+		plan("S", false, 1000, 0, "")
+		switch rng.IntN(8) {
+		case 0: // nobody answers
+			continue
+		case 1:
+			plan("S", false, 1000, 0, "")
+		case 2:
+			plan("RA", true, 0, 1001, "")
+			continue
+		}
+		plan("SA", true, 5000, 1001, "")
+		plan("A", false, 1001, 5001, "")
+		plan("PA", false, 1001, 5001, "\x00\x01 something that nobody reads")
+		plan("PA", true, 5001, 1031, "\x00\x01 and what is said to that")
+		if rng.IntN(4) > 0 {
+			plan("FA", false, 1031, 5028, "")
+			plan("FA", true, 5028, 1032, "")
+			plan("A", false, 1032, 5029, "")
+		}
+	}
+	for _, at := range []time.Duration{3 * time.Second, 17 * time.Second} { // what is learned late is no name of what began before
+		asker, server := host{"10.1.0.7", 5999}, host{"10.0.0.2", 53}
+		ask, answer := named(t, "late.example.", [4]byte{10, 0, 0, 77})
+		steps = append(steps, step{at, func() { s.add(s.udp(asker, server, ask)).add(s.udp(server, asker, answer)) }})
+	}
+	for len(steps) > 0 { // in order of time, those of the same time in order
+		k := 0
+		for i := range steps {
+			if steps[i].at < steps[k].at {
+				k = i
+			}
+		}
+		s.at(steps[k].at)
+		steps[k].do()
+		steps = append(steps[:k], steps[k+1:]...)
+		waited = max(waited, len(s.table.gone))
+		if x := &s.table.flows.seeds; x.live > 0 && s.table.told(x.at(x.first())) {
+			told++
+		}
+		if rng.IntN(20) == 0 {
+			s.collect()
+		}
+	}
+	return s, waited, told
+}
+
+// Intervals tell the same whether connections are young or not: of those that end within
+// one, of those that never come to be, and of those that do so intervals later.
+func TestToldAlike(t *testing.T) {
+	for seed := range uint64(6) {
+		want, waited, told := shortLives(t, seed, 250, func(t *Table) { t.fullGrown = true })
+		if want.end(); waited != 0 || told != 0 {
+			t.Fatalf("%d youths waited, %d seeds were told, where all are full grown", waited, told)
+		}
+		got, waited, told := shortLives(t, seed, 250, func(*Table) {})
+		if got.end(); waited < 5 || told < 5 {
+			t.Errorf("seed %d: %d youths waited, %d seeds were told", seed, waited, told)
+		}
+		compareScenes(t, "short lives", seed, got, want)
+		names := 0
+		for i := range got.recs {
+			if got.recs[i].Ends[Server].Name != "" {
+				names++
+			}
+		}
+		if names == 0 {
+			t.Error("no names")
+		}
+		// Where none may wait, each is told of at once, and nothing else changes but the order of what is equal.
+		none, waited, _ := shortLives(t, seed, 250, func(t *Table) { t.maxIntervals = 0 })
+		if none.end(); waited != 0 || len(none.recs) != len(want.recs) {
+			t.Errorf("seed %d: %d youths waited where there is no room; %d records, want %d", seed, waited, len(none.recs), len(want.recs))
+		}
+	}
+}
