@@ -166,9 +166,6 @@ func (t *Table) run(n uint32, f *Flow, p *packet.Packet, dir int) {
 // follow has TCP take a packet that runs, and the session what it says.
 func (t *Table) follow(f *Flow, p *packet.Packet, dir int) {
 	n := f.session
-	if n != 0 && !session.Runs(n) {
-		t.sessions.PrefetchLast(n, p.PayloadLen > 0)
-	}
 	var o *tcp.Opening
 	if f.opening != 0 {
 		o = t.openings.At(f.opening)

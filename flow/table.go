@@ -255,9 +255,6 @@ func (t *Table) updateTCP(f *Flow, p *packet.Packet, dir int, like likeness) {
 		return
 	}
 	o := t.opening(f)
-	if p.PayloadLen > 0 || !session.Ignores(f.session, p.TCP.Flags) {
-		t.sessions.PrefetchLast(f.session, p.PayloadLen > 0)
-	}
 	var g tcp.Segment
 	f.tcp.AddTo(t.tcp, &g, p, dir, o, like == networkCopy)
 	t.talk(f, p, &g, dir)

@@ -27,7 +27,7 @@ func (st *Store) Hear(n uint32, c *tcp.Conn, ct *tcp.Store, p *packet.Packet, g 
 	}
 	dir &= 1
 	y := st.tls.At(s.tls)
-	x := st.room.Conn(&y.State, nil)
+	x := st.conn(y)
 	if g.End == g.Pos {
 		y.acknowledged(&x, g, dir)
 		return n, true
@@ -49,7 +49,7 @@ func (st *Store) Hear(n uint32, c *tcp.Conn, ct *tcp.Store, p *packet.Packet, g 
 		t.Time, t.Since = r.streams[dir].Made(g.Time)
 	}
 	y.acknowledged(&x, g, dir)
-	if !st.hear(s, y, c, ct, p, g, &t, dir) {
+	if !st.hear(s, y, &x, c, ct, p, g, &t, dir) {
 		n = s.number(n)
 	}
 	return n, true
@@ -57,9 +57,9 @@ func (st *Store) Hear(n uint32, c *tcp.Conn, ct *tcp.Store, p *packet.Packet, g 
 
 // hear hands on what comes next, with its time in t. It tells whether TLS goes on
 // to be read.
-func (st *Store) hear(s *Session, y *tlsTalk, c *tcp.Conn, ct *tcp.Store, p *packet.Packet, g *tcp.Segment, t *tlsmeta.Segment, dir int) bool {
+func (st *Store) hear(s *Session, y *tlsTalk, x *tlsmeta.Conn, c *tcp.Conn, ct *tcp.Store, p *packet.Packet, g *tcp.Segment, t *tlsmeta.Segment, dir int) bool {
 	t.Pos, t.Data, t.Acked, t.Inferred = g.Pos, p.Payload, g.Acked, g.Inferred
-	st.tlsFeed(s, y, c, ct, t, dir)
+	st.tlsFeed(s, y, x, c, ct, t, dir)
 	if !y.Over() && !y.Lost() {
 		return true
 	}
@@ -95,10 +95,10 @@ func (st *Store) greet(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, di
 	s.kind = tlsKind
 	st.openTLS(s, c, dir, g.Time, "")
 	y := st.tls.At(s.tls)
-	x := st.room.Conn(&y.State, nil)
+	x := st.conn(y)
 	x.Lend(&st.room, next)
 	s.flags |= smooth
-	st.hear(s, y, c.TCP, c.Store, p, g, &tlsmeta.Segment{Time: max(g.Time, 0)}, dir)
+	st.hear(s, y, &x, c.TCP, c.Store, p, g, &tlsmeta.Segment{Time: max(g.Time, 0)}, dir)
 	return true
 }
 

@@ -31,7 +31,7 @@ type Session struct {
 	flags   flags
 	reading uint32 // while octets are put in order
 	tls     uint32
-	part    uint32 // of HTTP, DNS, QUIC or DTLS: an httpTalk, dnsTalk, …
+	part    uint32 // of HTTP, DNS, QUIC or DTLS: an httpTalk, dnsTalk, …; of TLS while it is read: its Work, to load it ahead
 	line    line
 }
 
@@ -288,6 +288,9 @@ func (st *Store) closeReading(s *Session) {
 	if s.tls != 0 {
 		x := st.room.Conn(&st.tls.At(s.tls).State, nil)
 		x.Release(&st.room)
+		if s.of == undecided {
+			s.part = 0
+		}
 	}
 }
 
@@ -495,7 +498,9 @@ func (st *Store) Release(n uint32) {
 	s := st.at(n)
 	st.closeReading(s)
 	if s.tls != 0 {
-		st.releaseTLS(st.tls.At(s.tls))
+		y := st.tls.At(s.tls)
+		st.releaseTLS(y)
+		st.dropAside(y)
 		st.tls.Put(s.tls)
 	}
 	switch s.of {

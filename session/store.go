@@ -52,9 +52,8 @@ func NewStore(memory int64) *Store {
 }
 
 // Of many sessions that take turns, none is in a cache when its packet comes. So
-// they are loaded in three steps, each of which looks at what the one before it
-// has loaded: Prefetch the session, PrefetchMore what that refers to, and
-// PrefetchLast what TLS is read with.
+// they are loaded in two steps, of which the second looks at what the first
+// has loaded: Prefetch the session, PrefetchMore what that refers to.
 
 // Prefetch adds the session of a number that is not 0, two cache lines.
 func (st *Store) Prefetch(n uint32, lines *pool.Lines) {
@@ -77,21 +76,13 @@ func (st *Store) PrefetchMore(n uint32, payload bool, lines *pool.Lines) {
 	if s.reading != 0 && (payload || s.flags&smooth == 0) {
 		lines.Add(unsafe.Pointer(st.readings.At(s.reading)))
 	}
-	if s.tls != 0 {
-		lines.Add(unsafe.Pointer(st.tls.At(s.tls)))
-	}
-}
-
-// PrefetchLast begins to load what a packet needs of TLS that is read.
-func (st *Store) PrefetchLast(n uint32, payload bool) {
-	if n&numberMask == 0 || n&(endless|past|payloadOnly) != 0 {
+	if s.tls == 0 {
 		return
 	}
-	s := st.at(n)
-	if s.kind != tlsKind {
-		return
+	lines.Add(unsafe.Pointer(st.tls.At(s.tls)))
+	if s.of == undecided && s.part != 0 {
+		st.room.Prefetch(s.part, payload, lines)
 	}
-	st.room.Fetch(&st.tls.At(s.tls).State, payload)
 }
 
 // Octets is what the sessions hold at most. What handshakes told counts for each,

@@ -27,16 +27,16 @@ func (st *Store) tlsData(s *Session, c *Conn, data []byte, g *tcp.Segment, dir, 
 			s.line.payload(g.Time)
 			return
 		}
-		if s.flags&(hasTicket|certain) == hasTicket && g.Time-y.burst > ticketSlack {
+		if s.flags&(hasTicket|certain) == hasTicket && g.Time-st.asideOf(y).burst > ticketSlack {
 			c.TCP.DoubtTurns(tcp.Encrypted) // or it was the beginning of the response
 		}
 		s.flags &^= hasTicket
 		s.flags |= answered
 		if st.took(c, y, g, dir) <= lateTicket && g.End-g.Pos <= maxTicket {
-			y.early = g.Time
+			st.asideOf(y).early = g.Time
 			s.flags |= hasEarly
 		}
-	case s.flags&hasEarly != 0 && g.Time-y.early > ticketSlack:
+	case s.flags&hasEarly != 0 && g.Time-st.asideOf(y).early > ticketSlack:
 		s.flags &^= hasEarly
 		c.TCP.DoubtTurns(tcp.Encrypted) // what was taken for the response may have been a ticket that came late
 	}
@@ -55,7 +55,8 @@ func (st *Store) took(c *Conn, x *tlsTalk, g *tcp.Segment, dir int) int64 {
 func (st *Store) mayBeTicket(s *Session, c *Conn, y *tlsTalk, data []byte, g *tcp.Segment, dir int) bool {
 	n := g.End - g.Pos
 	large := st.info(y).ClientCertificate
-	switch t := &st.asideOf(y).ticket; {
+	aside := st.asideOf(y)
+	switch t := &aside.ticket; {
 	case s.line.phase == inRequest && g.Acked < s.line.reqEnd:
 		return true
 	case n > maxTicket && !large:
@@ -72,10 +73,10 @@ func (st *Store) mayBeTicket(s *Session, c *Conn, y *tlsTalk, data []byte, g *tc
 		}
 	case n == t.End-t.Pos && g.Time-t.Time <= ticketSlack:
 		s.flags |= certain
-	case !large || g.Time-y.burst > ticketBurst:
+	case !large || g.Time-aside.burst > ticketBurst:
 		return false
 	}
-	y.burst = g.Time
+	aside.burst = g.Time
 	return true
 }
 

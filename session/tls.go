@@ -9,20 +9,20 @@ import (
 	"mirrorscope/tlsmeta"
 )
 
-// tlsTalk is a connection that speaks TLS. It holds no pointers.
+// tlsTalk is a connection that speaks TLS, in two cache lines. It holds no pointers.
 type tlsTalk struct {
 	unacked int64  // how far the client has acknowledged the server
-	info    uint32 // what it tells, in Store.toldTLS
+	info    uint32 // what it tells, in Store.toldTLS; 0 nothing
 	aside   uint32 // of segments that may be something else than they look like
 	tlsmeta.State
-	burst int64 // TLS 1.3: record time of the latest segment of a ticket
-	early int64 // with hasEarly: record time of a first response that may have been a ticket
 }
 
 // tlsAside are segments of which what follows tells what they are.
 type tlsAside struct {
 	ticket tcp.Segment    // with hasTicket: a segment of the server that may be a session ticket, and not the response
 	bye    [2]tcp.Segment // with bye0 or bye1: TLS 1.3, a segment that may be an alert that closes a direction
+	burst  int64          // TLS 1.3: record time of the latest segment of a ticket
+	early  int64          // with hasEarly: record time of a first response that may have been a ticket
 }
 
 // asideOf gives them, to be set.
@@ -45,16 +45,21 @@ func (st *Store) dropAside(y *tlsTalk) {
 func (st *Store) conn(y *tlsTalk) tlsmeta.Conn { return st.room.Sharing(&y.State, st.info(y)) }
 
 // info is what it tells, which others share.
-func (st *Store) info(y *tlsTalk) *tlsmeta.Info { return &st.toldTLS.all.At(y.info).info }
+func (st *Store) info(y *tlsTalk) *tlsmeta.Info {
+	if y.info == 0 {
+		return &untold
+	}
+	return &st.toldTLS.all.At(y.info).info
+}
+
+// untold is what a handshake tells before its first message. It does not change.
+var untold tlsmeta.Info
 
 // keep keeps what x, of conn, tells if that has changed.
 func (st *Store) keep(y *tlsTalk, x *tlsmeta.Conn) {
-	if !x.Changed() {
-		return
+	if x.Changed() {
+		y.info = st.toldTLS.become(y.info, x.Info)
 	}
-	n := st.toldTLS.add(x.Info)
-	st.toldTLS.drop(y.info)
-	y.info = n
 }
 
 // releaseTLS forgets what it tells.
@@ -62,7 +67,6 @@ func (st *Store) releaseTLS(y *tlsTalk) {
 	x := st.room.Conn(&y.State, nil)
 	x.Release(&st.room)
 	st.toldTLS.drop(y.info)
-	st.dropAside(y)
 }
 
 // startTLS gives the state of a connection that begins TLS. TLS inside a tunnel
@@ -74,14 +78,14 @@ func (st *Store) startTLS(s *Session, client int, starttls string) (y *tlsTalk, 
 	} else {
 		y := st.tls.At(s.tls)
 		st.releaseTLS(y)
-		*y = tlsTalk{unacked: y.unacked, burst: y.burst, early: y.early}
+		*y = tlsTalk{unacked: y.unacked, aside: y.aside}
 	}
 	y = st.tls.At(s.tls)
-	x = st.room.Conn(&y.State, &tlsmeta.Info{})
-	x.Init(client)
-	x.Info.STARTTLS = starttls
-	y.info = st.toldTLS.add(x.Info)
-	return y, x
+	y.State.Init(client)
+	if starttls != "" {
+		y.info = st.toldTLS.add(&tlsmeta.Info{STARTTLS: starttls})
+	}
+	return y, st.conn(y)
 }
 
 func (st *Store) openTLS(s *Session, c *Conn, client int, at int64, starttls string) {
@@ -99,15 +103,16 @@ func (st *Store) openHeadless(s *Session, client int, at int64, starttls string)
 
 // tlsChunk takes what comes next of a direction of TLS.
 func (st *Store) tlsChunk(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, dir int) {
-	st.tlsFeed(s, st.tls.At(s.tls), c.TCP, c.Store, &tlsmeta.Segment{
+	y := st.tls.At(s.tls)
+	x := st.conn(y)
+	st.tlsFeed(s, y, &x, c.TCP, c.Store, &tlsmeta.Segment{
 		Pos: k.Pos, Data: k.Data, Missing: k.Missing, Time: k.Time, Acked: k.Acked, Filled: k.Filled, Since: k.Since, Inferred: g.Inferred,
 	}, dir)
 }
 
 // tlsFeed is tlsChunk, of a segment that is lent, and to which it adds what TCP
 // knows.
-func (st *Store) tlsFeed(s *Session, y *tlsTalk, c *tcp.Conn, ct *tcp.Store, k *tlsmeta.Segment, dir int) {
-	x := st.conn(y)
+func (st *Store) tlsFeed(s *Session, y *tlsTalk, x *tlsmeta.Conn, c *tcp.Conn, ct *tcp.Store, k *tlsmeta.Segment, dir int) {
 	half := int64(0)
 	if k.Una = c.Una(dir); x.Asks(dir) {
 		half, _ = c.Half(x.Client())
@@ -115,7 +120,7 @@ func (st *Store) tlsFeed(s *Session, y *tlsTalk, c *tcp.Conn, ct *tcp.Store, k *
 		k.MSS = c.MSS(dir)
 	}
 	done := x.Done()
-	server := st.position(s, &x, 1-x.Client()) // afterwards, it may not be there to be asked
+	server := st.position(s, x, 1-x.Client()) // afterwards, it may not be there to be asked
 	x.Feed(&st.room, dir, k, half)
 	if !done && x.Done() {
 		s.line.tlsEnds(x.Timing.End)
@@ -125,13 +130,16 @@ func (st *Store) tlsFeed(s *Session, y *tlsTalk, c *tcp.Conn, ct *tcp.Store, k *
 		if x.Missing {
 			c.DoubtTurns(tcp.CaptureLoss)
 		}
-		quiet := server <= x.Data[1-x.Client()] // it has sent no application data yet
-		if x.EarlyEnd != 0 && x.Info.EarlyData == tlsmeta.EarlyAccepted && x.Data[1-x.Client()] != 0 && quiet {
-			c.Ask(x.EarlyEnd, x.EarlyAt, false)
-			s.line.early(x.EarlyEnd)
+		early, quiet := x.Early(), server <= x.Data[1-x.Client()] // it has sent no application data yet
+		if early.End != 0 && x.Info.EarlyData == tlsmeta.EarlyAccepted && x.Data[1-x.Client()] != 0 && quiet {
+			c.Ask(early.End, early.At, false)
+			s.line.early(early.End)
 		}
 	}
-	st.keep(y, &x)
+	st.keep(y, x)
+	if s.of == undecided {
+		s.part = y.Work()
+	}
 	from, end := x.Data[dir], k.Pos+int64(len(k.Data))
 	if k.Missing > 0 {
 		return

@@ -18,6 +18,24 @@ type toldOnce struct {
 	hash uint64
 	uses uint32
 	next uint32 // 0: none
+	then uint32 // what one that told this told next, the latest time; 0: not known
+}
+
+// become gives the number of what a handshake tells that told n before, which may be 0:
+// nothing. That is given back.
+func (t *told) become(n uint32, i *tlsmeta.Info) uint32 {
+	if n == 0 {
+		return t.add(i)
+	}
+	m := t.all.At(n).then
+	if x := t.all.At(m); m != 0 && x.uses > 0 && x.info.Same(i) {
+		x.uses++
+	} else {
+		m = t.add(i)
+		t.all.At(n).then = m
+	}
+	t.drop(n)
+	return m
 }
 
 // add gives the number of what a handshake told, which must be given back.
@@ -42,6 +60,9 @@ func (t *told) add(i *tlsmeta.Info) uint32 {
 
 // drop gives back what add gave.
 func (t *told) drop(n uint32) {
+	if n == 0 {
+		return
+	}
 	x := t.all.At(n)
 	if x.uses--; x.uses > 0 {
 		return

@@ -39,9 +39,12 @@ func TestTold(t *testing.T) {
 			x.drop(uses[i].n)
 			uses[i] = uses[len(uses)-1]
 			uses = uses[:len(uses)-1]
+		} else if len(uses) > 0 && r.IntN(3) == 0 {
+			u, i := &uses[r.IntN(len(uses))], any()
+			*u = use{x.become(u.n, &i), i}
 		} else {
 			i := any()
-			uses = append(uses, use{x.add(&i), i})
+			uses = append(uses, use{x.become(0, &i), i})
 		}
 		if len(uses) > 0 {
 			u := &uses[r.IntN(len(uses))]

@@ -38,6 +38,7 @@ type Conn struct {
 	half int64 // least round trip between observation point and client, ns; 0 unknown
 
 	draft *Info // where Info is changed that others share; nil: it is the Conn's own
+	early Early // once what was lent is given back
 }
 
 // State is a Conn without what it tells. It holds no pointers.
@@ -64,15 +65,14 @@ type State struct {
 	Missing bool
 
 	Timing Timing
-
-	// Early is where the first record of early data begins; EarlyEnd and EarlyAt
-	// are end and time of the last one.
-	Early, EarlyEnd, EarlyAt int64
 }
 
-// work is what a Conn needs while it reads, in twelve cache lines of which most
-// segments touch the first five, and ACKs the first and one of those of acksAt. It
-// holds no pointers.
+// Early is where the first record of early data begins, and end and time of the last
+// one; 0: there is none.
+type Early struct{ From, End, At int64 }
+
+// work is what a Conn needs while it reads, in 13 cache lines of which most
+// segments touch five of the first seven, and ACKs the first two. It holds no pointers.
 type work struct {
 	next          [2]int64 // position behind what was fed of a direction, for who has Lend
 	active        uint8    // direction of the present flight
@@ -83,12 +83,14 @@ type work struct {
 	after         after
 	_             [8]byte
 
+	acksAt  ring // when the latest of acks came
 	flights [2]flight
 	dirs    [2]direction
-	acksAt  ring // when the latest of acks came
 
-	srv server13
-	cf  client13
+	srv   server13
+	cf    client13
+	early Early
+	_     [40]byte
 }
 
 // Room lends the Conns of one goroutine what they need while they read.
@@ -147,16 +149,17 @@ func (c *Conn) hello(b []byte) bool {
 	return ok
 }
 
-// Fetch begins to load what Feed needs of a Conn, or Acked if there is no data.
-func (b *Room) Fetch(s *State, data bool) {
-	if s.work == 0 {
-		return
+// Work is the number of what a Conn is lent, for Prefetch; 0 none.
+func (c *State) Work() uint32 { return c.work }
+
+// Prefetch adds what Feed needs of what a Conn is lent, or Acked if there is no data,
+// two cache lines of each place.
+func (b *Room) Prefetch(work uint32, data bool, lines *pool.Lines) {
+	w := b.works.At(work)
+	if lines.Add(unsafe.Pointer(w)); data {
+		lines.Add(unsafe.Pointer(&w.flights))
+		lines.Add(unsafe.Pointer(&w.dirs))
 	}
-	lines := 1
-	if data {
-		lines = int(unsafe.Offsetof(work{}.acksAt)) / 64
-	}
-	pool.Prefetch(unsafe.Pointer(b.works.At(s.work)), lines)
 }
 
 type stage uint8
@@ -188,8 +191,12 @@ func (c *Conn) Init(client int) {
 	if c.State == nil {
 		c.State, c.Info = new(State), new(Info)
 	}
-	*c.State, *c.edit() = State{client: uint8(client)}, Info{}
+	c.State.Init(client)
+	*c.edit(), c.early = Info{}, Early{}
 }
+
+// Init makes c the State of a connection whose client sends in direction client.
+func (c *State) Init(client int) { *c = State{client: uint8(client)} }
 
 // Client is the direction that the client sends in.
 func (c *State) Client() int { return int(c.client) }
@@ -266,6 +273,15 @@ func (c *Conn) Step(dir int, pos, n, acked int64) bool {
 	return true
 }
 
+// Early is what is known of early data by now: of a handshake that is over, only the
+// Conn that was fed its end knows.
+func (c *Conn) Early() Early {
+	if c.w != nil {
+		return c.w.early
+	}
+	return c.early
+}
+
 // Release gives back what was lent. Nothing can be read behind it.
 func (c *Conn) Release(b *Room) {
 	if c.w == nil {
@@ -274,6 +290,7 @@ func (c *Conn) Release(b *Room) {
 	for i := range c.w.dirs {
 		c.w.dirs[i].drop(b)
 	}
+	c.early = c.w.early
 	b.works.Put(c.work)
 	c.work, c.w = 0, nil
 	c.stage = stageOver
@@ -416,7 +433,7 @@ func (c *Conn) record(dir int, r *record) {
 			c.finished(fromClient, r)
 		}
 	case r.typ == typeData && fromClient && stage == stageServerHello:
-		c.early(r)
+		c.earlyData(r)
 	case r.typ == typeData && fromClient && stage == stageServerLast:
 		c.Timing.FalseStart = true
 	}

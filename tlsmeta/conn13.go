@@ -157,7 +157,7 @@ func (c *Conn) secondFlight(r *record) bool {
 	switch {
 	case c.Info.EarlyData == EarlyNone: // a client that refuses the certificate does not wait for the Finished
 	case before, offered && r.n != int(s.fin) && r.n != c.encrypted(endOfEarlyOctets): // an acknowledgment may run ahead of what the client has read
-		c.early(r)
+		c.earlyData(r)
 		return false
 	}
 	if offered && r.n != c.encrypted(endOfEarlyOctets) {
@@ -179,15 +179,16 @@ func (c *Conn) secondFlight(r *record) bool {
 	return true
 }
 
-// early takes a record of early data (RFC 8446 section 4.2.10).
-func (c *Conn) early(r *record) {
+// earlyData takes a record of early data (RFC 8446 section 4.2.10).
+func (c *Conn) earlyData(r *record) {
 	if c.Info.EarlyData == EarlyNone {
 		return
 	}
-	if c.Early == 0 {
-		c.Early = r.first.pos
+	e := &c.w.early
+	if e.From == 0 {
+		e.From = r.first.pos
 	}
-	c.EarlyEnd, c.EarlyAt = r.end.pos, r.end.at
+	e.End, e.At = r.end.pos, r.end.at
 }
 
 // clientFinished ends the handshake with the client's Finished.

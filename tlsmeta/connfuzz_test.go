@@ -116,8 +116,8 @@ func FuzzConn(f *testing.F) {
 			t.Fatalf("%v, ended at %d", x.Info.Outcome, y.End)
 		case int(y.numLegs) > maxLegs:
 			t.Fatalf("%d legs", int(y.numLegs))
-		case x.Early > x.EarlyEnd:
-			t.Fatalf("early data in [%d, %d)", x.Early, x.EarlyEnd)
+		case x.Early().From > x.Early().End:
+			t.Fatalf("early data in [%d, %d)", x.Early().From, x.Early().End)
 		}
 		if y.End != 0 && y.Start != 0 {
 			network, client, server := y.Shares(0, 0)

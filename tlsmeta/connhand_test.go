@@ -249,7 +249,7 @@ func (w *handWant) compare(t *testing.T, x *Conn) {
 		t.Errorf("data from %v, want %v", got, w.data)
 	}
 	if w.earlyHi != 0 {
-		if lo, hi := off(x.Early, baseClient), off(x.EarlyEnd, baseClient); lo != w.earlyLo || hi != w.earlyHi {
+		if lo, hi := off(x.Early().From, baseClient), off(x.Early().End, baseClient); lo != w.earlyLo || hi != w.earlyHi {
 			t.Errorf("early data in [%d, %d), want [%d, %d)", lo, hi, w.earlyLo, w.earlyHi)
 		}
 	}

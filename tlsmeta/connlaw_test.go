@@ -15,12 +15,12 @@ type told struct {
 	Timing  Timing
 	Data    [2]int64
 	Missing bool
-	Early   [3]int64
+	Early   Early
 	Done    bool
 }
 
 func (c *Conn) told() told {
-	return told{*c.Info, c.Timing, c.Data, c.Missing, [3]int64{c.Early, c.EarlyEnd, c.EarlyAt}, c.Done()}
+	return told{*c.Info, c.Timing, c.Data, c.Missing, c.Early(), c.Done()}
 }
 
 // cut divides the octets of packets: at every place, or at random ones.
