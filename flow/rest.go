@@ -55,8 +55,8 @@ type bed struct {
 	idle   int64 // ns of silence after which others rest
 	hand   uint32
 	round  int64 // when the next look at all may begin, of the input's clock
-	always bool // flows rest whenever they can: for comparison
-	flow   Flow // that was woken to end
+	always bool  // flows rest whenever they can: for comparison
+	flow   Flow  // that was woken to end
 	packed [packedMax]byte
 	words  [besideWords]uint64
 }
