@@ -29,3 +29,15 @@ func TestSizes(t *testing.T) {
 		}
 	}
 }
+
+// The same fields of all tables lie in different sets of a cache.
+func TestTablesApart(t *testing.T) {
+	list := NewTables(Config{}, NewLearned(Config{}), new(packet.Names))
+	places := make(map[uintptr]bool)
+	for _, table := range list {
+		places[uintptr(unsafe.Pointer(table))%page/stagger] = true
+	}
+	if len(list) != Partitions || len(places) != Partitions {
+		t.Errorf("%d tables at %d places of a page", len(list), len(places))
+	}
+}

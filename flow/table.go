@@ -94,10 +94,40 @@ type Table struct {
 	latestPlace  placeHash // of the latest record
 }
 
+// tables are those of all Partitions, one behind the other. Packets go to them in turn,
+// and touch the same fields of each: were all at the same place of a page, as objects of
+// that length are, the first cache would have room for those of half of them.
+type tables [Partitions]struct {
+	Table
+	_ [(page + stagger - unsafe.Sizeof(Table{})%page) % page]byte
+}
+
+const (
+	page    = 4096
+	stagger = page / Partitions
+)
+
+// NewTables makes the table of each of the Partitions, with its share of cfg.Memory.
+func NewTables(cfg Config, learned *Learned, names *packet.Names) []*Table {
+	var all tables
+	list := make([]*Table, Partitions)
+	for i := range list {
+		list[i] = &all[i].Table
+		list[i].init(cfg, learned, names)
+	}
+	return list
+}
+
 // NewTable makes the table of one of the Partitions, with its share of
 // cfg.Memory.
 func NewTable(cfg Config, learned *Learned, names *packet.Names) *Table {
-	t := &Table{cfg: cfg, names: names, learned: learned, tcp: tcp.NewStore(cfg.TCP), flows: newSlab(), secret: &keys, second: noSecond, cut: Last(), looseWhole: math.MaxInt, looseLone: math.MaxInt}
+	t := new(Table)
+	t.init(cfg, learned, names)
+	return t
+}
+
+func (t *Table) init(cfg Config, learned *Learned, names *packet.Names) {
+	*t = Table{cfg: cfg, names: names, learned: learned, tcp: tcp.NewStore(cfg.TCP), flows: newSlab(), secret: &keys, second: noSecond, cut: Last(), looseWhole: math.MaxInt, looseLone: math.MaxInt}
 	t.flows.seeds.arena = &t.flows.youths
 	if cfg.Sums && !cfg.Quantiles {
 		t.tcp.SumsOnly()
@@ -127,7 +157,6 @@ func NewTable(cfg Config, learned *Learned, names *packet.Names) *Table {
 	t.plan.second = noSecond
 	t.bed.awake, t.bed.idle = fewAwake, longIdle
 	t.report.init()
-	return t
 }
 
 // maxRare bounds each map of rare per-flow state.

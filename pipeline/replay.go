@@ -89,11 +89,10 @@ func Run(ctx context.Context, src capture.Source, cfg Config, out func([]*flow.R
 	g, ctx := errgroup.WithContext(ctx)
 
 	learned := flow.NewLearned(cfg.Flow)
-	tables := make([]*flow.Table, flow.Partitions)
-	for i := range tables {
-		tables[i] = flow.NewTable(cfg.Flow, learned, cfg.Names)
-		if cfg.Lone != nil {
-			tables[i].KeepLone()
+	tables := flow.NewTables(cfg.Flow, learned, cfg.Names)
+	if cfg.Lone != nil {
+		for _, t := range tables {
+			t.KeepLone()
 		}
 	}
 	r := newReader(src, cfg, tables, learned)
