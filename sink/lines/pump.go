@@ -15,8 +15,9 @@ const (
 
 	// pieceLen is the most that is put out at once, octets, but for a longer line.
 	pieceLen = 1 << 20
-	// keepLen is what an emptied half of the queue keeps of its memory.
-	keepLen = 1 << 20
+	// keepLen is what an emptied half of the queue keeps of its memory in any case. It
+	// keeps more as long as one in so many is a quarter full: lines come in bursts.
+	keepLen, patience = 1 << 20, 64
 )
 
 // target is what a pump writes to. All its methods are called by the pump's
@@ -44,6 +45,7 @@ type pump struct {
 	mu      sync.Mutex
 	filling []byte // guarded by mu, as everything below
 	limit   int    // octets that filling may hold
+	small   int    // batches in a row that were small for the memory there is
 	again   bool   // reopen is wanted
 	closing bool
 	left    bool // nobody waits for the goroutine any more; it counts nothing
@@ -237,7 +239,10 @@ func (p *pump) reopen() {
 func (p *pump) swap(empty []byte) (batch []byte, closing bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if cap(empty) > keepLen && len(p.filling) < cap(empty)/4 {
+	if p.small++; len(p.filling) >= cap(empty)/4 {
+		p.small = 0
+	}
+	if cap(empty) > keepLen && p.small >= patience {
 		empty = nil
 	}
 	batch, p.filling = p.filling, empty[:0]

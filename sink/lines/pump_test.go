@@ -344,3 +344,30 @@ func BenchmarkWrite(b *testing.B) {
 		b.Errorf("dropped %v: the figure is of another thing", stats.Dropped)
 	}
 }
+
+// A queue whose lines come in bursts keeps its memory from one to the next, and gives
+// it back when there are none any more.
+func TestQueueBursts(t *testing.T) {
+	p := &pump{limit: 8 << 20, wake: make(chan struct{}, 1)}
+	line := bytes.Repeat([]byte("b"), 1<<10)
+	var batch []byte
+	burst := func() {
+		for range 4 << 10 {
+			p.Write(line)
+		}
+		for range 3 { // the rest of it, and then nothing
+			batch, _ = p.swap(batch)
+		}
+	}
+	burst()
+	burst() // both halves have grown
+	if n := testing.AllocsPerRun(20, burst); n != 0 {
+		t.Errorf("%v allocations in a burst", n)
+	}
+	for range 2 * (patience + 1) {
+		batch, _ = p.swap(batch)
+	}
+	if n := cap(batch) + cap(p.filling); n > 2*keepLen {
+		t.Errorf("%d octets are kept for nothing", n)
+	}
+}
