@@ -91,7 +91,7 @@ int flood(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	__u32 at = position, g = generation, f = flow, first, second, pl = 0, seq, ack, flags = ACK, k, sum;
-	__u32 client, server, from_server = 0;
+	__u32 client, server, from_server = 0, id;
 	struct ipv4 *ip = data + ip_at;
 	struct tcp *tcp = (void *)(ip + 1);
 	__u8 *mac = (void *)ip - 14;
@@ -126,6 +126,8 @@ int flood(struct xdp_md *ctx)
 	first = 1 + payload;
 	k = packets - 7; /* packets between request and FIN */
 	second = 1 + (k / 3 * 2 + (k % 3)) * payload;
+	/* Each side counts its own packets, as Linux does in a connection. */
+	id = at;
 	switch (at) {
 	case 0:
 		flags = SYN;
@@ -134,34 +136,43 @@ int flood(struct xdp_md *ctx)
 	case 1:
 		flags = SYN | ACK;
 		from_server = 1;
+		id = 0;
 		first = 1;
 		second = 0;
 		break;
 	case 2:
 		first = second = 1;
+		id = 1;
 		break;
 	case 3:
 		flags = PSH | ACK;
 		pl = payload;
 		first = second = 1;
+		id = 2;
 		break;
 	default:
 		if (at == packets - 3) {
 			flags = FIN | ACK;
 			from_server = 1;
+			id = 1 + k / 3 * 2 + k % 3;
 		} else if (at == packets - 2) {
 			flags = FIN | ACK;
 			second++;
+			id = 3 + k / 3;
 		} else if (at == packets - 1) {
 			from_server = 1;
 			first++;
 			second++;
+			id = 2 + k / 3 * 2 + k % 3;
 		} else {
 			k = at - 4;
 			second = 1 + (k / 3 * 2 + k % 3) * payload;
 			if (k % 3 < 2) {
 				from_server = 1;
 				pl = payload;
+				id = 1 + k / 3 * 2 + k % 3;
+			} else {
+				id = 3 + k / 3;
 			}
 		}
 	}
@@ -177,7 +188,7 @@ int flood(struct xdp_md *ctx)
 	ip->version = 0x45;
 	ip->tos = 0;
 	ip->length = htons(TCP_AND_IP + pl);
-	ip->id = htons((__u16)at);
+	ip->id = htons((__u16)id);
 	ip->fragment = htons(0x4000);
 	ip->ttl = 64;
 	ip->protocol = 6;
