@@ -134,3 +134,37 @@ func TestToldAlike(t *testing.T) {
 		}
 	}
 }
+
+// Where memory is short, each packet is in one connection and in one interval all the same.
+func TestToldTight(t *testing.T) {
+	for seed := range uint64(6) {
+		for _, room := range []int{0, 3, 1000} {
+			var packets int64
+			s, _, _ := shortLives(t, seed, 400, func(t *Table) { t.maxFlows, t.maxIntervals = 12, room })
+			s.end()
+			var sum [numKinds][2]int64
+			evicted := 0
+			for i := range s.recs {
+				r := &s.recs[i]
+				for side := range r.Sent {
+					sum[r.Kind][side] += r.Sent[side].Packets
+				}
+				if r.Kind == Interval && (r.IntervalEnd-r.IntervalStart != 10e9 || r.Start >= r.IntervalEnd || r.End < r.IntervalStart) {
+					t.Errorf("seed %d: an interval from %d to %d of a connection from %d to %d", seed, r.IntervalStart, r.IntervalEnd, r.Start, r.End)
+				}
+				if r.EndReason == EndLackOfResources {
+					evicted++
+				}
+			}
+			for _, p := range s.learned.Points() {
+				packets += int64(p.Packets) - int64(p.MirrorDuplicates)
+			}
+			if sum[Connection] != sum[Interval] || sum[Connection][0]+sum[Connection][1] != packets || evicted == 0 {
+				t.Errorf("seed %d, room for %d: %d packets in connections and %d in intervals, of %d; %d evicted", seed, room, sum[Connection], sum[Interval], packets, evicted)
+			}
+			if x := &s.table.flows; x.all() != 0 || x.youths.Octets() != 0 || s.table.index.used != 0 || s.table.held() != 0 || s.table.snapshots.InUse() != 0 || len(s.table.gone)+len(s.table.goneNames) != 0 {
+				t.Errorf("seed %d: %d flows are left, %d octets of youths, %d in the index, %d octets, %d snapshots, %d have gone", seed, x.all(), x.youths.Octets(), s.table.index.used, s.table.held(), s.table.snapshots.InUse(), len(s.table.gone))
+			}
+		}
+	}
+}
