@@ -11,11 +11,13 @@ package edge
 
 import (
 	"slices"
+	"unsafe"
 
 	"mirrorscope/flow"
 	"mirrorscope/histogram"
 	"mirrorscope/packet"
 	"mirrorscope/path"
+	"mirrorscope/pool"
 	"mirrorscope/session"
 	"mirrorscope/tcp"
 )
@@ -264,12 +266,22 @@ func (t *Table) Add(records ...*flow.Record) {
 		records = records[len(some):]
 		t.hashRecords(some)
 		for i, r := range some {
+			if i+nextRecords < len(some) {
+				pool.Prefetch(unsafe.Pointer(some[i+nextRecords]), recordLines)
+			}
 			if r.Kind == flow.Connection {
 				t.add(r, &t.keys[i], t.ahead[i])
 			}
 		}
 	}
 }
+
+// nextRecords is how far ahead of a record another is on its way from memory, where
+// recordLines lines have what most of them say.
+const (
+	nextRecords = 2
+	recordLines = int(unsafe.Sizeof(flow.Record{}) / 64)
+)
 
 // hashRecords hashes the keys of at most aheadLen records, and begins to load their
 // entries.

@@ -163,6 +163,7 @@ func (b *Batch) fetch(tables *[Partitions]*Table, at *[BatchLen]unsafe.Pointer) 
 		case seedling(n): // or noFlow
 			if n != noFlow {
 				b.heads.Add(unsafe.Pointer(t.flows.seeds.at(n)))
+				t.learned.lookAt(b.packets[i], a, &b.heads)
 			}
 		case n&isEmbryo != 0:
 			p := unsafe.Pointer(t.flows.embryo(n))
@@ -201,6 +202,7 @@ func (b *Batch) warm(tables *[Partitions]*Table, at *[BatchLen]unsafe.Pointer) {
 			t.flows.prefetchFree()
 		case seedling(n):
 			t.flows.embryos.prefetchFree(1)
+			t.learned.look(b.packets[i], a, &b.lines)
 		case n&isEmbryo != 0:
 			if e := (*embryo)(at[uint(i)%BatchLen]); e.grown() {
 				t.flows.prefetchYouth(e.behind, &b.heads)

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"math/bits"
+	"unsafe"
 
 	"mirrorscope/pool"
 )
@@ -51,6 +52,29 @@ func (m *known[K, V]) of(k K) *V {
 			}
 		}
 	}
+}
+
+// at is where the search for a hash begins; nil where there is nothing.
+func (m *known[K, V]) at(h uint64) unsafe.Pointer {
+	if len(m.index) == 0 {
+		return nil
+	}
+	return unsafe.Pointer(&m.index[uint32(h)&uint32(len(m.index)-1)])
+}
+
+// likely is the entry that a search for a hash looks at first, of those that it may
+// find; nil where it finds none.
+func (m *known[K, V]) likely(h uint64) unsafe.Pointer {
+	if len(m.index) == 0 {
+		return nil
+	}
+	mask := uint32(len(m.index) - 1)
+	for i := uint32(h) & mask; m.index[i] != 0; i = (i + 1) & mask {
+		if s := m.index[i]; s>>knownBits == uint32(h>>(32+knownBits)) {
+			return unsafe.Pointer(&m.entries.Items()[s&maxKnown-1])
+		}
+	}
+	return nil
 }
 
 // add enters a key that is not known, of at most maxKnown.

@@ -155,6 +155,9 @@ func (r *report) damaged(flags packet.Flags) {
 	}
 }
 
+// nextTold is how far ahead of a pair that is learned another is on its way from memory.
+const nextTold = 8
+
 // Merge takes the reports of all tables, in partition order, at the barrier
 // between the packets of second before and those of second now (ns).
 func (l *Learned) Merge(tables []*Table, before, now int64) {
@@ -163,7 +166,11 @@ func (l *Learned) Merge(tables []*Table, before, now int64) {
 		for _, e := range r.listeners.Items() {
 			l.addListener(e, t.now)
 		}
-		for _, p := range r.pairs.Items() {
+		pairs := r.pairs.Items()
+		for i, p := range pairs {
+			if i+nextTold < len(pairs) {
+				pool.Prefetch(l.pairs.at(pairs[i+nextTold].hash(&l.pairs.secret)), 1)
+			}
 			l.addPair(p.pair, p.oneSided, t.now)
 		}
 		for i := range r.answers {
@@ -309,6 +316,27 @@ func (t *Table) teachBoth(k *Key) {
 	case s == nil || s.both == 0 || t.now-s.both > refresh:
 		t.report.pairs.Add(pairTold{p, false})
 	}
+}
+
+// lookAt begins to load where what a SYN-ACK may teach is found, if it is known; look
+// that itself, which lookAt has loaded.
+func (l *Learned) lookAt(p *packet.Packet, a *Ahead, lines *pool.Lines) {
+	pair, server := l.taught(p, a)
+	lines.Add(l.pairs.at(pair))
+	lines.Add(l.listeners.at(server))
+}
+
+func (l *Learned) look(p *packet.Packet, a *Ahead, lines *pool.Lines) {
+	pair, server := l.taught(p, a)
+	lines.Add(l.pairs.likely(pair))
+	lines.Add(l.listeners.likely(server))
+}
+
+// taught gives the hashes of what a SYN-ACK in IPv4 teaches.
+func (l *Learned) taught(p *packet.Packet, a *Ahead) (hosts, server uint64) {
+	both := pair{a: address(uint32(a.four.hosts)), b: address(uint32(a.four.hosts >> 32)), point: p.Point, network: p.Network}
+	e := endpoint{addr: p.Src, port: p.SrcPort, network: p.Network, proto: packet.ProtoTCP}
+	return both.hash(&l.pairs.secret), e.hash(&l.listeners.secret)
 }
 
 // teachListener reports that an endpoint answers.

@@ -238,7 +238,7 @@ func (t *Table) behind(d *due, m *Mark) bool {
 
 // lonesForOne is how many Lones count as one Record in a piece. They are an
 // eighteenth of it; but what adds them up shall find its memory in the caches, too.
-const lonesForOne = 4
+const lonesForOne = 8
 
 // left is how many records of the plan are not made yet: of its list, and of its seeds,
 // of which so many count as one.

@@ -1,6 +1,8 @@
 package flow
 
 import (
+	"cmp"
+	"slices"
 	"unsafe"
 
 	"mirrorscope/pool"
@@ -17,6 +19,8 @@ type soon struct {
 	from    int64 // the beginning of its second, ns
 	second  int64
 	entries pool.List[soonDue]
+	sorted  int // so many entries are in order
+	past    int // of those, so many were given
 }
 
 // soonDue is a flow that is due so many ns after the beginning of the second, at the
@@ -37,8 +41,13 @@ func (w *wheel) collectable(second, now int64, flows *slab, dst []uint32) []uint
 		w.survey(second, flows)
 	}
 	by := uint32(min(max(now, s.from)-s.from, 1e9))
-	kept := s.entries.Items()[:0]
-	for _, e := range s.entries.Items() {
+	entries := s.entries.Items()
+	for s.past < s.sorted && entries[s.past].after <= by {
+		dst = append(dst, entries[s.past].n)
+		s.past++
+	}
+	kept := entries[:s.sorted]
+	for _, e := range entries[s.sorted:] {
 		if e.after <= by {
 			dst = append(dst, e.n)
 		} else {
@@ -71,7 +80,9 @@ func (w *wheel) survey(second int64, flows *slab) {
 			kept = append(kept, e)
 		}
 	}
+	slices.SortFunc(kept, func(a, b soonDue) int { return cmp.Compare(a.after, b.after) })
 	s.entries.Truncate(len(kept))
+	s.past, s.sorted = 0, len(kept)
 }
 
 // sets gives an entry its time. It is false if the flow is not due in the second.
@@ -92,7 +103,7 @@ func (w *wheel) note(n uint32, flows *slab) {
 	if !s.sets(&e, w.due(flows.seen(n))) {
 		return
 	}
-	if s.entries.Len() >= 2*int(w.slots[s.slot-1].held)+leastSoon { // many that are not there any more
+	if s.entries.Len()-s.past >= 2*int(w.slots[s.slot-1].held)+leastSoon { // many that are not there any more
 		s.forget()
 		return
 	}
@@ -101,7 +112,7 @@ func (w *wheel) note(n uint32, flows *slab) {
 
 // forget drops the list.
 func (s *soon) forget() {
-	s.slot = 0
+	s.slot, s.sorted, s.past = 0, 0, 0
 	s.entries.Empty(maxKept)
 }
 

@@ -67,7 +67,7 @@ const (
 	youthLen   = int(unsafe.Sizeof(youth{}))
 	stepBits   = 3 // lower bits of the number of a youth: how often its log has grown
 	stepMask   = 1<<stepBits - 1
-	mostSteps  = 4
+	mostSteps  = 3
 	optionBits = 4
 	isGrown    = 1 << 15 // of embryo.flags: behind is the number of its youth
 )
@@ -91,7 +91,7 @@ func (e *embryo) grown() bool { return e.flags&isGrown != 0 }
 func youthUnits(n uint32) int { return int(youthSizes[n&stepMask]) }
 
 // youthSizes are those of a youth, by how often its log has grown: 104 to 256 octets.
-var youthSizes = [stepMask + 1]uint8{104 / pool.Unit, 128 / pool.Unit, 160 / pool.Unit, 192 / pool.Unit, 256 / pool.Unit}
+var youthSizes = [stepMask + 1]uint8{104 / pool.Unit, 160 / pool.Unit, 208 / pool.Unit, 256 / pool.Unit}
 
 // youth gives that of a number.
 func (s *slab) youth(n uint32) *youth { return (*youth)(s.youths.At(n >> stepBits)) }

@@ -18,7 +18,7 @@ type room struct {
 const (
 	// A piece is folded or written while it is still in the caches. More of them
 	// than one that is made and one that is written would only wait.
-	pieceLen, mostPieces = 1 << 10, 2
+	pieceLen, mostPieces = 1 << 9, 2
 	mostRecords          = 1 << 15
 	leastWait, mostWait  = 1 << 11, 1 << 15 // packets
 )
