@@ -32,6 +32,9 @@ func TestKnownModel(t *testing.T) {
 				*v = int64(i)
 			}
 		}
+		if ok && y.likely(pairOf(n).hash(&y.secret)) == nil {
+			t.Fatalf("step %d: %d is known, and nothing is likely", i, n)
+		}
 		if !ok {
 			x.add(n, int64(i))
 			y.add(pairOf(n), int64(i))
