@@ -27,11 +27,11 @@ func (st *Store) Hear(n uint32, c *tcp.Conn, ct *tcp.Store, p *packet.Packet, g 
 	}
 	dir &= 1
 	y := st.tls.At(s.tls)
-	x := st.conn(y)
 	if g.End == g.Pos {
-		y.acknowledged(&x, g, dir)
+		st.acknowledged(y, g, dir)
 		return n, true
 	}
+	x := st.conn(y)
 	var t tlsmeta.Segment
 	t.Time = max(g.Time, 0)
 	if g.Again() || int64(len(p.Payload)) != g.End-g.Pos {
@@ -48,7 +48,7 @@ func (st *Store) Hear(n uint32, c *tcp.Conn, ct *tcp.Store, p *packet.Packet, g 
 		}
 		t.Time, t.Since = r.streams[dir].Made(g.Time)
 	}
-	y.acknowledged(&x, g, dir)
+	st.acknowledged(y, g, dir)
 	if !st.hear(s, y, &x, c, ct, p, g, &t, dir) {
 		n = s.number(n)
 	}
@@ -104,9 +104,9 @@ func (st *Store) greet(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, di
 
 // acknowledged tells the reader of TLS that the client has acknowledged more of
 // the server.
-func (y *tlsTalk) acknowledged(x *tlsmeta.Conn, g *tcp.Segment, dir int) {
+func (st *Store) acknowledged(y *tlsTalk, g *tcp.Segment, dir int) {
 	if dir == y.Client() && g.Acked > y.unacked {
 		y.unacked = g.Acked
-		x.Acked(g.Time)
+		st.room.Acked(&y.State, g.Time)
 	}
 }

@@ -305,9 +305,7 @@ func (st *Store) read(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, dir
 		st.repeated(s, r, c, g, dir)
 	}
 	if s.kind == tlsKind {
-		y := st.tls.At(s.tls)
-		x := st.room.Conn(&y.State, nil)
-		y.acknowledged(&x, g, dir)
+		st.acknowledged(st.tls.At(s.tls), g, dir)
 	}
 	for d := range r.streams {
 		if y := &r.streams[d]; !y.Started() { // the SYN-ACK may be recorded late

@@ -150,9 +150,20 @@ type ring [16]int64
 // time: without it, only Segment.Una tells of that.
 func (c *Conn) Acked(at int64) {
 	if c.stage < stageDone && c.w != nil {
-		c.w.acksAt[c.w.acks%uint32(len(c.w.acksAt))] = at
-		c.w.acks++
+		c.w.acked(at)
 	}
+}
+
+// Acked is that of a Conn, of which nothing else is needed.
+func (b *Room) Acked(s *State, at int64) {
+	if s.stage < stageDone && s.work != 0 {
+		b.works.At(s.work).acked(at)
+	}
+}
+
+func (w *work) acked(at int64) {
+	w.acksAt[w.acks%uint32(len(w.acksAt))] = at
+	w.acks++
 }
 
 // opened tells how much of the time between two segments of a sender, the
