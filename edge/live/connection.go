@@ -117,7 +117,7 @@ func (t *Table) connection(r *flow.Record) *connection {
 	if len(t.connections) >= t.config.Connections {
 		return nil
 	}
-	c := &connection{key: k}
+	c := take(&t.idle.connections).renew(k)
 	t.connections[k] = c
 	return c
 }
@@ -132,8 +132,21 @@ func (c *connection) sight(point packet.PointID) *sight {
 	if len(c.sights) >= maxSights {
 		return nil
 	}
-	c.sights = append(c.sights, sight{point: point})
-	return &c.sights[len(c.sights)-1]
+	n := len(c.sights)
+	if n == cap(c.sights) {
+		c.sights = append(c.sights, sight{point: point})
+		return &c.sights[n]
+	}
+	c.sights = c.sights[:n+1]
+	s := &c.sights[n]
+	*s = sight{point: point, heard: s.heard[:0]}
+	return s
+}
+
+// renew makes c one that is not known yet, with the memory of what it was.
+func (c *connection) renew(k edge.Tuple) *connection {
+	*c = connection{key: k, sights: c.sights[:0]}
+	return c
 }
 
 // succeeds tells whether a record is of a later generation than one that is not

@@ -48,8 +48,9 @@ func (b *bucket) whole() *bucket {
 	return b
 }
 
-// at gives the bucket of a step.
-func (v *conversation) at(step, slots int64) *bucket {
+// at gives the bucket of a step of a conversation.
+func (t *Table) at(v *conversation, step int64) *bucket {
+	slots := t.slots()
 	if v.steps == nil {
 		v.steps = make([]*bucket, slots)
 	}
@@ -57,8 +58,10 @@ func (v *conversation) at(step, slots int64) *bucket {
 	if b := v.steps[i]; b != nil && b.step == step {
 		return b
 	}
-	v.steps[i] = &bucket{step: step}
-	return v.steps[i]
+	b := take(&t.idle.buckets)
+	*b = bucket{step: step}
+	v.steps[i] = b
+	return b
 }
 
 // conversation finds that of a key, or makes room for it.
@@ -69,7 +72,7 @@ func (t *Table) conversation(k *edge.Key) *conversation {
 	if len(t.conversations) >= 2*t.config.Conversations {
 		t.halve()
 	}
-	v := new(conversation)
+	v := take(&t.idle.conversations)
 	t.conversations[*k] = v
 	return v
 }
@@ -78,7 +81,7 @@ func (t *Table) conversation(k *edge.Key) *conversation {
 func (t *Table) expire() {
 	for k, v := range t.conversations {
 		if !t.shed(v) {
-			delete(t.conversations, k)
+			t.leave(k, v)
 		}
 	}
 	t.shed(&t.other)
@@ -90,8 +93,37 @@ func (t *Table) expire() {
 		c.counted = nil
 		if crowded || c.over {
 			delete(t.connections, k)
+			t.idle.connections = append(t.idle.connections, c)
 		}
 	}
+}
+
+// leave forgets a conversation.
+func (t *Table) leave(k edge.Key, v *conversation) {
+	delete(t.conversations, k)
+	clear(v.steps)
+	*v = conversation{steps: v.steps}
+	t.idle.conversations = append(t.idle.conversations, v)
+}
+
+// idle is what has been forgotten, to be used again: with each interval about as much
+// comes as goes.
+type idle struct {
+	connections   []*connection
+	conversations []*conversation
+	buckets       []*bucket // that have left the window: nobody looks at them any more
+}
+
+// take gives the latest one of a list, or a new one.
+func take[T any](list *[]*T) *T {
+	n := len(*list)
+	if n == 0 {
+		return new(T)
+	}
+	x := (*list)[n-1]
+	(*list)[n-1] = nil
+	*list = (*list)[:n-1]
+	return x
 }
 
 // shed drops the steps that have left the window, and tells whether any is left.
@@ -102,6 +134,8 @@ func (t *Table) shed(v *conversation) (more bool) {
 		case t.left(b.step):
 			t.samples -= b.samples
 			v.steps[i] = nil
+			*b = bucket{}
+			t.idle.buckets = append(t.idle.buckets, b)
 		default:
 			more = true
 		}
@@ -131,13 +165,13 @@ func (t *Table) halve() {
 		v := t.conversations[x.key]
 		for _, b := range v.steps {
 			if b != nil {
-				into := t.other.at(b.step, t.slots())
+				into := t.at(&t.other, b.step)
 				t.samples -= b.samples
 				into.sum(b)
 				b.drop(into)
 			}
 		}
-		delete(t.conversations, x.key)
+		t.leave(x.key, v)
 		t.counts.Folded++
 	}
 }

@@ -17,7 +17,7 @@ func (t *Table) fold(c *connection, step int64) {
 	}
 	key := c.where(best.client)
 	v := t.conversation(&key)
-	b := v.at(step, t.slots())
+	b := t.at(v, step)
 	client := best.client
 	for role := range v.names {
 		if name := c.names[client^role]; name != "" {

@@ -101,6 +101,9 @@ type Table struct {
 	waiting map[uint64]*session.QUIC // by flow.Record.ID: joined connections whose path has not come
 	waited  []uint64                 // of those, in order
 
+	idle idle
+	lone connection // that is not followed: scratch of Add
+
 	counts Counts
 	health health
 	weight uint16 // how many connections each of the newest step stands for
@@ -156,7 +159,7 @@ func (t *Table) Add(r *flow.Record) {
 	c := t.connection(r)
 	if c == nil {
 		t.counts.Untracked++
-		c = &connection{key: edge.TupleOf(r)}
+		c = t.lone.renew(edge.TupleOf(r))
 		t.take(c, r)
 		t.fold(c, step)
 		return
@@ -275,7 +278,7 @@ func (t *Table) finish(e *ending) {
 	if t.left(step) {
 		return
 	}
-	b := t.conversation(&e.key).at(step, t.slots())
+	b := t.at(t.conversation(&e.key), step)
 	b.outcomes[e.outcome]++
 	if noConnection(e.outcome) {
 		b.unasked++
