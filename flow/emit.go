@@ -56,7 +56,7 @@ func (t *Table) record(f *Flow, r *Record, release int64, reason EndReason) {
 		}
 	}
 	if f.key.Proto == packet.ProtoTCP && reason != EndNone && f.oneSided() {
-		t.report.pairs.Add(pairTold{pairOf(f), true})
+		t.report.lessons.add(&lesson{pair: f.key.pair(), says: seenOneSided})
 	}
 }
 
@@ -166,7 +166,7 @@ func (t *Table) outcome(f *Flow, r *Record) {
 		r.Outcome = Established
 	case c.SYNACKs() > 1 && elapsed && !c.Established():
 		r.Outcome = HalfOpenTimeout
-	case c.SYNs() > 0 && c.SYNACKs() == 0 && elapsed && !f.bothDirections() && t.learned.recordsBoth(pairOf(f)):
+	case c.SYNs() > 0 && c.SYNACKs() == 0 && elapsed && !f.bothDirections() && t.learned.recordsBoth(f.key.pair()):
 		r.Outcome = Timeout
 	case c.SYNs() > 0 && c.SYNACKs() == 0 && elapsed && !f.bothDirections():
 		r.Handshake.Reasons |= tcp.OneSided

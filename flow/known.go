@@ -127,8 +127,3 @@ func (e endpoint) hash(s *secret) uint64 {
 	h := fold(word(e.addr[:8])^s[0], word(e.addr[8:])^s[1])
 	return fold(h^uint64(e.network)<<32^uint64(e.port)<<8^uint64(e.proto)^s[2], s[3])
 }
-
-func (p pair) hash(s *secret) uint64 {
-	h := fold(word(p.a[:8])^s[0], word(p.a[8:])^s[1]) ^ fold(word(p.b[:8])^s[2], word(p.b[8:])^s[3])
-	return fold(h^s[4], uint64(p.point)<<32^uint64(p.network)^s[5])
-}

@@ -16,7 +16,7 @@ type Learned struct {
 	cfg       Config
 	version   uint32 // rises when a listener is added
 	listeners known[endpoint, int64]
-	pairs     known[pair, pairSeen]
+	pairs     pairs
 	points    map[packet.PointID]*pointSeen
 	names     *dnsmeta.Names
 	swept     int64
@@ -35,23 +35,6 @@ type endpoint struct {
 	port    uint16
 	proto   uint8
 }
-
-type pair struct {
-	a, b    packet.Addr // a ≤ b
-	point   packet.PointID
-	network packet.NetworkID
-}
-
-// pairTold is a pair of which a flow was seen in both directions, or from one side
-// alone although it had two.
-type pairTold struct {
-	pair
-	oneSided bool
-}
-
-// pairSeen holds when a pair of hosts was last seen in both directions by one
-// flow, and when a flow of theirs was seen from one side although it had two.
-type pairSeen struct{ both, oneSided int64 }
 
 type pointSeen struct {
 	PointCapture
@@ -83,7 +66,7 @@ func (l *Learned) listens(e endpoint, now int64) bool {
 // recorded: flows of this pair of hosts were seen in both directions, or, if
 // nothing is known of the pair, some flow of the observation point was.
 func (l *Learned) recordsBoth(p pair) bool {
-	if s := l.pairs.of(p); s != nil && (s.both != 0 || s.oneSided != 0) {
+	if s := l.pairs.of(&p); s != nil && (s.both != 0 || s.oneSided != 0) {
 		return s.both >= s.oneSided
 	}
 	point := l.points[p.point]
@@ -109,8 +92,7 @@ type report struct {
 
 	truncated, malformed, stray uint64
 
-	listeners pool.List[endpoint]
-	pairs     pool.List[pairTold]
+	lessons   lessons
 	answers   []answer // names of addresses
 	forgotten uint64   // pairs and names that find no place
 	points    map[packet.PointID]*PointCapture
@@ -119,7 +101,7 @@ type report struct {
 
 // pending tells whether flows may judge otherwise once this was told.
 func (r *report) pending() bool {
-	return r.bothDirections || r.listeners.Len()+r.pairs.Len()+len(r.answers) > 0
+	return r.bothDirections || r.lessons.len()+len(r.answers) > 0
 }
 
 // nearPoints is of how many points the counters are found at once.
@@ -155,31 +137,18 @@ func (r *report) damaged(flags packet.Flags) {
 	}
 }
 
-// nextTold is how far ahead of a pair that is learned another is on its way from memory.
-const nextTold = 8
-
 // Merge takes the reports of all tables, in partition order, at the barrier
 // between the packets of second before and those of second now (ns).
 func (l *Learned) Merge(tables []*Table, before, now int64) {
 	for _, t := range tables {
 		r := &t.report
-		for _, e := range r.listeners.Items() {
-			l.addListener(e, t.now)
-		}
-		pairs := r.pairs.Items()
-		for i, p := range pairs {
-			if i+nextTold < len(pairs) {
-				pool.Prefetch(l.pairs.at(pairs[i+nextTold].hash(&l.pairs.secret)), 1)
-			}
-			l.addPair(p.pair, p.oneSided, t.now)
-		}
+		l.learn(&r.lessons, t.now)
 		for i := range r.answers {
 			l.names.Learn(&r.answers[i].Answer, r.answers[i].network)
 		}
 		l.Forgotten += r.forgotten
 		r.bothDirections = false
-		r.listeners.Empty(maxKept)
-		r.pairs.Empty(maxKept)
+		r.lessons.empty()
 		r.answers, r.forgotten = r.answers[:0], 0
 		for _, id := range r.ids {
 			c := r.points[id]
@@ -210,20 +179,23 @@ func (l *Learned) addListener(e endpoint, now int64) {
 	l.listeners.add(e, now)
 }
 
-func (l *Learned) addPair(p pair, oneSided bool, now int64) {
+func (l *Learned) addPair(p *pair, oneSided bool, now int64) {
 	s := l.pairs.of(p)
+	var first pairSeen
 	if s == nil {
-		if l.pairs.entries.Len() >= l.most {
-			l.Forgotten++
-			return
-		}
-		l.pairs.add(p, pairSeen{})
-		s = &l.pairs.entries.Items()[l.pairs.entries.Len()-1].value
+		s = &first
 	}
 	if oneSided {
 		s.oneSided = now
 	} else {
 		s.both = now
+	}
+	switch {
+	case s != &first:
+	case l.pairs.len() >= l.most:
+		l.Forgotten++
+	default:
+		l.pairs.add(p, first)
 	}
 }
 
@@ -286,8 +258,6 @@ func (t *Table) Counts() Counts {
 	}
 }
 
-func pairOf(f *Flow) pair { return f.key.pair() }
-
 // teach reports what a flow has proved: that both directions are recorded, and
 // who listens.
 func (t *Table) teach(f *Flow) {
@@ -307,43 +277,56 @@ func (t *Table) teach(f *Flow) {
 
 // teachBoth reports that both directions of a flow are recorded.
 func (t *Table) teachBoth(k *Key) {
-	t.report.point(k.Point).BothDirections = true
-	t.report.bothDirections = true
-	p := k.pair()
-	switch s := t.learned.pairs.of(p); {
-	case s == nil && t.learned.pairs.entries.Len() >= t.learned.most:
-		t.report.forgotten++ // there will be no room for it
-	case s == nil || s.both == 0 || t.now-s.both > refresh:
-		t.report.pairs.Add(pairTold{p, false})
+	if p := k.pair(); t.provesBoth(&p) {
+		t.report.lessons.add(&lesson{pair: p, says: seenBoth})
 	}
+}
+
+// teachListener reports that an endpoint answers.
+func (t *Table) teachListener(e endpoint) {
+	if t.provesListener(e) {
+		t.report.lessons.add(&lesson{pair: pair{a: e.addr, b: e.addr, network: e.network}, says: listensA, proto: e.proto, port: e.port})
+	}
+}
+
+// provesBoth takes note that both directions of a flow of a pair are recorded, and
+// tells whether Learned should learn it.
+func (t *Table) provesBoth(p *pair) bool {
+	t.report.point(p.point).BothDirections = true
+	t.report.bothDirections = true
+	s := t.learned.pairs.of(p)
+	if s == nil && t.learned.pairs.len() >= t.learned.most {
+		t.report.forgotten++ // there will be no room for it
+		return false
+	}
+	return s == nil || s.both == 0 || t.now-s.both > refresh
+}
+
+// provesListener tells whether Learned should learn of an endpoint that answers.
+func (t *Table) provesListener(e endpoint) bool {
+	at := t.learned.listeners.of(e)
+	return at == nil || t.now-*at > refresh
 }
 
 // lookAt begins to load where what a SYN-ACK may teach is found, if it is known; look
 // that itself, which lookAt has loaded.
 func (l *Learned) lookAt(p *packet.Packet, a *Ahead, lines *pool.Lines) {
 	pair, server := l.taught(p, a)
-	lines.Add(l.pairs.at(pair))
+	lines.Add(l.pairs.four.at(pair))
 	lines.Add(l.listeners.at(server))
 }
 
 func (l *Learned) look(p *packet.Packet, a *Ahead, lines *pool.Lines) {
 	pair, server := l.taught(p, a)
-	lines.Add(l.pairs.likely(pair))
+	lines.Add(l.pairs.four.likely(pair))
 	lines.Add(l.listeners.likely(server))
 }
 
 // taught gives the hashes of what a SYN-ACK in IPv4 teaches.
 func (l *Learned) taught(p *packet.Packet, a *Ahead) (hosts, server uint64) {
-	both := pair{a: address(uint32(a.four.hosts)), b: address(uint32(a.four.hosts >> 32)), point: p.Point, network: p.Network}
+	both := pair4{a: uint32(a.four.hosts), b: uint32(a.four.hosts >> 32), point: p.Point, network: p.Network}
 	e := endpoint{addr: p.Src, port: p.SrcPort, network: p.Network, proto: packet.ProtoTCP}
-	return both.hash(&l.pairs.secret), e.hash(&l.listeners.secret)
-}
-
-// teachListener reports that an endpoint answers.
-func (t *Table) teachListener(e endpoint) {
-	if at := t.learned.listeners.of(e); at == nil || t.now-*at > refresh {
-		t.report.listeners.Add(e)
-	}
+	return both.hash(&l.pairs.four.secret), e.hash(&l.listeners.secret)
 }
 
 // endpoint is the end that sends in a direction.

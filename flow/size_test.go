@@ -20,10 +20,12 @@ func TestSizes(t *testing.T) {
 		{"embryo", unsafe.Sizeof(embryo{}), 64},
 		{"youth", unsafe.Sizeof(youth{}), 64},
 		{"seenCopy", unsafe.Sizeof(seenCopy{}), 24},
+		{"pair of IPv4, known", unsafe.Sizeof(knownEntry[pair4, pairSeen]{}), 32},
+		{"lesson4", unsafe.Sizeof(lesson4{}), 20},
 		{"packet.Packet", unsafe.Sizeof(packet.Packet{}), 256},
 		{"snapshot", unsafe.Sizeof(snapshot{}), 848},
 	} {
-		t.Logf("%-14s %4d octets", s.name, s.got)
+		t.Logf("%-19s %4d octets", s.name, s.got)
 		if s.got > s.most {
 			t.Errorf("%s takes %d octets, want at most %d", s.name, s.got, s.most)
 		}

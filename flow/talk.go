@@ -96,7 +96,7 @@ func (t *Table) endTalk(f *Flow, release int64, reason EndReason) bool {
 		return false
 	}
 	c := t.conn(f)
-	c.RecordsBoth = c.Both || t.learned.recordsBoth(pairOf(f))
+	c.RecordsBoth = c.Both || t.learned.recordsBoth(f.key.pair())
 	c.Last = f.last
 	at := release
 	if reason != EndIdleTimeout {

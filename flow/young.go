@@ -250,8 +250,20 @@ func (t *Table) answer(n uint32, e *embryo, p *packet.Packet) bool {
 // teachAnswered is teach for a connection whose SYN was answered.
 func (t *Table) teachAnswered(e *embryo) {
 	key := e.key()
-	t.teachBoth(&key)
-	t.teachListener(endpoint{addr: address(e.dst), port: e.dstPort, network: e.network, proto: packet.ProtoTCP})
+	x := lesson{pair: key.pair(), proto: packet.ProtoTCP, port: e.dstPort}
+	if t.provesBoth(&x.pair) {
+		x.says |= seenBoth
+	}
+	switch server := address(e.dst); {
+	case !t.provesListener(endpoint{addr: server, port: e.dstPort, network: e.network, proto: packet.ProtoTCP}):
+	case server == x.a:
+		x.says |= listensA
+	default:
+		x.says |= listensB
+	}
+	if x.says != 0 {
+		t.report.lessons.add(&x)
+	}
 }
 
 // roomFor makes room for what flow n needs beside what it has.

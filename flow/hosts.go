@@ -1,0 +1,83 @@
+package flow
+
+import (
+	"unsafe"
+
+	"mirrorscope/packet"
+)
+
+// pair is two hosts as one observation point sees them in one network.
+type pair struct {
+	a, b    packet.Addr // a ≤ b
+	point   packet.PointID
+	network packet.NetworkID
+}
+
+// pair4 is a pair both hosts of which have addresses of IPv4.
+type pair4 struct {
+	a, b    uint32 // as in the latter half of a packet.Addr
+	point   packet.PointID
+	network packet.NetworkID
+}
+
+// pairSeen holds when, ns, a pair of hosts was last seen in both directions by one
+// flow, and when a flow of theirs was seen from one side although it had two.
+type pairSeen struct{ both, oneSided int64 }
+
+// pairs are what is known of pairs of hosts: nearly all are of IPv4, and need little
+// more than half of what the others do.
+type pairs struct {
+	four known[pair4, pairSeen]
+	any  known[pair, pairSeen] // that are no pair4
+}
+
+func (m *pairs) len() int { return m.four.entries.Len() + m.any.entries.Len() }
+
+// of gives what is known of a pair, or nil. It is valid until the next add.
+func (m *pairs) of(p *pair) *pairSeen {
+	if q, ok := p.four(); ok {
+		return m.four.of(q)
+	}
+	return m.any.of(*p)
+}
+
+// add enters a pair that is not known.
+func (m *pairs) add(p *pair, s pairSeen) {
+	if q, ok := p.four(); ok {
+		m.four.add(q, s)
+		return
+	}
+	m.any.add(*p, s)
+}
+
+// sweep forgets what is not worth to keep.
+func (m *pairs) sweep(keep func(pairSeen) bool) {
+	m.four.sweep(keep)
+	m.any.sweep(keep)
+}
+
+// at is where the search for a pair of IPv4 begins.
+func (m *pairs) at(p pair4) unsafe.Pointer { return m.four.at(p.hash(&m.four.secret)) }
+
+// four gives the pair in short, if it is of IPv4.
+func (p *pair) four() (pair4, bool) {
+	a, b, ok := fourOf(&p.a, &p.b)
+	return pair4{a, b, p.point, p.network}, ok
+}
+
+// fourOf gives two addresses of IPv4 in short, if they are.
+func fourOf(a, b *packet.Addr) (x, y uint32, ok bool) {
+	a1, b1 := word(a[8:]), word(b[8:])
+	return uint32(a1 >> 32), uint32(b1 >> 32), word(a[:8])|word(b[:8]) == 0 && uint32(a1) == mapped && uint32(b1) == mapped
+}
+
+func (p pair4) pair() pair { return pair{address(p.a), address(p.b), p.point, p.network} }
+
+func (p pair4) hash(s *secret) uint64 {
+	return s.hash4(uint64(p.a)|uint64(p.b)<<32, 0, uint64(p.point)|uint64(p.network)<<32)
+}
+
+func (p pair) hash(s *secret) uint64 {
+	h := fold(word(p.a[:8])^s[0], word(p.a[8:])^s[1]) ^ fold(word(p.b[:8])^s[2], word(p.b[8:])^s[3])
+	return fold(h^s[4], uint64(p.point)<<32^uint64(p.network)^s[5])
+}
