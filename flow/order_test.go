@@ -7,9 +7,10 @@ import (
 	"testing"
 )
 
-// A plan in order, against one that was compared right away: of times that are all
-// alike, spread evenly, in clusters, and at the ends of time.
+// A plan in order, and in short, against one that was compared right away: of times
+// that are all alike, spread evenly, in clusters, and at the ends of time.
 func TestOrderModel(t *testing.T) {
+	condensed := 0
 	for seed := range uint64(60) {
 		rng := rand.New(rand.NewPCG(seed, 9))
 		table := newScene(t, nil).table
@@ -35,5 +36,22 @@ func TestOrderModel(t *testing.T) {
 		if table.sort(); !slices.Equal(table.plan.list, want) {
 			t.Fatalf("seed %d: not in order", seed)
 		}
+		table.condense()
+		if n := table.plan.len(); n != len(want) || len(table.plan.list) < n && len(table.plan.open) <= maxKept {
+			t.Fatalf("seed %d: %d in short, %d of %d left", seed, len(table.plan.open), n, len(want))
+		}
+		condensed += len(table.plan.open)
+		for i := range want {
+			if d := table.planned(i); d != want[i] || table.plan.number(i) != d.n() {
+				t.Fatalf("seed %d: in short, record %d is %v, want %v", seed, i, d, want[i])
+			}
+		}
+		table.begin(plan{second: noSecond}, 0)
+		if table.plan.len() != 0 {
+			t.Fatalf("seed %d: %d are left", seed, table.plan.len())
+		}
+	}
+	if condensed == 0 {
+		t.Error("none in short")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"math/bits"
+	"sort"
 
 	"mirrorscope/packet"
 	"mirrorscope/pool"
@@ -55,8 +56,9 @@ func (m *Mark) before(r *Record) bool {
 // interval that closes.
 type plan struct {
 	kind Kind
-	list []due // in order; outside of the heap, in Table.plans
-	done int   // of list
+	list []due    // in order; outside of the heap, in Table.plans
+	open []uint32 // behind list: flows that are open when the input ends, likewise
+	done int      // of both
 
 	seeds int   // so many of the first ones end as well
 	ripe  int64 // those that came by then are due; the others are open when the input ends
@@ -70,7 +72,7 @@ type plan struct {
 }
 
 // due is a record to be made. At the end of the input there is one for each flow,
-// so it is small: one time tells most of them apart.
+// so it is small: one time tells most of them apart. In plan.open, the number is left.
 type due struct {
 	low, high uint32 // of at
 	what      uint32 // n, and above it byStart and made
@@ -127,6 +129,7 @@ const fewLengths = 1 << 16
 
 // begin starts an empty plan, and makes room for so many.
 func (t *Table) begin(p plan, room int) {
+	pool.FreeSlice(&t.plans, t.plan.open)
 	p.list = t.plan.list[:0]
 	if cap(p.list) > maxKept {
 		pool.FreeSlice(&t.plans, p.list)
@@ -137,16 +140,59 @@ func (t *Table) begin(p plan, room int) {
 	}
 }
 
-// extend gives the list of the plan room for n. Short ones have few lengths, so
-// that their memory is used again.
+// extend gives the list of the plan room for n, at least for what is in it.
 func (t *Table) extend(n int) {
 	was := t.plan.list
-	if n < fewLengths {
-		n = 1 << bits.Len(uint(n-1))
-	}
-	list := pool.MakeSlice[due](&t.plans, n)
+	list := pool.MakeSlice[due](&t.plans, roomOf(n))
 	t.plan.list = list[:copy(list, was)]
 	pool.FreeSlice(&t.plans, was)
+}
+
+// roomOf is how long a list for n is made. Short ones have few lengths, so that their
+// memory is used again.
+func roomOf(n int) int {
+	if n < fewLengths {
+		n = 1 << bits.Len(uint(max(n, 1)-1))
+	}
+	return n
+}
+
+// condense keeps of what is open at the end of the input, which is in order, and last,
+// no more than the numbers: all tables have such a plan at once.
+func (t *Table) condense() {
+	p := &t.plan
+	first := sort.Search(len(p.list), func(i int) bool { return p.list[i].byStart() })
+	open := p.list[first:]
+	if len(open) <= maxKept {
+		return
+	}
+	p.open = pool.MakeSlice[uint32](&t.plans, roomOf(len(open)))[:len(open)]
+	for i := range open {
+		p.open[i] = open[i].n()
+	}
+	p.list = p.list[:first]
+	t.extend(first)
+}
+
+// len is of how many records, beside those of seeds, the plan is.
+func (p *plan) len() int { return len(p.list) + len(p.open) }
+
+// number is the number of the i-th flow.
+func (p *plan) number(i int) uint32 {
+	if i < len(p.list) {
+		return p.list[i].n()
+	}
+	return p.open[i-len(p.list)]
+}
+
+// planned is the i-th record of the plan, which is not made yet.
+func (t *Table) planned(i int) due {
+	p := &t.plan
+	if i < len(p.list) {
+		return p.list[i]
+	}
+	n := p.open[i-len(p.list)]
+	return dueByStartAt(t.flows.start(n), n)
 }
 
 // add adds a record to the plan.
@@ -240,14 +286,14 @@ func (t *Table) behind(d *due, m *Mark) bool {
 // eighteenth of it; but what adds them up shall find its memory in the caches, too.
 const lonesForOne = 8
 
-// left is how many records of the plan are not made yet: of its list, and of its seeds,
+// left is how many records of the plan are not made yet: of its lists, and of its seeds,
 // of which so many count as one.
 func (t *Table) left() (listed, seeds, each int) {
 	each = 1
 	if t.small() {
 		each = lonesForOne
 	}
-	return len(t.plan.list) - t.plan.done, t.plan.seeds, each
+	return t.plan.len() - t.plan.done, t.plan.seeds, each
 }
 
 // Cut gives the place up to which all tables together make about n records of
@@ -274,7 +320,8 @@ func Cut(tables []*Table, n int) (cut Mark, more bool) {
 			k = (of + 1) / 2 // of each
 		}
 		if listed >= k {
-			if m := t.mark(&t.plan.list[t.plan.done+k-1]); m.compare(&cut) < 0 {
+			d := t.planned(t.plan.done + k - 1)
+			if m := t.mark(&d); m.compare(&cut) < 0 {
 				cut = m
 			}
 		}
@@ -300,14 +347,14 @@ type expected struct {
 
 // expect begins to load what the ends of the flows that come next will need.
 func (t *Table) expect() {
-	list := t.plan.list[t.plan.done:]
-	if len(list) > 2*nextEnds {
-		t.flows.prefetch(list[2*nextEnds].n())
+	p := &t.plan
+	if p.len()-p.done > 2*nextEnds {
+		t.flows.prefetch(p.number(p.done + 2*nextEnds))
 	}
-	if len(list) <= nextEnds {
+	if p.len()-p.done <= nextEnds {
 		return
 	}
-	n := list[nextEnds].n()
+	n := p.number(p.done + nextEnds)
 	t.flows.prefetchMore(n)
 	if n&isEmbryo == 0 && n&isResting != 0 || t.index.gone {
 		return
@@ -318,7 +365,7 @@ func (t *Table) expect() {
 	} else {
 		h = t.secret.hash(&t.flows.at(n).key)
 	}
-	t.expected[(t.plan.done+nextEnds)%nextEnds] = expected{h, n}
+	t.expected[(p.done+nextEnds)%nextEnds] = expected{h, n}
 	pool.Prefetch(t.index.at(h), 1)
 }
 
@@ -355,9 +402,9 @@ func (t *Table) Step(cut Mark) {
 	p := &t.plan
 	t.cut, t.looseWhole, t.looseLone = cut, min(t.looseWhole, t.out.Len()), min(t.looseLone, t.out.Lones())
 	t.reap(&cut)
-	for ; p.done < len(p.list); p.done++ {
-		d := &p.list[p.done]
-		if t.behind(d, &cut) {
+	for ; p.done < p.len(); p.done++ {
+		d := t.planned(p.done)
+		if t.behind(&d, &cut) {
 			return
 		}
 		if p.kind == Connection {
@@ -365,7 +412,7 @@ func (t *Table) Step(cut Mark) {
 		}
 		switch {
 		case p.kind == Interval:
-			t.tell(d)
+			t.tell(&d)
 		case d.byStart():
 			t.finish(d.n(), EndOfInput, EndForced)
 		default:

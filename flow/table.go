@@ -423,6 +423,7 @@ func (t *Table) PlanFlush(now int64) {
 	t.planAll(now)
 	t.planSeeds(math.MaxInt64, t.sown(now))
 	t.sort()
+	t.condense()
 }
 
 // noSecond stands for the time before the first barrier.
