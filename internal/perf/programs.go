@@ -35,7 +35,7 @@ const (
 func Programs(sensor, least string) []Program {
 	return []Program{
 		{
-			Name: sensorName, Note: "`replay --shards 1`, the table",
+			Name: sensorName, Note: "`replay --shards 1`, the table; built as the packages are, optimised by a profile of these workloads",
 			args:  func(f File) []string { return []string{sensor, "replay", "--no-progress", "--shards", "1", f.Path} },
 			check: func(out string, f File) error { return summary(out, f.Truth) },
 		},
