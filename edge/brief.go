@@ -5,6 +5,7 @@ import (
 
 	"mirrorscope/flow"
 	"mirrorscope/packet"
+	"mirrorscope/session"
 	"mirrorscope/tcp"
 )
 
@@ -117,26 +118,34 @@ func (b *brief) traits(s *tcp.Samples) (x traits) {
 	return x
 }
 
-// brief makes the words of a brief connection again that p begins with, and its samples,
-// and gives what follows it; there must be mostPacked octets behind all of it.
+// brief makes x.short the brief connection that p begins with, and gives what follows
+// that; there must be mostPacked octets behind all of it.
 func (x *replay) brief(p []byte) []byte {
 	var b brief
 	copy(unsafe.Slice((*byte)(unsafe.Pointer(&b)), unsafe.Sizeof(b)), p)
-	x.few.SetRaw(&b.samples, b.tags)
-	w := &x.w
-	*w = words{
-		wordMarks: uint64(b.marks), wordPoint: uint64(b.point), wordStart: uint64(b.start), wordSpan: zigzag(int64(b.span)), wordRTT: uint64(b.rtt),
-		wordTurns: uint64(b.turns), wordUnmeasured: uint64(b.unmeasured), wordRecorded: uint64(b.recorded[0]), wordRecorded + 1: uint64(b.recorded[1]),
-	}
-	for side := range b.sent {
-		for i, n := range b.sent[side] {
-			w[wordSent+3*side+i] = uint64(n)
+	c, marks := &x.short, uint64(b.marks)
+	c.start, c.end, c.outcome, c.rtt = b.start, b.start+int64(b.span), flow.Outcome(marks&0xf), int64(b.rtt)-1
+	x.points[0] = packet.PointID(b.point)
+	c.points = x.points[:1]
+	for side := range c.sent {
+		n := &b.sent[side]
+		c.sent[side] = flow.Volume{Packets: int64(n[0]), Bytes: int64(n[1]), PayloadBytes: int64(n[2])}
+		c.recorded[side] = int64(b.recorded[side])
+		c.repeats[side] = Repeats{}
+		if marks&(markRepeats<<side) != 0 {
+			c.repeats[side] = Repeats{Connections: 1, Payload: int64(n[2]), AtLeast: marks&(markAtLeast<<side) != 0}
 		}
 	}
-	for i, ns := range b.phases {
-		w[wordPhases+i] = uint64(ns)
+	t, f := &c.talk, &b.phases
+	t.bare, t.turns, t.measured = marks&markBare != 0, int64(b.turns), int64(b.turns)-int64(b.unmeasured)
+	t.pace.volume, t.pace.repeats = c.sent[flow.Server].PayloadBytes, marks&markPaceRepeats != 0
+	t.Phases = &x.phases
+	x.phases = session.Phases{
+		TCP: int64(f[0]), ClientIdle: int64(f[1]), Unknown: int64(f[2]), Request: int64(f[3]), Server: int64(f[4]),
+		Network: int64(f[5]), Transfer: int64(f[6]), Idle: int64(f[7]), Close: int64(f[8]), Overlap: marks&markOverlap != 0,
 	}
-	w[wordPhases+2], w[wordUnknown] = 0, uint64(b.phases[2])
+	c.times.few.SetRaw(&b.samples, b.tags)
+	c.times.atMost, c.times.doubtful = marks&markAtMost != 0, marks&markDoubtful != 0
 	return p[len(b.packed()):]
 }
 

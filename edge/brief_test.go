@@ -64,6 +64,7 @@ func anyBrief(r *rand.Rand) flow.Record {
 func TestBrief(t *testing.T) {
 	r := rand.New(rand.NewPCG(8, 16))
 	all := 0
+	var got replay
 	for range 30_000 {
 		x := anyBrief(r)
 		var b brief
@@ -85,15 +86,15 @@ func TestBrief(t *testing.T) {
 		if c.talk.turns > 0 || c.talk.bare && failed(c.outcome) {
 			likes |= tried
 		}
-		var got replay
 		packed := append(append([]byte(nil), b.packed()...), "rest"...)
 		rest := got.brief(append(packed, beyond[:mostPacked]...))
-		few := tcp.Samples{}
-		for i := range got.few.Len() {
-			few.Add(got.few.At(i))
+		few, w := tcp.Samples{}, words{}
+		for i := range got.short.times.few.Len() {
+			few.Add(got.short.times.few.At(i))
 		}
-		if got.w != want || few != x.Samples || b.traits(&x.Samples) != likes || string(rest[:4]) != "rest" || len(rest) != 4+mostPacked {
-			t.Fatalf("%+v\ngot  %v, %b\nwant %v, %b\n%q is left", x, got.w, b.traits(&x.Samples), want, likes, rest)
+		got.short.words(&w)
+		if w != want || few != x.Samples || b.traits(&x.Samples) != likes || string(rest[:4]) != "rest" || len(rest) != 4+mostPacked {
+			t.Fatalf("%+v\ngot  %v, %b\nwant %v, %b\n%q is left", x, w, b.traits(&x.Samples), want, likes, rest)
 		}
 	}
 	if all < 10_000 {

@@ -42,11 +42,3 @@ func addFew(to *[tcp.NumTimed]*histogram.Histogram, b []byte) []byte {
 	}
 	return b[n:]
 }
-
-// addSamples adds a few samples.
-func addSamples(to *[tcp.NumTimed]*histogram.Histogram, s *tcp.Samples) {
-	for i := range min(s.Len(), tcp.MaxSamples) {
-		what, ns := s.At(i)
-		add(to[what%tcp.NumTimed], ns)
-	}
-}

@@ -9,7 +9,6 @@ import (
 	"mirrorscope/packet"
 	"mirrorscope/pool"
 	"mirrorscope/session"
-	"mirrorscope/tcp"
 )
 
 // Most conversations have one connection or two, on which nothing is heard that
@@ -193,22 +192,22 @@ var mostPacked = pool.PackedMax(numWords)
 // are used for the next.
 type replay struct {
 	c      connection
+	short  connection // a brief one: nothing else is ever set
 	phases session.Phases
 	points [1 + maxPackedPoints]packet.PointID
 	w      words
-	few    tcp.Samples // of a brief connection
 }
 
 // add adds the packed connection that b begins with to its conversation, and
 // gives what follows it; there must be mostPacked octets behind all of it. sni is
 // the name in the handshake, if there was one.
 func (x *replay) add(v *Conversation, b []byte, sni string) []byte {
-	brief := b[0]&isBrief != 0
-	if brief {
+	if b[0]&isBrief != 0 {
 		b = x.brief(b)
-	} else {
-		b = b[pool.Unpack(b, x.w[:]):]
+		v.add(&x.short)
+		return b
 	}
+	b = b[pool.Unpack(b, x.w[:]):]
 	n := int(x.w[wordMarks] / morePoints & maxPackedPoints)
 	x.points[0] = packet.PointID(x.w[wordPoint])
 	for i := range n {
@@ -227,10 +226,7 @@ func (x *replay) add(v *Conversation, b []byte, sni string) []byte {
 			v.Times = new(Times)
 		}
 		all := v.Times.all()
-		switch {
-		case brief:
-			addSamples(&all, &x.few)
-		case marks&markHistograms == 0:
+		if marks&markHistograms == 0 {
 			b = addFew(&all, b)
 		}
 		for i, h := range all {
