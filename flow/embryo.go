@@ -5,6 +5,7 @@ import (
 	"math/bits"
 
 	"mirrorscope/packet"
+	"mirrorscope/pool"
 )
 
 // embryo is a connection of which nothing was recorded but one SYN: that
@@ -139,7 +140,7 @@ func (t *Table) conceive(h uint64, p *packet.Packet, met bool) bool {
 	if !e.set(p) {
 		return false
 	}
-	t.makeRoom(perEmbryo)
+	t.makeRoom(t.perYoung)
 	n := t.flows.embryos.get() | isEmbryo
 	*t.flows.embryo(n) = e
 	t.index.insert(h, n)
@@ -150,11 +151,24 @@ func (t *Table) conceive(h uint64, p *packet.Packet, met bool) bool {
 	return true
 }
 
+// taken is how many octets are reckoned for an embryo or a seed. A seed gives nothing
+// back but with its row.
+func (t *Table) taken(n uint32) int64 {
+	if seedling(n) {
+		return 0
+	}
+	octets := t.perYoung
+	if e := t.flows.embryo(n); e.grown() {
+		octets += int64(youthUnits(e.behind)) * pool.Unit
+	}
+	return octets
+}
+
 // hatch makes an embryo or a seed a flow, which has taken all its packets. It takes
 // over the place in the wheel, unless the embryo has left that.
 func (t *Table) hatch(n uint32, inWheel bool) uint32 {
 	if inWheel {
-		t.roomFor(n, t.perFlow-t.flows.embryoOctets(n))
+		t.roomFor(n, t.perFlow-t.taken(n))
 	}
 	var scratch embryo
 	e := t.embryo(n, &scratch)

@@ -129,6 +129,7 @@ func TestEmbryosAlike(t *testing.T) {
 				t.Fatalf("seed %d: %d records, want %d", seed, len(small.recs), len(full.recs))
 			}
 			for i := range full.recs {
+				small.recs[i].serial, full.recs[i].serial = 0, 0 // that of an interval depends on when it is told
 				if !reflect.DeepEqual(small.recs[i], full.recs[i]) {
 					t.Fatalf("seed %d: record %d is\n%+v, want\n%+v", seed, i, small.recs[i], full.recs[i])
 				}

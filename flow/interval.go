@@ -166,7 +166,7 @@ func (t *Table) Closes(now int64) bool {
 // PlanIntervals plans the records of the interval that ends by now, or with the
 // input. It follows the end of the connections that are due by then.
 func (t *Table) PlanIntervals(now int64) {
-	t.growUp(false)
+	t.growUp()
 	length := int64(t.cfg.Interval)
 	start := t.second - t.second%length
 	p := plan{kind: Interval, start: start, end: start + length, release: start + length, second: now, told: now}

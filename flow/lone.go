@@ -136,8 +136,10 @@ func (t *Table) finishLone(n uint32, release int64, reason EndReason) bool {
 	if !t.keepLone {
 		t.lone(l, t.out.Add())
 	}
-	t.index.remove(h, n)
-	t.flows.put(n)
+	if !t.index.gone {
+		t.index.remove(h, n)
+	}
+	t.leave(n, release, reason, nil)
 	return true
 }
 

@@ -68,11 +68,8 @@ func (t *Table) finishShort(n uint32, release int64, reason EndReason) bool {
 	}
 	r.Phases = t.sessions.Steady(b.Course(), &session.Frame{Start: e.time, End: y.seen, Setup: r.Handshake.Setup, Server: b.ToServer()})
 	t.nameEnds(r)
-	if t.unlist(n, nil); t.cfg.Interval > 0 {
-		t.wait(n, r)
-	} else {
-		t.flows.putEmbryo(n)
-	}
+	t.unlist(n, nil)
+	t.leave(n, release, reason, r)
 	return true
 }
 

@@ -156,17 +156,6 @@ func (s *slab) putEmbryo(n uint32) {
 	s.embryos.put(n &^ isEmbryo)
 }
 
-// embryoOctets is what an embryo takes. A seed gives nothing back but with its row.
-func (s *slab) embryoOctets(n uint32) int64 {
-	if seedling(n) {
-		return 0
-	}
-	if e := s.embryo(n); e.grown() {
-		return perEmbryo + int64(youthUnits(e.behind))*pool.Unit
-	}
-	return perEmbryo
-}
-
 // prefetch begins to load the lines of a flow that every packet touches.
 func (s *slab) prefetch(n uint32) {
 	switch {

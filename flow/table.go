@@ -46,6 +46,7 @@ type Table struct {
 	wheels    [numClasses]wheel
 	maxFlows  int
 	perFlow   int64 // octets, with all that is there for each
+	perYoung  int64 // likewise of embryos, but for their youths
 	crowded   bool  // there may be more than there is room for
 	fullGrown bool  // no seeds and no embryos, for comparison
 	ageless   bool  // embryos have no youth, for comparison
@@ -142,7 +143,10 @@ func (t *Table) init(cfg Config, learned *Learned, names *packet.Names) {
 	if cfg.Interval > 0 {
 		perFlow += int64(unsafe.Sizeof(snapshot{}))
 	}
-	t.perFlow = perFlow
+	t.perFlow, t.perYoung = perFlow, perEmbryo
+	if cfg.Interval > 0 {
+		t.perYoung = perFlow // all of them may become flows, at once
+	}
 	t.maxFlows = int(min(max(share*3/8/perFlow, 16), maxNumbers)) // an eighth is left to a Watcher
 	t.maxStore = share * 3 / 8
 	t.maxIntervals = int(max(share/8/int64(unsafe.Sizeof(Record{})), 16)) // beside the budget, see Beside
@@ -184,7 +188,7 @@ const checkEvery = 64
 
 // full tells that there is no room for so many octets of a flow more.
 func (t *Table) full(more int64) bool {
-	used := int64(t.flows.live)*t.perFlow + int64(t.flows.embryos.live)*perEmbryo + int64(t.flows.seeds.held)*rowOctets + t.flows.youths.Octets() + t.flows.restOctets()
+	used := int64(t.flows.live)*t.perFlow + int64(t.flows.embryos.live)*t.perYoung + int64(t.flows.seeds.held)*rowOctets + t.flows.youths.Octets() + t.flows.restOctets()
 	return used+more > int64(t.maxFlows)*t.perFlow || t.flows.all() > 0 && t.overgrown()
 }
 
@@ -414,9 +418,6 @@ func (t *Table) PlanFlush(now int64) {
 	if t.watcher != nil {
 		t.watcher.Drain(now)
 	}
-	if t.Closes(EndOfInput) {
-		t.growUp(true)
-	}
 	t.index.drop()
 	t.copies.empty() // there will be no packet to compare
 	t.begin(plan{second: noSecond, closing: t.Closes(EndOfInput)}, t.flows.all()-t.flows.seeds.live)
@@ -462,8 +463,10 @@ func (t *Table) end(n uint32, release int64, reason EndReason) {
 // finish makes the record of a flow that is in no wheel any more, and forgets
 // the flow.
 func (t *Table) finish(n uint32, release int64, reason EndReason) {
+	wait := false // young, until its interval closes
 	if n&isEmbryo != 0 {
 		young, unpaired, told := false, false, t.cfg.Interval == 0 || t.toldOf(n)
+		wait = !told && (t.index.gone || t.mayWait() > 0)
 		if !seedling(n) {
 			e := t.flows.embryo(n)
 			if young, unpaired = e.grown(), e.unpaired(); unpaired {
@@ -472,12 +475,10 @@ func (t *Table) finish(n uint32, release int64, reason EndReason) {
 		}
 		switch {
 		case t.watcher != nil && !unpaired:
-			n = t.hatch(n, false) // it is told of by number
-		case !told && young && t.mayWait() > 0 && t.finishShort(n, release, reason):
-			return
-		case !told && t.plan.closing && !t.full(t.perFlow):
-			n = t.hatch(n, false) // it waits for the close
-		case !told: // a second record tells of it
+			n, wait = t.hatch(n, false), false // it is told of by number
+		case !told && !wait && t.plan.closing && !t.full(t.perFlow):
+			n = t.hatch(n, false) // it waits for the close as a flow
+		case !told && !wait: // a second record tells of it at once
 		case !young && t.finishLone(n, release, reason), young && t.finishShort(n, release, reason):
 			return
 		}
@@ -487,7 +488,7 @@ func (t *Table) finish(n uint32, release int64, reason EndReason) {
 	if more := t.endTalk(f, release, reason); f.snapshot != 0 && (more || f.tcp.Undecided(t.tcp)) {
 		t.activate(n, f)
 	}
-	waits := t.lastInterval(n, f, release)
+	waits := !wait && t.lastInterval(n, f, release)
 	r := t.out.Add()
 	t.record(f, r, release, reason)
 	t.said(f, r, reason)
@@ -499,7 +500,11 @@ func (t *Table) finish(n uint32, release int64, reason EndReason) {
 		delete(t.candidates, n)
 		delete(t.earlier, n)
 	}
-	if f.class = ended; !waits {
+	switch f.class = ended; {
+	case wait:
+		t.giveBack(f)
+		t.leave(n, release, reason, r)
+	case !waits:
 		t.forget(n, f)
 	}
 }

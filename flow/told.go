@@ -11,7 +11,7 @@ import (
 //   - a youth becomes a flow, whose snapshot says what was told;
 //   - a seed stays what it is: it is its SYN, and that was told if it came before the
 //     interval began;
-//   - a youth that has ended waits with its log, which is an eighth of a record.
+//   - what ends young waits as what it is, which is an eighth of a record.
 
 // told tells whether an interval has told of a seed.
 func (t *Table) told(e *seed) bool { return e.time < t.toldBefore }
@@ -49,7 +49,7 @@ func (s *seeds) since(time int64, dst []uint32) []uint32 {
 	return dst
 }
 
-// gone is a youth that has ended, and waits for the close of the interval in which it
+// gone is what has ended young, and waits for the close of the interval in which it
 // was. It is in no wheel: its link holds where this stands in Table.gone.
 type gone struct {
 	release, now int64 // as it ended
@@ -57,42 +57,46 @@ type gone struct {
 	reason       EndReason
 }
 
-// mayWait is how many youths more that end may wait for the close of the interval.
+// mayWait is how many more that end young may wait for the close of the interval. At the
+// end of the input all may: they were there before.
 func (t *Table) mayWait() int { return t.maxIntervals*goneForOne - len(t.gone) }
 
 // goneForOne is how many youths that wait take no more than a record.
 const goneForOne = 4
 
-// wait has youth n wait, of which r has told the whole.
-func (t *Table) wait(n uint32, r *Record) {
+// leave forgets what is young as n, of which the record was made; or it waits for the
+// close of the interval. named is that record, where it may have names.
+func (t *Table) leave(n uint32, release int64, reason EndReason, named *Record) {
+	if t.cfg.Interval == 0 || t.toldOf(n) {
+		t.flows.put(n)
+		return
+	}
+	if seedling(n) { // those that wait need not go in order
+		m := t.flows.embryos.get() | isEmbryo
+		t.flows.seeds.embryo(t.flows.seeds.at(n), t.flows.embryo(m))
+		t.flows.put(n)
+		n = m
+	}
 	i := uint32(len(t.gone))
-	t.gone = append(t.gone, gone{r.Release, t.now, n, r.EndReason})
-	if names := [2]string{r.Ends[Client].Name, r.Ends[Server].Name}; names != [2]string{} {
-		t.goneNames[i] = names
+	t.gone = append(t.gone, gone{release, t.now, n, reason})
+	if named != nil {
+		if names := [2]string{named.Ends[Client].Name, named.Ends[Server].Name}; names != [2]string{} {
+			t.goneNames[i] = names
+		}
 	}
 	t.flows.link(n).next = i
 	t.flows.embryos.live-- // nobody can end it once more
 }
 
-// growUp makes flows of all that is young and that no interval has told of, but for
-// seeds. They are listed then. Where all ends, seeds become flows, too, and youths only if
-// there are more than may wait.
-func (t *Table) growUp(end bool) {
-	s, stay := &t.flows, 0
+// growUp makes flows of the youths that no interval has told of. They are listed then.
+func (t *Table) growUp() {
+	s := &t.flows
 	young := make([]uint32, 0, s.embryos.live)
-	if end {
-		young, stay = s.seeds.since(t.toldBefore, young), t.mayWait()
-	}
 	for c := range t.wheels {
 		young = t.wheels[c].embryos(s, young)
 	}
 	for _, n := range young {
-		var scratch embryo
-		e := t.embryo(n, &scratch)
-		if e.grown() && !e.unpaired() && stay > 0 {
-			stay--
-			continue
-		}
+		e := s.embryo(n)
 		key := e.key()
 		// Others may have had to go to make room for those before.
 		if m, ok := t.index.find(e.hash(t.secret), &key, s); ok && m == n {

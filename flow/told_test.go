@@ -168,3 +168,27 @@ func TestToldTight(t *testing.T) {
 		}
 	}
 }
+
+// Where as many are young as there is room for, the close of an interval and the end of the
+// input make records piece by piece all the same.
+func TestToldPieces(t *testing.T) {
+	for _, handshake := range []bool{false, true} {
+		s := newScene(t, func(c *Config) { c.Interval, c.Memory = 10*time.Second, minMemory })
+		for i := range 6000 {
+			c := host{"10.1.0.1", uint16(1024 + i)}
+			if handshake {
+				s.open(9*time.Second+time.Duration(i)*100*time.Microsecond, c, srv, 1, 1)
+			} else {
+				s.at(9*time.Second + time.Duration(i)*100*time.Microsecond).add(s.tcp(c, srv, "S", 1, 0, ""))
+			}
+			if i%100 == 0 {
+				s.collect()
+			}
+		}
+		s.at(10500 * time.Millisecond).add(s.udp(host{"10.0.0.2", 99}, host{"10.0.0.3", 99}, "the interval has closed"))
+		s.end()
+		if s.most > 500 {
+			t.Errorf("handshakes %v: %d records at a time", handshake, s.most)
+		}
+	}
+}

@@ -237,7 +237,7 @@ func (t *Table) answer(n uint32, e *embryo, p *packet.Packet) bool {
 		if t.flows.embryos.live+len(t.gone) >= maxNumbers {
 			return false
 		}
-		t.roomFor(n, perEmbryo+octets)
+		t.roomFor(n, t.perYoung+octets)
 		e = t.sprout(n, e)
 	}
 	e.behind = t.flows.newYouth(0)
