@@ -100,7 +100,7 @@ func (s *soon) sets(e *soonDue, due int64) bool {
 // than was thought.
 func (w *wheel) note(n uint32, flows *slab) {
 	s, e := &w.soon, soonDue{n: n}
-	if !s.sets(&e, w.due(flows.seen(n))) {
+	if s.slot == 0 || !s.sets(&e, w.due(flows.seen(n))) { // it was dropped while a plan is made of it
 		return
 	}
 	if s.entries.Len()-s.past >= 2*int(w.slots[s.slot-1].held)+leastSoon { // many that are not there any more

@@ -4,6 +4,9 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
+
+	"mirrorscope/packet"
 )
 
 // What is planned within a second, against a walk through all that is in the wheels:
@@ -139,4 +142,103 @@ func (w *wheel) plainly(second, now int64, flows *slab, dst []uint32) []uint32 {
 		}
 	}
 	return dst
+}
+
+// A list that is dropped while a plan is made of it, for most that it names have left, is
+// asked for nothing more: what it would have told is found when the next one is made.
+func TestSoonDropped(t *testing.T) {
+	table := newScene(t, nil).table
+	flows, w := &table.flows, &table.wheels[halfOpen]
+	const second = sceneStart/1e9 + 100
+	from := int64(second-1) * 1e9
+	enter := func(due int64) uint32 {
+		n := flows.get()
+		*flows.at(n) = Flow{class: halfOpen, seen: due - w.timeout}
+		w.add(n, flows)
+		return n
+	}
+	w.base = second - 50
+	var early, late []uint32
+	for i := range int64(100) {
+		early = append(early, enter(from+200e6+i))
+		late = append(late, enter(from+800e6+i))
+	}
+	table.begin(plan{second: noSecond}, 0)
+	table.planSoon(halfOpen, second, from+100e6) // nothing is due yet, but the list is made
+	for _, n := range late {
+		w.remove(n, flows)
+		flows.put(n)
+	}
+	// Some of the others give their numbers to such as are due later in the same second.
+	const again = 3
+	for _, n := range early[len(early)-again:] {
+		w.remove(n, flows)
+		flows.put(n)
+	}
+	for i := range int64(again) {
+		enter(from + 600e6 + i)
+	}
+	table.planSoon(halfOpen, second, from+300e6)
+	if got := table.listed(); len(got) != len(early)-again {
+		t.Fatalf("%d are planned, want %d", len(got), len(early)-again)
+	}
+	table.planSoon(halfOpen, second, from+700e6)
+	if got := table.listed(); len(got) != len(early) {
+		t.Fatalf("%d are planned, want %d", len(got), len(early))
+	}
+}
+
+// The same by packets: connections at rest that nobody answers are due within a second,
+// most of them are reset then, and those of which ICMP errors speak take over numbers.
+func TestSoonDroppedByPackets(t *testing.T) {
+	s := newScene(t, nil)
+	s.table.bed.awake = 10
+	open := func(d time.Duration, port uint16, n int) (hosts []host) {
+		for i := range n {
+			h := host{"10.1.0.7", port + uint16(i)}
+			s.at(d + time.Duration(i)).add(s.tcp(h, srv, "S", 1000, 0, "x"))
+			hosts = append(hosts, h)
+		}
+		return hosts
+	}
+	early := open(200*time.Millisecond, 1000, 300)
+	again := open(600*time.Millisecond, 2000, 3)
+	late := open(800*time.Millisecond, 3000, 100)
+	noise := func(d time.Duration, n int) {
+		for i := range n {
+			s.at(d + time.Duration(i)).add(s.udp(host{"10.2.0.1", 7}, host{"10.2.0.2", 9}, "y"))
+		}
+	}
+	noise(20*time.Second, 1000)
+	noise(30*time.Second+50*time.Millisecond, 10)
+	if s.table.flows.resting.live < 403 {
+		t.Fatalf("%d rest", s.table.flows.resting.live)
+	}
+	s.at(30*time.Second + 100*time.Millisecond).collect()
+	d := 30*time.Second + 150*time.Millisecond
+	s.at(d)
+	for _, h := range again {
+		p, q := s.tcp(h, srv, "S", 1000, 0, ""), s.ip(srv, h, packet.ProtoICMP, 36)
+		q.Now, q.Time, q.ICMPType, q.ICMPCode = s.table.now, s.now, 3, 1
+		s.table.Quote(&q, &packet.Quote{Src: p.Src, Dst: p.Dst, SrcPort: p.SrcPort, DstPort: p.DstPort, Proto: p.Proto, Seq: 1000, HasSeq: true})
+	}
+	reset := func(list []host) {
+		for _, h := range list {
+			d++
+			s.at(d).add(s.tcp(srv, h, "RA", 0, 1002, ""))
+		}
+	}
+	reset(early[297:])
+	for i := range 10 {
+		d++
+		s.at(d).add(s.udp(host{"10.3.0.1", uint16(7000 + i)}, srv, "z"))
+	}
+	noise(d, 1000)
+	reset(late)
+	s.at(30*time.Second + 300*time.Millisecond)
+	noise(30*time.Second+300*time.Millisecond, 1)
+	s.collect()
+	if n := len(s.end()); n != 403+1+10 {
+		t.Errorf("%d connections", n)
+	}
 }

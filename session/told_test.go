@@ -96,3 +96,16 @@ func TestNoPointers(t *testing.T) {
 		}
 	}
 }
+
+// Connections that tell the same but for the client's certificate are told apart by their hash.
+func TestToldClientCertificates(t *testing.T) {
+	var x told
+	const n = 100
+	server := []tlsmeta.Certificate{{Subject: "CN=a"}}
+	for range n {
+		x.add(&tlsmeta.Info{Certificates: server, ClientCertificates: []tlsmeta.Certificate{{Subject: "CN=b"}}})
+	}
+	if len(x.first) != n {
+		t.Errorf("%d hashes of %d", len(x.first), n)
+	}
+}

@@ -21,7 +21,7 @@ func (i *Info) Hash() uint64 {
 		}
 		h = mixed(h, uint64(len(*s)))
 	}
-	return mixed(h^uint64(uintptr(unsafe.Pointer(unsafe.SliceData(i.Certificates)))), uint64(len(i.ClientCertificates)))
+	return mixed(h^uint64(uintptr(unsafe.Pointer(unsafe.SliceData(i.Certificates)))), uint64(uintptr(unsafe.Pointer(unsafe.SliceData(i.ClientCertificates)))))
 }
 
 func mixed(a, b uint64) uint64 {
