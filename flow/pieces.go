@@ -365,7 +365,7 @@ func (t *Table) expect() {
 	} else {
 		h = t.secret.hash(&t.flows.at(n).key)
 	}
-	t.expected[(p.done+nextEnds)%nextEnds] = expected{h, n}
+	t.expected[(p.done+nextEnds)%len(t.expected)] = expected{h, n}
 	pool.Prefetch(t.index.at(h), 1)
 }
 
@@ -378,7 +378,7 @@ func (t *Table) unlist(n uint32, f *Flow) {
 
 // hashOf gives the hash of the key of a flow that ends, f, or of an embryo.
 func (t *Table) hashOf(n uint32, f *Flow) uint64 {
-	switch x := &t.expected[t.plan.done%nextEnds]; {
+	switch x := &t.expected[t.plan.done%len(t.expected)]; {
 	case x.n == n && x.hash != 0:
 		return x.hash
 	case f != nil:
@@ -419,7 +419,7 @@ func (t *Table) Step(cut Mark) {
 			t.finish(d.n(), d.at(), EndIdleTimeout)
 		}
 	}
-	t.expected = [nextEnds]expected{}
+	t.expected = [2 * nextEnds]expected{}
 	if cut != Last() {
 		return
 	}

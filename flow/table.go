@@ -71,11 +71,11 @@ type Table struct {
 	serial   uint64   // of the latest record
 	due0     []uint32 // scratch of planSoon
 	plan     plan
-	plans    pool.Memory        // of its list
-	expected [nextEnds]expected // of the plan
-	cut      Mark               // Take gives the records up to here
-	tie      int64              // the moment of the latest Collect whose records were not taken; 0 none
-	second   int64              // the latest barrier, ns; noSecond before the first
+	plans    pool.Memory            // of its list
+	expected [2 * nextEnds]expected // of the plan
+	cut      Mark                   // Take gives the records up to here
+	tie      int64                  // the moment of the latest Collect whose records were not taken; 0 none
+	second   int64                  // the latest barrier, ns; noSecond before the first
 	out      Records
 	// So many of them were there before the plan that is being done, at most: those may belong
 	// behind the cut.
