@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -105,14 +106,16 @@ func TestLiveEqualsReplay(t *testing.T) {
 // What is due ends while no packet comes.
 func TestIdleExpires(t *testing.T) {
 	one := traffic(1).list[0]
-	var ended bool
-	src := &idleAfter{frames: frames{list: []capture.Frame{one}}, until: func() bool { return ended }}
+	var ended atomic.Bool // the reader asks, the collector tells
+	src := &idleAfter{frames: frames{list: []capture.Frame{one}}, until: ended.Load}
 	_, err := Run(context.Background(), src, config(2), func(recs []*flow.Record) error {
-		ended = ended || len(recs) == 1 && recs[0].EndReason == flow.EndIdleTimeout
+		if len(recs) == 1 && recs[0].EndReason == flow.EndIdleTimeout {
+			ended.Store(true)
+		}
 		return nil
 	})
-	if err != nil || !ended {
-		t.Errorf("error %v; the flow ended while the source was idle: %v", err, ended)
+	if err != nil || !ended.Load() {
+		t.Errorf("error %v; the flow ended while the source was idle: %v", err, ended.Load())
 	}
 	if waited := time.Duration(src.clock - one.Time); waited < 60*time.Second || waited > 120*time.Second {
 		t.Errorf("it took %v of the clock, and the timeout is 60 s", waited)
