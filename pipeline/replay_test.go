@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -95,6 +96,8 @@ func captures(t *testing.T) []string {
 	return files
 }
 
+var serials = regexp.MustCompile(` serial:\d+`)
+
 // On every real capture: all frames are accounted for, the records are in
 // order and hold all packets, and neither the number of shards changes anything
 // nor that of the records that are made at a time, nor whether frames go
@@ -137,6 +140,9 @@ func TestCaptures(t *testing.T) {
 						}
 					}
 				}
+				// In which order a table makes records depends on the pieces; it tells apart what is
+				// equal in all else.
+				text = serials.ReplaceAllString(text, "")
 				if first == "" {
 					first = text
 				} else if text != first {
