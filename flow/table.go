@@ -422,7 +422,11 @@ func (t *Table) PlanFlush(now int64) {
 	t.copies.empty() // there will be no packet to compare
 	t.begin(plan{second: noSecond, closing: t.Closes(EndOfInput)}, t.flows.all()-t.flows.seeds.live)
 	t.planAll(now)
-	t.planSeeds(math.MaxInt64, t.sown(now))
+	if t.plan.closing {
+		t.planSeedsOne(now)
+	} else {
+		t.planSeeds(math.MaxInt64, t.sown(now))
+	}
 	t.sort()
 	t.condense()
 }

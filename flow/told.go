@@ -3,6 +3,7 @@ package flow
 import (
 	"math"
 	"math/bits"
+	"unsafe"
 )
 
 // With intervals, connections are young, too. What an interval tells of one is the
@@ -39,14 +40,29 @@ func (s *seeds) since(time int64, dst []uint32) []uint32 {
 		return dst
 	}
 	for i := s.tail; i != s.head; i++ {
-		r := s.row(i)
-		for m := r.alive; m != 0; m &= m - 1 {
-			if k := bits.TrailingZeros64(m); r.seeds[k%rowLen].time >= time {
-				dst = append(dst, s.number(i, k))
-			}
+		dst = s.ofRow(i, time, dst)
+	}
+	return dst
+}
+
+// ofRow is since for one row.
+func (s *seeds) ofRow(i uint32, time int64, dst []uint32) []uint32 {
+	r := s.row(i)
+	for m := r.alive; m != 0; m &= m - 1 {
+		if k := bits.TrailingZeros64(m); r.seeds[k%rowLen].time >= time {
+			dst = append(dst, s.number(i, k))
 		}
 	}
 	return dst
+}
+
+// planSeedsOne plans the end of each seed by itself, where the input ends and an interval
+// with it: those that it has not told of stay until it has.
+func (t *Table) planSeedsOne(now int64) {
+	s := &t.flows.seeds
+	for i := s.tail; i != s.head; i++ {
+		t.planOuts(s.ofRow(i, math.MinInt64, t.due0[:0]), now)
+	}
 }
 
 // gone is what has ended young, and waits for the close of the interval in which it
@@ -62,7 +78,7 @@ type gone struct {
 func (t *Table) mayWait() int { return t.maxIntervals*goneForOne - len(t.gone) }
 
 // goneForOne is how many youths that wait take no more than a record.
-const goneForOne = 4
+const goneForOne = int(unsafe.Sizeof(Record{}) / (unsafe.Sizeof(embryo{}) + unsafe.Sizeof(link{}) + unsafe.Sizeof(gone{}) + mostYouth))
 
 // leave forgets what is young as n, of which the record was made; or it waits for the
 // close of the interval. named is that record, where it may have names.
@@ -70,6 +86,9 @@ func (t *Table) leave(n uint32, release int64, reason EndReason, named *Record) 
 	if t.cfg.Interval == 0 || t.toldOf(n) {
 		t.flows.put(n)
 		return
+	}
+	if seedling(n) && t.index.gone {
+		return // the input has ended, and nothing takes its place
 	}
 	if seedling(n) { // those that wait need not go in order
 		m := t.flows.embryos.get() | isEmbryo
@@ -120,9 +139,11 @@ func (t *Table) planYoung() {
 // tellYoung makes the interval record of a seed, or of a youth that has ended.
 func (t *Table) tellYoung(n uint32, r *Record) {
 	if seedling(n) {
-		f := t.ending(n)
-		t.closeInterval(f, r, false, nil)
-		t.giveBack(f)
+		f, ended := t.ending(n), t.plan.release == EndOfInput
+		t.closeInterval(f, r, ended, nil)
+		if t.giveBack(f); ended {
+			t.flows.put(n)
+		}
 		return
 	}
 	i := t.flows.link(n).next

@@ -91,7 +91,9 @@ func (e *embryo) grown() bool { return e.flags&isGrown != 0 }
 func youthUnits(n uint32) int { return int(youthSizes[n&stepMask]) }
 
 // youthSizes are those of a youth, by how often its log has grown: 104 to 256 octets.
-var youthSizes = [stepMask + 1]uint8{104 / pool.Unit, 160 / pool.Unit, 208 / pool.Unit, 256 / pool.Unit}
+var youthSizes = [stepMask + 1]uint8{104 / pool.Unit, 160 / pool.Unit, 208 / pool.Unit, mostYouth / pool.Unit}
+
+const mostYouth = 256 // octets
 
 // youth gives that of a number.
 func (s *slab) youth(n uint32) *youth { return (*youth)(s.youths.At(n >> stepBits)) }
