@@ -253,8 +253,8 @@ func (t *Table) Counts() Counts {
 		CopiesForgotten: t.copies.evicted,
 		Unread:          t.sessions.Refused(),
 		Open:            t.flows.all(),
-		Octets:          int64(t.flows.live)*int64(unsafe.Sizeof(Flow{})) + int64(t.flows.embryos.live)*int64(unsafe.Sizeof(embryo{})) + int64(t.flows.seeds.live)*int64(unsafe.Sizeof(seed{})) + t.flows.youths.Octets() + t.held(),
-		Fill:            max((float64(t.flows.live)*float64(t.perFlow)+float64(t.flows.embryos.live)*perEmbryo+float64(t.flows.seeds.held)*rowOctets+float64(t.flows.youths.Octets()))/(float64(t.maxFlows)*float64(t.perFlow)), float64(t.held())/float64(t.maxStore)),
+		Octets:          int64(t.flows.live)*int64(unsafe.Sizeof(Flow{})) + int64(t.flows.embryos.live)*int64(unsafe.Sizeof(embryo{})) + int64(t.flows.seeds.live)*int64(unsafe.Sizeof(seed{})) + t.flows.youths.Octets() + t.flows.restOctets() + t.held(),
+		Fill:            max(float64(t.used())/(float64(t.maxFlows)*float64(t.perFlow)), float64(t.held())/float64(t.maxStore)),
 	}
 }
 

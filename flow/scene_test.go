@@ -13,7 +13,7 @@ import (
 // still until it is told to move, with barriers at whole seconds as the
 // pipeline does.
 type scene struct {
-	most    int // records that were taken at a time
+	most    int // records that were there at a time
 	t       testing.TB
 	table   *Table
 	learned *Learned
@@ -101,10 +101,10 @@ func (s *scene) collect() {
 }
 
 func (s *scene) take() {
+	s.most = max(s.most, s.table.out.Len()+s.table.out.Lones())
 	var taken Records
 	s.table.Take(&taken)
 	recs := make([]Record, taken.Len()+taken.Lones())
-	s.most = max(s.most, len(recs))
 	for i := range taken.Len() {
 		recs[i] = *taken.At(i)
 	}

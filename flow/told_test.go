@@ -176,19 +176,44 @@ func TestToldPieces(t *testing.T) {
 		s := newScene(t, func(c *Config) { c.Interval, c.Memory = 10*time.Second, minMemory })
 		for i := range 6000 {
 			c := host{"10.1.0.1", uint16(1024 + i)}
+			at := 9*time.Second + time.Duration(i)*100*time.Microsecond
+			s.at(at).add(s.tcp(c, srv, "S", 1, 0, ""))
 			if handshake {
-				s.open(9*time.Second+time.Duration(i)*100*time.Microsecond, c, srv, 1, 1)
-			} else {
-				s.at(9*time.Second + time.Duration(i)*100*time.Microsecond).add(s.tcp(c, srv, "S", 1, 0, ""))
+				s.at(at + 30*time.Microsecond).add(s.tcp(srv, c, "SA", 1, 2, ""))
+				s.at(at + 60*time.Microsecond).add(s.tcp(c, srv, "A", 2, 2, ""))
 			}
 			if i%100 == 0 {
 				s.collect()
 			}
 		}
+		if x := &s.table.flows; handshake && x.embryos.live < 100 || !handshake && x.seeds.live < 1000 {
+			t.Fatalf("%d youths and %d seeds prove nothing", x.embryos.live, x.seeds.live)
+		}
 		s.at(10500 * time.Millisecond).add(s.udp(host{"10.0.0.2", 99}, host{"10.0.0.3", 99}, "the interval has closed"))
 		s.end()
 		if s.most > 500 {
 			t.Errorf("handshakes %v: %d records at a time", handshake, s.most)
+		}
+	}
+}
+
+// What the health of a sensor says of its memory is what decides who is evicted: a table
+// that is full says so, whatever it is full of.
+func TestFill(t *testing.T) {
+	for name, interval := range map[string]time.Duration{"without intervals": 0, "with": 10 * time.Second} {
+		s := newScene(t, func(c *Config) { c.Interval, c.Memory = interval, minMemory })
+		s.table.maxFlows = 40
+		for i := 0; !s.table.full(s.table.perFlow); i++ {
+			s.open(time.Duration(i)*time.Millisecond, host{"10.1.0.1", uint16(1024 + i)}, srv, 1, 1)
+			if i > 4000 {
+				t.Fatalf("%s: never full", name)
+			}
+		}
+		if got := s.table.Counts().Fill; got < 0.9 || got > 1 {
+			t.Errorf("%s: filled by %v", name, got)
+		}
+		if s.table.flows.embryos.live == 0 {
+			t.Errorf("%s: nobody is young", name)
 		}
 	}
 }

@@ -1,10 +1,6 @@
 package tlsmeta
 
-import (
-	"unsafe"
-
-	"mirrorscope/pool"
-)
+import "unsafe"
 
 // Segment is what comes next of one direction of a connection: octets in
 // order, or word of octets that were not recorded. Positions run on where
@@ -71,62 +67,8 @@ type State struct {
 // one; 0: there is none.
 type Early struct{ From, End, At int64 }
 
-// work is what a Conn needs while it reads, in 13 cache lines of which most
-// segments touch five of the first seven, and ACKs the first two. It holds no pointers.
-type work struct {
-	next          [2]int64 // position behind what was fed of a direction, for who has Lend
-	active        uint8    // direction of the present flight
-	inferred      bool     // see Segment; of the latest
-	acks          uint32   // how often the client acknowledged more of the server
-	filled, since int64    // record time of the latest segment if it filled a hole, and since when that was open
-	helloAt       int64    // record time of the ClientHello's first octet
-	after         after
-	_             [8]byte
-
-	acksAt  ring // when the latest of acks came
-	flights [2]flight
-	dirs    [2]direction
-
-	srv   server13
-	cf    client13
-	early Early
-	_     [40]byte
-}
-
-// Room lends the Conns of one goroutine what they need while they read.
-type Room struct {
-	*pool.Budget         // of messages in parts
-	buffers      buffers // of those
-	works        pool.Pool[work]
-	whole        record // the latest that lay in a segment whole
-	draft        Info   // what one tells whose Info others share
-	unhurried    bool   // those are read like others; for tests
-}
-
 // WorkOctets is what a Conn is lent while it reads, beside its messages.
 const WorkOctets = int64(unsafe.Sizeof(work{}))
-
-// Lent is to how many Conns.
-func (b *Room) Lent() int { return b.works.InUse() }
-
-// Conn puts a connection together that the Room serves, for a moment. i may be
-// nil for whoever asks how far it is, or tells of octets that came again and of
-// acknowledgments.
-func (b *Room) Conn(s *State, i *Info) Conn {
-	c := Conn{State: s, Info: i}
-	if s.work != 0 {
-		c.w = b.works.At(s.work)
-	}
-	return c
-}
-
-// Sharing is Conn for an Info that others share: if what happens changes it, then
-// Changed tells so, and Info is another, until that is asked for the next time.
-func (b *Room) Sharing(s *State, i *Info) Conn {
-	c := b.Conn(s, i)
-	c.draft = &b.draft
-	return c
-}
 
 // Changed tells whether Info is not that which it was shared as.
 func (c *Conn) Changed() bool { return c.draft == nil }
@@ -151,16 +93,6 @@ func (c *Conn) hello(b []byte) bool {
 
 // Work is the number of what a Conn is lent, for Prefetch; 0 none.
 func (c *State) Work() uint32 { return c.work }
-
-// Prefetch adds what Feed needs of what a Conn is lent, or Acked if there is no data,
-// two cache lines of each place.
-func (b *Room) Prefetch(work uint32, data bool, lines *pool.Lines) {
-	w := b.works.At(work)
-	if lines.Add(unsafe.Pointer(w)); data {
-		lines.Add(unsafe.Pointer(&w.flights))
-		lines.Add(unsafe.Pointer(&w.dirs))
-	}
-}
 
 type stage uint8
 
@@ -246,12 +178,6 @@ func (c *Conn) Feed(b *Room, dir int, s *Segment, half int64) {
 	}
 }
 
-func (c *Conn) lend(b *Room) {
-	c.work = b.works.GetZero()
-	c.w = b.works.At(c.work)
-	c.w.active = c.client
-}
-
 // Lend has c follow what comes next of each direction, from positions on, for who
 // feeds nothing but what does: see Step. Nothing was fed yet.
 func (c *Conn) Lend(b *Room, next [2]int64) {
@@ -280,20 +206,6 @@ func (c *Conn) Early() Early {
 		return c.w.early
 	}
 	return c.early
-}
-
-// Release gives back what was lent. Nothing can be read behind it.
-func (c *Conn) Release(b *Room) {
-	if c.w == nil {
-		return
-	}
-	for i := range c.w.dirs {
-		c.w.dirs[i].drop(b)
-	}
-	c.early = c.w.early
-	b.works.Put(c.work)
-	c.work, c.w = 0, nil
-	c.stage = stageOver
 }
 
 // over ends the reading.
