@@ -41,7 +41,7 @@ func (t *Table) record(f *Flow, r *Record, release int64, reason EndReason) {
 		}
 		r.ECN.Known, r.ECN.Negotiated = f.tcp.ECN()
 		r.HasTCP = true
-		f.tcp.Report(t.tcp, &r.TCP, int(f.role.client), t.now, reason != EndNone)
+		f.tcp.Report(t.tcp, &r.TCP, int(f.role.client), reason != EndNone)
 		if t.cfg.Sums && reason != EndNone {
 			if client := int(f.role.client); f.tcp.Samples(t.tcp, &r.Samples, client) {
 				r.Distributions = f.tcp.Distributions(t.tcp, client)

@@ -51,7 +51,7 @@ func (t *Table) finish(n uint32, release int64, reason EndReason) {
 	switch f.class = ended; {
 	case wait:
 		t.giveBack(f)
-		t.leave(n, release, reason, r)
+		t.leave(n, r)
 	case !waits:
 		t.forget(n, f)
 	}

@@ -118,7 +118,7 @@ func (t *Table) closeInterval(f *Flow, r *Record, final bool, h *heard) {
 	r.StrayPackets, s.stray = r.StrayPackets-s.stray, r.StrayPackets
 	if r.HasTCP {
 		if final {
-			f.tcp.Report(t.tcp, &r.TCP, int(f.role.client), t.now, true)
+			f.tcp.Report(t.tcp, &r.TCP, int(f.role.client), true)
 		}
 		for i := range r.TCP.Sides {
 			whole := r.TCP.Sides[i]

@@ -139,7 +139,7 @@ func (t *Table) finishLone(n uint32, release int64, reason EndReason) bool {
 	if !t.index.gone {
 		t.index.remove(h, n)
 	}
-	t.leave(n, release, reason, nil)
+	t.leave(n, nil)
 	return true
 }
 

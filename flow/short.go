@@ -69,7 +69,7 @@ func (t *Table) finishShort(n uint32, release int64, reason EndReason) bool {
 	r.Phases = t.sessions.Steady(b.Course(), &session.Frame{Start: e.time, End: y.seen, Setup: r.Handshake.Setup, Server: b.ToServer()})
 	t.nameEnds(r)
 	t.unlist(n, nil)
-	t.leave(n, release, reason, r)
+	t.leave(n, r)
 	return true
 }
 

@@ -85,7 +85,7 @@ type Table struct {
 
 	active       []uint32             // flows with packets in the running interval; may name one twice, and others
 	intervals    Records              // of the running interval, of flows that ended in it
-	gone         []gone               // likewise, of youths that ended in it
+	gone         []uint32             // young, that ended in it
 	goneNames    map[uint32][2]string // names of their ends, by place in gone
 	toldBefore   int64                // of seeds that came before, ns, an interval has told
 	maxIntervals int                  // that are kept

@@ -65,24 +65,17 @@ func (t *Table) planSeedsOne(now int64) {
 	}
 }
 
-// gone is what has ended young, and waits for the close of the interval in which it
-// was. It is in no wheel: its link holds where this stands in Table.gone.
-type gone struct {
-	release, now int64 // as it ended
-	n            uint32
-	reason       EndReason
-}
-
 // mayWait is how many more that end young may wait for the close of the interval. At the
 // end of the input all may: they were there before.
 func (t *Table) mayWait() int { return t.maxIntervals*goneForOne - len(t.gone) }
 
 // goneForOne is how many youths that wait take no more than a record.
-const goneForOne = int(unsafe.Sizeof(Record{}) / (unsafe.Sizeof(embryo{}) + unsafe.Sizeof(link{}) + unsafe.Sizeof(gone{}) + mostYouth))
+const goneForOne = int(unsafe.Sizeof(Record{}) / (unsafe.Sizeof(embryo{}) + unsafe.Sizeof(link{}) + mostYouth))
 
 // leave forgets what is young as n, of which the record was made; or it waits for the
-// close of the interval. named is that record, where it may have names.
-func (t *Table) leave(n uint32, release int64, reason EndReason, named *Record) {
+// close of the interval, in no wheel: its link holds where it stands in Table.gone. named
+// is that record, where it may have names.
+func (t *Table) leave(n uint32, named *Record) {
 	if t.cfg.Interval == 0 || t.toldOf(n) {
 		t.flows.put(n)
 		return
@@ -97,7 +90,7 @@ func (t *Table) leave(n uint32, release int64, reason EndReason, named *Record) 
 		n = m
 	}
 	i := uint32(len(t.gone))
-	t.gone = append(t.gone, gone{release, t.now, n, reason})
+	t.gone = append(t.gone, n)
 	if named != nil {
 		if names := [2]string{named.Ends[Client].Name, named.Ends[Server].Name}; names != [2]string{} {
 			t.goneNames[i] = names
@@ -130,8 +123,7 @@ func (t *Table) planYoung() {
 	for _, n := range t.due0 {
 		t.plan.add(t, dueByStartAt(t.flows.start(n), n))
 	}
-	for i := range t.gone {
-		n := t.gone[i].n
+	for _, n := range t.gone {
 		t.plan.add(t, dueByStartAt(t.flows.start(n), n))
 	}
 }
@@ -146,17 +138,11 @@ func (t *Table) tellYoung(n uint32, r *Record) {
 		}
 		return
 	}
-	i := t.flows.link(n).next
-	g := &t.gone[i]
+	names := t.goneNames[t.flows.link(n).next]
 	t.flows.embryos.live++
-	now := t.now
-	t.now = g.now
 	f := t.ending(n)
 	t.decide(f)
-	t.endTalk(f, g.release, g.reason)
 	t.closeInterval(f, r, true, nil)
-	t.now = now
-	names := t.goneNames[i]
 	r.Ends[Client].Name, r.Ends[Server].Name = names[Client], names[Server]
 	t.forget(n, f)
 }

@@ -157,6 +157,6 @@ func (s *scene) end() Report {
 // turns is what TCP makes of requests and responses.
 func (s *scene) turns() tcp.Response {
 	var r tcp.Report
-	s.tcp.Report(s.tcps, &r, 0, s.last, true)
+	s.tcp.Report(s.tcps, &r, 0, true)
 	return r.Response
 }

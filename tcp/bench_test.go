@@ -165,7 +165,7 @@ func TestAllocs(t *testing.T) {
 				t.Errorf("%v allocations, want 0", n)
 			}
 			var r Report
-			b.c.Report(b.st, &r, 0, b.now, true)
+			b.c.Report(b.st, &r, 0, true)
 			sound(t, &r)
 			if got, want := r.Sides[0].Retransmits.Packets, tt.repeats*301; got != want { // AllocsPerRun makes one run more
 				t.Errorf("%d repeats, want %d", got, want)
@@ -243,7 +243,7 @@ func BenchmarkReport(b *testing.B) {
 	life(x)
 	var r Report
 	for b.Loop() {
-		x.c.Report(x.st, &r, 0, x.now, true)
+		x.c.Report(x.st, &r, 0, true)
 	}
 }
 

@@ -40,14 +40,14 @@ func FuzzConn(f *testing.F) {
 			c.follow(st, &p, dir, client, op, alike)
 			bounded(t, &c, st)
 			if i%64 == 63 {
-				c.Report(st, &r, 0, now, false)
+				c.Report(st, &r, 0, false)
 				sound(t, &r)
 				c.CloseInterval(st, 0)
 			}
 		}
-		c.Report(st, &r, 1, now, true)
+		c.Report(st, &r, 1, true)
 		sound(t, &r)
-		c.Report(st, &r, 0, now, true)
+		c.Report(st, &r, 0, true)
 		sound(t, &r)
 		o.Result(st, &c)
 		o.Release(st)

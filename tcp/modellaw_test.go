@@ -89,7 +89,7 @@ func TestModelIntervals(t *testing.T) {
 			}
 			closeInterval(now, true)
 			var whole Report
-			uncut.Report(uncut.st, &whole, 0, now, true)
+			uncut.Report(uncut.st, &whole, 0, true)
 			for i := range 2 {
 				s, w, last := &sum.Sides[i], &whole.Sides[i], &before.Sides[i]
 				if samples[i] != w.RTT.Clean {
@@ -113,7 +113,7 @@ func TestModelIntervals(t *testing.T) {
 // accumulate adds to sum what has happened since the report before.
 func accumulate(m *measured, sum, before *Report, now int64, final bool) {
 	var r Report
-	m.Report(m.st, &r, 0, now, final)
+	m.Report(m.st, &r, 0, final)
 	for i := range r.Sides {
 		delta := r.Sides[i]
 		delta.Minus(&before.Sides[i])

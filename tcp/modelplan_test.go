@@ -337,7 +337,7 @@ func measure(recs []record, client int) *measured {
 			}
 		}
 	}
-	m.Report(m.st, &m.report, client, now, true)
+	m.Report(m.st, &m.report, client, true)
 	return m
 }
 

@@ -82,7 +82,7 @@ func (w *twins) end(t *testing.T, now int64) {
 	var r [2]Report
 	var x [2]*Distributions
 	for i := range w.c {
-		w.c[i].Report(w.st[i], &r[i], 0, now, true)
+		w.c[i].Report(w.st[i], &r[i], 0, true)
 		x[i] = w.c[i].Distributions(w.st[i], 0)
 		w.st[i].Release(&w.c[i])
 	}

@@ -82,15 +82,15 @@ type Report struct {
 	Response Response
 }
 
-// Report fills r, and leaves quantiles out where the Store does. client is the direction of the client, now the packet time
-// of the report; final says that nothing more will come.
-func (c *Conn) Report(st *Store, r *Report, client int, now int64, final bool) {
+// Report fills r, and leaves quantiles out where the Store does. client is the direction of the
+// client; final says that nothing more will come.
+func (c *Conn) Report(st *Store, r *Report, client int, final bool) {
 	c.settleTurns(st, client)
 	if !st.sums {
 		st.sort(c.samples)
 	}
 	for i, dir := range [2]int{client, 1 - client} {
-		c.side(st, &r.Sides[i], dir, now, final)
+		c.side(st, &r.Sides[i], dir, final)
 	}
 	c.response(st, &r.Response)
 }
@@ -110,7 +110,7 @@ func (c *Conn) Undecided(st *Store) bool {
 	return false
 }
 
-func (c *Conn) side(st *Store, s *Side, dir int, now int64, final bool) {
+func (c *Conn) side(st *Store, s *Side, dir int, final bool) {
 	*s = Side{}
 	d, o := &c.Dirs[dir], &c.Dirs[1-dir]
 	c.rtt(st, &s.RTT, 1-dir) // the other's data is acknowledged by this side

@@ -177,7 +177,7 @@ func (s scene) play(ps ...pk) *play {
 // report is that of a play.
 func (p *play) report(at int64) *Report {
 	var r Report
-	p.c.Report(p.st, &r, 0, at*1000+epoch, true)
+	p.c.Report(p.st, &r, 0, true)
 	return &r
 }
 
