@@ -108,7 +108,7 @@ var transportRows = []Row{
 	{"False inferences", "data packets", "< 1 in 10⁴", 0.9999, 0.9999, sides(falseInferences)},
 	{"The same with capture loss", "data packets", "", 0, 0.99, sides(falseInferencesLossy)},
 	{"Retransmissions spurious or needed", "packets", "≥ 98 %", 0.98, 0.97, sides(established(spurious))},
-	{"The same without selective acknowledgements", "packets", "", 0, 0.5, sides(withoutSACK(spurious))},
+	{"The same without selective acknowledgements", "packets", "", 0, 0.3, sides(withoutSACK(spurious))},
 	{"Lost before or behind the tap", "packets", "≥ 98 %", 0.98, 0.97, sides(established(located))},
 	{"SYN and SYN-ACK repeats: spurious or needed", "packets", "", 0, 0.5, sides(opening(spurious))},
 	{"SYN and SYN-ACK repeats: lost before or behind the tap", "packets", "", 0, 0.5, sides(opening(located))},
