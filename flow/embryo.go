@@ -68,7 +68,7 @@ func (e *embryo) set(p *packet.Packet) bool {
 func (e *embryo) syn(p *packet.Packet) {
 	*p = packet.Packet{
 		Time: e.time, Now: e.seen(), Src: address(e.src), Dst: address(e.dst), SrcPort: e.srcPort, DstPort: e.dstPort, Proto: packet.ProtoTCP, Version: 4,
-		TTL: e.ttl, TOS: e.trafc, Point: e.point, Network: e.network, Path: e.path, Position: e.position, IPLen: uint32(e.ipLen), IPID: e.ipid, Flags: e.flags &^ (isGrown | isUnpaired),
+		TTL: e.ttl, TOS: e.trafc, Point: e.point, Network: e.network, Path: e.path, Position: e.position, IPLen: uint32(e.ipLen), IPID: e.ipid, Flags: e.flags &^ (isGrown | isUnpaired | isQuiet | toldSYN),
 	}
 	c := &p.TCP
 	c.Seq, c.TSval, c.Window, c.MSS, c.WScale = e.seq, e.tsval, e.window, e.mss, e.wscale
@@ -140,7 +140,7 @@ func (t *Table) conceive(h uint64, p *packet.Packet, met bool) bool {
 	if !e.set(p) {
 		return false
 	}
-	t.makeRoom(t.perYoung)
+	t.makeRoom(perEmbryo)
 	n := t.flows.embryos.get() | isEmbryo
 	*t.flows.embryo(n) = e
 	t.index.insert(h, n)
@@ -157,7 +157,7 @@ func (t *Table) taken(n uint32) int64 {
 	if seedling(n) {
 		return 0
 	}
-	octets := t.perYoung
+	octets := int64(perEmbryo)
 	if e := t.flows.embryo(n); e.grown() {
 		octets += int64(youthUnits(e.behind)) * pool.Unit
 	}
@@ -184,9 +184,7 @@ func (t *Table) hatch(n uint32, inWheel bool) uint32 {
 	} else {
 		t.relive(e, f)
 	}
-	if t.toldOf(n) {
-		t.retell(f)
-	} else {
+	if !t.toldOf(n) {
 		t.activate(m, f)
 	}
 	switch {
@@ -211,7 +209,9 @@ func (t *Table) embryo(n uint32, scratch *embryo) *embryo {
 		return t.flows.embryo(n)
 	}
 	s := &t.flows.seeds
-	s.embryo(s.at(n), scratch)
+	if s.embryo(s.at(n), scratch); t.told(s.at(n)) {
+		scratch.flags |= toldSYN
+	}
 	return scratch
 }
 

@@ -166,14 +166,13 @@ func (t *Table) Closes(now int64) bool {
 // PlanIntervals plans the records of the interval that ends by now, or with the
 // input. It follows the end of the connections that are due by then.
 func (t *Table) PlanIntervals(now int64) {
-	t.growUp()
 	length := int64(t.cfg.Interval)
 	start := t.second - t.second%length
 	p := plan{kind: Interval, start: start, end: start + length, release: start + length, second: now, told: now}
 	if now == EndOfInput {
 		p.release, p.second = EndOfInput, noSecond
 	}
-	t.begin(p, t.intervals.Len()+len(t.active)+len(t.gone))
+	t.begin(p, t.intervals.Len()+len(t.active)+len(t.gone)+t.flows.embryos.live-t.flows.quiet)
 	for i := range t.intervals.Len() {
 		t.plan.add(t, dueByStartAt(t.intervals.At(i).Start, uint32(i)|dueMade))
 	}

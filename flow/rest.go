@@ -251,10 +251,7 @@ func (t *Table) ending(n uint32) *Flow {
 		return t.flows.at(n)
 	case n&isEmbryo != 0:
 		var scratch embryo
-		t.relive(t.embryo(n, &scratch), &t.bed.flow)
-		if t.toldOf(n) {
-			t.retell(&t.bed.flow)
-		} else {
+		if t.relive(t.embryo(n, &scratch), &t.bed.flow); !t.toldOf(n) {
 			t.bed.flow.snapshot &^= unlisted
 		}
 	default:

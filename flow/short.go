@@ -105,8 +105,11 @@ func (y *youth) sumUp(e *embryo, b *tcp.Brief, options *[2]tcp.Options, window i
 		at = unsafe.Add(at, 5)
 		if what&(longSince|someAcked|newWindow|newID|newStamps) != 0 {
 			if what&longSince != 0 {
-				now += int64(get32(at, 0)) << 32
-				at = unsafe.Add(at, 4)
+				late := get32(at, 0)
+				if at = unsafe.Add(at, 4); late == 0 {
+					return false // a mark
+				}
+				now += int64(late) << 32
 			}
 			if what&withData != 0 {
 				n = uint32(get16(at))

@@ -17,6 +17,7 @@ type slab struct {
 	lines   pool.Pool[line] // of those at rest
 
 	youths pool.Arena // of embryos; and rows of seeds
+	quiet  int        // embryos that are
 }
 
 const (
@@ -150,8 +151,12 @@ func (s *slab) put(n uint32) {
 
 // putEmbryo takes back an embryo, and its youth.
 func (s *slab) putEmbryo(n uint32) {
-	if e := s.embryo(n); e.grown() {
+	e := s.embryo(n)
+	if e.grown() {
 		s.putYouth(e.behind)
+	}
+	if e.flags&isQuiet != 0 {
+		s.quiet--
 	}
 	s.embryos.put(n &^ isEmbryo)
 }

@@ -46,7 +46,8 @@ type Table struct {
 	wheels    [numClasses]wheel
 	maxFlows  int
 	perFlow   int64 // octets, with all that is there for each
-	perYoung  int64 // likewise of embryos, but for their youths
+	markRoom  int   // octets that are left free in logs of youths
+	jotted    [stepMask + 1]uint16
 	crowded   bool  // there may be more than there is room for
 	fullGrown bool  // no seeds and no embryos, for comparison
 	ageless   bool  // embryos have no youth, for comparison
@@ -66,6 +67,7 @@ type Table struct {
 	hatched    packet.Packet            // scratch of hatch
 	brief      tcp.Brief                // scratch of finishShort
 	briefs     uint64                   // connections that it told, for tests
+	retold     Record                   // scratch of retell
 	snapshots  pool.Pool[snapshot]
 
 	serial   uint64   // of the latest record
@@ -142,11 +144,9 @@ func (t *Table) init(cfg Config, learned *Learned, names *packet.Names) {
 	perFlow := int64(unsafe.Sizeof(Flow{})) + int64(unsafe.Sizeof(link{})) + 24 // and its slot in the index while that grows
 	if cfg.Interval > 0 {
 		perFlow += int64(unsafe.Sizeof(snapshot{}))
+		t.markRoom = markLen
 	}
-	t.perFlow, t.perYoung = perFlow, perEmbryo
-	if cfg.Interval > 0 {
-		t.perYoung = perFlow // all of them may become flows, at once
-	}
+	t.perFlow, t.jotted = perFlow, jotted(t.markRoom)
 	t.maxFlows = int(min(max(share*3/8/perFlow, 16), maxNumbers)) // an eighth is left to a Watcher
 	t.maxStore = share * 3 / 8
 	t.maxIntervals = int(max(share/8/int64(unsafe.Sizeof(Record{})), 16)) // beside the budget, see Beside
@@ -189,7 +189,7 @@ const checkEvery = 64
 // used is how many octets are reckoned for all flows, without what they hold beside themselves.
 func (t *Table) used() int64 {
 	s := &t.flows
-	return int64(s.live)*t.perFlow + int64(s.embryos.live)*t.perYoung + int64(s.seeds.held)*rowOctets + s.youths.Octets() + s.restOctets()
+	return int64(s.live)*t.perFlow + int64(s.embryos.live)*perEmbryo + int64(s.seeds.held)*rowOctets + s.youths.Octets() + s.restOctets()
 }
 
 // full tells that there is no room for so many octets of a flow more.

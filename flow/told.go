@@ -7,9 +7,11 @@ import (
 )
 
 // With intervals, connections are young, too. What an interval tells of one is the
-// difference to what those before it have told, and a youth knows only the whole.
+// difference to what those before it have told, and a youth has a log of all packets.
 // So when an interval closes
-//   - a youth becomes a flow, whose snapshot says what was told;
+//   - an embryo stays what it is, and is quiet until its next packet. A youth has a mark
+//     put into its log, for which room is left: up to there it was told. Whoever takes the
+//     packets from the log closes the interval there once more;
 //   - a seed stays what it is: it is its SYN, and that was told if it came before the
 //     interval began;
 //   - what ends young waits as what it is, which is an eighth of a record.
@@ -17,20 +19,27 @@ import (
 // told tells whether an interval has told of a seed.
 func (t *Table) told(e *seed) bool { return e.time < t.toldBefore }
 
-// toldOf tells whether an interval has told of what is asleep as n.
-func (t *Table) toldOf(n uint32) bool { return seedling(n) && t.told(t.flows.seeds.at(n)) }
+// toldOf tells whether intervals have told of all that came of what is young as n.
+func (t *Table) toldOf(n uint32) bool {
+	if seedling(n) {
+		return t.told(t.flows.seeds.at(n))
+	}
+	return t.flows.embryo(n).flags&isQuiet != 0
+}
 
 // toTell tells whether the running interval has something to tell.
 func (t *Table) toTell() bool {
 	s := &t.flows
-	return len(t.active)+t.intervals.Len()+len(t.gone)+s.embryos.live > 0 || s.seeds.live > 0 && s.seeds.latest >= t.toldBefore
+	return len(t.active)+t.intervals.Len()+len(t.gone)+s.embryos.live-s.quiet > 0 || s.seeds.live > 0 && s.seeds.latest >= t.toldBefore
 }
 
-// retell makes the snapshot of a flow, which has taken the packet of a seed, what it was
-// when an interval told of that.
+// retell closes an interval for a flow as was done when it told of what the flow has taken
+// so far.
 func (t *Table) retell(f *Flow) {
 	serial := t.serial
-	t.closeInterval(f, new(Record), false, nil)
+	t.retold = Record{}
+	t.closeInterval(f, &t.retold, false, nil)
+	t.retold.Forget()
 	t.serial = serial
 }
 
@@ -100,35 +109,24 @@ func (t *Table) leave(n uint32, named *Record) {
 	t.flows.embryos.live-- // nobody can end it once more
 }
 
-// growUp makes flows of the youths that no interval has told of. They are listed then.
-func (t *Table) growUp() {
+// planYoung plans what the interval tells of the young: seeds, embryos, and those that have
+// ended.
+func (t *Table) planYoung() {
 	s := &t.flows
-	young := make([]uint32, 0, s.embryos.live)
-	for c := range t.wheels {
-		young = t.wheels[c].embryos(s, young)
+	t.due0 = s.seeds.since(t.toldBefore, t.due0[:0])
+	if s.embryos.live > s.quiet {
+		for c := range t.wheels {
+			t.due0 = t.wheels[c].untold(s, t.due0)
+		}
 	}
-	for _, n := range young {
-		e := s.embryo(n)
-		key := e.key()
-		// Others may have had to go to make room for those before.
-		if m, ok := t.index.find(e.hash(t.secret), &key, s); ok && m == n {
-			t.hatch(n, true)
+	for _, list := range [...][]uint32{t.due0, t.gone} {
+		for _, n := range list {
+			t.plan.add(t, dueByStartAt(s.start(n), n))
 		}
 	}
 }
 
-// planYoung plans what the interval tells of the young: seeds, and youths that have ended.
-func (t *Table) planYoung() {
-	t.due0 = t.flows.seeds.since(t.toldBefore, t.due0[:0])
-	for _, n := range t.due0 {
-		t.plan.add(t, dueByStartAt(t.flows.start(n), n))
-	}
-	for _, n := range t.gone {
-		t.plan.add(t, dueByStartAt(t.flows.start(n), n))
-	}
-}
-
-// tellYoung makes the interval record of a seed, or of a youth that has ended.
+// tellYoung makes the interval record of a seed, of an embryo, or of one that has ended.
 func (t *Table) tellYoung(n uint32, r *Record) {
 	if seedling(n) {
 		f, ended := t.ending(n), t.plan.release == EndOfInput
@@ -138,13 +136,41 @@ func (t *Table) tellYoung(n uint32, r *Record) {
 		}
 		return
 	}
-	names := t.goneNames[t.flows.link(n).next]
+	i := t.flows.link(n).next
+	if uint64(i) >= uint64(len(t.gone)) || t.gone[i] != n { // it lives
+		f := t.ending(n)
+		t.closeInterval(f, r, false, nil)
+		t.giveBack(f)
+		t.flows.hush(n)
+		return
+	}
+	names := t.goneNames[i]
 	t.flows.embryos.live++
 	f := t.ending(n)
 	t.decide(f)
 	t.closeInterval(f, r, true, nil)
 	r.Ends[Client].Name, r.Ends[Server].Name = names[Client], names[Server]
 	t.forget(n, f)
+}
+
+// hush has an embryo remember that all of it was told.
+func (s *slab) hush(n uint32) {
+	e := s.embryo(n)
+	if e.grown() {
+		s.youth(e.behind).mark()
+	} else {
+		e.flags |= toldSYN
+	}
+	e.flags |= isQuiet
+	s.quiet++
+}
+
+// stir tells that a packet of an embryo came.
+func (s *slab) stir(e *embryo) {
+	if e.flags&isQuiet != 0 {
+		e.flags &^= isQuiet
+		s.quiet--
+	}
 }
 
 // noTelling is Table.toldBefore where no interval has told anything.

@@ -217,3 +217,37 @@ func TestFill(t *testing.T) {
 		}
 	}
 }
+
+// Intervals tell the same of connections of all kinds, whether these are young or not, up to
+// the close and beyond it, summed up or relived.
+func TestMarkedAlike(t *testing.T) {
+	briefs, total := uint64(0), 0
+	for seed := range uint64(12) {
+		for what, change := range asked {
+			for _, calm := range []bool{true, false} {
+				play := func(set func(*Table)) *scene {
+					change := func(c *Config) {
+						if c.Interval = time.Second; seed%4 == 3 {
+							c.Interval = 4 * time.Second
+						}
+						if change != nil {
+							change(c)
+						}
+					}
+					if calm {
+						return playCalm(t, rand.NewPCG(seed, 13), 3000, seed%3 == 2, change, set)
+					}
+					s := playBeginnings(t, seed, 1500, change, set, false)
+					s.end()
+					return s
+				}
+				s, old := play(func(*Table) {}), play(func(t *Table) { t.fullGrown = true })
+				compareScenes(t, what, seed, s, old)
+				compareScenes(t, what+", relived", seed, play(func(t *Table) { t.reliving = true }), old)
+				briefs += s.table.briefs
+				total += len(s.recs)
+			}
+		}
+	}
+	t.Logf("%d of %d records were summed up", briefs, total)
+}

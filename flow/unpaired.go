@@ -11,8 +11,12 @@ import (
 // longer young. Then it hatches, and the watcher is told of all its packets, late.
 // One that ends before was never of interest.
 
-// isUnpaired marks an embryo, in its flags.
-const isUnpaired = 1 << 14
+// In the flags of an embryo.
+const (
+	isUnpaired = 1 << 14
+	isQuiet    = 1 << 13 // nothing came since an interval told of it
+	toldSYN    = 1 << 12 // an interval told of the SYN alone
+)
 
 func (e *embryo) unpaired() bool { return e.flags&isUnpaired != 0 }
 

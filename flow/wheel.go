@@ -139,15 +139,15 @@ func (w *wheel) earliest(limit int64, flows *slab) uint32 {
 // anySecond as a limit: the earliest, whenever it is due.
 const anySecond = math.MaxInt64
 
-// embryos adds those to dst.
-func (w *wheel) embryos(flows *slab, dst []uint32) []uint32 {
+// untold adds embryos to dst that intervals have not told all of.
+func (w *wheel) untold(flows *slab, dst []uint32) []uint32 {
 	if w.n == 0 {
 		return dst
 	}
 	for i := range w.slots {
 		s := &w.slots[i]
 		for n, left := s.first, s.held; left > 0; n, left = flows.link(n).next, left-1 {
-			if n&isEmbryo != 0 {
+			if n&isEmbryo != 0 && flows.embryo(n).flags&isQuiet == 0 {
 				dst = append(dst, n)
 			}
 		}

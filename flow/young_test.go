@@ -364,8 +364,8 @@ func compareScenes(t *testing.T, what string, seed uint64, got, want *scene) {
 		t.Fatalf("%s, seed %d: counts %+v, want %+v", what, seed, a, b)
 	}
 	x := &got.table.flows
-	if x.all() != 0 || x.youths.Octets() != 0 || got.table.index.used != 0 || got.table.held() != 0 {
-		t.Fatalf("%s, seed %d: %d flows are left, %d octets of youths, %d in the index, %d octets", what, seed, x.all(), x.youths.Octets(), got.table.index.used, got.table.held())
+	if x.all() != 0 || x.youths.Octets() != 0 || x.quiet != 0 || got.table.index.used != 0 || got.table.held() != 0 {
+		t.Fatalf("%s, seed %d: %d flows are left, %d octets of youths, %d are quiet, %d in the index, %d octets", what, seed, x.all(), x.youths.Octets(), x.quiet, got.table.index.used, got.table.held())
 	}
 }
 
