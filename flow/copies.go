@@ -17,7 +17,7 @@ const (
 func (t *Table) recall(p *packet.Packet, print uint64) *seenCopy {
 	c := &t.copies
 	if c.may(print) {
-		if e := c.find(print, sum(p), checksumFlag(p)); e != nil {
+		if e := c.find(print, sum(p), checksumFlag(p), voidSums(p)); e != nil {
 			return e
 		}
 	}
@@ -165,11 +165,23 @@ func sum(p *packet.Packet) uint16 {
 	return p.Checksum
 }
 
+// checksumFlag tells whether the checksum is there at all.
 func checksumFlag(p *packet.Packet) copyFlags {
-	if p.Flags&(packet.ChecksumPartial|packet.HeaderCut) != 0 {
+	if p.Flags&packet.HeaderCut != 0 {
 		return noChecksum
 	}
 	return 0
+}
+
+// voidSums are the checksums that are no evidence in packets of TCP like p: that of a
+// sender that has left it to its network card, and 0. Others have theirs in their
+// fingerprint: many may have nothing else that differs.
+func voidSums(p *packet.Packet) (void [2]uint32) {
+	void = [2]uint32{noSum, noSum}
+	if s, ok := p.PartialChecksum(); ok {
+		void = [2]uint32{uint32(s), 0}
+	}
+	return void
 }
 
 func absDiff(a, b uint8) uint8 {

@@ -18,6 +18,11 @@ func TestCopies(t *testing.T) {
 	hop := func(p *packet.Packet) { p.TTL -= 1; p.Position = 78 }
 	mac := func(p *packet.Packet) { p.Position = 78 }
 	none := func(p *packet.Packet) {}
+	partial := func(p *packet.Packet) { p.TCP.Checksum, _ = p.PartialChecksum() }
+	datagram := func(s *scene) packet.Packet { return s.udp(cli, srv, "ping") }
+	first := func(make func(*scene) packet.Packet, change func(*packet.Packet)) func(*scene) packet.Packet {
+		return func(s *scene) packet.Packet { p := make(s); change(&p); return p }
+	}
 	tests := []struct {
 		name   string
 		first  func(*scene) packet.Packet
@@ -36,15 +41,18 @@ func TestCopies(t *testing.T) {
 		{"other IP ID: sent again", data, func(p *packet.Packet) { p.IPID++ }, time.Microsecond, false},
 		{"other timestamp: sent again", data, func(p *packet.Packet) { p.TCP.TSval = 9 }, time.Microsecond, false},
 		{"other checksum", data, func(p *packet.Packet) { p.TCP.Checksum = 7 }, time.Microsecond, false},
-		{"checksum not computed", data, func(p *packet.Packet) { p.TCP.Checksum = 7; p.Flags |= packet.ChecksumPartial }, time.Microsecond, true},
+		{"checksum not computed", data, partial, time.Microsecond, true},
+		{"checksum not computed before", first(data, partial), func(p *packet.Packet) { p.TCP.Checksum = 7 }, time.Microsecond, true},
+		{"checksum of 0", data, func(p *packet.Packet) { p.TCP.Checksum = 0 }, time.Microsecond, true},
+		{"checksum of 0 before", first(data, func(p *packet.Packet) { p.TCP.Checksum = 0 }), func(p *packet.Packet) { p.TCP.Checksum = 7 }, time.Microsecond, true},
 		{"DSCP and ECN may change on the way", data, func(p *packet.Packet) { p.TTL--; p.TOS = 3 }, time.Millisecond, true},
 		{"no ID, same payload", noID(data), none, time.Microsecond, true},
 		{"no ID, other payload", noID(data), func(p *packet.Packet) { p.Payload = []byte("HELLO") }, time.Microsecond, false},
 		{"bare ACKs without ID and timestamps repeat", noID(ack), none, time.Microsecond, false},
 		{"bare ACK with an ID", ack, none, time.Microsecond, true},
 		{"bare ACK without ID from another hop", noID(ack), hop, time.Millisecond, true},
-		{"datagram without ID may be repeated by its host", noID(func(s *scene) packet.Packet { return s.udp(cli, srv, "ping") }), none, time.Microsecond, false},
-		{"datagram with an ID", func(s *scene) packet.Packet { return s.udp(cli, srv, "ping") }, none, time.Microsecond, true},
+		{"datagram without ID may be repeated by its host", noID(datagram), none, time.Microsecond, false},
+		{"datagram with an ID", datagram, none, time.Microsecond, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

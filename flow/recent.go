@@ -120,14 +120,20 @@ func (c *copies) may(print uint64) bool {
 	return b.alike(print) != 0 || c.has(b.more)
 }
 
+// noSum is no checksum.
+const noSum = 1 << 16
+
 // find gives the remembered packet of a fingerprint whose checksum does not
 // tell it apart, the one that came first if there are several, or nil. It is
-// valid until the next add.
-func (c *copies) find(print uint64, checksum uint16, flags copyFlags) *seenCopy {
-	n, ok := c.search(print, checksum, flags)
+// valid until the next add. void are two checksums that are no evidence, or noSum.
+func (c *copies) find(print uint64, checksum uint16, flags copyFlags, void [2]uint32) *seenCopy {
+	if sum := uint32(checksum); sum == void[0] || sum == void[1] {
+		flags |= noChecksum
+	}
+	n, ok := c.search(print, checksum, flags, &void)
 	if ok && c.exact != c.head {
 		c.forget(c.clock, 1)
-		n, ok = c.search(print, checksum, flags)
+		n, ok = c.search(print, checksum, flags, &void)
 	}
 	if !ok {
 		return nil
@@ -135,7 +141,7 @@ func (c *copies) find(print uint64, checksum uint16, flags copyFlags) *seenCopy 
 	return c.at(n)
 }
 
-func (c *copies) search(print uint64, checksum uint16, flags copyFlags) (n uint32, ok bool) {
+func (c *copies) search(print uint64, checksum uint16, flags copyFlags, void *[2]uint32) (n uint32, ok bool) {
 	mask := uint32(len(c.index) - 1)
 	for i := range mask + 1 {
 		b := &c.index[(uint32(print)+i)&mask]
@@ -145,7 +151,10 @@ func (c *copies) search(print uint64, checksum uint16, flags copyFlags) (n uint3
 				continue
 			}
 			e := c.at(s)
-			if e.print == print && (e.checksum == checksum || (e.flags|flags)&noChecksum != 0) && (!ok || s-c.tail < n-c.tail) {
+			if e.print != print || ok && s-c.tail >= n-c.tail {
+				continue
+			}
+			if sum := uint32(e.checksum); e.checksum == checksum || (e.flags|flags)&noChecksum != 0 || sum == void[0] || sum == void[1] {
 				n, ok = s, true
 			}
 		}

@@ -155,7 +155,7 @@ func (s *scene) tcp(from, to host, flags string, seq, ack uint32, payload string
 	p := s.ip(from, to, packet.ProtoTCP, len(payload)+20)
 	p.Payload = []byte(payload)
 	p.PayloadLen = uint32(len(payload))
-	p.TCP = packet.TCP{Seq: seq, Ack: ack, Window: 65535, HeaderLen: 20}
+	p.TCP = packet.TCP{Seq: seq, Ack: ack, Window: 65535, HeaderLen: 20, Checksum: 9}
 	for _, f := range flags {
 		p.TCP.Flags |= map[rune]uint16{
 			'S': packet.SYN, 'A': packet.ACK, 'F': packet.FIN, 'R': packet.RST, 'P': packet.PSH, 'E': packet.ECE, 'C': packet.CWR,

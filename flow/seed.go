@@ -223,7 +223,7 @@ func sows(p *packet.Packet) bool {
 }
 
 // usual flags of a packet may be a seed's.
-const usual = packet.Truncated | packet.OptionsUnknown | packet.Reassembled | packet.LengthUnknown | packet.ChecksumPartial | packet.OuterSwapped | packet.HasMAC
+const usual = packet.Truncated | packet.OptionsUnknown | packet.Reassembled | packet.LengthUnknown | packet.OuterSwapped | packet.HasMAC
 
 // sow keeps the first packet of a connection, of TCP in IPv4, as a seed, if it can be
 // one. Its hash, h, is not in the index; free is where it would come to lie there, or as

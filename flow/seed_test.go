@@ -103,7 +103,7 @@ func TestSeedPacket(t *testing.T) {
 		c := &p.TCP
 		p.Payload, p.Time = nil, int64(rng.Uint64()>>1)
 		p.Now = p.Time
-		p.IPLen, p.Flags, c.Flags = uint32(rng.IntN(300)), packet.Flags(rng.IntN(1<<9)), c.Flags|uint16(rng.IntN(1<<9))&^(packet.ACK|packet.RST|packet.FIN)
+		p.IPLen, p.Flags, c.Flags = uint32(rng.IntN(300)), packet.Flags(rng.IntN(1<<8)), c.Flags|uint16(rng.IntN(1<<9))&^(packet.ACK|packet.RST|packet.FIN)
 		p.TOS, p.TTL, c.WScale, c.HeaderLen = uint8(rng.Uint32()), uint8(rng.Uint32()), uint8(rng.Uint32()), uint8(rng.IntN(64))
 		c.MSS, c.Window, p.IPID, c.TSval, c.Has = uint16(rng.Uint32()), uint16(rng.Uint32()), uint16(rng.Uint32()), rng.Uint32(), packet.TCPOptions(rng.IntN(16))
 		p.Src[13], p.Dst[14], p.SrcPort = uint8(rng.Uint32()), uint8(rng.IntN(2)), uint16(rng.IntN(500))

@@ -1,9 +1,20 @@
 package packet
 
+// PartialChecksum gives what the checksum of a packet of TCP is while the sender has
+// left it to its network card (CHECKSUM_PARTIAL); ok is false for others, and where
+// lengths do not tell. It depends on nothing but addresses and lengths: packets that agree
+// in these have the same.
+func (p *Packet) PartialChecksum() (sum uint16, ok bool) {
+	if p.Proto != ProtoTCP || p.Flags&(HeaderCut|BadHeader) != 0 {
+		return 0, false
+	}
+	return pseudoSum(p, int(p.PayloadLen)+int(p.TCP.HeaderLen)), true
+}
+
 // pseudoSum is the folded sum of a packet's pseudo-header (RFC 9293 section
 // 3.1, RFC 8200 section 8.1), not complemented, for a transport packet of n
 // octets: what the checksum field holds when the sender left the rest to its
-// network card (CHECKSUM_PARTIAL).
+// network card.
 func pseudoSum(p *Packet, n int) uint16 {
 	s := uint64(p.Proto) + uint64(n)
 	if p.Version == 4 {
@@ -14,14 +25,6 @@ func pseudoSum(p *Packet, n int) uint16 {
 		}
 	}
 	return fold(s)
-}
-
-// isPseudoSum4 tells whether a checksum is pseudoSum of two IPv4 addresses,
-// source and destination, as they stand in the header; or 0. Folding keeps a sum
-// modulo 2^16-1, and gives 0 for nothing but 0.
-func isPseudoSum4(checksum uint16, ends uint64, proto uint8, n int) bool {
-	s := uint64(proto) + uint64(n) + ends>>32 + ends&0xffffffff
-	return checksum == 0 || (s+0xffff-uint64(checksum))%0xffff == 0
 }
 
 func fold(s uint64) uint16 {

@@ -66,16 +66,15 @@ const (
 type Flags uint16
 
 const (
-	Truncated       Flags = 1 << iota // the capture holds fewer octets of the innermost IP packet than its length says
-	HeaderCut                         // the transport header itself is cut: ports, or everything behind them, may be missing
-	OptionsUnknown                    // TCP options are cut or malformed; MSS … NumSACK hold what stood before
-	Reassembled                       // put together from IP fragments (at any layer)
-	LengthUnknown                     // IP length 0: IPLen follows from the frame's original length (BIG TCP, segmentation offload)
-	ChecksumPartial                   // the TCP or UDP checksum is only the pseudo-header's sum (CHECKSUM_PARTIAL), or 0 for TCP: not evidence
-	OuterSwapped                      // the packet came from PointKey.B to PointKey.A
-	HasMAC                            // the innermost link header was Ethernet: Position covers its addresses
-	PortsUnknown                      // the ports are cut, or the protocol has none
-	BadHeader                         // a transport length field contradicts the IP length (counted as malformed; flags and sequence are not evidence)
+	Truncated      Flags = 1 << iota // the capture holds fewer octets of the innermost IP packet than its length says
+	HeaderCut                        // the transport header itself is cut: ports, or everything behind them, may be missing
+	OptionsUnknown                   // TCP options are cut or malformed; MSS … NumSACK hold what stood before
+	Reassembled                      // put together from IP fragments (at any layer)
+	LengthUnknown                    // IP length 0: IPLen follows from the frame's original length (BIG TCP, segmentation offload)
+	OuterSwapped                     // the packet came from PointKey.B to PointKey.A
+	HasMAC                           // the innermost link header was Ethernet: Position covers its addresses
+	PortsUnknown                     // the ports are cut, or the protocol has none
+	BadHeader                        // a transport length field contradicts the IP length (counted as malformed; flags and sequence are not evidence)
 )
 
 // SACK is one block of the SACK option: [Left, Right) (RFC 2018 section 3).

@@ -33,9 +33,6 @@ func (w *walk) tcp(p *Packet) step {
 		}
 	}
 	w.payload(p, int(t.HeaderLen))
-	if t.Checksum == 0 || t.Checksum == pseudoSum(p, w.wire) {
-		p.Flags |= ChecksumPartial
-	}
 	return done
 }
 

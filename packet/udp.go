@@ -104,9 +104,6 @@ func (d *Decoder) udp(w *walk, p *Packet) step {
 	p.Flags |= bad
 	if w.ports(p, udpHeader) {
 		p.Checksum = be16(w.b[6:])
-		if p.Checksum != 0 && p.Checksum == pseudoSum(p, w.wire) {
-			p.Flags |= ChecksumPartial
-		}
 	}
 	return done
 }

@@ -1,9 +1,6 @@
 package packet
 
-import (
-	"encoding/binary"
-	"math/bits"
-)
+import "math/bits"
 
 // Words is what is asked of every packet of TCP in IPv4 first, put together from its
 // other fields: which flow it is of, and what of its headers tells it from others. It
@@ -45,7 +42,7 @@ func (p *Packet) SetWords() {
 		odd |= oddCut
 	}
 	head := uint64(p.IPID) | uint64(p.TCP.Window)<<16 | uint64(p.TCP.Flags)<<32
-	hosts := uint64(binary.LittleEndian.Uint32(p.Src[12:])) | uint64(binary.LittleEndian.Uint32(p.Dst[12:]))<<32
+	hosts := uint64(p.Src.word4()) | uint64(p.Dst.word4())<<32
 	p.Words.set(hosts, uint32(p.SrcPort)|uint32(p.DstPort)<<16, head, odd)
 }
 
