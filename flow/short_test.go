@@ -2,6 +2,7 @@ package flow
 
 import (
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,59 +62,159 @@ func FuzzShort(f *testing.F) {
 	})
 }
 
+// teller plays one connection, packet by packet.
+type teller struct {
+	*scene
+	clock time.Duration
+	next  [2]uint32
+	ids   [2]uint16
+	win   [2]uint16
+}
+
+// tell plays what f tells with and without youth, and wants the same records. It gives
+// the scene of the young one.
+func tell(t *testing.T, name string, change func(*Config), f func(*teller)) *scene {
+	t.Helper()
+	play := func(grown bool) *scene {
+		x := &teller{scene: newScene(t, change), next: [2]uint32{100, 900}, win: [2]uint16{65535, 65535}}
+		x.table.fullGrown = grown
+		f(x)
+		x.end()
+		return x.scene
+	}
+	s := play(false)
+	compareScenes(t, name, 0, s, play(true))
+	return s
+}
+
+// put plays a packet of a side, so much later than the one before.
+func (x *teller) put(later time.Duration, side int, flags, say string) {
+	x.clock += later
+	ends := [2]host{cli, srv}
+	p := x.at(x.clock).tcp(ends[side], ends[1-side], flags, x.next[side], x.next[1-side], say)
+	if flags[0] == 'S' {
+		p.TCP.MSS, p.TCP.Has, p.TCP.HeaderLen = 536, packet.HasMSS, 24
+		p.IPLen += 4
+		x.next[side]++
+	}
+	if flags == "S" {
+		p.TCP.Ack = 0
+	}
+	if strings.Contains(flags, "F") {
+		x.next[side]++
+	}
+	x.ids[side]++
+	p.IPID = x.ids[side]
+	p.TCP.Window = x.win[side]
+	x.next[side] += uint32(len(say))
+	x.add(p)
+}
+
+// What a summary cannot know is left to the whole way, and nothing else.
+func TestShortEdges(t *testing.T) {
+	const ms = time.Millisecond
+	say := string(make([]byte, 700))
+	open := func(x *teller, synack time.Duration) {
+		x.put(0, 0, "S", "")
+		x.put(synack, 1, "SA", "")
+		x.put(ms, 0, "A", "")
+	}
+	shut := func(x *teller) {
+		x.put(ms, 0, "FA", "")
+		x.put(ms, 1, "FA", "")
+		x.put(ms, 0, "A", "")
+	}
+	for _, tc := range []struct {
+		name  string
+		play  func(*teller)
+		brief uint64
+	}{
+		{"a window that is not full", func(x *teller) {
+			x.win[1] = 1401
+			open(x, 10*ms)
+			x.put(ms, 0, "PA", say)
+			x.put(0, 0, "PA", say)
+			x.put(10*ms, 1, "A", "")
+			x.put(ms, 1, "PA", say)
+			x.put(ms, 0, "A", "")
+			shut(x)
+		}, 1},
+		{"a window that is full", func(x *teller) {
+			x.win[1] = 1400
+			open(x, 10*ms)
+			x.put(ms, 0, "PA", say)
+			x.put(0, 0, "PA", say)
+			x.put(10*ms, 1, "A", "")
+			x.put(ms, 1, "PA", say)
+			x.put(ms, 0, "A", "")
+			shut(x)
+		}, 0},
+		{"a flight of eight", func(x *teller) {
+			open(x, 10*ms)
+			for range 8 {
+				x.put(ms, 0, "PA", say)
+			}
+			x.put(10*ms, 1, "A", "")
+			x.put(ms, 1, "PA", say)
+			x.put(ms, 0, "A", "")
+			shut(x)
+		}, 1},
+		{"a flight of nine", func(x *teller) {
+			open(x, 10*ms)
+			for range 9 {
+				x.put(ms, 0, "PA", say)
+			}
+			x.put(10*ms, 1, "A", "")
+			x.put(ms, 1, "PA", say)
+			x.put(ms, 0, "A", "")
+			shut(x)
+		}, 0},
+		{"a handshake of no time", func(x *teller) {
+			open(x, 0)
+			x.put(ms, 0, "PA", "a request")
+			x.put(10*ms, 1, "PA", "a response")
+			x.put(ms, 0, "A", "")
+		}, 1},
+	} {
+		s := tell(t, tc.name, nil, tc.play)
+		if s.table.briefs != tc.brief || len(s.recs) != 1 {
+			t.Errorf("%s: %d of %d summed up, want %d", tc.name, s.table.briefs, len(s.recs), tc.brief)
+		}
+		if tc.name == "a handshake of no time" && s.recs[0].TCP.Response.State != tcp.Bounded {
+			t.Errorf("%s: a response time whose base nobody knows: %+v", tc.name, s.recs[0].TCP.Response)
+		}
+	}
+}
+
 // A handshake that took long is judged by the first samples of both sides that hold no
 // delay, some time behind it, or at the end; not by what comes later.
 func TestShortSlow(t *testing.T) {
 	const ms = time.Millisecond
 	say := string(make([]byte, 700))
-	for _, window := range []time.Duration{100 * ms, 5 * time.Second} {
+	for _, window := range []time.Duration{100 * ms, 800 * ms, 5 * time.Second} {
 		for _, first := range []time.Duration{300 * ms, 600 * ms, 0} {
-			play := func(grown bool) *scene {
-				s := newScene(t, func(c *Config) { c.DupWindow = window; c.DupWindowHop = max(c.DupWindowHop, window) })
-				s.table.fullGrown = grown
-				clock, ids := time.Duration(0), [2]uint16{}
-				next := [2]uint32{100, 900}
-				put := func(later time.Duration, side int, flags, say string) {
-					clock += later
-					ends := [2]host{cli, srv}
-					p := s.at(clock).tcp(ends[side], ends[1-side], flags, next[side], next[1-side], say)
-					if flags[0] == 'S' {
-						p.TCP.MSS, p.TCP.Has, p.TCP.HeaderLen = 536, packet.HasMSS, 24
-						p.IPLen += 4
-						next[side]++
-					}
-					if flags == "S" {
-						p.TCP.Ack = 0
-					}
-					ids[side]++
-					p.IPID = ids[side]
-					next[side] += uint32(len(say))
-					s.add(p)
-				}
-				put(0, 0, "S", "")
-				put(1000*ms, 1, "SA", "")
-				put(1000*ms, 0, "A", "")
+			change := func(c *Config) { c.DupWindow = window; c.DupWindowHop = max(c.DupWindowHop, window) }
+			s := tell(t, window.String()+", "+first.String(), change, func(x *teller) {
+				x.put(0, 0, "S", "")
+				x.put(1000*ms, 1, "SA", "")
+				x.put(1000*ms, 0, "A", "")
 				if first > 0 {
 					for side := range 2 {
-						put(ms, side, "PA", say)
-						put(0, side, "PA", say)
-						put(first, 1-side, "A", "")
+						x.put(ms, side, "PA", say)
+						x.put(0, side, "PA", say)
+						x.put(first, 1-side, "A", "")
 					}
 				}
-				put(ms, 0, "PA", say)
-				put(10*ms, 1, "A", "")
-				put(ms, 1, "PA", say)
-				put(10*ms, 0, "A", "")
-				s.end()
-				return s
-			}
-			s := play(false)
-			compareScenes(t, window.String()+", "+first.String(), 0, s, play(true))
+				x.put(ms, 0, "PA", say)
+				x.put(10*ms, 1, "A", "")
+				x.put(ms, 1, "PA", say)
+				x.put(10*ms, 0, "A", "")
+			})
 			if s.table.briefs != 1 {
 				t.Errorf("%v, %v: not summed up", window, first)
 			}
 			h := s.recs[0].Handshake
-			if decided := first == 600*ms && window == 100*ms; decided != (h.State == tcp.Measured) || !decided && h.Reasons&tcp.LostBeforeOP == 0 {
+			if decided := first == 600*ms && window < time.Second; decided != (h.State == tcp.Measured) || !decided && h.Reasons&tcp.LostBeforeOP == 0 {
 				t.Errorf("%v, %v: %+v", window, first, h)
 			}
 		}
