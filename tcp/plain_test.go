@@ -206,6 +206,48 @@ func TestRepairedIsPlain(t *testing.T) {
 	}
 }
 
+// Of several repeats the later one may be acknowledged first: an ACK that comes to the
+// others is not plain yet.
+func TestRepeatsApartAreWhole(t *testing.T) {
+	w := newTwins()
+	now, ids, next := epoch, [2]uint16{}, [2]uint32{1000, 5000}
+	acked := [2]uint32{}
+	put := func(dir int, flags uint16, seq, n uint32) {
+		now += 1e6
+		ids[dir]++
+		p := packet.Packet{
+			Time: now, Now: now, Version: 4, TTL: 64, IPID: ids[dir], PayloadLen: n,
+			TCP: packet.TCP{Flags: flags, Seq: seq, Ack: acked[1-dir], Window: 50000, Has: packet.HasTimestamps, TSval: uint32(now / 1e6)},
+		}
+		w.add(t, &p, dir, false, false)
+	}
+	put(0, packet.SYN, next[0]-1, 0)
+	acked[0] = next[0]
+	put(1, packet.SYN|packet.ACK, next[1]-1, 0)
+	acked[1] = next[1]
+	put(0, packet.ACK, next[0], 0)
+	for range 4 {
+		put(0, packet.ACK, next[0], 1000)
+		next[0] += 1000
+	}
+	put(0, packet.ACK, next[0]-2000, 1000)
+	put(0, packet.ACK, next[0]-4000, 1000)
+	for range 2 {
+		acked[0] += 1000
+		put(1, packet.ACK, next[1], 0)
+		put(0, packet.ACK, next[0], 1000)
+		next[0] += 1000
+	}
+	if tr := w.st[0].troubleIf(&w.c[0].Dirs[0]); tr == nil || len(tr.repeats) != 2 {
+		t.Fatalf("%+v, want two repeats", tr)
+	}
+	acked[0] = next[0]
+	put(1, packet.ACK, next[1], 0)
+	put(0, packet.ACK, next[0], 1000)
+	next[0] += 1000
+	w.end(t, now)
+}
+
 // FuzzPlain does as FuzzConn, twice, with short conversations: the fuzzer is busy
 // for minutes to make one of thousands of packets smaller.
 func FuzzPlain(f *testing.F) {
