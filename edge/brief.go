@@ -19,21 +19,28 @@ type brief struct {
 	point      uint16
 	marks      uint32 // wordMarks
 	start      int64  // ns since the Unix epoch
-	span       uint32 // ns from start to end
-	rtt        uint32 // ns, and 1
-	phases     [numBriefPhases]uint32
+	times      [numBriefTimes]uint32
 	turns      uint16
 	unmeasured uint16
 	recorded   [2]uint16
 	sent       [2][3]uint16 // packets, bytes, payload
 	tags       uint64       // of the samples
 	samples    [tcp.MaxSamples]uint32
+	high       [numBriefTimes]uint8 // of times, above their 32 bits, if it isLong
 }
 
 const (
-	isBrief        = 1 << 7
-	briefLen       = unsafe.Offsetof(brief{}.samples)
-	numBriefPhases = 9 // those of wordPhases, with those that nobody knows in place of TLS
+	isBrief  = 1 << 7
+	isLong   = 1 << 6
+	briefLen = unsafe.Offsetof(brief{}.samples)
+)
+
+// Times of a brief connection, ns, of at most 40 bits each.
+const (
+	briefSpan     = iota // from start to end
+	briefRTT             // and 1
+	briefPhases          // those of wordPhases, with those that nobody knows in place of TLS
+	numBriefTimes = briefPhases + 9
 )
 
 // of makes it that of a record whose ends have no names, or tells that it is none.
@@ -56,8 +63,8 @@ func (b *brief) of(r *flow.Record) bool {
 		rtt = r.Handshake.RTT
 	}
 	t, span, unmeasured := &r.TCP.Response, r.End-r.Start, r.TCP.Response.Turns-r.TCP.Response.Measured
-	if uint64(int64(r.Point)|t.Turns|unmeasured|c.Recorded|s.Recorded|x.Packets|x.Bytes|x.PayloadBytes|y.Packets|y.Bytes|y.PayloadBytes)>>16 != 0 ||
-		uint64(span|(rtt+1)|p.TCP|p.ClientIdle|p.Unknown|p.Request|p.Server|p.Network|p.Transfer|p.Idle|p.Close)>>32 != 0 {
+	longest := uint64(span | (rtt + 1) | p.TCP | p.ClientIdle | p.Unknown | p.Request | p.Server | p.Network | p.Transfer | p.Idle | p.Close) // about
+	if uint64(int64(r.Point)|t.Turns|unmeasured|c.Recorded|s.Recorded|x.Packets|x.Bytes|x.PayloadBytes|y.Packets|y.Bytes|y.PayloadBytes)>>16|longest>>40 != 0 {
 		return false
 	}
 	m := uint64(r.Outcome) | markPhases
@@ -76,10 +83,16 @@ func (b *brief) of(r *flow.Record) bool {
 	if r.Samples.Len() > 0 {
 		m |= markTimes | bit(t.State == tcp.Bounded, markAtMost) | bit(t.State == tcp.Ambiguous, markDoubtful)
 	}
-	b.kind, b.point, b.marks, b.start, b.span, b.rtt = isBrief, uint16(r.Point), uint32(m), r.Start, uint32(span), uint32(rtt+1)
-	b.phases = [numBriefPhases]uint32{
-		uint32(p.TCP), uint32(p.ClientIdle), uint32(p.Unknown), uint32(p.Request), uint32(p.Server),
+	b.kind, b.point, b.marks, b.start = isBrief, uint16(r.Point), uint32(m), r.Start
+	b.times = [numBriefTimes]uint32{
+		uint32(span), uint32(rtt + 1), uint32(p.TCP), uint32(p.ClientIdle), uint32(p.Unknown), uint32(p.Request), uint32(p.Server),
 		uint32(p.Network), uint32(p.Transfer), uint32(p.Idle), uint32(p.Close),
+	}
+	if longest>>32 != 0 {
+		b.kind = isBrief | isLong
+		for i, ns := range [numBriefTimes]int64{span, rtt + 1, p.TCP, p.ClientIdle, p.Unknown, p.Request, p.Server, p.Network, p.Transfer, p.Idle, p.Close} {
+			b.high[i] = uint8(ns >> 32)
+		}
 	}
 	b.turns, b.unmeasured, b.recorded[0], b.recorded[1] = uint16(t.Turns), uint16(unmeasured), uint16(c.Recorded), uint16(s.Recorded)
 	v, w := &b.sent[0], &b.sent[1]
@@ -99,19 +112,33 @@ func repeatMarks(s tcp.State) uint64 {
 	return bit(s != tcp.Unknown, markRepeats) | bit(s == tcp.Bounded, markAtLeast)
 }
 
-// packed lends what is kept of it.
-func (b *brief) packed() []byte {
+// packed lends what is kept of it, in two parts.
+func (b *brief) packed() (first, more []byte) {
 	n := min(b.tags>>tcp.SampleCount, tcp.MaxSamples)
-	return unsafe.Slice((*byte)(unsafe.Pointer(b)), unsafe.Sizeof(*b))[:briefLen+4*uintptr(n)]
+	first = unsafe.Slice((*byte)(unsafe.Pointer(b)), unsafe.Sizeof(*b))[:briefLen+4*uintptr(n)]
+	if b.kind&isLong != 0 {
+		more = b.high[:]
+	}
+	return first, more
+}
+
+// time is one of its times, ns.
+func (b *brief) time(i int) int64 {
+	ns := int64(b.times[i])
+	if b.kind&isLong != 0 {
+		ns |= int64(b.high[i]) << 32
+	}
+	return ns
 }
 
 // traits are those that it gives its conversation.
 func (b *brief) traits(s *tcp.Samples) (x traits) {
-	outcome, p := flow.Outcome(b.marks&0xf), &b.phases
+	outcome := flow.Outcome(b.marks & 0xf)
 	if b.turns > 0 || b.marks&markBare != 0 && failed(outcome) {
 		x |= tried
 	}
-	waited := int64(p[0]) + int64(p[3]) + int64(p[4]) + int64(p[5]) + int64(p[6])
+	p := func(i int) int64 { return b.time(briefPhases + i) }
+	waited := p(0) + p(3) + p(4) + p(5) + p(6)
 	if failed(outcome) || waited >= slowWait*max(int64(b.turns), 1) || s.LongestThink() >= slowResponse {
 		x |= suspect
 	}
@@ -123,8 +150,11 @@ func (b *brief) traits(s *tcp.Samples) (x traits) {
 func (x *replay) brief(p []byte) []byte {
 	var b brief
 	copy(unsafe.Slice((*byte)(unsafe.Pointer(&b)), unsafe.Sizeof(b)), p)
+	first, more := b.packed()
+	p = p[len(first):]
+	p = p[copy(more, p):]
 	c, marks := &x.short, uint64(b.marks)
-	c.start, c.end, c.outcome, c.rtt = b.start, b.start+int64(b.span), flow.Outcome(marks&0xf), int64(b.rtt)-1
+	c.start, c.end, c.outcome, c.rtt = b.start, b.start+b.time(briefSpan), flow.Outcome(marks&0xf), b.time(briefRTT)-1
 	x.points[0] = packet.PointID(b.point)
 	c.points = x.points[:1]
 	for side := range c.sent {
@@ -136,17 +166,17 @@ func (x *replay) brief(p []byte) []byte {
 			c.repeats[side] = Repeats{Connections: 1, Payload: int64(n[2]), AtLeast: marks&(markAtLeast<<side) != 0}
 		}
 	}
-	t, f := &c.talk, &b.phases
+	t, f := &c.talk, func(i int) int64 { return b.time(briefPhases + i) }
 	t.bare, t.turns, t.measured = marks&markBare != 0, int64(b.turns), int64(b.turns)-int64(b.unmeasured)
 	t.pace.volume, t.pace.repeats = c.sent[flow.Server].PayloadBytes, marks&markPaceRepeats != 0
 	t.Phases = &x.phases
 	x.phases = session.Phases{
-		TCP: int64(f[0]), ClientIdle: int64(f[1]), Unknown: int64(f[2]), Request: int64(f[3]), Server: int64(f[4]),
-		Network: int64(f[5]), Transfer: int64(f[6]), Idle: int64(f[7]), Close: int64(f[8]), Overlap: marks&markOverlap != 0,
+		TCP: f(0), ClientIdle: f(1), Unknown: f(2), Request: f(3), Server: f(4),
+		Network: f(5), Transfer: f(6), Idle: f(7), Close: f(8), Overlap: marks&markOverlap != 0,
 	}
 	c.times.few.SetRaw(&b.samples, b.tags)
 	c.times.atMost, c.times.doubtful = marks&markAtMost != 0, marks&markDoubtful != 0
-	return p[len(b.packed()):]
+	return p
 }
 
 // addBrief adds a brief connection to its conversation, which has room for it.
@@ -155,5 +185,9 @@ func (s *store) addBrief(e *entry, b *brief, samples *tcp.Samples) {
 	e.seen(packet.PointID(b.point))
 	e.traits |= b.traits(samples)
 	e.packed++
-	s.write(e, b.packed())
+	first, more := b.packed()
+	s.write(e, first)
+	if len(more) > 0 {
+		s.write(e, more)
+	}
 }

@@ -13,13 +13,15 @@ import (
 // anyBrief is a record that is brief, unless one thing or another is not.
 func anyBrief(r *rand.Rand) flow.Record {
 	small := func(bits int) int64 { return r.Int64N(1 << r.IntN(bits+1)) }
+	most := []int{32, 32, 34, 41}[r.IntN(4)] // bits of a duration
+	duration := func() int64 { return small(most) }
 	odd := func(n *int64) {
 		if r.IntN(60) == 0 {
 			*n = 1 - 2*r.Int64N(2) + small(40)
 		}
 	}
 	x := record(uint16(r.IntN(9)), small(62)*(1-2*r.Int64N(2)), small(17))
-	x.End = x.Start + small(32)
+	x.End = x.Start + duration()
 	odd(&x.End)
 	x.Point = packet.PointID(1 + r.IntN(2))
 	x.Outcome = [...]flow.Outcome{flow.OutcomeNone, flow.Closed, flow.Established, flow.Refused, flow.Timeout, flow.Reset, flow.AbortedTimeout}[r.IntN(7)]
@@ -40,11 +42,11 @@ func anyBrief(r *rand.Rand) flow.Record {
 	}
 	x.FINs = [2]int64{r.Int64N(2), r.Int64N(2)}
 	x.HasTCP, x.HasHandshake = r.IntN(60) > 0, r.IntN(4) > 0
-	x.Handshake.State, x.Handshake.RTT = tcp.State(r.IntN(3)), small(32)-1
+	x.Handshake.State, x.Handshake.RTT = tcp.State(r.IntN(3)), duration()-1
 	x.TCP.Response = tcp.Response{State: tcp.State(r.IntN(4)), Turns: small(8)}
 	x.TCP.Response.Measured = r.Int64N(x.TCP.Response.Turns + 1)
 	p := &session.Phases{
-		TCP: small(32), ClientIdle: small(32), Request: small(32), Server: small(32), Network: small(32), Transfer: small(32), Idle: small(32), Close: small(32), Unknown: small(32), Overlap: r.IntN(9) == 0,
+		TCP: duration(), ClientIdle: duration(), Request: duration(), Server: duration(), Network: duration(), Transfer: duration(), Idle: duration(), Close: duration(), Unknown: duration(), Overlap: r.IntN(9) == 0,
 	}
 	for _, n := range []*int64{&p.TCP, &p.Prelude, &p.TLS, &p.Idle, &p.Unknown, &p.Close} {
 		odd(n)
@@ -63,7 +65,7 @@ func anyBrief(r *rand.Rand) flow.Record {
 // other.
 func TestBrief(t *testing.T) {
 	r := rand.New(rand.NewPCG(8, 16))
-	all := 0
+	all, long := 0, 0
 	var got replay
 	for range 30_000 {
 		x := anyBrief(r)
@@ -72,6 +74,9 @@ func TestBrief(t *testing.T) {
 			continue
 		}
 		all++
+		if b.kind&isLong != 0 {
+			long++
+		}
 		var c connection
 		c.single(&x)
 		if !c.plain() {
@@ -86,7 +91,8 @@ func TestBrief(t *testing.T) {
 		if c.talk.turns > 0 || c.talk.bare && failed(c.outcome) {
 			likes |= tried
 		}
-		packed := append(append([]byte(nil), b.packed()...), "rest"...)
+		first, more := b.packed()
+		packed := append(append(append([]byte(nil), first...), more...), "rest"...)
 		rest := got.brief(append(packed, beyond[:mostPacked]...))
 		few, w := tcp.Samples{}, words{}
 		for i := range got.short.times.few.Len() {
@@ -97,8 +103,8 @@ func TestBrief(t *testing.T) {
 			t.Fatalf("%+v\ngot  %v, %b\nwant %v, %b\n%q is left", x, w, b.traits(&x.Samples), want, likes, rest)
 		}
 	}
-	if all < 10_000 {
-		t.Errorf("only %d are brief", all)
+	if all < 10_000 || long < 2000 {
+		t.Errorf("only %d are brief, %d of them long", all, long)
 	}
 }
 
