@@ -13,31 +13,14 @@ import (
 // to its end: its record, which is that of the flow that relive makes, is made of
 // one look at each entry of the log. It tells whether it could.
 func (t *Table) finishShort(n uint32, release int64, reason EndReason) bool {
-	e := t.flows.embryo(n)
-	if !e.grown() || t.reliving {
+	e, b, x := t.flows.embryo(n), &t.brief, &t.soFar
+	if !t.sumUp(e, x) || !b.End() {
 		return false
 	}
-	y, b := t.flows.youth(e.behind), &t.brief
-	if y.flags&(ackedSYN|oddIDs) != ackedSYN {
-		return false
-	}
-	var options [2]tcp.Options
-	e.options(&options[Client])
-	y.answerOptions(&options[Server])
-	var sent [2]volume
-	if !y.sumUp(e, b, &options, t.copies.window, &sent) {
-		return false
-	}
-	t.briefs++
-	r, key := t.out.Add(), e.key()
-	t.serial++
-	r.Release, r.ID, r.Start, r.End = release, t.id(&key, e.time), e.time, y.seen
-	r.Point, r.Network, r.Path, r.OuterSwapped = e.point, e.network, e.path, e.flags&packet.OuterSwapped != 0
-	r.key, r.serial = key, t.serial
-	r.Proto, r.Version = packet.ProtoTCP, 4
-	r.Ends[Client] = Endpoint{Addr: address(e.src), Port: e.srcPort, HasPort: true}
-	r.Ends[Server] = Endpoint{Addr: address(e.dst), Port: e.dstPort, HasPort: true}
-	r.Direction, r.DirectionState = DirSYN, tcp.Measured
+	y := t.flows.youth(e.behind)
+	r := t.out.Add()
+	t.outline(e, y, x, r)
+	r.Release = release
 	r.EndReason = reason
 	switch {
 	case b.Closed():
@@ -47,21 +30,13 @@ func (t *Table) finishShort(n uint32, release int64, reason EndReason) bool {
 	default:
 		r.Outcome = Established
 	}
-	for side := range sent {
-		v := &sent[side]
-		r.Sent[side] = Volume{int64(v.packets), int64(v.bytes), int64(v.payload)}
-		r.FINs[side] = int64(y.flags >> (1 - side) & 1)
-	}
 	if e.flags&packet.Truncated != 0 {
 		r.TruncatedPackets = 1
 	}
 	if e.trafc&3 == 3 {
 		r.CE[Client] = 1
 	}
-	r.Options = options
 	r.HasHandshake, r.Handshake = true, *b.Handshake()
-	r.ECN.Known = true
-	r.HasTCP = true
 	b.Report(t.tcp, &r.TCP)
 	if t.cfg.Sums {
 		r.Samples = *b.Samples()
@@ -71,6 +46,101 @@ func (t *Table) finishShort(n uint32, release int64, reason EndReason) bool {
 	t.unlist(n, nil)
 	t.leave(n, r)
 	return true
+}
+
+// tellShort is closeInterval for an embryo, likewise. final says that it has ended.
+func (t *Table) tellShort(n uint32, r *Record, final bool) bool {
+	e, b, x := t.flows.embryo(n), &t.brief, &t.soFar
+	if !t.sumUp(e, x) {
+		return false
+	}
+	decided, ok := true, false
+	if final {
+		ok = b.End()
+	} else {
+		decided, ok = b.Pause()
+	}
+	if !ok {
+		return false
+	}
+	y, told := t.flows.youth(e.behind), &x.told
+	t.outline(e, y, x, r)
+	r.Kind, r.Established = Interval, !b.Closed()
+	for side := range r.Sent {
+		r.Sent[side] = r.Sent[side].minus(told.sent[side].volume())
+		r.FINs[side] -= int64(told.fins[side])
+	}
+	if e.flags&packet.Truncated != 0 {
+		r.TruncatedPackets = 1 - int64(told.syns)
+	}
+	if e.trafc&3 == 3 {
+		r.CE[Client] = 1 - int64(told.syns)
+	}
+	if r.Handshake = noHandshake; decided && !told.handshake {
+		r.HasHandshake, r.Handshake = true, *b.Handshake()
+	} else {
+		r.Handshake.Reasons = 0
+		r.HasHandshake = told.syns+told.synacks < 2
+	}
+	r.Handshake.SYNs, r.Handshake.SYNACKs = 1-told.syns, 1-told.synacks
+	r.Distributions = b.Interval(t.tcp, &told.tcp, &r.TCP)
+	t.nameEnds(r)
+	return true
+}
+
+// outline fills in what all records have that are made of a youth which was summed up.
+func (t *Table) outline(e *embryo, y *youth, x *soFar, r *Record) {
+	t.briefs++
+	key := e.key()
+	t.serial++
+	r.ID, r.Start, r.End = t.id(&key, e.time), e.time, y.seen
+	r.Point, r.Network, r.Path, r.OuterSwapped = e.point, e.network, e.path, e.flags&packet.OuterSwapped != 0
+	r.key, r.serial = key, t.serial
+	r.Proto, r.Version = packet.ProtoTCP, 4
+	r.Ends[Client] = Endpoint{Addr: address(e.src), Port: e.srcPort, HasPort: true}
+	r.Ends[Server] = Endpoint{Addr: address(e.dst), Port: e.dstPort, HasPort: true}
+	r.Direction, r.DirectionState = DirSYN, tcp.Measured
+	for side := range x.sent {
+		r.Sent[side] = x.sent[side].volume()
+		r.FINs[side] = int64(y.flags >> (1 - side) & 1)
+	}
+	r.Options = x.options
+	r.ECN.Known = true
+	r.HasTCP = true
+}
+
+func (v *volume) volume() Volume { return Volume{int64(v.packets), int64(v.bytes), int64(v.payload)} }
+
+// soFar is what the log of a youth tells.
+type soFar struct {
+	options [2]tcp.Options
+	sent    [2]volume
+	told    struct { // by intervals
+		sent          [2]volume
+		fins          [2]uint8
+		syns, synacks uint32
+		tcp           tcp.Told
+		handshake     bool
+	}
+}
+
+// sumUp has Table.brief take the packets of an embryo, and adds up what the log tells. It
+// is false where the brief cannot know what a flow would.
+func (t *Table) sumUp(e *embryo, x *soFar) bool {
+	if !e.grown() || t.reliving {
+		return false
+	}
+	y := t.flows.youth(e.behind)
+	if y.flags&(ackedSYN|oddIDs) != ackedSYN {
+		return false
+	}
+	*x = soFar{}
+	e.options(&x.options[Client])
+	y.answerOptions(&x.options[Server])
+	if e.flags&toldSYN != 0 {
+		x.told.sent[Client], x.told.syns, x.told.tcp.Recorded[Client] = volume{1, uint32(e.ipLen), 0}, 1, 1
+	}
+	return y.sumUp(e, &t.brief, t.copies.window, x)
 }
 
 // answerOptions are what the SYN-ACK offered.
@@ -88,15 +158,15 @@ func (y *youth) answerOptions(o *tcp.Options) {
 // sumUp has b take the packets of a youth, and adds up the volumes of both sides,
 // with the SYN. It is false where b cannot know what a flow would. window is how long a
 // copy is looked for, ns.
-func (y *youth) sumUp(e *embryo, b *tcp.Brief, options *[2]tcp.Options, window int64, sent *[2]volume) bool {
+func (y *youth) sumUp(e *embryo, b *tcp.Brief, window int64, x *soFar) bool {
 	at, end := unsafe.Add(unsafe.Pointer(y), youthLen), unsafe.Add(unsafe.Pointer(y), y.end)
 	answered := e.time + int64(y.answered)
-	b.Begin(options, e.time, answered, window)
+	b.Begin(&x.options, e.time, answered, window)
 	b.Offers(0, e.window)
 	b.Offers(1, y.offered)
-	now, header, stamps := answered, uint32(40), 0
+	now, stamps := answered, 0
 	if y.flags&stamped != 0 {
-		header, stamps = 52, 2
+		stamps = 2
 	}
 	entries, server := 0, 0
 	for ; uintptr(at) < uintptr(end); entries++ {
@@ -106,8 +176,12 @@ func (y *youth) sumUp(e *embryo, b *tcp.Brief, options *[2]tcp.Options, window i
 		if what&(longSince|someAcked|newWindow|newID|newStamps) != 0 {
 			if what&longSince != 0 {
 				late := get32(at, 0)
-				if at = unsafe.Add(at, 4); late == 0 {
-					return false // a mark
+				if at = unsafe.Add(at, 4); late == 0 { // a mark
+					if !x.mark(e, y, b, [2]int{entries - server, server}) {
+						return false
+					}
+					entries--
+					continue
 				}
 				now += int64(late) << 32
 			}
@@ -143,13 +217,46 @@ func (y *youth) sumUp(e *embryo, b *tcp.Brief, options *[2]tcp.Options, window i
 			return false
 		}
 	}
-	for side, n := range [2]int{entries - server, server} {
-		payload := b.Sent(side)
+	y.volumes(e, b, [2]int{entries - server, server}, &x.sent)
+	return true
+}
+
+// volumes adds up what both sides have sent: so many packets behind their SYN, whose payload
+// b has taken.
+func (y *youth) volumes(e *embryo, b *tcp.Brief, packets [2]int, sent *[2]volume) {
+	header := uint32(40)
+	if y.flags&stamped != 0 {
+		header = 52
+	}
+	for side, n := range packets {
+		payload := uint32(0)
+		if packets[0] > 0 { // else b has not begun
+			payload = b.Sent(side)
+		}
 		sent[side] = volume{1 + uint32(n), uint32(n)*header + payload, payload}
 	}
 	sent[0].bytes += uint32(e.ipLen)
 	sent[1].bytes += 20 + uint32(y.options>>optionBits)<<2
-	return b.End()
+}
+
+// mark takes note that an interval has told of what is before a mark, behind so many packets.
+func (x *soFar) mark(e *embryo, y *youth, b *tcp.Brief, packets [2]int) bool {
+	told := &x.told
+	y.volumes(e, b, packets, &told.sent)
+	told.syns, told.synacks = 1, 1
+	if packets[0] == 0 { // of the handshake alone
+		told.tcp.Recorded = [2]int64{1, 1}
+		return true
+	}
+	decided, ok := b.Pause()
+	told.handshake = decided
+	b.Tell(&told.tcp)
+	for side := range told.fins {
+		if b.Ended(side) {
+			told.fins[side] = 1
+		}
+	}
+	return ok
 }
 
 // odd tells whether the identification of a packet, which is not the next one, can

@@ -65,8 +65,9 @@ type Table struct {
 	candidates map[uint32]packet.Packet // by flow: a SYN that may open a new generation
 	earlier    map[uint32]earlier       // by flow: the sequence space of the generation before
 	hatched    packet.Packet            // scratch of hatch
-	brief      tcp.Brief                // scratch of finishShort
-	briefs     uint64                   // connections that it told, for tests
+	brief      tcp.Brief                // scratch of sumUp
+	soFar      soFar                    // likewise
+	briefs     uint64                   // records that it told, for tests
 	retold     Record                   // scratch of retell
 	snapshots  pool.Pool[snapshot]
 

@@ -138,19 +138,24 @@ func (t *Table) tellYoung(n uint32, r *Record) {
 	}
 	i := t.flows.link(n).next
 	if uint64(i) >= uint64(len(t.gone)) || t.gone[i] != n { // it lives
-		f := t.ending(n)
-		t.closeInterval(f, r, false, nil)
-		t.giveBack(f)
+		if !t.tellShort(n, r, false) {
+			f := t.ending(n)
+			t.closeInterval(f, r, false, nil)
+			t.giveBack(f)
+		}
 		t.flows.hush(n)
 		return
 	}
 	names := t.goneNames[i]
 	t.flows.embryos.live++
-	f := t.ending(n)
-	t.decide(f)
-	t.closeInterval(f, r, true, nil)
+	if !t.tellShort(n, r, true) {
+		f := t.ending(n)
+		t.decide(f)
+		t.closeInterval(f, r, true, nil)
+		t.giveBack(f)
+	}
 	r.Ends[Client].Name, r.Ends[Server].Name = names[Client], names[Server]
-	t.forget(n, f)
+	t.flows.put(n)
 }
 
 // hush has an embryo remember that all of it was told.

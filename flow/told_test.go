@@ -250,4 +250,7 @@ func TestMarkedAlike(t *testing.T) {
 		}
 	}
 	t.Logf("%d of %d records were summed up", briefs, total)
+	if briefs < uint64(total)/8 {
+		t.Errorf("%d of %d records were summed up", briefs, total)
+	}
 }

@@ -321,6 +321,9 @@ func (b *Brief) Sent(side int) uint32 {
 	return d.sent
 }
 
+// Ended tells whether a side sent a FIN.
+func (b *Brief) Ended(side int) bool { return b.sides[side&1].fin != 0 }
+
 // Closed tells whether both sides sent a FIN.
 func (b *Brief) Closed() bool { return b.sides[0].fin != 0 && b.sides[1].fin != 0 }
 
@@ -336,44 +339,3 @@ func (b *Brief) ToServer() int64 { return b.sides[0].rtt.base() }
 
 // Samples are those of Conn.Samples.
 func (b *Brief) Samples() *Samples { return &b.samples }
-
-// Report fills r, which is empty, with what Conn.Report gives. It follows End.
-func (b *Brief) Report(st *Store, r *Report) {
-	if !st.sums {
-		b.samples.sort(&st.sorted, ofAll)
-	}
-	for i := range r.Sides {
-		s, d, o := &r.Sides[i], &b.sides[i], &b.sides[i^1]
-		s.Recorded = 1 + int64(d.sent)
-		s.Retransmits.State = Measured
-		x, q := &s.RTT, 2*quantity(i)
-		x.Clean, x.Maybe, x.Min = int64(o.clean), int64(o.maybe), o.rtt.min
-		switch {
-		case o.clean > 0:
-			x.State = Measured
-		case o.maybe > 0:
-			x.State = Bounded
-			q += delayedRTT
-		default:
-			continue
-		}
-		if !st.sums {
-			x.Quantiles = st.sorted.summary(q).Quantiles
-		}
-	}
-	var think summary
-	if st.sums {
-		think = b.samples.thinks()
-	} else {
-		think = st.sorted.summary(thinkTime)
-	}
-	x := &r.Response
-	x.Turns, x.Measured, x.Min, x.Max = int64(b.turns), int64(think.n), Absent, Absent
-	if think.n == 0 {
-		return
-	}
-	x.Min, x.Max, x.Quantiles = think.min, think.max, think.Quantiles
-	if x.State = Measured; b.noBase {
-		x.State = Bounded
-	}
-}

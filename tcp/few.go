@@ -35,6 +35,12 @@ const each = pastAll / past
 // roundTrips has that of each sample that is no time to think.
 func (f *few) roundTrips() uint64 { return ^(f.tags >> 2) & each & (1<<(4*f.n()&63) - 1) }
 
+// thoughtTags has that of each that is.
+func (f *few) thoughtTags() uint64 { return f.tags >> 2 & each & (1<<(4*f.n()&63) - 1) }
+
+// thoughts is how many times to think there are.
+func (f *few) thoughts() int { return bits.OnesCount64(f.thoughtTags()) }
+
 // Halves tells of which halves of the round trip there are samples, by side.
 func (s *Samples) Halves() (client, server bool) {
 	trips := s.roundTrips()
@@ -43,7 +49,7 @@ func (s *Samples) Halves() (client, server bool) {
 
 // LongestThink is the longest time to think, ns; 0 if there is none.
 func (s *Samples) LongestThink() (ns int64) {
-	for thinks := s.tags >> 2 & each & (1<<(4*s.n()&63) - 1); thinks != 0; thinks &= thinks - 1 {
+	for thinks := s.thoughtTags(); thinks != 0; thinks &= thinks - 1 {
 		ns = max(ns, int64(s.ns[bits.TrailingZeros64(thinks)/4]))
 	}
 	return ns

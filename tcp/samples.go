@@ -297,6 +297,11 @@ func (st *Store) distributions(samples uint32, set uint8) (x [numQuantities]*his
 	} else {
 		st.fews.At(samples).sort(s, set)
 	}
+	return s.distributions()
+}
+
+// distributions gives those of all quantities, nil where there is none. They own their memory.
+func (s *sorted) distributions() (x [numQuantities]*histogram.Histogram, some bool) {
 	n := 0
 	for q := range numQuantities {
 		if s.from[q] != s.from[q+1] {
