@@ -209,7 +209,7 @@ func (t *Table) embryo(n uint32, scratch *embryo) *embryo {
 		return t.flows.embryo(n)
 	}
 	s := &t.flows.seeds
-	if s.embryo(s.at(n), scratch); t.told(s.at(n)) {
+	if s.embryo(n, scratch); t.told(scratch.time) {
 		scratch.flags |= toldSYN
 	}
 	return scratch

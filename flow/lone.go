@@ -122,7 +122,7 @@ func (t *Table) finishLone(n uint32, release int64, reason EndReason) bool {
 	var h uint64
 	if seedling(n) {
 		s := &t.flows.seeds
-		s.lone(s.at(n), l)
+		s.lone(s.at(n), s.seen(n), l)
 		h = s.hash(s.at(n), t.secret)
 	} else {
 		t.flows.embryo(n).lone(l)

@@ -21,8 +21,9 @@ func (t *Table) sown(due int64) int64 { return max(due, 0) - t.wheels[halfOpen].
 // seedMark is the place of the record of the k-th seed of the plan.
 func (t *Table) seedMark(k int) Mark {
 	s := &t.flows.seeds
-	e := s.nth(k)
-	return Mark{t.seedRelease(e.time), Connection, e.time, s.key(e)}
+	n := s.nth(k)
+	time := s.seen(n)
+	return Mark{t.seedRelease(time), Connection, time, s.key(s.at(n))}
 }
 
 // seedRelease is the release of a seed of the plan, by its time.
@@ -59,7 +60,7 @@ func (t *Table) reap(cut *Mark) {
 			if !open {
 				reason = EndIdleTimeout
 			}
-			t.finish(s.number(row, i), t.seedRelease(r.seeds[i].time), reason)
+			t.finish(s.number(row, i), t.seedRelease(r.time(i)), reason)
 		}
 	}
 }
@@ -69,7 +70,7 @@ func (t *Table) reap(cut *Mark) {
 func (t *Table) reapable(cut *Mark) (which uint64, open bool) {
 	p, s := &t.plan, &t.flows.seeds
 	r := s.row(s.tail)
-	open = r.seeds[bits.TrailingZeros64(r.alive)].time > p.ripe
+	open = r.time(bits.TrailingZeros64(r.alive)) > p.ripe
 	// Those that came before limit do, those that came at limit perhaps.
 	limit, last := int64(math.MaxInt64), int64(math.MaxInt64)
 	switch {
@@ -84,12 +85,12 @@ func (t *Table) reapable(cut *Mark) (which uint64, open bool) {
 	}
 	m := r.alive
 	for left := p.seeds; m != 0 && left > 0; left-- {
-		e := &r.seeds[bits.TrailingZeros64(m)%rowLen]
-		if e.time >= limit || e.time > last {
-			if e.time > limit || e.time > last {
+		i := bits.TrailingZeros64(m) % rowLen
+		if time := r.time(i); time >= limit || time > last {
+			if time > limit || time > last {
 				break
 			}
-			if mark := (Mark{t.seedRelease(e.time), Connection, e.time, s.key(e)}); mark.compare(cut) > 0 {
+			if mark := (Mark{t.seedRelease(time), Connection, time, s.key(&r.seeds[i])}); mark.compare(cut) > 0 {
 				break
 			}
 		}
@@ -112,7 +113,8 @@ func (t *Table) reapRow(row uint32, which uint64, open bool) {
 	}
 	for m := which; m != 0; m &= m - 1 {
 		l := t.out.addLone()
-		s.lone(&r.seeds[bits.TrailingZeros64(m)%rowLen], l)
+		i := bits.TrailingZeros64(m) % rowLen
+		s.lone(&r.seeds[i], r.time(i), l)
 		t.serial++
 		l.serial, l.release, l.reason, l.outcome = t.serial, EndOfInput, EndForced, OutcomeNone
 		if !open {
@@ -129,10 +131,10 @@ func (t *Table) reapRow(row uint32, which uint64, open bool) {
 	s.clear(row, which)
 }
 
-// lone fills in what a Lone has of a seed.
-func (s *seeds) lone(e *seed, l *Lone) {
-	w := &s.wheres[e.where]
-	l.time, l.src, l.dst, l.srcPort, l.dstPort, l.point, l.network, l.path = e.time, e.src, e.dst, e.srcPort, e.dstPort, w.point, w.network, w.path
-	l.flags, l.mss, l.has = packet.Flags(e.flags&(1<<seedFlagBits-1)), e.mss, packet.TCPOptions(e.tcpFlags>>synFlagBits)
-	l.ipLen, l.wscale, l.trafc = e.ipLen, e.wscale, e.trafc
+// lone fills in what a Lone has of a seed that came at a time, ns.
+func (s *seeds) lone(e *seed, time int64, l *Lone) {
+	w := &s.forms[e.form]
+	l.time, l.src, l.dst, l.srcPort, l.dstPort, l.point, l.network, l.path = time, e.src, e.dst, e.srcPort, e.dstPort, w.point, w.network, w.path
+	l.flags, l.mss, l.has = w.flags, w.mss, packet.TCPOptions(w.has)
+	l.ipLen, l.wscale, l.trafc = w.ipLen, w.wscale, w.trafc
 }

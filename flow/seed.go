@@ -14,42 +14,56 @@ import (
 // other and end so, unless something is heard of the connection before: then it
 // becomes an embryo that has a youth, or a flow. So they lie in rows in the order in which they came,
 // which is that in which they end and that of their records: no wheel has them, and no
-// plan lists them.
+// plan lists them. What many SYNs have in common is kept once.
 type seed struct {
-	time             int64
 	src, dst         uint32
 	srcPort, dstPort uint16
 	seq, tsval       uint32
-	position         uint32
-	window, mss      uint16
-	ipid             uint16
-	where            uint16 // number in seeds.wheres
-	flags            uint16 // packet.Flags; above seedFlagBits the length of the TCP header in words
-	tcpFlags         uint16 // and above synFlagBits the options that it has
-	ipLen            uint8
-	wscale, ttl      uint8
-	trafc            uint8
+	after            uint32 // ns from row.base
+	window, ipid     uint16
+	form             uint16 // number in seeds.forms
+	afterHigh        uint8  // of after, above its 32 bits
+	ttl              uint8
 }
 
 const (
-	seedFlagBits = 10
-	rowLen       = 64
-	isSeed       = isEmbryo | isResting          // set in the numbers of seeds
-	perSeed      = 48 + 24                       // octets, with slot in the index while that grows
-	rowOctets    = rowLen*perSeed + 24           // with its entry among the rows
-	mostRows     = (maxNumbers + 1) / rowLen / 2 // between the first and the last; half of what can be told apart
-	mostWheres   = 1 << 10
+	rowLen    = 64
+	isSeed    = isEmbryo | isResting          // set in the numbers of seeds
+	perSeed   = 32 + 24                       // octets, with slot in the index while that grows
+	rowOctets = rowLen*perSeed + 32           // with its entry among the rows
+	mostRows  = (maxNumbers + 1) / rowLen / 2 // between the first and the last; half of what can be told apart
+	mostForms = 1 << 12
+	rowBits   = 40 // of the time between the seeds of a row
 )
 
 // seedling tells whether a number is that of a seed.
 func seedling(n uint32) bool { return n >= isSeed }
 
-// where is what many seeds share.
-type where struct {
-	point   packet.PointID
-	network packet.NetworkID
-	path    packet.PathID
+// form is what many SYNs have in common: the place where they were recorded, and what their
+// hosts send in each.
+type form struct {
+	point              packet.PointID
+	network            packet.NetworkID
+	path               packet.PathID
+	position           uint32
+	flags              packet.Flags
+	mss, tcpFlags, has uint16 // has: packet.TCPOptions
+	ipLen, wscale      uint8
+	trafc, header      uint8 // header: of TCP, octets
 }
+
+// formOf gives that of a packet which can be a seed.
+func formOf(p *packet.Packet) form {
+	c := &p.TCP
+	return form{p.Point, p.Network, p.Path, p.Position, p.Flags, c.MSS, c.Flags, uint16(c.Has), uint8(p.IPLen), c.WScale, p.TOS, c.HeaderLen}
+}
+
+// near is where a form is found among the latest ones.
+func (w *form) near() uint32 {
+	return (uint32(w.path) ^ w.position>>16 ^ uint32(w.mss) ^ uint32(w.wscale)<<1 ^ uint32(w.flags)) % nearForms
+}
+
+const nearForms = 32
 
 // seeds are those of a table. The number of a seed tells its row and its place in
 // it: rows are counted on and on.
@@ -59,12 +73,13 @@ type seeds struct {
 	last       *row   // row head-1
 	fill       uint32 // places of that which were given out; rowLen if there is none
 	live       int
-	held       int   // rows that have memory
-	latest     int64 // time of the latest seed, ns
-	where      uint16
-	wheres     []where
-	numbers    map[where]uint16 // of wheres
-	arena      *pool.Arena      // where rows lie
+	held       int    // rows that have memory
+	latest     int64  // time of the latest seed, ns
+	form       uint16 // the latest
+	latestOf   [nearForms]uint16
+	forms      []form
+	numbers    map[form]uint16 // of forms
+	arena      *pool.Arena     // where rows lie
 }
 
 // row is rowLen seeds, and which of them are there: none, and no memory, where all
@@ -72,7 +87,22 @@ type seeds struct {
 type row struct {
 	seeds *[rowLen]seed
 	alive uint64
+	base  int64  // ns: none came before
 	run   uint32 // of the arena: the seeds
+}
+
+// time is when a seed came, ns.
+func (r *row) time(i int) int64 {
+	e := &r.seeds[i%rowLen]
+	return r.base + int64(e.after) + int64(e.afterHigh)<<32
+}
+
+// set makes seed i, which is of this row or another, one that came at a time.
+func (r *row) set(i uint32, e *seed, time int64) {
+	to := &r.seeds[i%rowLen]
+	*to = *e
+	to.after, to.afterHigh = uint32(time-r.base), uint8((time-r.base)>>32)
+	r.alive |= 1 << (i % rowLen)
 }
 
 // A row fits a run.
@@ -82,11 +112,27 @@ func (s *seeds) row(i uint32) *row { return &s.rows[i&uint32(len(s.rows)-1)] }
 
 func (s *seeds) at(n uint32) *seed { return &s.row(n / rowLen).seeds[n%rowLen] }
 
-// grow begins a row, for which the table has room. It tells whether there may be one more.
-func (s *seeds) grow() bool {
-	if s.head-s.tail >= mostRows {
+// seen is when a seed came, ns.
+func (s *seeds) seen(n uint32) int64 { return s.row(n / rowLen).time(int(n % rowLen)) }
+
+// rowFor tells whether the last row has room for a seed of a time, ns. Where others came
+// too long before, it has none any more.
+func (s *seeds) rowFor(time int64) bool {
+	if s.fill >= rowLen {
 		return false
 	}
+	if r := s.last; uint64(time-r.base)>>rowBits != 0 {
+		if r.alive != 0 {
+			s.fill = rowLen
+			return false
+		}
+		r.base = time
+	}
+	return true
+}
+
+// grow begins a row, for which the table has room, with a seed of a time, ns.
+func (s *seeds) grow(time int64) {
 	if s.head-s.tail+1 >= uint32(len(s.rows)) {
 		old := *s
 		s.rows = make([]row, max(4, 2*len(s.rows)))
@@ -102,12 +148,11 @@ func (s *seeds) grow() bool {
 	}
 	r := s.row(s.head)
 	r.run = s.arena.GetRun()
-	r.seeds, r.alive = (*[rowLen]seed)(s.arena.At(r.run)), 0
+	r.seeds, r.alive, r.base = (*[rowLen]seed)(s.arena.At(r.run)), 0, time
 	s.last = r
 	s.head++
 	s.fill = 0
 	s.held++
-	return true
 }
 
 // put takes a seed out.
@@ -164,11 +209,11 @@ func (s *seeds) until(time int64) (n int) {
 		if r.alive == 0 {
 			continue
 		}
-		if r.seeds[63-bits.LeadingZeros64(r.alive)].time <= time {
+		if r.time(63-bits.LeadingZeros64(r.alive)) <= time {
 			n += bits.OnesCount64(r.alive)
 			continue
 		}
-		for m := r.alive; r.seeds[bits.TrailingZeros64(m)].time <= time; m &= m - 1 {
+		for m := r.alive; r.time(bits.TrailingZeros64(m)) <= time; m &= m - 1 {
 			n++
 		}
 		break
@@ -176,8 +221,8 @@ func (s *seeds) until(time int64) (n int) {
 	return n
 }
 
-// nth gives the seed that has n before it, which are there.
-func (s *seeds) nth(n int) *seed {
+// nth gives the number of the seed that has n before it, which are there.
+func (s *seeds) nth(n int) uint32 {
 	for i := s.tail; ; i++ {
 		r := s.row(i)
 		if k := bits.OnesCount64(r.alive); n >= k {
@@ -188,29 +233,34 @@ func (s *seeds) nth(n int) *seed {
 		for ; n > 0; n-- {
 			m &= m - 1
 		}
-		return &r.seeds[bits.TrailingZeros64(m)]
+		return s.number(i, bits.TrailingZeros64(m))
 	}
 }
 
-// place gives the number of where, or tells that there are too many.
-func (s *seeds) place(w *where) bool {
+// shape finds the number of a form, or tells that there are too many.
+func (s *seeds) shape(w *form) bool {
+	near := &s.latestOf[w.near()]
+	if int(*near) < len(s.forms) && s.forms[*near] == *w {
+		s.form = *near
+		return true
+	}
 	n, ok := s.numbers[*w]
 	if !ok {
-		if s.live == 0 && len(s.wheres) >= mostWheres {
-			s.wheres = s.wheres[:0]
+		if s.live == 0 && len(s.forms) >= mostForms {
+			s.forms = s.forms[:0]
 			clear(s.numbers)
 		}
-		if len(s.wheres) >= mostWheres {
+		if len(s.forms) >= mostForms {
 			return false
 		}
 		if s.numbers == nil {
-			s.numbers = make(map[where]uint16)
+			s.numbers = make(map[form]uint16)
 		}
-		n = uint16(len(s.wheres))
+		n = uint16(len(s.forms))
 		s.numbers[*w] = n
-		s.wheres = append(s.wheres, *w)
+		s.forms = append(s.forms, *w)
 	}
-	s.where = n
+	s.form, *near = n, n
 	return true
 }
 
@@ -233,27 +283,26 @@ func (t *Table) sow(p *packet.Packet, h, free uint64) bool {
 	if !sows(p) || p.Time <= s.latest || p.Time < t.toldBefore || p.Now != t.now || t.watcher != nil || t.fullGrown {
 		return false
 	}
-	w := where{p.Point, p.Network, p.Path}
-	if int(s.where) >= len(s.wheres) || s.wheres[s.where] != w {
-		if !s.place(&w) {
+	w := formOf(p)
+	if int(s.form) >= len(s.forms) || s.forms[s.form] != w {
+		if !s.shape(&w) {
 			return false
 		}
 	}
 	x := &t.index
-	if s.fill >= rowLen || t.crowded || free >= uint64(len(x.slots)) || x.full() {
-		if !t.sowMore() {
+	if t.crowded || free >= uint64(len(x.slots)) || x.full() || !s.rowFor(p.Time) {
+		if !t.sowMore(p.Time) {
 			return false
 		}
 		free = x.free(h)
 	}
 	c, at, r := &p.TCP, s.fill, s.last
 	e := &r.seeds[at%rowLen]
-	e.time, s.latest = p.Time, p.Time
+	s.latest = p.Time
+	e.after, e.afterHigh = uint32(p.Time-r.base), uint8((p.Time-r.base)>>32)
 	e.src, e.dst = binary.LittleEndian.Uint32(p.Src[12:]), binary.LittleEndian.Uint32(p.Dst[12:])
-	e.srcPort, e.dstPort, e.seq, e.tsval, e.position = p.SrcPort, p.DstPort, c.Seq, c.TSval, p.Position
-	e.window, e.mss, e.ipid, e.where = c.Window, c.MSS, p.IPID, s.where
-	e.flags, e.tcpFlags = uint16(p.Flags)|uint16(c.HeaderLen>>2)<<seedFlagBits, c.Flags|uint16(c.Has)<<synFlagBits
-	e.ipLen, e.wscale, e.ttl, e.trafc = uint8(p.IPLen), c.WScale, p.TTL, p.TOS
+	e.srcPort, e.dstPort, e.seq, e.tsval = p.SrcPort, p.DstPort, c.Seq, c.TSval
+	e.window, e.ipid, e.form, e.ttl = c.Window, p.IPID, s.form, p.TTL
 	r.alive |= 1 << (at % rowLen)
 	s.fill = at + 1
 	s.live++
@@ -262,14 +311,14 @@ func (t *Table) sow(p *packet.Packet, h, free uint64) bool {
 	return true
 }
 
-// sowMore makes room for one more seed, and more to come.
-func (t *Table) sowMore() bool {
+// sowMore makes room for one more seed, of a time, ns, and more to come.
+func (t *Table) sowMore(time int64) bool {
 	s := &t.flows.seeds
 	if t.crowded {
 		t.makeRoom(0)
 		t.crowded = false
 	}
-	if s.fill >= rowLen {
+	if !s.rowFor(time) {
 		if int64(t.maxFlows)*t.perFlow < 8*rowOctets {
 			return false // others would have to go for it
 		}
@@ -278,8 +327,11 @@ func (t *Table) sowMore() bool {
 			t.closeUp()
 		}
 	}
-	if s.fill >= rowLen && !s.grow() {
-		return false
+	if !s.rowFor(time) {
+		if s.head-s.tail >= mostRows {
+			return false
+		}
+		s.grow(time)
 	}
 	if t.index.full() {
 		t.index.grow()
@@ -294,13 +346,12 @@ func (t *Table) closeUp() {
 	for i, end := s.tail, s.head; i != end; i++ {
 		r := *s.row(i)
 		for m := r.alive; m != 0; m &= m - 1 {
-			if s.fill >= rowLen {
-				s.grow()
-			}
 			at := bits.TrailingZeros64(m)
-			to := s.last
-			to.seeds[s.fill] = r.seeds[at]
-			to.alive |= 1 << s.fill
+			time := r.time(at)
+			if !s.rowFor(time) {
+				s.grow(time)
+			}
+			s.last.set(s.fill, &r.seeds[at], time)
 			t.index.replace(s.hash(&r.seeds[at], t.secret), s.number(i, at), s.number(s.head-1, int(s.fill)))
 			s.fill++
 			s.live++
@@ -313,7 +364,7 @@ func (t *Table) closeUp() {
 
 // hash is that of the key of a seed.
 func (s *seeds) hash(e *seed, by *secret) uint64 {
-	w := &s.wheres[e.where]
+	w := &s.forms[e.form]
 	x, y := uint64(bits.ReverseBytes32(e.src))<<16|uint64(e.srcPort), uint64(bits.ReverseBytes32(e.dst))<<16|uint64(e.dstPort)
 	_, less := bits.Sub64(y, x, 0)
 	swap := int(less) << 5
@@ -323,18 +374,21 @@ func (s *seeds) hash(e *seed, by *secret) uint64 {
 }
 
 // embryo makes e the embryo that a seed would be.
-func (s *seeds) embryo(x *seed, e *embryo) {
-	w := &s.wheres[x.where]
+func (s *seeds) embryo(n uint32, e *embryo) { s.embryoAt(s.at(n), s.seen(n), e) }
+
+// embryoAt is that for one that came at a time, ns.
+func (s *seeds) embryoAt(x *seed, time int64, e *embryo) {
+	w := &s.forms[x.form]
 	*e = embryo{
-		time: x.time, src: x.src, dst: x.dst, srcPort: x.srcPort, dstPort: x.dstPort, point: w.point, network: w.network, path: w.path, position: x.position,
-		seq: x.seq, tsval: x.tsval, window: x.window, mss: x.mss, ipid: x.ipid, flags: packet.Flags(x.flags & (1<<seedFlagBits - 1)),
-		tcpFlags: x.tcpFlags, place: x.flags >> seedFlagBits << slotBits, ipLen: x.ipLen, wscale: x.wscale, ttl: x.ttl, trafc: x.trafc,
+		time: time, src: x.src, dst: x.dst, srcPort: x.srcPort, dstPort: x.dstPort, point: w.point, network: w.network, path: w.path, position: w.position,
+		seq: x.seq, tsval: x.tsval, window: x.window, mss: w.mss, ipid: x.ipid, flags: w.flags,
+		tcpFlags: w.tcpFlags | w.has<<synFlagBits, place: uint16(w.header>>2) << slotBits, ipLen: w.ipLen, wscale: w.wscale, ttl: x.ttl, trafc: w.trafc,
 	}
 }
 
 // is tells whether the key of a seed is four.
 func (s *seeds) is(x *seed, four *key4) bool {
-	w := &s.wheres[x.where]
+	w := &s.forms[x.form]
 	hosts, ports := uint64(x.src)|uint64(x.dst)<<32, uint32(x.srcPort)|uint32(x.dstPort)<<16
 	return (hosts == four.hosts && ports == uint32(four.ends) || bits.RotateLeft64(hosts, 32) == four.hosts && bits.RotateLeft32(ports, 16) == uint32(four.ends)) &&
 		four.ends>>32 == packet.ProtoTCP && uint32(four.where) == uint32(w.point) && uint32(four.where>>32) == uint32(w.network)
@@ -343,6 +397,6 @@ func (s *seeds) is(x *seed, four *key4) bool {
 // key is that of a seed.
 func (s *seeds) key(x *seed) Key {
 	var e embryo
-	s.embryo(x, &e)
+	s.embryoAt(x, 0, &e)
 	return e.key()
 }

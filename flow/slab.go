@@ -55,7 +55,7 @@ func (s *slab) seen(n uint32) int64 {
 	case !asleep(n):
 		return s.at(n).seen
 	case seedling(n):
-		return s.seeds.at(n).time
+		return s.seeds.seen(n)
 	case n&isEmbryo != 0:
 		e := s.embryo(n)
 		if e.grown() {
@@ -72,7 +72,7 @@ func (s *slab) start(n uint32) int64 {
 	case !asleep(n):
 		return s.at(n).start
 	case seedling(n):
-		return s.seeds.at(n).time
+		return s.seeds.seen(n)
 	case n&isEmbryo != 0:
 		return s.embryo(n).time
 	}

@@ -16,13 +16,13 @@ import (
 //     interval began;
 //   - what ends young waits as what it is, which is an eighth of a record.
 
-// told tells whether an interval has told of a seed.
-func (t *Table) told(e *seed) bool { return e.time < t.toldBefore }
+// told tells whether an interval has told of a seed that came at a time, ns.
+func (t *Table) told(time int64) bool { return time < t.toldBefore }
 
 // toldOf tells whether intervals have told of all that came of what is young as n.
 func (t *Table) toldOf(n uint32) bool {
 	if seedling(n) {
-		return t.told(t.flows.seeds.at(n))
+		return t.told(t.flows.seeds.seen(n))
 	}
 	return t.flows.embryo(n).flags&isQuiet != 0
 }
@@ -58,7 +58,7 @@ func (s *seeds) since(time int64, dst []uint32) []uint32 {
 func (s *seeds) ofRow(i uint32, time int64, dst []uint32) []uint32 {
 	r := s.row(i)
 	for m := r.alive; m != 0; m &= m - 1 {
-		if k := bits.TrailingZeros64(m); r.seeds[k%rowLen].time >= time {
+		if k := bits.TrailingZeros64(m); r.time(k) >= time {
 			dst = append(dst, s.number(i, k))
 		}
 	}
@@ -94,7 +94,7 @@ func (t *Table) leave(n uint32, named *Record) {
 	}
 	if seedling(n) { // those that wait need not go in order
 		m := t.flows.embryos.get() | isEmbryo
-		t.flows.seeds.embryo(t.flows.seeds.at(n), t.flows.embryo(m))
+		t.flows.seeds.embryo(n, t.flows.embryo(m))
 		t.flows.put(n)
 		n = m
 	}

@@ -95,7 +95,7 @@ func shortLives(t *testing.T, seed uint64, n int, set func(*Table)) (s *scene, w
 		steps[k].do()
 		steps = append(steps[:k], steps[k+1:]...)
 		waited = max(waited, len(s.table.gone))
-		if x := &s.table.flows.seeds; x.live > 0 && s.table.told(x.at(x.first())) {
+		if x := &s.table.flows.seeds; x.live > 0 && s.table.told(x.seen(x.first())) {
 			told++
 		}
 		if rng.IntN(20) == 0 {

@@ -483,14 +483,14 @@ func TestYoungSize(t *testing.T) {
 	for _, c := range []struct {
 		packets int
 		most    int64
-	}{{1, 48}, {2, 192}, {6, 192}, {12, 224}} {
+	}{{1, 32}, {2, 192}, {6, 192}, {12, 224}} {
 		s := newScene(t, nil)
 		const n = 1000
 		for i := range uint32(n) {
 			bookish(s, i, c.packets, func(p packet.Packet) { s.now += 1000; s.add(p) })
 		}
 		x := &s.table.flows
-		each := (int64(x.seeds.live)*48 + int64(x.embryos.live)*64 + x.youths.Octets()) / n
+		each := (int64(x.seeds.live)*32 + int64(x.embryos.live)*64 + x.youths.Octets()) / n
 		t.Logf("%2d packets: %d octets", c.packets, each)
 		if x.seeds.live+x.embryos.live != n || x.live != 0 || each > c.most {
 			t.Errorf("%d packets: %d embryos and %d flows, %d octets each, want at most %d", c.packets, x.embryos.live, x.live, each, c.most)

@@ -22,7 +22,7 @@ type Arena struct {
 const (
 	Unit      = 8
 	MostUnits = 32
-	RunUnits  = 384
+	RunUnits  = 256
 
 	arenaBits = 13 // of the number of a unit within a chunk
 )
