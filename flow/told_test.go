@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
+
+	"mirrorscope/packet"
 )
 
 // named is the question for a name, and the answer of a name server that gives it to an address.
@@ -252,5 +254,67 @@ func TestMarkedAlike(t *testing.T) {
 	t.Logf("%d of %d records were summed up", briefs, total)
 	if briefs < uint64(total)/8 {
 		t.Errorf("%d of %d records were summed up", briefs, total)
+	}
+}
+
+// What is odd of a SYN is told with it, once: whether its answer comes before the close of
+// the interval or behind it, of a seed, and of what is none since another came at its time.
+func TestToldSYN(t *testing.T) {
+	const ms = time.Millisecond
+	play := func(grown bool) *scene {
+		s := newScene(t, func(c *Config) { c.Interval = time.Second })
+		s.table.fullGrown = grown
+		put := func(at time.Duration, i int, back bool, flags string, seq, ack uint32, payload string) {
+			from, to := host{"10.1.0.1", uint16(2000 + i)}, host{"10.0.0.9", 9999}
+			if back {
+				from, to = to, from
+			}
+			p := s.at(at).tcp(from, to, flags, seq, ack, payload)
+			p.IPID = uint16(seq)
+			if flags[0] == 'S' {
+				p.TCP.HeaderLen, p.TCP.Has, p.TCP.MSS, p.IPLen = 24, packet.HasMSS, 1460, 44
+			}
+			if flags == "S" {
+				p.TOS, p.Flags = 3, p.Flags|packet.Truncated
+			}
+			s.add(p)
+		}
+		const n = 8
+		when := func(i int, at time.Duration) time.Duration { // every other one at the time of the one before
+			return at + time.Duration(i/2)*ms
+		}
+		for i := range n {
+			put(when(i, 100*ms), i, false, "S", 10, 0, "")
+		}
+		for round, at := range []time.Duration{500 * ms, 1500 * ms} {
+			for i := range n {
+				if i>>1&1 == round {
+					put(when(i, at), i, true, "SA", 70, 11, "")
+				}
+			}
+			for i := range n {
+				if i>>1&1 == round && i>>2 == 0 {
+					put(when(i, at+100*ms), i, false, "A", 11, 71, "")
+				}
+			}
+		}
+		for i := range n {
+			if i>>2 != 0 {
+				put(when(i, 2500*ms), i, false, "A", 11, 71, "")
+			}
+		}
+		for i := range n {
+			put(when(i, 2600*ms), i, false, "PA", 11, 71, "\x00\x01 something that nobody reads")
+		}
+		if x := &s.table.flows; !grown && (x.live != 0 || x.embryos.live != n) {
+			t.Errorf("%d flows, %d embryos, want %d that are young", x.live, x.embryos.live, n)
+		}
+		s.end()
+		return s
+	}
+	s := play(false)
+	compareScenes(t, "SYNs", 0, s, play(true))
+	if s.table.briefs < 16 {
+		t.Errorf("%d records were summed up", s.table.briefs)
 	}
 }
