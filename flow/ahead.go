@@ -21,6 +21,7 @@ type Batch struct {
 	ahead   [BatchLen]Ahead
 	lines   pool.Lines // to be loaded
 	heads   pool.Lines // likewise
+	ends    pool.Lines // likewise, of flows
 
 	sessions [BatchLen]sessionAhead
 }
@@ -29,6 +30,7 @@ type Batch struct {
 type sessionAhead struct {
 	store   *session.Store
 	n       uint32
+	dir     uint8
 	payload bool
 }
 
@@ -160,6 +162,7 @@ func (b *Batch) fetch(tables *[Partitions]*Table, at *[BatchLen]unsafe.Pointer) 
 			p := unsafe.Pointer(t.flows.at(n))
 			at[uint(i)%BatchLen] = p
 			b.lines.Add(p)
+			b.ends.Add(unsafe.Add(p, flowEnd[a.marks&fromB]))
 		case seedling(n): // or noFlow
 			if n != noFlow {
 				b.heads.Add(unsafe.Pointer(t.flows.seeds.at(n)))
@@ -174,11 +177,13 @@ func (b *Batch) fetch(tables *[Partitions]*Table, at *[BatchLen]unsafe.Pointer) 
 		}
 		if uint(i)%atOnce == atOnce-1 {
 			b.heads.Fetch(1)
-			b.lines.Fetch(flowLines)
+			b.lines.Fetch(flowHead)
+			b.ends.Fetch(2)
 		}
 	}
 	b.heads.Fetch(1)
-	b.lines.Fetch(flowLines)
+	b.lines.Fetch(flowHead)
+	b.ends.Fetch(2)
 }
 
 // warm begins to load what the flows of the packets hold beside themselves, or,
@@ -191,10 +196,14 @@ func (b *Batch) warm(tables *[Partitions]*Table, at *[BatchLen]unsafe.Pointer) {
 		switch n := a.flow - 1; {
 		case !asleep(n):
 			f := (*Flow)(at[uint(i)%BatchLen])
-			t.prefetch(f, int(a.dir()), &b.lines)
-			if session.Refers(f.session) {
-				b.sessions[uint(sessions)%BatchLen] = sessionAhead{t.sessions, f.session, b.packets[i].PayloadLen > 0}
-				sessions++
+			t.prefetch(f, int(a.dir()), &b.heads, &b.lines)
+			if n := f.session; n != 0 {
+				payload := b.packets[i].PayloadLen > 0
+				t.sessions.Prefetch(n, payload, &b.heads)
+				if session.Refers(n) {
+					b.sessions[uint(sessions)%BatchLen] = sessionAhead{t.sessions, n, a.dir(), payload}
+					sessions++
+				}
 			}
 		case n == noFlow && a.marks&tcp4 != 0:
 			b.heads.Add(t.flows.seeds.next())
@@ -228,26 +237,23 @@ func (b *Batch) warm(tables *[Partitions]*Table, at *[BatchLen]unsafe.Pointer) {
 func (b *Batch) warmSessions(n int) {
 	for i := range b.sessions[:n] {
 		x := &b.sessions[i]
-		if x.store.PrefetchMore(x.n, x.payload, &b.lines); uint(i)%atOnce == atOnce-1 {
-			b.lines.Fetch(2)
+		if x.store.PrefetchMore(x.n, x.dir, x.payload, &b.heads); uint(i)%atOnce == atOnce-1 {
+			b.heads.Fetch(1)
 		}
 	}
-	b.lines.Fetch(2)
+	b.heads.Fetch(1)
 }
 
-// prefetch begins to load what a flow holds beside itself, for a packet in direction
-// dir.
-func (t *Table) prefetch(f *Flow, dir int, lines *pool.Lines) {
+// prefetch begins to load what a flow holds beside itself and its session, for a packet
+// in direction dir: one cache line of each of heads, two of each of lines.
+func (t *Table) prefetch(f *Flow, dir int, heads, lines *pool.Lines) {
 	if f.opening != 0 {
 		lines.Add(unsafe.Pointer(t.openings.At(f.opening)))
 	}
 	if f.rare != 0 {
 		lines.Add(unsafe.Pointer(t.rare.At(f.rare)))
 	}
-	if f.session != 0 {
-		t.sessions.Prefetch(f.session, lines)
-	}
-	t.tcp.Prefetch(&f.tcp, dir, lines)
+	t.tcp.Prefetch(&f.tcp, dir, heads, lines)
 }
 
 // Add has the tables take the packets that were looked at.

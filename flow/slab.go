@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"mirrorscope/pool"
+	"mirrorscope/tcp"
 )
 
 // slab holds the flows of a table: those that are awake, those that are embryos
@@ -194,6 +195,13 @@ func (s *slab) prefetchFree() { s.store.prefetchFree(flowLines) }
 
 // flowLines is how many cache lines of a flow most packets touch.
 const flowLines = int(unsafe.Offsetof(Flow{}.handshake)+63) / 64
+
+// Of these, a packet touches those up to the first of its direction, or of direction
+// 0, and of the other direction both: of its own, the second is for the other's ACKs.
+// So there are flowHead in front, and two from flowEnd of its direction on.
+const flowHead = int(unsafe.Offsetof(Flow{}.tcp)+unsafe.Offsetof(tcp.Conn{}.Dirs))/64 + 1
+
+var flowEnd = [2]uintptr{uintptr(flowHead+1) * 64, uintptr(flowHead) * 64}
 
 // store holds values in chunks that never move, outside of the heap, so that a
 // table grows without copying and the garbage collector has nothing to look

@@ -20,8 +20,8 @@ TEXT ·prefetchAll(SB), NOSPLIT, $0-24
 	JEQ  single
 	CMPQ DX, $2
 	JEQ  double
-	CMPQ DX, $7
-	JEQ  seven
+	CMPQ DX, $4
+	JEQ  four
 each:
 	MOVQ (SI), AX
 	ADDQ $8, SI
@@ -49,18 +49,15 @@ double:
 	DECQ BX
 	JGT  double
 	RET
-seven:
+four:
 	MOVQ (SI), AX
 	ADDQ $8, SI
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	PREFETCHT0 128(AX)
 	PREFETCHT0 192(AX)
-	PREFETCHT0 256(AX)
-	PREFETCHT0 320(AX)
-	PREFETCHT0 384(AX)
 	DECQ BX
-	JGT  seven
+	JGT  four
 	RET
 
 #define EACH(at) \

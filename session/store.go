@@ -53,12 +53,20 @@ func NewStore(memory int64) *Store {
 
 // Of many sessions that take turns, none is in a cache when its packet comes. So
 // they are loaded in two steps, of which the second looks at what the first
-// has loaded: Prefetch the session, PrefetchMore what that refers to.
+// has loaded: Prefetch the session, PrefetchMore what that refers to. Lines that most
+// packets do not touch are left out: memory is busy enough.
 
-// Prefetch adds the session of a number that is not 0, two cache lines.
-func (st *Store) Prefetch(n uint32, lines *pool.Lines) {
-	if n &= numberMask; n != 0 {
-		lines.Add(unsafe.Pointer(st.sessions.At(n)))
+// Prefetch adds the session of a number that is not 0: the cache lines that a packet
+// with payload, or one without, touches.
+func (st *Store) Prefetch(n uint32, payload bool, lines *pool.Lines) {
+	m := n & numberMask
+	if m == 0 || !payload && n&(payloadOnly|endless) != 0 {
+		return
+	}
+	s := unsafe.Pointer(st.sessions.At(m))
+	lines.Add(s)
+	if n&payloadOnly != 0 { // else, the time is that of a handshake
+		lines.Add(unsafe.Add(s, 64))
 	}
 }
 
@@ -66,22 +74,28 @@ func (st *Store) Prefetch(n uint32, lines *pool.Lines) {
 // need. It looks at no memory.
 func Refers(n uint32) bool { return n&numberMask != 0 && n&(endless|past) == 0 }
 
-// PrefetchMore adds what a packet with payload, or an ACK, needs of what a session
-// refers to that Refers, two cache lines of each.
-func (st *Store) PrefetchMore(n uint32, payload bool, lines *pool.Lines) {
+// PrefetchMore adds the cache lines that a packet with payload, or an ACK, in
+// direction dir needs of what a session refers to that Refers.
+func (st *Store) PrefetchMore(n uint32, dir uint8, payload bool, lines *pool.Lines) {
 	if n&payloadOnly != 0 && !payload {
 		return
 	}
 	s := st.at(n)
 	if s.reading != 0 && (payload || s.flags&smooth == 0) {
-		lines.Add(unsafe.Pointer(st.readings.At(s.reading)))
+		r := unsafe.Pointer(st.readings.At(s.reading))
+		lines.Add(r)
+		lines.Add(unsafe.Add(r, 64))
 	}
 	if s.tls == 0 {
 		return
 	}
-	lines.Add(unsafe.Pointer(st.tls.At(s.tls)))
+	y := unsafe.Pointer(st.tls.At(s.tls))
+	lines.Add(y)
 	if s.of == undecided && s.part != 0 {
-		st.room.Prefetch(s.part, payload, lines)
+		if payload {
+			lines.Add(unsafe.Add(y, 64))
+		}
+		st.room.Prefetch(s.part, dir, payload, lines)
 	}
 }
 

@@ -73,12 +73,12 @@ func octets[T any](p *pool.Pool[T]) int64 {
 
 // Prefetch begins to load what a connection keeps of data in flight, and its
 // samples, for a packet in direction dir.
-func (st *Store) Prefetch(c *Conn, dir int, lines *pool.Lines) {
+func (st *Store) Prefetch(c *Conn, dir int, heads, lines *pool.Lines) {
 	switch n := c.samples; {
 	case n&inDists != 0:
-		lines.Add(unsafe.Pointer(st.dists.At(n &^ inDists)))
+		heads.Add(unsafe.Pointer(st.dists.At(n &^ inDists)))
 	case n != 0:
-		lines.Add(unsafe.Pointer(st.fews.At(n)))
+		heads.Add(unsafe.Pointer(st.fews.At(n)))
 	}
 	d, r := &c.Dirs[dir&1], &c.Dirs[dir&1^1]
 	switch n := d.flight; {

@@ -60,14 +60,19 @@ func (b *Room) Sharing(s *State, i *Info) Conn {
 	return c
 }
 
-// Prefetch adds what Feed needs of what a Conn is lent, or Acked if there is no data,
-// two cache lines of each place.
-func (b *Room) Prefetch(work uint32, data bool, lines *pool.Lines) {
+// Prefetch adds the cache lines that Feed needs of what a Conn is lent, for data of
+// a direction, or Acked if there is none.
+func (b *Room) Prefetch(work uint32, dir uint8, data bool, lines *pool.Lines) {
 	w := b.works.At(work)
-	if lines.Add(unsafe.Pointer(w)); data {
-		lines.Add(unsafe.Pointer(&w.flights))
-		lines.Add(unsafe.Pointer(&w.dirs))
+	lines.Add(unsafe.Pointer(w))
+	if !data {
+		lines.Add(unsafe.Pointer(&w.acksAt[0]))
+		return
 	}
+	lines.Add(unsafe.Pointer(&w.flights[0]))
+	lines.Add(unsafe.Pointer(&w.flights[1]))
+	lines.Add(unsafe.Pointer(&w.dirs[dir&1]))
+	lines.Add(unsafe.Pointer(&w.srv))
 }
 
 func (c *Conn) lend(b *Room) {
