@@ -6,8 +6,19 @@ import (
 	"math/bits"
 
 	"mirrorscope/packet"
+	"mirrorscope/session"
 	"mirrorscope/tcp"
 )
+
+// room is where the latest of the records that leave next may put its report; nil where
+// somebody may hold on to that: the output, or who follows its connection from point to
+// point.
+func (t *Table) room() *session.Room {
+	if !t.cfg.Lends || t.watcher != nil {
+		return nil
+	}
+	return t.out.room()
+}
 
 // record fills r with the whole life of a flow, but for what its ends said.
 func (t *Table) record(f *Flow, r *Record, release int64, reason EndReason) {

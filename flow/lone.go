@@ -134,7 +134,7 @@ func (t *Table) finishLone(n uint32, release int64, reason EndReason) bool {
 		t.judge(l)
 	}
 	if !t.keepLone {
-		t.lone(l, t.out.Add())
+		t.lone(l, t.out.Add(), t.room())
 	}
 	if !t.index.gone {
 		t.index.remove(h, n)
@@ -151,8 +151,8 @@ func (t *Table) judge(l *Lone) {
 	}
 }
 
-// lone fills an empty record with what a Lone stands for.
-func (t *Table) lone(l *Lone, r *Record) {
+// lone fills an empty record with what a Lone stands for; room may be nil.
+func (t *Table) lone(l *Lone, r *Record, room *session.Room) {
 	key := l.key()
 	r.Release, r.ID, r.Start, r.End = l.release, t.id(&key, l.time), l.time, l.time
 	r.Point, r.Network, r.Path, r.OuterSwapped = l.point, l.network, l.path, l.flags&packet.OuterSwapped != 0
@@ -180,7 +180,7 @@ func (t *Table) lone(l *Lone, r *Record) {
 	c.Retransmits.State, c.Recorded = tcp.Measured, RecordedLone
 	s.Retransmits.State, s.Retransmits.Reasons = tcp.Unknown, tcp.OneSided
 	r.TCP.Response.Min, r.TCP.Response.Max = tcp.Absent, tcp.Absent
-	r.Report = t.sessions.Whole(0, nil, false, &session.Frame{Start: l.time, End: l.time, Setup: tcp.Absent, Server: tcp.Absent, Failed: true})
+	r.Report = t.sessions.Whole(0, nil, false, &session.Frame{Start: l.time, End: l.time, Setup: tcp.Absent, Server: tcp.Absent, Failed: true}, room)
 }
 
 // options are what the SYN offered.

@@ -8,6 +8,7 @@ import "mirrorscope/session"
 type Records struct {
 	pages     []*recordPage
 	n         int
+	rooms     []*roomPage // of records, by place, as far as they have one
 	lonePages []*lonePage
 	lones     int
 }
@@ -61,6 +62,19 @@ func (l *Records) Add() *Record {
 	return r
 }
 
+// roomPage has the rooms of a recordPage, about 4 KiB.
+type roomPage [len(recordPage{})]session.Room
+
+// room is where the record that was added last may put its report, until Reset. What
+// is there is anything.
+func (l *Records) room() *session.Room {
+	page := (l.n - 1) / len(roomPage{})
+	for page >= len(l.rooms) {
+		l.rooms = append(l.rooms, new(roomPage))
+	}
+	return &l.rooms[page][(l.n-1)%len(roomPage{})]
+}
+
 // Forget lets go of all that a record holds beside itself. It must not be read any
 // more.
 func (r *Record) Forget() {
@@ -82,6 +96,7 @@ func (l *Records) truncate(n int) {
 // that the last use did not need is given back.
 func (l *Records) Reset() {
 	l.pages = fewer(l.pages, l.n, len(recordPage{}))
+	l.rooms = fewer(l.rooms, l.n, len(roomPage{}))
 	l.lonePages = fewer(l.lonePages, l.lones, len(lonePage{}))
 	l.n, l.lones = 0, 0
 }

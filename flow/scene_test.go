@@ -110,7 +110,7 @@ func (s *scene) take() {
 	}
 	for i := range taken.Lones() {
 		l := taken.Lone(i)
-		s.table.lone(l, &recs[taken.Len()+i])
+		s.table.lone(l, &recs[taken.Len()+i], nil)
 	}
 	slices.SortFunc(recs, func(a, b Record) int { return Compare(&a, &b) })
 	s.recs = append(s.recs, recs...)

@@ -41,7 +41,7 @@ func (t *Table) finishShort(n uint32, release int64, reason EndReason) bool {
 	if t.cfg.Sums {
 		r.Samples = *b.Samples()
 	}
-	r.Phases = t.sessions.Steady(b.Course(), &session.Frame{Start: e.time, End: y.seen, Setup: r.Handshake.Setup, Server: b.ToServer()})
+	r.Phases = t.sessions.Steady(b.Course(), &session.Frame{Start: e.time, End: y.seen, Setup: r.Handshake.Setup, Server: b.ToServer()}, t.room())
 	t.nameEnds(r)
 	t.unlist(n, nil)
 	t.leave(n, r)

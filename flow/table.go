@@ -499,7 +499,10 @@ func (t *Table) Take(to *Records) {
 	for i := range looseWhole {
 		r := to.At(i)
 		if tie != 0 && r.Release == tie || t.cut.before(r) {
-			*t.out.Add() = *r
+			x := t.out.Add()
+			if *x = *r; t.cfg.Lends {
+				t.out.room().Move(&x.Report)
+			}
 			continue
 		}
 		if k != i {

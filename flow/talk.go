@@ -107,7 +107,7 @@ func (t *Table) endTalk(f *Flow, release int64, reason EndReason) bool {
 	return more
 }
 
-// said adds what the two ends said.
+// said adds what the two ends said to r, the latest record of those that leave next.
 func (t *Table) said(f *Flow, r *Record, reason EndReason) {
 	c := t.conn(f)
 	if reason == EndNone {
@@ -122,7 +122,7 @@ func (t *Table) said(f *Flow, r *Record, reason EndReason) {
 			frame.Setup = f.handshake.Setup
 		}
 	}
-	r.Report = t.sessions.Whole(f.session, &c, reason == EndIdleTimeout, frame)
+	r.Report = t.sessions.Whole(f.session, &c, reason == EndIdleTimeout, frame, t.room())
 }
 
 // nameEnds adds the names by which the ends were asked for when the flow began.

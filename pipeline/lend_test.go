@@ -185,3 +185,73 @@ func TestIdleHandsOver(t *testing.T) {
 		r.close()
 	}
 }
+
+// A list that its records' reports lie in gives out the same as records that own them,
+// however few are made at a time, and where some wait for others of their moment.
+func TestLentReports(t *testing.T) {
+	list := mixed(t)
+	for i := range 6000 { // connections that close, and that end since others begin, at moments at which records are collected
+		c := pcapgen.IPv4{Src: netip.AddrFrom4([4]byte{10, 9, 0, byte(i % 16)}), Dst: netip.MustParseAddr("10.0.0.1"), ID: uint16(i)}
+		s := pcapgen.IPv4{Src: c.Dst, Dst: c.Src, ID: uint16(i)}
+		port := uint16(4000)
+		if i%7 == 0 { // that close
+			port += uint16(i)
+		}
+		at, seq := list[len(list)-1].Time+int64(i%8/7)*3e6, uint32(i)*1e5
+		add := func(ip pcapgen.IPv4, tcp pcapgen.TCP, payload string) {
+			tcp.SrcPort, tcp.DstPort, tcp.Window = port, port, 9000
+			b := pcapgen.Build(pcapgen.Ethernet{}, ip, tcp, pcapgen.Payload(payload))
+			list = append(list, capture.Frame{Data: b, Time: at, WireLen: len(b), Link: capture.LinkEthernet})
+			at += int64(i % 5 * 1e3)
+		}
+		if add(c, pcapgen.TCP{Seq: seq, Flags: pcapgen.SYN}, ""); i%3 == 0 {
+			add(s, pcapgen.TCP{Ack: seq + 1, Flags: pcapgen.RST | pcapgen.ACK}, "")
+			continue
+		}
+		add(s, pcapgen.TCP{Seq: seq, Ack: seq + 1, Flags: pcapgen.SYN | pcapgen.ACK}, "")
+		add(c, pcapgen.TCP{Seq: seq + 1, Ack: seq + 1, Flags: pcapgen.ACK}, "")
+		if i%3 == 1 {
+			add(c, pcapgen.TCP{Seq: seq + 1, Ack: seq + 1, Flags: pcapgen.ACK | pcapgen.PSH}, "abc")
+			add(s, pcapgen.TCP{Seq: seq + 1, Ack: seq + 4, Flags: pcapgen.ACK | pcapgen.PSH}, "def")
+		}
+		switch next := seq + 1 + uint32(i%3%2*3); {
+		case i%7 == 0:
+			add(c, pcapgen.TCP{Seq: next, Ack: next, Flags: pcapgen.FIN | pcapgen.ACK}, "")
+			add(s, pcapgen.TCP{Seq: next, Ack: next + 1, Flags: pcapgen.FIN | pcapgen.ACK}, "")
+			add(c, pcapgen.TCP{Seq: next + 1, Ack: next + 1, Flags: pcapgen.ACK}, "")
+		case i%7 > 2:
+			add(s, pcapgen.TCP{Seq: next, Ack: next, Flags: pcapgen.RST | pcapgen.ACK}, "")
+		}
+	}
+	told := func(lends bool, shards, piece int) string {
+		defer func(n int) { collectEvery = n }(collectEvery)
+		collectEvery = 8
+		cfg := config(shards)
+		cfg.Flow.Sums, cfg.Flow.Lends, cfg.piece = true, lends, piece
+		var text strings.Builder
+		if _, err := Run(t.Context(), &frames{list: list}, cfg, func(recs []*flow.Record) error {
+			for _, r := range recs {
+				fmt.Fprintf(&text, "%x %d %s", r.ID, r.Release, said(t, &r.Report))
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return text.String()
+	}
+	want := told(false, 1, 0)
+	if strings.Count(want, `"SNI":"`) < 10 || strings.Count(want, "\n") < 2000 {
+		t.Fatal("that proves nothing")
+	}
+	for _, by := range []struct{ shards, piece int }{{1, 0}, {1, 1}, {3, 50}} {
+		if got := told(true, by.shards, by.piece); got != want {
+			a, b := strings.Split(want, "\n"), strings.Split(got, "\n")
+			for i := range min(len(a), len(b)) {
+				if a[i] != b[i] {
+					t.Fatalf("%+v: record %d of %d is\n%s\nand without lending\n%s", by, i, len(b), b[i], a[i])
+				}
+			}
+			t.Fatalf("%+v: %d records, want %d", by, len(b), len(a))
+		}
+	}
+}

@@ -90,20 +90,39 @@ func (st *Store) giveUp(s *Session, c *Conn, at int64) {
 	}
 }
 
+// Room is where Whole and Steady may put what they tell, for who lends it until that was
+// read. What was there is overwritten.
+type Room struct {
+	TLS    TLS
+	Phases Phases
+}
+
+// Move makes r, whose memory another Room may be, its own.
+func (m *Room) Move(r *Report) {
+	if r.TLS != nil {
+		m.TLS = *r.TLS
+		r.TLS = &m.TLS
+	}
+	if r.Phases != nil {
+		m.Phases = *r.Phases
+		r.Phases = &m.Phases
+	}
+}
+
 // Whole tells what a session said in its whole life, behind End. frame is that of
-// a TCP connection, else nil. n may be 0.
-func (st *Store) Whole(n uint32, c *Conn, idle bool, frame *Frame) (r Report) {
+// a TCP connection, else nil. n may be 0. Without room, the report owns its memory.
+func (st *Store) Whole(n uint32, c *Conn, idle bool, frame *Frame, room *Room) (r Report) {
 	var l *line
 	if n != 0 {
 		s := st.at(n)
 		l = &s.line
 		r = st.told(s, c, idle, false)
 		if s.tls != 0 {
-			r.TLS = st.tlsReport(s, c)
+			r.TLS = st.tlsReport(s, c, room)
 		}
 	}
 	if frame != nil {
-		r.Phases = st.newPhases()
+		r.Phases = st.phasesIn(room)
 		*r.Phases = l.phases(frame)
 	}
 	return r
@@ -120,19 +139,23 @@ func (st *Store) Interval(n uint32, c *Conn) (r Report) {
 	if s.tls != 0 && s.flags&tlsTold == 0 && st.info(st.tls.At(s.tls)).Outcome != tlsmeta.OutcomeNone &&
 		(s.flags&over != 0 || s.kind == tlsKind && st.tls.At(s.tls).Over()) { // not while the server may take it back
 		s.flags |= tlsTold
-		r.TLS = st.tlsReport(s, c)
+		r.TLS = st.tlsReport(s, c, nil)
 	}
 	return r
 }
 
-// Reports are made a few at a time: each is its owner's, and they share an
+// Reports without room are made a few at a time: each is its owner's, and they share an
 // allocation.
 const (
 	tlsAtATime    = 8
 	phasesAtATime = 16
 )
 
-func (st *Store) newTLS() (r *TLS) {
+// tlsIn gives what a report of TLS is put in, which may hold anything.
+func (st *Store) tlsIn(room *Room) (r *TLS) {
+	if room != nil {
+		return &room.TLS
+	}
 	if len(st.tlsReports) == 0 {
 		st.tlsReports = make([]TLS, tlsAtATime)
 	}
@@ -140,7 +163,11 @@ func (st *Store) newTLS() (r *TLS) {
 	return r
 }
 
-func (st *Store) newPhases() (p *Phases) {
+// phasesIn is the same for phases.
+func (st *Store) phasesIn(room *Room) (p *Phases) {
+	if room != nil {
+		return &room.Phases
+	}
 	if len(st.phaseReports) == 0 {
 		st.phaseReports = make([]Phases, phasesAtATime)
 	}

@@ -144,7 +144,7 @@ func (s *scene) end() Report {
 	s.st.End(s.n, &c, true, s.last+1e9)
 	server, _ := s.tcp.Half(1)
 	f := Frame{Start: s.first, End: s.last, Setup: serverHalf + clientHalf, Server: server}
-	r := s.st.Whole(s.n, &c, true, &f)
+	r := s.st.Whole(s.n, &c, true, &f, nil)
 	if sum := r.Phases.Sum(); sum != s.last-s.first {
 		s.t.Errorf("phases add up to %d of %d: %+v", sum, s.last-s.first, *r.Phases)
 	}

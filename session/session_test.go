@@ -295,7 +295,7 @@ func TestFloodOfHellos(t *testing.T) {
 		for st.Octets() > memory { // the table evicts
 			c := conn(open[0])
 			st.End(open[0].n, &c, false, sceneStart)
-			st.Whole(open[0].n, &c, false, nil)
+			st.Whole(open[0].n, &c, false, nil, nil)
 			st.Release(open[0].n)
 			tcps.Release(&open[0].c)
 			open = open[1:]

@@ -5,8 +5,9 @@ import "mirrorscope/tcp"
 // Steady is Whole for a connection of a Foreign protocol whose payload came in
 // order, or without payload: nothing but its phases is told. It was set up, as the
 // frame says.
-func (st *Store) Steady(c *tcp.Course, f *Frame) *Phases {
-	p := st.newPhases()
+func (st *Store) Steady(c *tcp.Course, f *Frame, room *Room) *Phases {
+	p := st.phasesIn(room)
+	*p = Phases{}
 	duration := f.End - f.Start
 	if c.Last == 0 {
 		p.TCP = min(f.Setup, duration)

@@ -326,11 +326,12 @@ type Handshake struct {
 	Client    int64
 }
 
-// tlsReport tells of the handshake. perceived: see measurement, TLS.
-func (st *Store) tlsReport(s *Session, c *Conn) *TLS {
+// tlsReport tells of the handshake, in room if that is not nil. perceived: see
+// measurement, TLS.
+func (st *Store) tlsReport(s *Session, c *Conn, room *Room) *TLS {
 	y := st.tls.At(s.tls)
 	x := st.conn(y)
-	r := st.newTLS()
+	r := st.tlsIn(room)
 	r.Info, r.Handshake = *x.Info, unknownHandshake
 	r.Settle()
 	if r.Outcome == tlsmeta.Abandoned && !c.Both {
