@@ -210,3 +210,31 @@ func TestSeedPlaces(t *testing.T) {
 		t.Error("a seed has another size")
 	}
 }
+
+// A row all of whose seeds have gone, and that is the last one, is for the next seed,
+// however late that comes.
+func TestSeedsEmptyRow(t *testing.T) {
+	s := newScene(t, func(c *Config) { c.SYNTimeout = 1 << 23 * time.Second })
+	x := &s.table.flows.seeds
+	sow := func(i int) uint32 {
+		p := s.tcp(cli, host{srv.addr, uint16(i)}, "S", 1, 0, "")
+		s.add(p)
+		key, _ := keyOf(&p)
+		n, ok := s.table.index.find(s.table.secret.hash(&key), &key, &s.table.flows)
+		if !ok || !seedling(n) || x.seen(n) != s.now {
+			t.Fatalf("seed %d is %x, %v", i, n, ok)
+		}
+		s.now += 1000
+		return n
+	}
+	last := uint32(0)
+	for i := range rowLen + 1 {
+		last = sow(i + 1)
+	}
+	s.table.finish(last, s.now, EndForced)
+	s.now += 3 << rowBits
+	sow(rowLen + 2)
+	if x.held != 2 || x.live != rowLen+1 {
+		t.Errorf("%d seeds in %d rows", x.live, x.held)
+	}
+}
