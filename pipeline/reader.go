@@ -51,7 +51,7 @@ type reader struct {
 func newReader(src capture.Source, cfg Config, tables []*flow.Table, learned *flow.Learned) *reader {
 	r := &reader{
 		src: src, cfg: cfg, decoder: packet.NewDecoder(cfg.Decode, cfg.Names), tables: tables, learned: learned,
-		load: newLoad(src, &cfg), room: newRoom(cfg.Flow.Memory, cfg.piece), next: math.MinInt64,
+		load: newLoad(src, &cfg), room: newRoom(cfg.Flow.Memory, cfg.Shards, cfg.piece), next: math.MinInt64,
 	}
 	r.seconds, r.free = make(chan *second, r.room.pieces), make(chan *second, r.room.pieces)
 	r.decoder.Lost = r.lost

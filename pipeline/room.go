@@ -17,16 +17,20 @@ type room struct {
 
 const (
 	// A piece is folded or written while it is still in the caches. More of them
-	// than one that is made and one that is written would only wait.
-	pieceLen, mostPieces = 1 << 9, 2
+	// than one that is made and one that is written would only wait. Where shards have
+	// goroutines of their own, all wait for each other behind a piece: it has sharedLen then.
+	pieceLen, sharedLen, mostPieces = 1 << 9, 1 << 11, 2
 	mostRecords          = 1 << 15
 	leastWait, mostWait  = 1 << 11, 1 << 15 // packets
 )
 
 // newRoom gives records an eighth of the tables' memory, some MiB at least, and
 // no more than helps. piece, if not 0, is that of a test.
-func newRoom(memory int64, piece int) room {
+func newRoom(memory int64, shards, piece int) room {
 	r := room{records: int(min(memory/8/int64(unsafe.Sizeof(flow.Record{})), mostRecords)), piece: pieceLen}
+	if shards > 1 {
+		r.piece = max(pieceLen, min(sharedLen, r.records/4))
+	}
 	if piece > 0 {
 		r.piece = piece
 	}
@@ -45,7 +49,7 @@ const packetMemory = 256 + 1500
 // Beside is what a run may hold beside Flow.Memory, octets: records on their way
 // to the output, what a table knows beside its flows, batches and fragments.
 func Beside(c *Config) int64 {
-	r := newRoom(c.Flow.Memory, 0)
+	r := newRoom(c.Flow.Memory, c.Shards, 0)
 	records := (r.pieces+1)*r.piece + 2*r.packets // on the way, and what the tables have ready
 	n := min(c.Shards, flow.Partitions)
 	return int64(records)*int64(unsafe.Sizeof(flow.Record{})) + flow.Beside(c.Flow.Memory, c.Decode.MaxPoints) +

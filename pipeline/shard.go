@@ -13,8 +13,9 @@ const (
 	// aheadLen is for how many packets the tables look ahead at a time.
 	aheadLen = flow.BatchLen
 	// handLen is how many packets a batch has for each shard that shares it, and
-	// mostHandLen how many at most.
-	handLen     = 128
+	// mostHandLen how many at most: what a goroutine does between two hand-overs takes much
+	// longer than waking it.
+	handLen     = 512
 	mostHandLen = 1 << 11
 )
 
