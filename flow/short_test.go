@@ -176,6 +176,12 @@ func TestShortEdges(t *testing.T) {
 			x.put(ms, 0, "A", "")
 		}, 1},
 	} {
+		tell(t, tc.name+", with intervals", func(c *Config) { c.Interval = time.Second }, func(x *teller) {
+			tc.play(x)
+			x.put(1500*ms, 0, "PA", "another request")
+			x.put(10*ms, 1, "PA", "another response")
+			x.put(ms, 0, "A", "")
+		})
 		s := tell(t, tc.name, nil, tc.play)
 		if s.table.briefs != tc.brief || len(s.recs) != 1 {
 			t.Errorf("%s: %d of %d summed up, want %d", tc.name, s.table.briefs, len(s.recs), tc.brief)
