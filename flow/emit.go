@@ -119,7 +119,7 @@ func (t *Table) id(k *Key, start int64) uint64 {
 	if x := &t.latestPlace; !x.known || x.point != k.Point || x.network != k.Network {
 		*x = placeHash{k.Point, k.Network, true, t.placeHash(k)}
 	}
-	tuple := packet.TupleHash(&k.A, &k.B, k.PortA, k.PortB, k.Proto, k.Kind)
+	tuple := packet.SymmetricHash(&k.A, &k.B, k.PortA, k.PortB, k.Proto, k.Kind)
 	return mix64(mix64(t.latestPlace.hash, tuple^0xe7037ed1a0b428db), uint64(start)^0x589965cc75374cc3)
 }
 

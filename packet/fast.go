@@ -293,7 +293,6 @@ func fastTCP(b []byte, wire int, time int64, ids *Direct, p *Packet) bool {
 	p.Point, p.Network, p.Path = ids.point, ids.network, ids.path
 	p.Words.set(binary.LittleEndian.Uint64(h[fastSrc:]), bits.RotateLeft32(be32(h[fastTransport:]), 16),
 		uint64(be16(h[fastIPID:]))|z>>16&^0xffff, z>>48&uint64(oddFlags)|(uint64(h[fastTOS])&3+1)&4<<1)
-	p.Hash = p.Words.hash()
 	fastIP((*[leastFast]byte)(b), p)
 	return true
 }
@@ -343,7 +342,6 @@ func (d *Decoder) fastUDP(b []byte, wire int, out *outside, p *Packet) (left []b
 	p.Words = Words{}
 	p.IPLen, p.Weight = uint32(total), 0
 	fastIP(h, p)
-	p.Hash = combine(mix4(p.Src.word4(), uint64(p.SrcPort)), mix4(p.Dst.word4(), uint64(p.DstPort)), ProtoUDP, 0)
 	return b, wire, false
 }
 
@@ -360,6 +358,7 @@ func fastIP(h *[leastFast]byte, p *Packet) {
 	p.IPID = be16(h[fastIPID:])
 	p.Kind, p.ICMPType, p.ICMPCode, p.DF = 0, 0, 0, h[fastIPID+2]&0x40 != 0
 	p.Position = uint32(ethernetPosition(h[:])>>32) | 1
+	p.Hash = combine(mix4(src, uint64(ports&0xffff)), mix4(dst, uint64(ports>>16)), h[fastProto], 0)
 }
 
 // fastIDs fills in the ids, of a frame that is sure to give a packet: asking for

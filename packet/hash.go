@@ -9,32 +9,6 @@ import (
 // give the same value. It is unkeyed and the same on every machine: it decides
 // the partition, never a security property. kind is Packet.Kind.
 func SymmetricHash(a, b *Addr, aPort, bPort uint16, proto, kind uint8) uint64 {
-	if proto != ProtoTCP || kind != 0 || !a.isMapped() || !b.isMapped() {
-		return TupleHash(a, b, aPort, bPort, proto, kind)
-	}
-	var w Words
-	w.set(uint64(a.word4())|uint64(b.word4())<<32, uint32(aPort)|uint32(bPort)<<16, 0, 0)
-	return w.hash()
-}
-
-// hash is the SymmetricHash of TCP in IPv4, whose ends are in order.
-func (w *Words) hash() uint64 {
-	hi, lo := bits.Mul64(w.Hosts^0xa0761d6478bd642f, w.Ends^0xe7037ed1a0b428db)
-	hi, lo = bits.Mul64(hi^lo^0x8ebc6af09c88c6e3, 0x589965cc75374cc3)
-	return hi ^ lo
-}
-
-// isMapped tells whether an address is one of IPv4.
-func (a *Addr) isMapped() bool {
-	return binary.LittleEndian.Uint64(a[:8]) == 0 && binary.LittleEndian.Uint32(a[8:]) == 0xffff_0000
-}
-
-// word4 is an IPv4 address, loaded as little-endian.
-func (a *Addr) word4() uint32 { return binary.LittleEndian.Uint32(a[12:]) }
-
-// TupleHash is a SymmetricHash that does not depend on what a kind of packet makes
-// cheap: it stays the same, and the ids of records are made of it.
-func TupleHash(a, b *Addr, aPort, bPort uint16, proto, kind uint8) uint64 {
 	x := mix(binary.LittleEndian.Uint64(a[:8]), binary.LittleEndian.Uint64(a[8:]), uint64(aPort))
 	y := mix(binary.LittleEndian.Uint64(b[:8]), binary.LittleEndian.Uint64(b[8:]), uint64(bPort))
 	return combine(x, y, proto, kind)

@@ -1,6 +1,9 @@
 package packet
 
-import "math/bits"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // Words is what is asked of every packet of TCP in IPv4 first, put together from its
 // other fields: which flow it is of, and what of its headers tells it from others. It
@@ -42,7 +45,7 @@ func (p *Packet) SetWords() {
 		odd |= oddCut
 	}
 	head := uint64(p.IPID) | uint64(p.TCP.Window)<<16 | uint64(p.TCP.Flags)<<32
-	hosts := uint64(p.Src.word4()) | uint64(p.Dst.word4())<<32
+	hosts := uint64(binary.LittleEndian.Uint32(p.Src[12:])) | uint64(binary.LittleEndian.Uint32(p.Dst[12:]))<<32
 	p.Words.set(hosts, uint32(p.SrcPort)|uint32(p.DstPort)<<16, head, odd)
 }
 

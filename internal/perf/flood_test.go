@@ -95,14 +95,14 @@ func TestFloodMemory(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
-	const memory = 64 << 20
+	const memory = 24 << 20
 	// What the collector lets lie would be as much as all that is in use.
 	const garbage = 25
 	t.Setenv("GOGC", strconv.Itoa(garbage))
 	sensor := buildSensor(t)
 	peak := func(kind string, flows int) int64 {
 		f := file(t, workload.Config{Workload: kind, Flows: flows, Open: 64})
-		u, out, err := measure(context.Background(), []string{sensor, "replay", "--no-progress", "--shards", "1", "--memory", "64MiB", "--format", "csv", f.Path})
+		u, out, err := measure(context.Background(), []string{sensor, "replay", "--no-progress", "--shards", "1", "--memory", strconv.Itoa(memory), "--format", "csv", f.Path})
 		if err != nil {
 			t.Fatal(err)
 		}
