@@ -119,7 +119,15 @@ func TestShortEdges(t *testing.T) {
 		x.put(synack, 1, "SA", "")
 		x.put(ms, 0, "A", "")
 	}
-	shut := func(x *teller) {
+	// request plays a connection whose request has so many segments, that far apart.
+	request := func(x *teller, segments int, apart time.Duration) {
+		open(x, 10*ms)
+		for range segments {
+			x.put(apart, 0, "PA", say)
+		}
+		x.put(10*ms, 1, "A", "")
+		x.put(ms, 1, "PA", say)
+		x.put(ms, 0, "A", "")
 		x.put(ms, 0, "FA", "")
 		x.put(ms, 1, "FA", "")
 		x.put(ms, 0, "A", "")
@@ -129,46 +137,10 @@ func TestShortEdges(t *testing.T) {
 		play  func(*teller)
 		brief uint64
 	}{
-		{"a window that is not full", func(x *teller) {
-			x.win[1] = 1401
-			open(x, 10*ms)
-			x.put(ms, 0, "PA", say)
-			x.put(0, 0, "PA", say)
-			x.put(10*ms, 1, "A", "")
-			x.put(ms, 1, "PA", say)
-			x.put(ms, 0, "A", "")
-			shut(x)
-		}, 1},
-		{"a window that is full", func(x *teller) {
-			x.win[1] = 1400
-			open(x, 10*ms)
-			x.put(ms, 0, "PA", say)
-			x.put(0, 0, "PA", say)
-			x.put(10*ms, 1, "A", "")
-			x.put(ms, 1, "PA", say)
-			x.put(ms, 0, "A", "")
-			shut(x)
-		}, 0},
-		{"a flight of eight", func(x *teller) {
-			open(x, 10*ms)
-			for range 8 {
-				x.put(ms, 0, "PA", say)
-			}
-			x.put(10*ms, 1, "A", "")
-			x.put(ms, 1, "PA", say)
-			x.put(ms, 0, "A", "")
-			shut(x)
-		}, 1},
-		{"a flight of nine", func(x *teller) {
-			open(x, 10*ms)
-			for range 9 {
-				x.put(ms, 0, "PA", say)
-			}
-			x.put(10*ms, 1, "A", "")
-			x.put(ms, 1, "PA", say)
-			x.put(ms, 0, "A", "")
-			shut(x)
-		}, 0},
+		{"a window that is not full", func(x *teller) { x.win[1] = 1401; request(x, 2, 0) }, 1},
+		{"a window that is full", func(x *teller) { x.win[1] = 1400; request(x, 2, 0) }, 0},
+		{"a flight of eight", func(x *teller) { request(x, 8, ms) }, 1},
+		{"a flight of nine", func(x *teller) { request(x, 9, ms) }, 0},
 		{"a handshake of no time", func(x *teller) {
 			open(x, 0)
 			x.put(ms, 0, "PA", "a request")

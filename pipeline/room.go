@@ -20,8 +20,8 @@ const (
 	// than one that is made and one that is written would only wait. Where shards have
 	// goroutines of their own, all wait for each other behind a piece: it has sharedLen then.
 	pieceLen, sharedLen, mostPieces = 1 << 9, 1 << 11, 2
-	mostRecords          = 1 << 15
-	leastWait, mostWait  = 1 << 11, 1 << 15 // packets
+	mostRecords                     = 1 << 15
+	leastWait, mostWait             = 1 << 11, 1 << 15 // packets
 )
 
 // newRoom gives records an eighth of the tables' memory, some MiB at least, and
