@@ -188,7 +188,7 @@ func TestGuardInstructions(t *testing.T) {
 				cmd := exec.Command(valgrind, "--tool=callgrind", "--callgrind-out-file=/dev/null", sensor, "replay", "--no-progress", "--shards", "1", f.Path)
 				// Valgrind loses the signals by which the runtime takes a thread off a
 				// goroutine. One thread at a time makes counts repeat.
-				cmd.Env = append(os.Environ(), "GODEBUG=asyncpreemptoff=1", "GOMAXPROCS=1")
+				cmd.Env = append(os.Environ(), "GODEBUG=asyncpreemptoff=1,cpu.rdtscp=off", "GOMAXPROCS=1")
 				out, err := cmd.CombinedOutput()
 				m := collected.FindSubmatch(out)
 				if err != nil || m == nil {
