@@ -3,37 +3,56 @@ package path
 import (
 	"encoding/binary"
 	"math/bits"
+	"math/rand/v2"
 
 	"mirrorscope/packet"
 )
+
+// secret keys fingerprints. Whoever could tell them could make packets that all meet in
+// the index; nothing that is told depends on it.
+type secret [4]uint64
+
+// The secret of this process.
+var prints = newSecret()
+
+func newSecret() (s secret) {
+	for i := range s {
+		s[i] = rand.Uint64() // of the runtime's ChaCha8, seeded by the system
+	}
+	return s
+}
 
 // fingerprint of what a packet has in common at all points of its way. Left out
 // are link header, TTL, DSCP and ECN, which routers change, the options of a
 // SYN, whose MSS they clamp, PSH, which offload moves and a young connection does
 // not keep, and checksums, which the host's own capture finds undone. The payload is looked at only where the headers do not count up, and
 // only as far as a short snap length leaves it.
-func fingerprint(p *packet.Packet, dir int) uint64 {
-	h := mix(p.Hash^uint64(dir), uint64(p.Network)<<32^uint64(p.IPID)<<16^uint64(p.Proto)<<8^uint64(p.Kind))
+func (s *secret) fingerprint(p *packet.Packet, dir int) uint64 {
+	h := fold(p.Hash^uint64(dir)^s[0], uint64(p.Network)<<32^uint64(p.IPID)<<16^uint64(p.Proto)<<8^uint64(p.Kind)^s[1])
 	if p.Proto == packet.ProtoTCP {
-		s := &p.TCP
-		h = mix(h^uint64(s.Seq)<<32^uint64(s.Ack), uint64(s.Flags&^packet.PSH)<<16^uint64(s.Window)^uint64(p.PayloadLen)<<32)
-		return mix(h^uint64(s.TSval)<<32^uint64(s.TSecr), 0x9e3779b97f4a7c15)
+		c := &p.TCP
+		h = fold(h^uint64(c.Seq)<<32^uint64(c.Ack), uint64(c.Flags&^packet.PSH)<<16^uint64(c.Window)^uint64(p.PayloadLen)<<32^s[2])
+		return fold(h^uint64(c.TSval)<<32^uint64(c.TSecr), s[3])
 	}
-	h = mix(h^uint64(p.PayloadLen), uint64(p.ICMPType)<<8^uint64(p.ICMPCode)^0x4d5a2da51de1aa47)
+	h = fold(h^uint64(p.PayloadLen), uint64(p.ICMPType)<<8^uint64(p.ICMPCode)^s[2])
 	if b := p.Payload; len(b) >= 16 {
-		h = mix(h^binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:]))
+		h = fold(h^binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])^s[3])
 	} else if p.Flags&packet.Truncated == 0 {
 		for _, c := range b {
-			h = mix(h^uint64(c), 0xe7037ed1a0b428db)
+			h = fold(h^uint64(c), s[3])
 		}
 	}
 	return h
 }
 
-func mix(a, b uint64) uint64 {
-	hi, lo := bits.Mul64(a^0xa0761d6478bd642f, b^0x8bb84b93962eacc9)
+func fold(a, b uint64) uint64 {
+	hi, lo := bits.Mul64(a, b)
 	return hi ^ lo
 }
+
+// mix is fold with constants in place of secrets: what names a connection is the same
+// everywhere.
+func mix(a, b uint64) uint64 { return fold(a^0xa0761d6478bd642f, b^0x8bb84b93962eacc9) }
 
 // space is the sequence space that a packet takes: [end-n, end).
 func space(p *packet.Packet) (end, n uint32) {

@@ -129,7 +129,7 @@ func (m *Matcher) observe(n uint32, p *packet.Packet, d uint8, e *entry) (s *sig
 	if p.Flags&packet.HeaderCut != 0 || uint64(m.now)-uint64(p.Time) > uint64(m.window) {
 		return nil, false, false // nothing to compare, or a clock that went back
 	}
-	*e = entry{print: fingerprint(p, int(d)), now: m.now, dir: d, first: sight{at: p.Time, sighting: number, ttl: p.TTL}}
+	*e = entry{print: prints.fingerprint(p, int(d)), now: m.now, dir: d, first: sight{at: p.Time, sighting: number, ttl: p.TTL}}
 	if p.Proto == packet.ProtoTCP {
 		again, acked = s.sequence(p, d, e)
 	}

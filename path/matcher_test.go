@@ -266,7 +266,7 @@ func TestPacketsAllAlike(t *testing.T) {
 		m.Packet(1, &p, 0)
 	}
 	n := 0
-	for w := m.recent.search(fingerprint(&p, 0)); ; n++ {
+	for w := m.recent.search(prints.fingerprint(&p, 0)); ; n++ {
 		if e, _ := m.recent.next(&w); e == nil {
 			break
 		}
