@@ -12,6 +12,11 @@ type told struct {
 	first map[uint64]uint32 // by hash; others with that hash follow by toldOnce.next
 }
 
+// maxAlike bounds how many of one hash are looked through. The hash leaves out what
+// seldom differs alone; one end that sees to it that it does has what it tells kept for
+// itself.
+const maxAlike = 16
+
 // toldOnce is what some handshakes told.
 type toldOnce struct {
 	info tlsmeta.Info // does not change
@@ -19,6 +24,7 @@ type toldOnce struct {
 	uses uint32
 	next uint32 // 0: none
 	then uint32 // what one that told this told next, the latest time; 0: not known
+	lone bool   // not found by its hash: there were as many as are looked through
 }
 
 // become gives the number of what a handshake tells that told n before, which may be 0:
@@ -40,8 +46,8 @@ func (t *told) become(n uint32, i *tlsmeta.Info) uint32 {
 
 // add gives the number of what a handshake told, which must be given back.
 func (t *told) add(i *tlsmeta.Info) uint32 {
-	h := i.Hash()
-	for n := t.first[h]; n != 0; {
+	h, alike := i.Hash(), 0
+	for n := t.first[h]; n != 0; alike++ {
 		x := t.all.At(n)
 		if x.info.Same(i) {
 			x.uses++
@@ -49,10 +55,14 @@ func (t *told) add(i *tlsmeta.Info) uint32 {
 		}
 		n = x.next
 	}
+	n := t.all.Get()
+	if alike >= maxAlike {
+		*t.all.At(n) = toldOnce{info: *i, uses: 1, lone: true}
+		return n
+	}
 	if t.first == nil {
 		t.first = make(map[uint64]uint32)
 	}
-	n := t.all.Get()
 	*t.all.At(n) = toldOnce{info: *i, hash: h, uses: 1, next: t.first[h]}
 	t.first[h] = n
 	return n
@@ -67,7 +77,9 @@ func (t *told) drop(n uint32) {
 	if x.uses--; x.uses > 0 {
 		return
 	}
-	if first := t.first[x.hash]; first != n {
+	if x.lone {
+		// No list has it.
+	} else if first := t.first[x.hash]; first != n {
 		y := t.all.At(first)
 		for y.next != n {
 			y = t.all.At(y.next)

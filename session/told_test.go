@@ -73,6 +73,44 @@ func TestTold(t *testing.T) {
 	}
 }
 
+// Of those that have one hash, so many are looked through; the others are kept each for
+// itself, and go as they came.
+func TestToldAlike(t *testing.T) {
+	const n = 10 * maxAlike
+	var x told
+	var used [n]uint32
+	// Nothing of what the hash is made of differs.
+	differ := func(k int) tlsmeta.Info {
+		return tlsmeta.Info{SNI: "alike.example", Resumed: k&1 != 0, Refused: k&2 != 0, ESNI: k&4 != 0, SSLv2Hello: k&8 != 0, HelloRetry: k&16 != 0, CertificatesCut: k&32 != 0, ClientCertificate: k&64 != 0, ClientCertificateKnown: k&128 != 0}
+	}
+	for round := range 3 {
+		for k := range used {
+			info := differ(k)
+			used[k] = x.become(0, &info)
+			if got := x.all.At(used[k]).info; !got.Same(&info) {
+				t.Fatalf("got %+v, want %+v", got, info)
+			}
+		}
+		longest := 0
+		for _, n := range x.first {
+			length := 0
+			for ; n != 0; n = x.all.At(n).next {
+				length++
+			}
+			longest = max(longest, length)
+		}
+		if longest > maxAlike || x.all.InUse() != n {
+			t.Errorf("round %d: %d of one hash are looked through, %d of %d are kept", round, longest, x.all.InUse(), n)
+		}
+		for _, u := range rand.Perm(n) {
+			x.drop(used[u])
+		}
+		if x.all.InUse() != 0 || len(x.first) != 0 {
+			t.Errorf("%d are kept, %d hashes, of none", x.all.InUse(), len(x.first))
+		}
+	}
+}
+
 // What connections keep for their whole life is not for the garbage collector.
 func TestNoPointers(t *testing.T) {
 	var has func(reflect.Type) bool

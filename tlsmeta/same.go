@@ -21,6 +21,10 @@ func (i *Info) Hash() uint64 {
 		}
 		h = mixed(h, uint64(len(*s)))
 	}
+	if i.Alert != nil {
+		h ^= uint64(i.Alert.Level)<<8 | uint64(i.Alert.Description)
+	}
+	h = mixed(h, uint64(uintptr(unsafe.Pointer(unsafe.SliceData(i.ALPNOffered)))))
 	return mixed(h^uint64(uintptr(unsafe.Pointer(unsafe.SliceData(i.Certificates)))), uint64(uintptr(unsafe.Pointer(unsafe.SliceData(i.ClientCertificates)))))
 }
 
