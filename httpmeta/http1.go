@@ -131,14 +131,21 @@ func (c *Conn) answered(h *half) *entry {
 		c.giveUp(c.nextReq) // this may be an answer to an earlier one
 		c.suspected = false
 	}
+	const maxEarly = 64
+	if c.nextResp-c.base > maxEarly && !c.queue[c.first].done() {
+		// They wait behind a request that does not end, although it was answered.
+		c.losses.Untracked++
+		c.lose(h)
+		return nil
+	}
 	if !c.room(h, c.nextResp) {
 		return nil
 	}
-	const maxEarly = 64
 	switch {
 	case c.nextResp < c.nextReq:
 	case c.whole && c.nextResp-c.nextReq < maxEarly:
 	default:
+		c.notAsked()
 		c.slot(c.nextResp).requestDone = true
 		c.nextReq = c.nextResp + 1
 	}

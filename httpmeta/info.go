@@ -54,7 +54,7 @@ type Losses struct {
 	TooLong   int64 // heads of more than 64 KiB
 	NoMemory  int64 // heads that the budget had no room for
 	Poisoned  int64 // directions whose HPACK state was lost: names or statuses are not known from then on
-	Untracked int64 // requests beyond what a Conn follows at a time, and messages of a connection joined on its way that the other side did not bear out
+	Untracked int64 // requests beyond what a Conn follows at a time, responses that wait behind a request that does not end, and messages of a connection joined on its way that the other side did not bear out
 }
 
 func (l *Losses) add(o *Losses) {
