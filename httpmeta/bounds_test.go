@@ -31,3 +31,48 @@ func TestUnaskedResponsesDoNotPileUp(t *testing.T) {
 		}
 	})
 }
+
+// A server that says goodbye in every frame costs one look at each stream, whoever
+// is answered stays, and the others leave in their order.
+func TestGoAwayAgain(t *testing.T) {
+	var conn Conn
+	conn.Reset(&Shared{}, true)
+	conn.SidesKnown()
+	pos := [2]int64{}
+	feed := func(fromClient bool, text string) {
+		side := server
+		if fromClient {
+			side = client
+		}
+		conn.Feed(fromClient, pos[side], []byte(text), 1)
+		pos[side] += int64(len(text))
+	}
+	cl, sv := newPeer(), newPeer()
+	feed(true, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"+frame(frameSettings, 0, 0, ""))
+	for i := range uint32(maxStreams) {
+		feed(true, cl.headers(flagEndHeaders, 2*i+1, ":method", "POST", ":scheme", "http", ":authority", "h", ":path", "/"))
+		if i%4 != 0 {
+			feed(false, sv.headers(flagEndHeaders, 2*i+1, ":status", "200"))
+		}
+	}
+	goAway := []byte(frame(frameGoAway, 0, 0, "\x00\x00\x00\x08\x00\x00\x00\x00"))
+	again := func() {
+		conn.Feed(false, pos[server], goAway, 1)
+		pos[server] += int64(len(goAway))
+	}
+	again()
+	var last int64
+	gone := 0
+	for e := new(Exchange); conn.Next(e); gone++ {
+		if e.RequestPos <= last {
+			t.Fatalf("the request at %d left behind that at %d", e.RequestPos, last)
+		}
+		last = e.RequestPos
+	}
+	if open, want := len(conn.h2.ids), maxStreams/4-1; gone != want || open != maxStreams-want {
+		t.Errorf("%d streams are gone, %d open, want %d and %d", gone, open, want, maxStreams-want)
+	}
+	if n := testing.AllocsPerRun(100, again); n != 0 {
+		t.Errorf("one more costs %v allocations", n)
+	}
+}

@@ -161,9 +161,12 @@ func (c *Conn) goAway(h *half, last uint32) {
 	if h.side != server {
 		return
 	}
-	for _, id := range slices.Clone(c.h2.ids) {
-		if id > last && !c.h2.find(id).answered {
-			c.finish(id)
+	h2 := c.h2
+	for i := 0; i < len(h2.ids); { // one look at each: a server may say so in every frame
+		if h2.ids[i] > last && !h2.streams[i].answered {
+			c.finish(h2.ids[i]) // which takes it out
+		} else {
+			i++
 		}
 	}
 }
