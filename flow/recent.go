@@ -43,6 +43,10 @@ type bucket struct {
 	more  uint32           // the latest entry that found no room here, and went to the next bucket; 0 none
 }
 
+// mostSpill bounds in how many buckets a packet is looked for. Two slots of five are in use,
+// so where fingerprints differ, full buckets are hardly ever neighbours.
+const mostSpill = 8
+
 const (
 	slotsLen = 5
 	eachTag  = 1 << (8 * slotsLen) / 255 // 1 in the octet of each slot
@@ -143,7 +147,7 @@ func (c *copies) find(print uint64, checksum uint16, flags copyFlags, void [2]ui
 
 func (c *copies) search(print uint64, checksum uint16, flags copyFlags, void *[2]uint32) (n uint32, ok bool) {
 	mask := uint32(len(c.index) - 1)
-	for i := range mask + 1 {
+	for i := range min(mask+1, mostSpill) {
 		b := &c.index[(uint32(print)+i)&mask]
 		for z := b.alike(print); z != 0; z &= z - 1 {
 			s := b.slots[bits.TrailingZeros64(z)/8]
@@ -284,16 +288,20 @@ func (c *copies) push(print uint64, at int64) *seenCopy {
 	return e
 }
 
-// spill finds a bucket with room behind bucket i, which is full.
+// spill finds a bucket with room, bucket i or one behind it. Where there is none near by,
+// which is so when somebody sends packets that differ in what no fingerprint has, the oldest
+// of bucket i is not found any more.
 func (c *copies) spill(i uint32) *bucket {
-	for {
-		b := &c.index[i&uint32(len(c.index)-1)]
+	mask := uint32(len(c.index) - 1)
+	for k := range min(mask+1, mostSpill) {
+		b := &c.index[(i+k)&mask]
 		if !c.has(b.slots[b.next]) {
 			return b
 		}
 		b.more = c.head
-		i++
 	}
+	c.evicted++
+	return &c.index[i&mask]
 }
 
 // drop removes the entry at the tail.
@@ -318,6 +326,7 @@ func (c *copies) resize(n int) {
 		e := old.at(i)
 		*c.push(e.print, e.at) = *e
 	}
+	c.evicted = old.evicted // whoever finds no place has none already
 	pool.FreeSlice(&c.memory, old.ring)
 	pool.FreeSlice(&c.memory, old.index)
 }

@@ -135,10 +135,10 @@ func TestRecentModel(t *testing.T) {
 						b.now += rng.Int64N(3e9)
 					}
 					print := rng.Uint64()
-					switch rng.IntN(8) {
-					case 0:
-						print = print&^(1<<40-1) | 5 // one place in the index
-					case 1:
+					switch {
+					case rng.IntN(b.c.max/6) == 0:
+						print = print&^(1<<40-1) | 5 // one place in the index, for six at a time
+					case rng.IntN(8) == 0:
 						print = print&(1<<32-1) | 7<<32 // alike in the index
 					}
 					if rng.Float64() < copied {
@@ -161,6 +161,41 @@ func TestRecentModel(t *testing.T) {
 				}
 				b.check()
 			}
+		}
+	}
+}
+
+// Whoever sends packets that differ in their checksum alone does not make the next ones
+// dear: of those, a few dozen are looked at, and the others are counted as forgotten.
+func TestRecentAlike(t *testing.T) {
+	const sent, kept = 10_000, mostSpill * slotsLen
+	cfg := DefaultConfig()
+	var c copies
+	c.init(1<<20, &cfg)
+	at, print := int64(sceneStart), uint64(77)
+	for i := range uint16(sent) {
+		at += 100
+		if e := c.find(print, i, 0, nothing); e != nil {
+			t.Fatalf("packet %d: found %+v", i, e)
+		}
+		c.add(print, at, at).checksum = i
+	}
+	found := 0
+	for i := range uint16(sent) {
+		if c.find(print, i, 0, nothing) != nil {
+			found++
+		}
+	}
+	if found != kept || c.evicted != sent-kept {
+		t.Errorf("%d are found and %d forgotten, want %d and %d", found, c.evicted, kept, sent-kept)
+	}
+	if c.find(print, sent-1, 0, nothing) == nil {
+		t.Error("the latest is not found")
+	}
+	for i := range uint64(1000) { // others find their place, there as well
+		c.add(i<<40|i%3, at, at)
+		if c.find(i<<40|i%3, 0, 0, nothing) == nil {
+			t.Fatalf("another one, %d, is not found", i)
 		}
 	}
 }
