@@ -103,7 +103,7 @@ func (s *secret) fingerprint(key uint64, p *packet.Packet, dir int) uint64 {
 		h = s.segment(key, p, uint64(dir))
 	} else {
 		h = fold((uint64(dir)<<48|uint64(p.IPID))^key^s[0], (uint64(p.PayloadLen)<<32|uint64(p.IPLen))^s[1])
-		h = fold((uint64(p.Checksum)<<16|uint64(p.ICMPType)<<8|uint64(p.ICMPCode))^h^s[2], s[3])
+		h = fold((uint64(p.Completed())<<16|uint64(p.ICMPType)<<8|uint64(p.ICMPCode))^h^s[2], s[3])
 	}
 	if p.IPID == 0 && len(p.Payload) > 0 {
 		h = s.payload(h, p.Payload)
@@ -158,11 +158,13 @@ func (s *secret) payload(h uint64, b []byte) uint64 {
 	return fold(h^uint64(n)^s[6], g^s[4])
 }
 
+// sum is the checksum that tells packets of one fingerprint apart: that of TCP. Others have
+// theirs in there, completed: many may have nothing else that differs.
 func sum(p *packet.Packet) uint16 {
 	if p.Proto == packet.ProtoTCP {
 		return p.TCP.Checksum
 	}
-	return p.Checksum
+	return 0
 }
 
 // checksumFlag tells whether the checksum is there at all.
@@ -174,8 +176,7 @@ func checksumFlag(p *packet.Packet) copyFlags {
 }
 
 // voidSums are the checksums that are no evidence in packets of TCP like p: that of a
-// sender that has left it to its network card, and 0. Others have theirs in their
-// fingerprint: many may have nothing else that differs.
+// sender that has left it to its network card, and 0.
 func voidSums(p *packet.Packet) (void [2]uint32) {
 	void = [2]uint32{noSum, noSum}
 	if s, ok := p.PartialChecksum(); ok {

@@ -20,6 +20,14 @@ func TestCopies(t *testing.T) {
 	none := func(p *packet.Packet) {}
 	partial := func(p *packet.Packet) { p.TCP.Checksum, _ = p.PartialChecksum() }
 	datagram := func(s *scene) packet.Packet { return s.udp(cli, srv, "ping") }
+	undone := func(p *packet.Packet) { // the sum of its pseudo-header, as it leaves its host
+		sum := uint32(packet.ProtoUDP) + 8 + p.PayloadLen
+		for i := 12; i < 16; i += 2 {
+			sum += uint32(p.Src[i])<<8 + uint32(p.Src[i+1]) + uint32(p.Dst[i])<<8 + uint32(p.Dst[i+1])
+		}
+		p.Checksum = uint16(sum>>16 + sum)
+	}
+	completed := func(p *packet.Packet) { undone(p); p.Checksum = p.Completed() }
 	first := func(make func(*scene) packet.Packet, change func(*packet.Packet)) func(*scene) packet.Packet {
 		return func(s *scene) packet.Packet { p := make(s); change(&p); return p }
 	}
@@ -53,6 +61,10 @@ func TestCopies(t *testing.T) {
 		{"bare ACK without ID from another hop", noID(ack), hop, time.Millisecond, true},
 		{"datagram without ID may be repeated by its host", noID(datagram), none, time.Microsecond, false},
 		{"datagram with an ID", datagram, none, time.Microsecond, true},
+		{"datagram of another checksum", datagram, func(p *packet.Packet) { p.Checksum++ }, time.Microsecond, false},
+		{"datagram, checksum not computed", first(datagram, completed), undone, time.Microsecond, true},
+		{"datagram, checksum not computed before", first(datagram, undone), completed, time.Microsecond, true},
+		{"datagram, checksum not computed, of another payload", first(datagram, undone), func(p *packet.Packet) { completed(p); p.Checksum++ }, time.Microsecond, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

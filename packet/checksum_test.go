@@ -38,3 +38,37 @@ func TestNoPartialChecksum(t *testing.T) {
 		}
 	}
 }
+
+// What a network card makes of a UDP checksum that was left to it.
+func TestCompleted(t *testing.T) {
+	for n := range 10 {
+		for _, ip := range []gen.Layer{ip4, ip6} {
+			payload := gen.Payload("\xfe\xdc\xba\x98\x76\x54\x32\x10\xff"[:n])
+			whole := decodeRaw(gen.Build(ip, gen.UDP{SrcPort: 1000, DstPort: 2000}, payload))
+			partial := decodeRaw(gen.Build(ip, gen.UDP{SrcPort: 1000, DstPort: 2000, Partial: true}, payload))
+			if whole.Packet.Checksum == partial.Packet.Checksum {
+				t.Fatal("the checksum is whole")
+			}
+			check(t, "whole", whole.Packet.Completed(), whole.Packet.Checksum)
+			check(t, "partial", partial.Packet.Completed(), whole.Packet.Checksum)
+			if n == 0 {
+				continue
+			}
+			cut := partial.Packet
+			cut.Payload = cut.Payload[:n-1]
+			check(t, "cut", cut.Completed(), partial.Packet.Checksum)
+		}
+	}
+	none := Packet{Proto: ProtoUDP, Version: 4, Src: Addr{15: 0xff, 14: 0xff}}
+	check(t, "none", none.Completed(), 0)
+}
+
+// A checksum that comes to 0 is sent as its complement (RFC 768).
+func TestCompletedZero(t *testing.T) {
+	for v := range 1 << 16 {
+		whole := Packet{Proto: ProtoUDP, Version: 4, PayloadLen: 2, Payload: []byte{byte(v >> 8), byte(v)}, SrcPort: 7}
+		if whole.Checksum = pseudoSum(&whole, udpHeader+2); whole.Completed() == 0 {
+			t.Fatalf("payload %#x: no checksum", v)
+		}
+	}
+}
