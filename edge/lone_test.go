@@ -16,10 +16,9 @@ func syns(t *testing.T, seed uint64, small bool, whole func(*flow.Record), lone 
 	rng := rand.New(rand.NewPCG(seed, 2))
 	cfg := flow.DefaultConfig()
 	learned := flow.NewLearned(cfg)
-	table := flow.NewTable(cfg, learned, new(packet.Names))
-	if small {
-		table.KeepLone()
-	}
+	names := new(packet.Names)
+	expander := flow.NewExpander(&cfg, names)
+	table := flow.NewTable(cfg, learned, names)
 	take := func() {
 		table.Step(flow.Last())
 		var list flow.Records
@@ -33,7 +32,15 @@ func syns(t *testing.T, seed uint64, small bool, whole func(*flow.Record), lone 
 			all = append(all, one{list.At(i).Place(), func() { whole(list.At(i)) }})
 		}
 		for i := range list.Lones() {
-			all = append(all, one{list.Lone(i).Place(), func() { lone(list.Lone(i)) }})
+			l := list.Lone(i)
+			all = append(all, one{l.Place(), func() {
+				if small {
+					lone(l)
+				} else {
+					expander.Reset()
+					whole(expander.Expand(l))
+				}
+			}})
 		}
 		slices.SortFunc(all, func(a, b one) int { return a.Compare(&b.Place) })
 		for _, x := range all {

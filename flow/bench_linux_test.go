@@ -135,7 +135,7 @@ func (c *crowd) take() {
 	}
 	for _, t := range c.tables[c.turn : c.turn+8] { // each comes by after some batches
 		t.Take(&c.taken)
-		c.records += c.taken.Len()
+		c.records += c.taken.Len() + c.taken.Lones()
 	}
 	c.turn = (c.turn + 8) % len(c.tables)
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"mirrorscope/dnsmeta"
 	"mirrorscope/packet"
 )
 
@@ -111,16 +112,26 @@ func openings(t *testing.T, seed uint64, n int, change func(*Config), set func(*
 	return s
 }
 
-// Records are the same whether flows begin as embryos or not.
+// Records are the same whether flows begin as embryos or not, and whether some of their
+// ends have names.
 func TestEmbryosAlike(t *testing.T) {
 	for seed := range uint64(12) {
 		for _, interval := range []time.Duration{0, 10 * time.Second} {
 			change := func(c *Config) { c.Interval = interval }
+			named := func(t *Table) {
+				for i := range seed % 4 {
+					host := packet.Addr{10: 255, 11: 255, 12: 10, 15: byte(2 * (i + 1))} // a client, a server, none
+					t.learned.names.Learn(&dnsmeta.Answer{Addr: host, Name: "name", TTL: 1000, At: sceneStart + int64(i)*20e9}, 1)
+				}
+			}
 			were := 0
-			small := openings(t, seed, 1500, change, func(t *Table) { t.keepLone = seed%2 == 0 })
+			small := openings(t, seed, 1500, change, named)
 			were = int(small.table.flows.embryos.n) + len(small.table.flows.seeds.rows)
 			small.end()
-			full := openings(t, seed, 1500, change, func(t *Table) { t.fullGrown = true })
+			full := openings(t, seed, 1500, change, func(t *Table) {
+				named(t)
+				t.fullGrown = true
+			})
 			full.end()
 			if were == 0 {
 				t.Fatalf("no embryos with intervals of %v", interval)

@@ -2,8 +2,6 @@ package flow
 
 import (
 	"cmp"
-	"hash/fnv"
-	"math/bits"
 
 	"mirrorscope/packet"
 	"mirrorscope/session"
@@ -83,7 +81,7 @@ func (f *Flow) oneSided() bool {
 
 // identify fills in what all records of a flow share.
 func (t *Table) identify(f *Flow, r *Record) {
-	r.ID = t.id(&f.key, f.start)
+	r.ID = t.ids.of(&f.key, f.start)
 	r.Start, r.End = f.start, f.last
 	x := t.rareIf(f)
 	r.Weight = x.weight
@@ -111,49 +109,6 @@ func (f *Flow) dir(s Side) int { return int(f.role.client) ^ int(s) }
 func (f *Flow) volume(s Side, x *rare) Volume {
 	v, w := &f.sent[f.dir(s)], &x.sent[f.dir(s)]
 	return Volume{Packets: int64(uint64(v.packets) + w.packets), Bytes: int64(uint64(v.bytes) + w.bytes), PayloadBytes: int64(uint64(v.payload) + w.payload)}
-}
-
-// id is the same in every run: it depends on names, not on the numbers that
-// one run gave them.
-func (t *Table) id(k *Key, start int64) uint64 {
-	if x := &t.latestPlace; !x.known || x.point != k.Point || x.network != k.Network {
-		*x = placeHash{k.Point, k.Network, true, t.placeHash(k)}
-	}
-	tuple := packet.SymmetricHash(&k.A, &k.B, k.PortA, k.PortB, k.Proto, k.Kind)
-	return mix64(mix64(t.latestPlace.hash, tuple^0xe7037ed1a0b428db), uint64(start)^0x589965cc75374cc3)
-}
-
-// placeHash is what an id has of an observation point and a network.
-type placeHash struct {
-	point   packet.PointID
-	network packet.NetworkID
-	known   bool
-	hash    uint64
-}
-
-func (t *Table) placeHash(k *Key) uint64 {
-	point, ok := t.idHash[k.Point]
-	if !ok {
-		point = hashString(t.names.PointName(k.Point))
-		t.idHash[k.Point] = point
-	}
-	network, ok := t.netHash[k.Network]
-	if !ok {
-		network = hashString(t.names.NetworkName(k.Network))
-		t.netHash[k.Network] = network
-	}
-	return point ^ network<<1
-}
-
-func mix64(a, b uint64) uint64 {
-	hi, lo := bits.Mul64(a^0xa0761d6478bd642f, b)
-	return hi ^ lo
-}
-
-func hashString(s string) uint64 {
-	h := fnv.New64a()
-	h.Write([]byte(s))
-	return h.Sum64()
 }
 
 // outcome tells how a TCP connection went, and why it ended.

@@ -27,7 +27,10 @@ func (t *Table) finish(n uint32, release int64, reason EndReason) {
 		case !told && !wait && t.plan.closing && !t.full(t.perFlow):
 			n = t.hatch(n, false) // it waits for the close as a flow
 		case !told && !wait: // a second record tells of it at once
-		case !young && t.finishLone(n, release, reason), young && t.finishShort(n, release, reason):
+		case !young:
+			t.finishLone(n, release, reason)
+			return
+		case t.finishShort(n, release, reason):
 			return
 		}
 	}

@@ -104,21 +104,10 @@ func (l *Lone) behind(m *Mark) bool {
 	return m.key.compare(&k) < 0
 }
 
-// KeepLone has Take give what can be as Lone from now on. Otherwise all are
-// Records.
-func (t *Table) KeepLone() { t.keepLone = true }
-
 // finishLone is finish for an embryo or a seed: its record says what that of the
-// flow would that hatch makes. It tells whether it could.
-func (t *Table) finishLone(n uint32, release int64, reason EndReason) bool {
-	if t.learned.names.Len() != 0 {
-		return false
-	}
-	var one Lone
-	l := &one
-	if t.keepLone {
-		l = t.out.addLone()
-	}
+// flow would that hatch makes.
+func (t *Table) finishLone(n uint32, release int64, reason EndReason) {
+	l := t.out.addLone()
 	var h uint64
 	if seedling(n) {
 		s := &t.flows.seeds
@@ -133,14 +122,30 @@ func (t *Table) finishLone(n uint32, release int64, reason EndReason) bool {
 	if reason == EndIdleTimeout || reason == EndLackOfResources {
 		t.judge(l)
 	}
-	if !t.keepLone {
-		t.lone(l, t.out.Add(), t.room())
+	var r *Record // where a Lone cannot tell all
+	if t.named(l) {
+		r = t.out.Add()
+		l.record(r, &t.ids)
+		t.nameEnds(r)
+		r.Report = t.sessions.Whole(0, nil, false, l.frame(), t.room())
+		t.out.dropLone()
 	}
 	if !t.index.gone {
 		t.index.remove(h, n)
 	}
-	t.leave(n, nil)
-	return true
+	t.leave(n, r)
+}
+
+// named tells whether an end has a name, for which a Lone has no room.
+func (t *Table) named(l *Lone) bool {
+	names := t.learned.names
+	if names.Len() == 0 {
+		return false
+	}
+	src, dst := address(l.src), address(l.dst)
+	_, client := names.Lookup(l.network, src, dst, l.time)
+	_, server := names.Lookup(l.network, dst, src, l.time)
+	return client || server
 }
 
 // judge gives a Lone that has waited for an answer in vain its outcome.
@@ -151,10 +156,10 @@ func (t *Table) judge(l *Lone) {
 	}
 }
 
-// lone fills an empty record with what a Lone stands for; room may be nil.
-func (t *Table) lone(l *Lone, r *Record, room *session.Room) {
+// record fills an empty record with what a Lone stands for, but for its report.
+func (l *Lone) record(r *Record, x *ids) {
 	key := l.key()
-	r.Release, r.ID, r.Start, r.End = l.release, t.id(&key, l.time), l.time, l.time
+	r.Release, r.ID, r.Start, r.End = l.release, x.of(&key, l.time), l.time, l.time
 	r.Point, r.Network, r.Path, r.OuterSwapped = l.point, l.network, l.path, l.flags&packet.OuterSwapped != 0
 	r.key, r.serial = key, l.serial
 	r.Proto, r.Version = packet.ProtoTCP, 4
@@ -180,7 +185,11 @@ func (t *Table) lone(l *Lone, r *Record, room *session.Room) {
 	c.Retransmits.State, c.Recorded = tcp.Measured, RecordedLone
 	s.Retransmits.State, s.Retransmits.Reasons = tcp.Unknown, tcp.OneSided
 	r.TCP.Response.Min, r.TCP.Response.Max = tcp.Absent, tcp.Absent
-	r.Report = t.sessions.Whole(0, nil, false, &session.Frame{Start: l.time, End: l.time, Setup: tcp.Absent, Server: tcp.Absent, Failed: true}, room)
+}
+
+// frame is what the report of a Lone is made of: nothing was said.
+func (l *Lone) frame() *session.Frame {
+	return &session.Frame{Start: l.time, End: l.time, Setup: tcp.Absent, Server: tcp.Absent, Failed: true}
 }
 
 // options are what the SYN offered.

@@ -282,8 +282,8 @@ func (t *Table) behind(d *due, m *Mark) bool {
 	return m.key.compare(t.keyOf(d, &scratch)) < 0
 }
 
-// lonesForOne is how many Lones count as one Record in a piece. They are an
-// eighteenth of it; but what adds them up shall find its memory in the caches, too.
+// lonesForOne is how many Lones count as one Record in a piece. They are a
+// twenty-first of it; but what adds them up shall find its memory in the caches, too.
 const lonesForOne = 8
 
 // left is how many records of the plan are not made yet: of its lists, and of its seeds,

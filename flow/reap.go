@@ -34,9 +34,9 @@ func (t *Table) seedRelease(time int64) int64 {
 	return t.wheels[halfOpen].due(time)
 }
 
-// small tells whether records of seeds are Lones.
+// small tells whether all records of seeds are Lones.
 func (t *Table) small() bool {
-	return t.keepLone && t.watcher == nil && t.cfg.Interval == 0 && t.learned.names.Len() == 0
+	return t.watcher == nil && t.cfg.Interval == 0 && t.learned.names.Len() == 0
 }
 
 // reap makes the records of the seeds of the plan up to the mark.

@@ -13,7 +13,7 @@ type Records struct {
 	lones     int
 }
 
-// lonePage is about 6 KiB.
+// lonePage is 4 KiB.
 type lonePage [64]Lone
 
 // Lones is how many small ones there are.
@@ -40,6 +40,9 @@ func (l *Records) addLone() *Lone {
 	l.lones++
 	return l.Lone(l.lones - 1)
 }
+
+// dropLone takes back the latest small one.
+func (l *Records) dropLone() { l.lones-- }
 
 // recordPage is about 10 KiB: there are many lists, most of them short.
 type recordPage [8]Record

@@ -108,9 +108,10 @@ func (s *scene) take() {
 	for i := range taken.Len() {
 		recs[i] = *taken.At(i)
 	}
+	whole := NewExpander(&s.table.cfg, s.table.names)
 	for i := range taken.Lones() {
-		l := taken.Lone(i)
-		s.table.lone(l, &recs[taken.Len()+i], nil)
+		whole.Reset()
+		recs[taken.Len()+i] = *whole.Expand(taken.Lone(i))
 	}
 	slices.SortFunc(recs, func(a, b Record) int { return Compare(&a, &b) })
 	s.recs = append(s.recs, recs...)

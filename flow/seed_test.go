@@ -22,7 +22,6 @@ func TestSeedsModel(t *testing.T) {
 				c.SYNTimeout = 1 << 23 * time.Second
 			}
 		})
-		s.table.KeepLone()
 		x := &s.table.flows.seeds
 		x.tail, x.head = 2*mostRows-5, 2*mostRows-5
 		type one struct {

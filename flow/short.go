@@ -93,7 +93,7 @@ func (t *Table) outline(e *embryo, y *youth, x *soFar, r *Record) {
 	t.briefs++
 	key := e.key()
 	t.serial++
-	r.ID, r.Start, r.End = t.id(&key, e.time), e.time, y.seen
+	r.ID, r.Start, r.End = t.ids.of(&key, e.time), e.time, y.seen
 	r.Point, r.Network, r.Path, r.OuterSwapped = e.point, e.network, e.path, e.flags&packet.OuterSwapped != 0
 	r.key, r.serial = key, t.serial
 	r.Proto, r.Version = packet.ProtoTCP, 4

@@ -23,6 +23,7 @@ func TestSizes(t *testing.T) {
 		{"pair of IPv4, known", unsafe.Sizeof(knownEntry[pair4, pairSeen]{}), 32},
 		{"lesson4", unsafe.Sizeof(lesson4{}), 20},
 		{"packet.Packet", unsafe.Sizeof(packet.Packet{}), 256},
+		{"Lone", unsafe.Sizeof(Lone{}), 64},
 		{"snapshot", unsafe.Sizeof(snapshot{}), 848},
 	} {
 		t.Logf("%-19s %4d octets", s.name, s.got)

@@ -84,8 +84,6 @@ type Table struct {
 	// behind the cut.
 	looseWhole, looseLone int
 
-	keepLone bool
-
 	active       []uint32             // flows with packets in the running interval; may name one twice, and others
 	intervals    Records              // of the running interval, of flows that ended in it
 	gone         []uint32             // young, that ended in it
@@ -93,9 +91,7 @@ type Table struct {
 	toldBefore   int64                // of seeds that came before, ns, an interval has told
 	maxIntervals int                  // that are kept
 	heard        map[uint32]heard     // by flow: of those that have ended and wait for the interval's close
-	idHash       map[packet.PointID]uint64
-	netHash      map[packet.NetworkID]uint64
-	latestPlace  placeHash // of the latest record
+	ids          ids
 }
 
 // tables are those of all Partitions, one behind the other. Packets go to them in turn,
@@ -152,8 +148,7 @@ func (t *Table) init(cfg Config, learned *Learned, names *packet.Names) {
 	t.maxStore = share * 3 / 8
 	t.maxIntervals = int(max(share/8/int64(unsafe.Sizeof(Record{})), 16)) // beside the budget, see Beside
 	t.sessions = session.NewStore(t.maxStore / 2)
-	t.idHash = make(map[packet.PointID]uint64)
-	t.netHash = make(map[packet.NetworkID]uint64)
+	t.ids = newIDs(names)
 	t.candidates = make(map[uint32]packet.Packet)
 	t.goneNames = make(map[uint32][2]string)
 	t.toldBefore = noTelling

@@ -396,7 +396,6 @@ func TestYoungAlike(t *testing.T) {
 			for how, set := range map[string]func(*Table){
 				"young":   func(*Table) {},
 				"ageless": func(t *Table) { t.ageless = true },
-				"lone":    func(t *Table) { t.keepLone = true },
 				"slow":    func(t *Table) { t.unhurried = true },
 				"rest":    func(t *Table) { t.bed.always = true },
 			} {

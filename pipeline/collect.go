@@ -76,6 +76,10 @@ func collect(seconds <-chan *second, free chan<- *second, cfg *Config, told *tol
 	var last path.Connection
 	chunk := make([]*flow.Record, 0, outLen)
 	lones := make([]*flow.Lone, 0, outLen)
+	var whole *flow.Expander // of what is small, where nobody takes it so
+	if cfg.Lone == nil {
+		whole = flow.NewExpander(&cfg.Flow, cfg.Names)
+	}
 	for s := range seconds {
 		s.wait.Wait()
 		for i := range s.paths {
@@ -85,14 +89,16 @@ func collect(seconds <-chan *second, free chan<- *second, cfg *Config, told *tol
 		}
 		order.begin(s.records[:])
 		for err == nil {
-			if lones = order.nextLones(lones[:0]); len(lones) > 0 {
-				told.addLones(lones)
-				if err = cfg.Lone(lones); err != nil {
-					s.failed()
+			if whole == nil {
+				if lones = order.nextLones(lones[:0]); len(lones) > 0 {
+					told.addLones(lones)
+					if err = cfg.Lone(lones); err != nil {
+						s.failed()
+					}
+					continue
 				}
-				continue
 			}
-			if chunk = order.nextRecords(chunk[:0]); len(chunk) == 0 {
+			if chunk = order.nextRecords(chunk[:0], whole); len(chunk) == 0 {
 				break
 			}
 			for rest := chunk; len(rest) > 0 && err == nil; {

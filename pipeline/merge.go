@@ -225,16 +225,24 @@ func (m *merger) nextLones(to []*flow.Lone) []*flow.Lone {
 	return to
 }
 
-// nextRecords is nextLones for whole ones.
-func (m *merger) nextRecords(to []*flow.Record) []*flow.Record {
+// nextRecords is nextLones for whole ones. Where there is an Expander, that makes such
+// of the small ones, in the place of those that it made before.
+func (m *merger) nextRecords(to []*flow.Record, whole *flow.Expander) []*flow.Record {
 	items := m.items[m.given:]
 	items = items[:min(len(items), cap(to)-len(to))]
+	if whole != nil {
+		whole.Reset()
+	}
 	for i := range items {
 		x := &items[i]
-		if x.list&isLone != 0 {
-			break
+		if x.list&isLone == 0 {
+			to = append(to, m.lists[x.list].At(int(x.at)))
+		} else {
+			if whole == nil || whole.Full() {
+				break
+			}
+			to = append(to, whole.Expand(m.lists[x.list&^isLone].Lone(int(x.at))))
 		}
-		to = append(to, m.lists[x.list].At(int(x.at)))
 		m.given++
 	}
 	return to

@@ -90,11 +90,6 @@ func Run(ctx context.Context, src capture.Source, cfg Config, out func([]*flow.R
 
 	learned := flow.NewLearned(cfg.Flow)
 	tables := flow.NewTables(cfg.Flow, learned, cfg.Names)
-	if cfg.Lone != nil {
-		for _, t := range tables {
-			t.KeepLone()
-		}
-	}
 	r := newReader(src, cfg, tables, learned)
 	if cfg.Paths != nil {
 		r.watch.start(cfg.Flow.Memory, tables)

@@ -128,6 +128,12 @@ func (st *Store) Whole(n uint32, c *Conn, idle bool, frame *Frame, room *Room) (
 	return r
 }
 
+// Silent is Whole for a TCP connection that said nothing. The report is in p.
+func Silent(frame *Frame, p *Phases) Report {
+	*p = (*line)(nil).phases(frame)
+	return Report{Phases: p}
+}
+
 // Interval tells what a session said since the last interval, which it ends: of
 // TLS, when its handshake has ended.
 func (st *Store) Interval(n uint32, c *Conn) (r Report) {
