@@ -46,6 +46,7 @@ type Ahead struct {
 	print uint64 // fingerprint of the packet
 	four  key4   // of TCP in IPv4
 	flow  uint32 // + 1, that fetch found; 0 none
+	slot  uint32 // of the index, where it did
 	marks marks
 	key   Key
 }
@@ -126,9 +127,12 @@ func (b *Batch) look(tables *[Partitions]*Table) {
 			where := uint64(p.Point) | uint64(p.Network)<<32
 			hash := keys.hash4(w.Hosts, w.Ends, where)
 			a.four.hosts, a.four.ends, a.four.where = w.Hosts, w.Ends, where
-			a.hash, a.print = hash, prints.segment4(hash, p)
-			flow := w.Head>>48<<32 | p.Hash>>60<<60 // none, and the marks
-			a.flow, a.marks = uint32(flow), marks(flow>>32)
+			print := prints.numbers4(prints.head4(hash, p), p)
+			if p.IPID == 0 && len(p.Payload) > 0 {
+				print = prints.payload(print, p.Payload)
+			}
+			a.hash, a.print = hash, print
+			a.flow, a.marks = 0, marks(w.Head>>48)|marks(Partition(p.Hash))<<tableShift
 		}
 		n := uint(i) % (pool.Together / 2)
 		at[2*n], at[2*n+1] = t.index.address(a.hash), t.copies.address(a.print)
@@ -155,8 +159,8 @@ func (b *Batch) fetch(tables *[Partitions]*Table, at *[BatchLen]unsafe.Pointer) 
 	for i := range b.packets {
 		a := &b.ahead[uint(i)%BatchLen]
 		t := tables[a.table()]
-		n := t.index.probable(a.hash)
-		a.flow = n + 1
+		n, slot := t.index.seek(a.hash)
+		a.flow, a.slot = n+1, uint32(slot)
 		switch {
 		case !asleep(n):
 			p := unsafe.Pointer(t.flows.at(n))

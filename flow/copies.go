@@ -121,17 +121,17 @@ func (s *secret) segment(key uint64, p *packet.Packet, dir uint64) uint64 {
 	return fold((uint64(c.Seq)<<32|uint64(c.Ack))^h^s[2], (uint64(c.TSval)<<32|uint64(c.TSecr))^s[3])
 }
 
-// segment4 is fingerprint of TCP in IPv4, by what packet.Words has of it.
-func (s *secret) segment4(key uint64, p *packet.Packet) uint64 {
+// head4 and numbers4 of that are fingerprint of TCP in IPv4, by what packet.Words has of it, but
+// for a payload that it rests on. Each is small enough to become part of its caller.
+func (s *secret) head4(key uint64, p *packet.Packet) uint64 {
 	const what = 1<<packet.WordOddShift - 1 // no router changes that
+	return fold(p.Words.Head&what^key^s[0], (uint64(p.IPLen)|uint64(p.PayloadLen)<<32)^s[1])
+}
+
+// numbers4 is as segment has it.
+func (s *secret) numbers4(h uint64, p *packet.Packet) uint64 {
 	c := &p.TCP
-	h := fold(p.Words.Head&what^key^s[0], (uint64(p.IPLen)|uint64(p.PayloadLen)<<32)^s[1])
-	// As segment has it.
-	h = fold((uint64(c.Seq)|uint64(c.Ack)<<32)^h^s[2], (uint64(c.TSval)|uint64(c.TSecr)<<32)^s[3])
-	if p.IPID == 0 && len(p.Payload) > 0 {
-		h = s.payload(h, p.Payload)
-	}
-	return h
+	return fold((uint64(c.Seq)|uint64(c.Ack)<<32)^h^s[2], (uint64(c.TSval)|uint64(c.TSecr)<<32)^s[3])
 }
 
 // payload mixes in the first and the last 64 octets: enough to tell packets

@@ -92,19 +92,36 @@ func (x *index) find(h uint64, k *Key, flows *slab) (uint32, bool) {
 // probable gives the flow that find is likely to find, without looking at it, or
 // noFlow.
 func (x *index) probable(h uint64) uint32 {
-	if len(x.slots) == 0 {
-		return noFlow
-	}
+	n, _ := x.seek(h)
+	return n
+}
+
+// seek is probable, with the slot that it was found in; if there is none, with that where
+// the hash would come to lie, or as much as the index is long.
+func (x *index) seek(h uint64) (n uint32, slot uint64) {
 	mask := uint64(len(x.slots) - 1)
-	for i := h >> numberBits; ; i++ {
-		s := x.slots[i&mask]
-		if s == 0 {
-			return noFlow
+	if mask+1 == 0 {
+		return noFlow, 0
+	}
+	slots := unsafe.Pointer(unsafe.SliceData(x.slots))
+	h >>= numberBits
+	for i := h & mask; ; i = (i + 1) & mask {
+		s := *(*uint64)(unsafe.Add(slots, i*8))
+		if s>>numberBits == h || s == 0 {
+			return uint32(s&numberMask) - 1, i // noFlow, if it is free
 		}
-		if (s^h)>>numberBits == 0 {
+	}
+}
+
+// still gives the flow that is now in a slot where seek found one of a hash; noFlow if it
+// has become of another hash, or free.
+func (x *index) still(h uint64, slot uint32) uint32 {
+	if uint64(slot) < uint64(len(x.slots)) {
+		if s := x.slots[slot]; (s^h)>>numberBits == 0 {
 			return uint32(s&numberMask) - 1
 		}
 	}
+	return noFlow
 }
 
 // at is where a hash is found; nil in an empty index.

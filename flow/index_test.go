@@ -2,6 +2,7 @@ package flow
 
 import (
 	"encoding/binary"
+	"math/rand/v2"
 	"testing"
 
 	"mirrorscope/packet"
@@ -80,4 +81,53 @@ func BenchmarkIndexHash(b *testing.B) {
 		sum += s.hash(&k)
 	}
 	_ = sum
+}
+
+// What seek finds is what lies there; what it found before is still there, or is not found by
+// its slot, whatever came and went, and wherever the index has grown to.
+func TestIndexStill(t *testing.T) {
+	rng := rand.New(rand.NewPCG(8, 1))
+	var x index
+	if n, slot := x.seek(1 << 60); n != noFlow || slot != 0 || x.still(1<<60, 0) != noFlow {
+		t.Errorf("an empty index has %d in slot %d", n, slot)
+	}
+	type entry struct {
+		hash uint64
+		slot uint32
+	}
+	var there, gone []entry
+	numbers := map[uint64]uint32{}
+	for i := range uint32(20_000) {
+		h := rng.Uint64()
+		if _, free := x.seek(h); len(x.slots) > 0 && x.slots[free] != 0 {
+			t.Fatalf("slot %d is not free", free)
+		}
+		x.insert(h, i)
+		n, slot := x.seek(h)
+		if numbers[h] = i; n != i {
+			t.Fatalf("flow %d, want %d", n, i)
+		}
+		there = append(there, entry{h, uint32(slot)})
+		for len(there) > 300+int(i/16) {
+			k := rng.IntN(len(there))
+			e := there[k]
+			there[k] = there[len(there)-1]
+			there = there[:len(there)-1]
+			x.remove(e.hash, numbers[e.hash])
+			gone = append(gone, e)
+		}
+		e := there[rng.IntN(len(there))]
+		if n := x.still(e.hash, e.slot); n != noFlow && n != numbers[e.hash] {
+			t.Fatalf("flow %d, want %d", n, numbers[e.hash])
+		}
+		if n, slot := x.seek(e.hash); n != numbers[e.hash] || x.still(e.hash, uint32(slot)) != n {
+			t.Fatalf("flow %d in slot %d, want %d", n, slot, numbers[e.hash])
+		}
+		if len(gone) > 0 {
+			e := gone[rng.IntN(len(gone))]
+			if n := x.still(e.hash, e.slot); n != noFlow {
+				t.Fatalf("flow %d has gone", n)
+			}
+		}
+	}
 }

@@ -332,7 +332,7 @@ func TestFingerprintSpread(t *testing.T) {
 		key := rand.Uint64()
 		fingerprint := func() uint64 { return secret.fingerprint(key, &p, 0) }
 		if round%2 == 0 {
-			fingerprint = func() uint64 { p.SetWords(); return secret.segment4(key, &p) }
+			fingerprint = func() uint64 { p.SetWords(); return secret.numbers4(secret.head4(key, &p), &p) }
 		}
 		var low, high [1 << 8]int
 		for i := range uint32(n) {

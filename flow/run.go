@@ -85,15 +85,12 @@ func (t *Table) AddLooked(p *packet.Packet, a *Ahead) {
 	free := uint64(0) // slot of the index
 	n := a.flow - 1   // whatever has become of it: a flow that is not in the index is not of tcpClass
 	if asleep(n) {
-		n = noFlow
-		slots, i := t.index.slots, t.index.home(a.hash)
-		for ; i < uint64(len(slots)) && slots[i] != 0; i = (i + 1) & uint64(len(slots)-1) {
-			if (slots[i]^a.hash)>>numberBits == 0 {
-				n = uint32(slots[i]&numberMask) - 1
-				break
-			}
+		if n != noFlow {
+			n = t.index.still(a.hash, a.slot)
 		}
-		free = i
+		if n == noFlow {
+			n, free = t.index.seek(a.hash)
+		}
 	}
 	if !asleep(n) && a.marks&notPlain == 0 {
 		f := t.flows.at(n)

@@ -39,12 +39,12 @@ func (s *slab) embryo(n uint32) *embryo { return s.embryos.at(n &^ isEmbryo) }
 // link is that of what is no seed: those are in no wheel.
 func (s *slab) link(n uint32) *link {
 	switch {
-	case !asleep(n):
+	case n < isResting:
 		return s.store.link(n)
-	case n&isEmbryo != 0:
-		return s.embryos.link(n &^ isEmbryo)
+	case n < isEmbryo:
+		return s.resting.link(n - isResting)
 	}
-	return s.resting.link(n &^ isResting)
+	return s.embryos.link(n - isEmbryo)
 }
 
 // entered tells whether a number that was ever given out is in a wheel.

@@ -35,11 +35,13 @@ line:
 	JGT  each
 	RET
 single:
-	MOVQ (SI), AX
-	ADDQ $8, SI
+	LEAQ (SI)(BX*8), SI
+	NEGQ BX
+one:
+	MOVQ (SI)(BX*8), AX
 	PREFETCHT0 (AX)
-	DECQ BX
-	JGT  single
+	INCQ BX
+	JNZ  one
 	RET
 double:
 	MOVQ (SI), AX
