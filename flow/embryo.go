@@ -27,7 +27,7 @@ type embryo struct {
 	ipid               uint16
 	flags              packet.Flags
 	tcpFlags           uint16 // and above synFlagBits the options that it has
-	place              uint16 // slot of the wheel; above slotBits the length of the TCP header in words
+	place              uint16 // slot of the wheel; above slotBits the length of the TCP header in words, and upperBit
 	ipLen              uint8
 	wscale, ttl, trafc uint8
 }
@@ -35,6 +35,7 @@ type embryo struct {
 const (
 	synFlagBits = 9
 	slotBits    = 10
+	upperBit    = 15          // of embryo.place: the client is the upper end of the key
 	perEmbryo   = 64 + 8 + 24 // octets, with link and slot in the index
 )
 
@@ -58,7 +59,7 @@ func (e *embryo) set(p *packet.Packet) bool {
 	*e = embryo{
 		time: p.Time, src: uint32(src >> 32), dst: uint32(dst >> 32), srcPort: p.SrcPort, dstPort: p.DstPort, point: p.Point, network: p.Network, path: p.Path,
 		position: p.Position, behind: uint32(behind), seq: c.Seq, tsval: c.TSval, window: c.Window, mss: c.MSS, ipid: p.IPID, flags: p.Flags,
-		tcpFlags: c.Flags | uint16(c.Has)<<synFlagBits, place: uint16(c.HeaderLen>>2) << slotBits, ipLen: uint8(p.IPLen), wscale: c.WScale, ttl: p.TTL, trafc: p.TOS,
+		tcpFlags: c.Flags | uint16(c.Has)<<synFlagBits, place: uint16(c.HeaderLen>>2)<<slotBits | upper(uint32(src>>32), uint32(dst>>32), p.SrcPort, p.DstPort), ipLen: uint8(p.IPLen), wscale: c.WScale, ttl: p.TTL, trafc: p.TOS,
 	}
 	return true
 }
@@ -72,7 +73,7 @@ func (e *embryo) syn(p *packet.Packet) {
 	}
 	c := &p.TCP
 	c.Seq, c.TSval, c.Window, c.MSS, c.WScale = e.seq, e.tsval, e.window, e.mss, e.wscale
-	c.Flags, c.Has, c.HeaderLen = e.tcpFlags&(1<<synFlagBits-1), packet.TCPOptions(e.tcpFlags>>synFlagBits), uint8(e.place>>slotBits)<<2
+	c.Flags, c.Has, c.HeaderLen = e.tcpFlags&(1<<synFlagBits-1), packet.TCPOptions(e.tcpFlags>>synFlagBits), uint8(e.place>>slotBits&15)<<2
 }
 
 func address(v4 uint32) (a packet.Addr) {
@@ -80,11 +81,25 @@ func address(v4 uint32) (a packet.Addr) {
 	return a
 }
 
+// upper has upperBit, for embryo.place, if the source comes behind the destination in a key.
+func upper(src, dst uint32, srcPort, dstPort uint16) uint16 {
+	_, less := bits.Sub64(uint64(bits.ReverseBytes32(dst))<<16|uint64(dstPort), uint64(bits.ReverseBytes32(src))<<16|uint64(srcPort), 0)
+	return uint16(less) << upperBit
+}
+
+// four is its key. There is no branch: nobody can guess who is the client.
+func (e *embryo) four() key4 {
+	turn := int(e.place >> upperBit)
+	hosts, ports := uint64(e.src)|uint64(e.dst)<<32, uint32(e.srcPort)|uint32(e.dstPort)<<16
+	return key4{bits.RotateLeft64(hosts, turn<<5), uint64(bits.RotateLeft32(ports, turn<<4)) | packet.ProtoTCP<<32, uint64(e.point) | uint64(e.network)<<32}
+}
+
 func (e *embryo) key() Key {
-	k := Key{Proto: packet.ProtoTCP, Point: e.point, Network: e.network}
-	src, dst := address(e.src), address(e.dst)
-	k.setEnds(&src, &dst, e.srcPort, e.dstPort)
-	return k
+	k := e.four()
+	return Key{
+		A: address(uint32(k.hosts)), B: address(uint32(k.hosts >> 32)), PortA: uint16(k.ends), PortB: uint16(k.ends >> 16), Proto: packet.ProtoTCP,
+		Point: e.point, Network: e.network,
+	}
 }
 
 // has tells whether its key is k.
@@ -101,15 +116,10 @@ func (e *embryo) has(k *Key) bool {
 // side tells which side of the connection sends in direction dir of a key, the client
 // being 0; other if its key is another one.
 func (e *embryo) side(four *key4, dir uint8) uint8 {
-	hosts, ports := uint64(e.src)|uint64(e.dst)<<32, uint32(e.srcPort)|uint32(e.dstPort)<<16
-	if hosts != four.hosts || ports != uint32(four.ends) {
-		dir ^= 1
-		hosts, ports = bits.RotateLeft64(hosts, 32), bits.RotateLeft32(ports, 16)
-	}
-	if hosts != four.hosts || ports != uint32(four.ends) || four.ends>>32 != packet.ProtoTCP || uint32(four.where) != uint32(e.point) || uint32(four.where>>32) != uint32(e.network) {
+	if e.four() != *four {
 		return other
 	}
-	return dir
+	return dir ^ uint8(e.place>>upperBit)
 }
 
 const other = 2
@@ -221,7 +231,7 @@ func (t *Table) sprout(n uint32, e *embryo) *embryo {
 	t.index.replace(e.hash(t.secret), n, m)
 	x := t.flows.embryo(m)
 	*x = *e
-	t.wheels[halfOpen].add(m, &t.flows)
+	x.setSlot(t.wheels[halfOpen].enter(m, x.time, &t.flows))
 	t.flows.seeds.put(n)
 	return x
 }

@@ -230,8 +230,9 @@ func TestEmbryoPacket(t *testing.T) {
 	}
 }
 
-// The hash of an embryo is that of its key.
-func TestEmbryoHash(t *testing.T) {
+// The key of an embryo has its ends in order, whoever is the client; its hash is that of its
+// key, and it knows which side sends.
+func TestEmbryoKey(t *testing.T) {
 	r := rand.New(rand.NewPCG(4, 44))
 	s := newSecret()
 	for range 10_000 {
@@ -242,9 +243,27 @@ func TestEmbryoHash(t *testing.T) {
 		if r.IntN(4) == 0 {
 			e.dst = e.src
 		}
-		key := e.key()
-		if got, want := e.hash(&s), s.hash(&key); got != want {
+		e.place = upper(e.src, e.dst, e.srcPort, e.dstPort) | 13<<slotBits
+		e.setSlot(r.IntN(wheelSlots))
+		want := Key{Proto: packet.ProtoTCP, Point: e.point, Network: e.network}
+		src, dst := address(e.src), address(e.dst)
+		dir := uint8(want.setEnds(&src, &dst, e.srcPort, e.dstPort))
+		if key := e.key(); key != want {
+			t.Fatalf("%+v: key %+v, want %+v", e, key, want)
+		}
+		if got, want := e.hash(&s), s.hash(&want); got != want {
 			t.Fatalf("%+v: hash %x, want %x", e, got, want)
+		}
+		four := e.four()
+		if client, server := e.side(&four, dir), e.side(&four, dir^1); client != 0 || server != 1 {
+			t.Fatalf("%+v: sides %d and %d", e, client, server)
+		}
+		for i, p := range []*uint64{&four.hosts, &four.hosts, &four.ends, &four.ends, &four.where, &four.where} {
+			*p ^= 1 << (i % 2 * 20)
+			if side := e.side(&four, dir); side != other {
+				t.Fatalf("%+v: side %d of %+v", e, side, four)
+			}
+			*p ^= 1 << (i % 2 * 20)
 		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"math/bits"
 	"sort"
 
-	"mirrorscope/packet"
 	"mirrorscope/pool"
 )
 
@@ -389,11 +388,8 @@ func (t *Table) hashOf(n uint32, f *Flow) uint64 {
 
 // hash is that of its key, which is not made for it.
 func (e *embryo) hash(s *secret) uint64 {
-	a, b, portA, portB := uint64(e.src), uint64(e.dst), uint64(e.srcPort), uint64(e.dstPort)
-	_, less := bits.Sub64(uint64(bits.ReverseBytes32(e.dst))<<16|portB, uint64(bits.ReverseBytes32(e.src))<<16|portA, 0)
-	x, y := (a^b)&-less, (portA^portB)&-less
-	a, b, portA, portB = a^x, b^x, portA^y, portB^y
-	return s.hash4(a|b<<32, portA|portB<<16|packet.ProtoTCP<<32, uint64(e.point)|uint64(e.network)<<32)
+	k := e.four()
+	return s.hash4(k.hosts, k.ends, k.where)
 }
 
 // Step makes the records of the plan up to the mark, for Take. With Last the

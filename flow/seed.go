@@ -382,7 +382,7 @@ func (s *seeds) embryoAt(x *seed, time int64, e *embryo) {
 	*e = embryo{
 		time: time, src: x.src, dst: x.dst, srcPort: x.srcPort, dstPort: x.dstPort, point: w.point, network: w.network, path: w.path, position: w.position,
 		seq: x.seq, tsval: x.tsval, window: x.window, mss: w.mss, ipid: x.ipid, flags: w.flags,
-		tcpFlags: w.tcpFlags | w.has<<synFlagBits, place: uint16(w.header>>2) << slotBits, ipLen: w.ipLen, wscale: w.wscale, ttl: x.ttl, trafc: w.trafc,
+		tcpFlags: w.tcpFlags | w.has<<synFlagBits, place: uint16(w.header>>2)<<slotBits | upper(x.src, x.dst, x.srcPort, x.dstPort), ipLen: w.ipLen, wscale: w.wscale, ttl: x.ttl, trafc: w.trafc,
 	}
 }
 

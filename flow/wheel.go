@@ -42,13 +42,15 @@ func (w *wheel) slot(second int64) int {
 }
 
 // add enters flow n.
-func (w *wheel) add(n uint32, flows *slab) {
-	l, due := flows.link(n), w.dueSecond(flows.seen(n))
+func (w *wheel) add(n uint32, flows *slab) { flows.setSlot(n, w.enter(n, flows.seen(n), flows)) }
+
+// enter enters flow n, which was seen last at a time, and gives its slot.
+func (w *wheel) enter(n uint32, seen int64, flows *slab) int {
+	l, due := flows.link(n), w.dueSecond(seen)
 	if w.n == 0 { // one that was seen before this one may come to be due before it
 		w.base = max(w.base, due-min(w.timeout/1e9+1, wheelSlots-1))
 	}
 	i := w.slot(due)
-	flows.setSlot(n, i)
 	w.n++
 	s := &w.slots[i]
 	if s.held++; s.held == 1 {
@@ -63,13 +65,16 @@ func (w *wheel) add(n uint32, flows *slab) {
 	if i+1 == w.soon.slot {
 		w.note(n, flows)
 	}
+	return i
 }
 
 // remove takes flow n out.
-func (w *wheel) remove(n uint32, flows *slab) {
-	i := flows.slot(n)
+func (w *wheel) remove(n uint32, flows *slab) { w.leave(n, flows.slot(n), flows) }
+
+// leave takes flow n out of its slot.
+func (w *wheel) leave(n uint32, i int, flows *slab) {
 	w.n--
-	s := &w.slots[i]
+	s := &w.slots[i%wheelSlots]
 	l := flows.link(n)
 	if s.held--; s.held == 0 {
 		w.used[i/64] &^= 1 << (i % 64)

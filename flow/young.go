@@ -36,10 +36,10 @@ type youth struct {
 	tsval    [2]uint32 // its latest timestamp
 	unacked  [2]uint16 // octets before next that the other side has not acknowledged
 	window   [2]uint16 // its latest
-	ipid     [2]uint16 // its latest
+	position uint32    // of all packets of the server; where hop has it
+	ipid     [2]uint16 // by side, the latest
 	isn      uint32    // of the SYN-ACK, like all that follows
 	answered uint32    // ns behind the SYN
-	position uint32    // of all packets of the server
 	stamp    uint32    // TSval
 	offered  uint16    // window
 	mss      uint16
@@ -144,80 +144,159 @@ func (t *Table) lives(n uint32, p *packet.Packet, a *Ahead) bool {
 
 // live takes a packet of embryo n, e, which side s sent, if it can be written down: one
 // that is in order, acknowledges what was recorded, is of a flow that is not due yet,
-// and says nothing that is read. The packet is like none of a moment ago.
+// and says nothing that is read. The packet is of TCP in IPv4, and like none of a moment ago.
 func (t *Table) live(n uint32, e *embryo, p *packet.Packet, s uint8) bool {
-	c := &p.TCP
-	if t.watcher != nil && !e.unpaired() || t.ageless || p.Time != t.now {
+	switch {
+	case t.watcher != nil && !e.unpaired() || p.Time != t.now:
 		return false
-	}
-	if !e.grown() {
+	case !e.grown():
 		return t.answer(n, e, p)
 	}
+	return t.lived(n, e, t.flows.youth(e.behind), p, s)
+}
+
+// hop is where the packets of a side were recorded: an embryo has that of the client, and
+// a youth that of the server, at the same places.
+type hop struct {
+	_        [unsafe.Offsetof(embryo{}.position)]byte
+	position uint32
+	_        [unsafe.Offsetof(embryo{}.ttl) - unsafe.Offsetof(embryo{}.position) - 4]byte
+	ttl      uint8
+}
+
+var (
+	_ [unsafe.Offsetof(youth{}.position) - unsafe.Offsetof(hop{}.position)]struct{}
+	_ [unsafe.Offsetof(hop{}.position) - unsafe.Offsetof(youth{}.position)]struct{}
+	_ [unsafe.Offsetof(youth{}.ttl) - unsafe.Offsetof(hop{}.ttl)]struct{}
+	_ [unsafe.Offsetof(hop{}.ttl) - unsafe.Offsetof(youth{}.ttl)]struct{}
+)
+
+// lived is live where the embryo has a youth, y. What is seldom is done by others, at the very
+// end as far as can be: so all that this works with stays in registers.
+//
+//go:noinline
+func (t *Table) lived(n uint32, e *embryo, y *youth, p *packet.Packet, s uint8) bool {
 	s &= 1
-	y, position, ttl, ended := t.flows.youth(e.behind), e.position, e.ttl, fromClient
+	c, o, at := &p.TCP, s^1, (*hop)(unsafe.Pointer(e))
 	if s != 0 {
-		position, ttl, ended = y.position, y.ttl, fromServer
+		at = (*hop)(unsafe.Pointer(y))
 	}
-	o, flags := s^1, y.flags
-	header, has := uint32(20), packet.TCPOptions(0)
+	flags, header, has := y.flags, uint32(20), packet.TCPOptions(0)
 	if flags&stamped != 0 {
 		header, has = 32, packet.HasTimestamps
 	}
-	data, fin := p.PayloadLen, uint32(c.Flags&packet.FIN)
+	// Of the head: no flag that is unusual, no SYN or RST, not cut and not marked.
+	const unusual = uint64(1<<16-1-packet.FIN-packet.PSH)<<32 | uint64(1<<8-1-packet.FIN)<<packet.WordOddShift
+	length, fin := p.PayloadLen, uint32(c.Flags&packet.FIN)
 	behind, since := y.next[o]-c.Ack, p.Time-y.seen
-	if c.Seq != y.next[s] || behind > uint32(y.unacked[o]) || c.Flags&^(packet.FIN|packet.PSH) != packet.ACK || c.Window == 0 || c.Has != has || c.NumSACK != 0 ||
-		uint32(c.HeaderLen) != header || p.IPLen != 20+header+data || p.Position != position || p.TTL != ttl || p.TOS&3 == 3 || p.Version != 4 ||
-		p.Flags&unnoted != 0 || uint64(data)+uint64(fin)+uint64(y.unacked[s]) > 1<<16-1 {
+	if c.Seq != y.next[s] || behind > uint32(y.unacked[o]) || p.Words.Head&unusual != uint64(packet.ACK)<<32 || c.Window == 0 || c.Has != has || c.NumSACK != 0 ||
+		uint32(c.HeaderLen) != header || p.IPLen != 20+header+length || p.Position != at.position || p.TTL != at.ttl || p.Flags&unnoted != 0 ||
+		uint64(length)+uint64(fin)+uint64(y.unacked[s]) > 1<<16-1 {
 		return false
 	}
 	// What most are not: the first ACK, the first payload, behind a FIN, late.
-	if (since >= t.brisk || flags&(ackedSYN|spoken) != ackedSYN|spoken || flags&ended != 0) && !t.allows(y, p, s, data+fin, behind, since) {
+	if (since >= t.brisk || flags&(ackedSYN|spoken) != ackedSYN|spoken || flags&(fromClient>>s) != 0) && !t.allows(y, p, s) {
 		return false
 	}
+	later := c.TSval - y.tsval[s]
+	if y.end > t.jotted[e.behind&stepMask] || since>>32 != 0 || flags&stamped != 0 && (later >= 1<<16 || c.TSecr != y.tsval[o]) {
+		return t.livesOn(n, e, y, p, s)
+	}
 	was := tcpClass
-	if fin != 0 || flags&(ackedSYN|fromServer|fromClient) != ackedSYN {
+	if flags&(ackedSYN|fromServer|fromClient) != ackedSYN {
 		was = y.class()
 	}
-	if y.end > t.jotted[e.behind&stepMask] || !y.jot(p, s, data+fin, behind, since) {
-		what, octets := y.measure(p, s)
-		if !y.room(e, octets+t.markRoom) {
-			if e.behind&stepMask == mostSteps {
-				return false
-			}
-			t.roomFor(n, int64(youthUnits(e.behind+1)-youthUnits(e.behind))*pool.Unit)
-			y = t.stretch(e)
-		}
-		y.write(p, s, what)
+	// The entry, as write has it.
+	what, end := s, uint(y.end)
+	k := end + 5
+	flags |= ackedSYN
+	if length != 0 {
+		y.put16(k, uint16(length))
+		k, what, flags = k+2, what|withData, flags|spoken
 	}
-	if y.flags |= ackedSYN; data != 0 {
-		y.flags |= spoken
-	}
-	t.flows.stir(e)
 	if fin != 0 {
-		y.flags |= ended
+		what, flags = what|withFIN, flags|fromClient>>s
 	}
-	if was != tcpClass || fin != 0 {
-		if now := y.class(); now != was {
-			t.wheels[was].remove(n, &t.flows)
-			t.wheels[now].add(n, &t.flows)
+	length += fin
+	if behind != 0 {
+		y.put16(k, uint16(behind))
+		k, what = k+2, what|someAcked
+	}
+	if c.Window != y.window[s] {
+		y.put16(k, c.Window)
+		k, what = k+2, what|newWindow
+		y.window[s] = c.Window
+	}
+	step := p.IPID - y.ipid[s]
+	if y.ipid[s] = p.IPID; step != 1 {
+		y.put16(k, p.IPID)
+		if k, what = k+2, what|newID; odd(step, length) {
+			flags |= oddIDs
 		}
+	}
+	if flags&stamped != 0 {
+		y.put16(k, uint16(later))
+		k += 2
+		y.tsval[s] = c.TSval
+	}
+	y.put32(end+1, uint32(since))
+	y.put8(end, what)
+	y.flags, y.end, y.seen = flags, uint16(k), p.Time
+	y.next[s] += length
+	y.unacked[s] += uint16(length)
+	y.unacked[o] = uint16(behind)
+	t.flows.stir(e)
+	if was != tcpClass || fin != 0 {
+		t.classify(n, e, y, was)
 	}
 	return true
+}
+
+// livesOn is lived for a packet that can be written down, whatever its entry is like, if the log has
+// room or can grow.
+func (t *Table) livesOn(n uint32, e *embryo, y *youth, p *packet.Packet, s uint8) bool {
+	what, octets := y.measure(p, s)
+	if !y.room(e, octets+t.markRoom) {
+		if e.behind&stepMask == mostSteps {
+			return false
+		}
+		t.roomFor(n, int64(youthUnits(e.behind+1)-youthUnits(e.behind))*pool.Unit)
+		y = t.stretch(e)
+	}
+	was := y.class()
+	y.write(p, s, what)
+	if y.flags |= ackedSYN; p.PayloadLen != 0 {
+		y.flags |= spoken
+	}
+	if what&withFIN != 0 {
+		y.flags |= fromClient >> (s & 1)
+	}
+	t.flows.stir(e)
+	t.classify(n, e, y, was)
+	return true
+}
+
+// classify has the wheels know what class embryo n is of now.
+func (t *Table) classify(n uint32, e *embryo, y *youth, was class) {
+	if now := y.class(); now != was {
+		t.wheels[was].leave(n, e.slot(), &t.flows)
+		e.setSlot(t.wheels[now].enter(n, y.seen, &t.flows))
+	}
 }
 
 // unnoted are properties of a packet that cannot be written down.
 const unnoted = packet.Truncated | packet.HeaderCut | packet.BadHeader | packet.OptionsUnknown | packet.PortsUnknown
 
-// allows tells whether the log can hold a packet of side s that is the next one of
-// it: of so many positions, behind what was sent by so many octets, and that much
-// later than the one before.
-func (t *Table) allows(y *youth, p *packet.Packet, s uint8, length, behind uint32, since int64) bool {
+// allows tells whether the log can hold a packet of side s, which is expected, where that
+// depends on what came before.
+func (t *Table) allows(y *youth, p *packet.Packet, s uint8) bool {
+	c, length := &p.TCP, p.PayloadLen+uint32(p.TCP.Flags&packet.FIN)
 	switch {
-	case since >= t.wheels[y.class()].timeout:
+	case p.Time-y.seen >= t.wheels[y.class()].timeout:
 		return false
 	case y.flags&ackedSYN == 0:
-		return s == 0 && length == 0 && behind == 0
-	case length != 0 && y.flags&(fromClient>>s) != 0:
+		return s == 0 && length == 0 && c.Ack == y.next[1]
+	case length != 0 && y.flags&(fromClient>>(s&1)) != 0:
 		return false
 	case p.PayloadLen != 0 && y.flags&spoken == 0:
 		return session.Foreign([2]uint16{p.SrcPort, p.DstPort}, p.Payload)
@@ -229,7 +308,7 @@ func (t *Table) allows(y *youth, p *packet.Packet, s uint8, length, behind uint3
 func (t *Table) answer(n uint32, e *embryo, p *packet.Packet) bool {
 	c := &p.TCP
 	since := p.Time - e.time
-	if p.Flags&unnoted != 0 || p.Version != 4 || p.TOS&3 == 3 || c.NumSACK != 0 || c.Window == 0 || p.IPLen != 20+uint32(c.HeaderLen) ||
+	if t.ageless || p.Flags&unnoted != 0 || p.Version != 4 || p.TOS&3 == 3 || c.NumSACK != 0 || c.Window == 0 || p.IPLen != 20+uint32(c.HeaderLen) ||
 		e.behind != 0 || since >= t.wheels[halfOpen].timeout || c.Flags != packet.SYN|packet.ACK || p.PayloadLen != 0 || c.Ack != e.seq+1 || uint64(since) > 1<<32-1 ||
 		c.Has>>optionBits != 0 || c.HeaderLen&3 != 0 || p.SrcPort != e.dstPort || p.DstPort != e.srcPort || uint32(word(p.Src[8:])>>32) != e.dst || e.src == e.dst {
 		return false
@@ -308,57 +387,25 @@ func (t *Table) stretch(e *embryo) *youth {
 	return y
 }
 
-// jotted is the longest log that jot may add to, octets with the youth, by how often
-// it has grown, where so many are left free: jot touches 13 behind it.
+// mostJotted is how many octets lived adds to a log at most.
+const mostJotted = 15
+
+// jotted is the longest log that lived may add to, octets with the youth, by how often
+// it has grown, where so many are left free.
 func jotted(free int) (most [stepMask + 1]uint16) {
 	for step := range uint32(mostSteps + 1) {
-		most[step] = uint16(youthUnits(step)*pool.Unit - 13 - free)
+		most[step] = uint16(youthUnits(step)*pool.Unit - mostJotted - free)
 	}
 	return most
 }
 
-// jot adds the entry of a packet that side s sent, if it is short, as most are. It
-// does what write does, with all that is optional put together first.
-func (y *youth) jot(p *packet.Packet, s uint8, length, behind uint32, since int64) bool {
-	if uint64(since)>>32 != 0 {
-		return false
-	}
-	c := &p.TCP
-	s &= 1
-	what, fields, bits := uint64(s)|uint64(c.Flags&packet.FIN)*withFIN, uint64(0), 0
-	if p.PayloadLen != 0 {
-		what, fields, bits = what|withData, uint64(p.PayloadLen), 16
-	}
-	if behind != 0 {
-		what, fields, bits = what|someAcked, fields|uint64(behind)<<bits, bits+16
-	}
-	if c.Window != y.window[s] {
-		what, fields, bits = what|newWindow, fields|uint64(c.Window)<<bits, bits+16
-	}
-	if step := p.IPID - y.ipid[s]; step != 1 {
-		what, fields, bits = what|newID, fields|uint64(p.IPID)<<bits, bits+16
-		if odd(step, length) {
-			y.flags |= oddIDs
-		}
-	}
-	if y.flags&stamped != 0 {
-		later := c.TSval - y.tsval[s]
-		if later >= 1<<16 || c.TSecr != y.tsval[s^1] || bits == 64 {
-			return false
-		}
-		fields, bits = fields|uint64(later)<<bits, bits+16
-		y.tsval[s] = c.TSval
-	}
-	b := unsafe.Add(unsafe.Pointer(y), y.end)
-	put64(b, 0, what|uint64(since)<<8)
-	put64(b, 5, fields)
-	y.end += uint16(5 + bits/8)
-	y.seen, y.window[s], y.ipid[s] = p.Time, c.Window, p.IPID
-	y.next[s] += length
-	y.unacked[s] += uint16(length)
-	y.unacked[s^1] = uint16(behind)
-	return true
-}
+// The fields of the log lie anywhere.
+
+func (y *youth) put8(at uint, v uint8) { *(*uint8)(unsafe.Add(unsafe.Pointer(y), at)) = v }
+
+func (y *youth) put16(at uint, v uint16) { put16(unsafe.Add(unsafe.Pointer(y), at), v) }
+
+func (y *youth) put32(at uint, v uint32) { put32(unsafe.Add(unsafe.Pointer(y), at), 0, v) }
 
 func put64(b unsafe.Pointer, at int, v uint64) {
 	binary.LittleEndian.PutUint64((*[8]byte)(unsafe.Add(b, at))[:], v)
