@@ -26,23 +26,15 @@ func Pack(dst []byte, words []uint64) int {
 		}
 		mask |= 1 << (g & 7)
 		at := unsafe.Add(out, n)
-		to := unsafe.Add(at, 3)
-		var lens uint64
-		for i := group - 4; i >= 0; i -= 4 { // the last first: their lengths are in the upper bits
-			v := (*[4]uint64)(w[i:])
-			c := uint64(codes[mathbits.Len64(v[3])&127])
-			put64(to, v[3])
-			to, lens = unsafe.Add(to, c&15), lens<<3|c>>4
-			c = uint64(codes[mathbits.Len64(v[2])&127])
-			put64(to, v[2])
-			to, lens = unsafe.Add(to, c&15), lens<<3|c>>4
-			c = uint64(codes[mathbits.Len64(v[1])&127])
-			put64(to, v[1])
-			to, lens = unsafe.Add(to, c&15), lens<<3|c>>4
-			c = uint64(codes[mathbits.Len64(v[0])&127])
-			put64(to, v[0])
-			to, lens = unsafe.Add(to, c&15), lens<<3|c>>4
-		}
+		to, lens := unsafe.Add(at, 3), uint64(0)
+		to, lens = pack(to, lens, w[7]) // the last first: their lengths are in the upper bits
+		to, lens = pack(to, lens, w[6])
+		to, lens = pack(to, lens, w[5])
+		to, lens = pack(to, lens, w[4])
+		to, lens = pack(to, lens, w[3])
+		to, lens = pack(to, lens, w[2])
+		to, lens = pack(to, lens, w[1])
+		to, lens = pack(to, lens, w[0])
 		put16(at, uint16(lens))
 		*(*uint8)(unsafe.Add(at, 2)) = uint8(lens >> 16)
 		n = uintptr(to) - uintptr(out)
@@ -67,26 +59,33 @@ func Unpack(src []byte, words []uint64) int {
 			continue
 		}
 		at := unsafe.Add(in, n)
-		from := unsafe.Add(at, 3)
-		lens := uint64(get16(at))<<40 | uint64(*(*uint8)(unsafe.Add(at, 2)))<<56
-		for i := group - 4; i >= 0; i -= 4 {
-			v := (*[4]uint64)(w[i:])
-			c := lens >> 61
-			lens <<= 3
-			v[3], from = get64(from)&masks[c&7], unsafe.Add(from, lengths[c&7])
-			c = lens >> 61
-			lens <<= 3
-			v[2], from = get64(from)&masks[c&7], unsafe.Add(from, lengths[c&7])
-			c = lens >> 61
-			lens <<= 3
-			v[1], from = get64(from)&masks[c&7], unsafe.Add(from, lengths[c&7])
-			c = lens >> 61
-			lens <<= 3
-			v[0], from = get64(from)&masks[c&7], unsafe.Add(from, lengths[c&7])
-		}
+		from, lens := unsafe.Add(at, 3), uint64(get16(at))|uint64(*(*uint8)(unsafe.Add(at, 2)))<<16
+		w[7], from = unpack(from, lens>>21)
+		w[6], from = unpack(from, lens>>18)
+		w[5], from = unpack(from, lens>>15)
+		w[4], from = unpack(from, lens>>12)
+		w[3], from = unpack(from, lens>>9)
+		w[2], from = unpack(from, lens>>6)
+		w[1], from = unpack(from, lens>>3)
+		w[0], from = unpack(from, lens)
 		n = uintptr(from) - uintptr(in)
 	}
 	return int(n)
+}
+
+// pack writes a word, and gives where the next one goes, and its code behind those
+// of others.
+func pack(to unsafe.Pointer, lens, v uint64) (next unsafe.Pointer, more uint64) {
+	put64(to, v)
+	c := uint64(codes[mathbits.Len64(v)])
+	return unsafe.Add(to, c&15), lens<<3 | c>>4
+}
+
+// unpack reads a word, of which code has the code in its lower bits, and gives where
+// the next one is.
+func unpack(from unsafe.Pointer, code uint64) (v uint64, next unsafe.Pointer) {
+	w := &widths[code&7]
+	return get64(from) & w.mask, unsafe.Add(from, w.octets)
 }
 
 func put64(p unsafe.Pointer, x uint64) { binary.LittleEndian.PutUint64((*[8]byte)(p)[:], x) }
@@ -105,7 +104,7 @@ func PackedMax(words int) int { return 1 + words/group*(3+8*group) + 8 }
 var lengths = [8]uint8{0, 1, 2, 3, 4, 5, 6, 8}
 
 // codes by how many bits a word has: the length, and above 4 bits the code.
-var codes = func() (c [128]uint8) {
+var codes = func() (c [65]uint8) {
 	for n := range 65 {
 		code := min((n+7)/8, 7)
 		c[n] = uint8(code)<<4 | lengths[code]
@@ -113,12 +112,12 @@ var codes = func() (c [128]uint8) {
 	return c
 }()
 
-// masks by code.
-var masks = func() (m [8]uint64) {
+// widths of words by their codes.
+var widths = func() (w [8]struct{ mask, octets uint64 }) {
 	for c, n := range lengths {
-		m[c] = 1<<(8*n) - 1
+		w[c].mask, w[c].octets = 1<<(8*n)-1, uint64(n)
 	}
-	return m
+	return w
 }()
 
 // Below gives how far x lies below a base, + 1, so that it becomes small where
