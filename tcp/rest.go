@@ -39,8 +39,9 @@ func (st *Store) Rest(c *Conn, b *Beside, last, seen int64) {
 	below(&c.turn.reqEnd, c.Dirs[max(c.client, 0)].hi)
 	pool.Mix(&c.turn.turns, &c.turn.waits)
 	pool.Mix(&c.Cut, &c.samples)
+	bases := b.few.bases()
 	for i := range c.Dirs {
-		d, few := &c.Dirs[i], b.few.bases(i)
+		d, few := &c.Dirs[i], &bases[i]
 		d.has &^= isStill
 		d.still = 0
 		// Each from what stays as it is, or is changed later.
@@ -65,8 +66,9 @@ func (st *Store) Rest(c *Conn, b *Beside, last, seen int64) {
 // Wake is the reverse of Rest.
 func (st *Store) Wake(c *Conn, b *Beside, last, seen int64) {
 	b.few.tags = bits.RotateLeft64(b.few.tags, countShift)
+	bases := b.few.bases()
 	for i := range c.Dirs {
-		d, few := &c.Dirs[i], b.few.bases(i)
+		d, few := &c.Dirs[i], &bases[i]
 		d.byStamps, d.begin = d.begin, d.byStamps
 		pool.Mix(&d.samples, &d.maybe)
 		pool.Mix(&d.movedFrom, &d.packets)
@@ -98,14 +100,18 @@ func (st *Store) Wake(c *Conn, b *Beside, last, seen int64) {
 	}
 }
 
-// bases are the first two round trips of a direction.
-func (f *few) bases(dir int) (ns [2]int64) {
-	k := 0
-	for i := 0; i < min(f.n(), maxFew) && k < 2; i++ {
-		if q := f.tag(i) & quantityTag; quantity(q) != thinkTime && int(q>>1) == dir {
-			ns[k] = int64(f.ns[i])
-			k++
+// bases are the first two round trips of each direction.
+func (f *few) bases() (ns [2][2]int64) {
+	var n [2]int
+	tags := f.tags
+	for i := range min(f.n(), maxFew) {
+		if q := quantity(tags & quantityTag); q < thinkTime {
+			if dir := q >> 1 & 1; n[dir] < len(ns[dir]) {
+				ns[dir][n[dir]] = int64(f.ns[i])
+				n[dir]++
+			}
 		}
+		tags >>= 4
 	}
 	return ns
 }
