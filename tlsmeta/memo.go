@@ -14,7 +14,7 @@ import (
 // it. Any goroutine may use it, and none waits for another. The zero value is
 // ready for use.
 type memo[V any] struct {
-	few  bool // a quarter of the entries are used, for keys are long
+	long bool // keys are long: a quarter of the entries are used, and hashed is how a key begins
 	ways [memoSets][2]atomic.Pointer[memoEntry[V]]
 }
 
@@ -25,23 +25,37 @@ type memoEntry[V any] struct {
 	value V
 }
 
-const memoSets = 512 // a power of two
+const (
+	memoSets = 512 // a power of two
+
+	// hashedKey is how much of a long key is hashed, octets, with its length. In a
+	// Certificate message the server's own serial number is there.
+	hashedKey = 128
+)
 
 // set is where a hash belongs.
 func (m *memo[V]) set(hash uint64) *[2]atomic.Pointer[memoEntry[V]] {
-	if m.few {
+	if m.long {
 		hash %= memoSets / 4
 	}
 	return &m.ways[hash%memoSets]
 }
 
-// memoSeed keeps others from choosing octets that displace each other.
+// memoSeed keeps others from choosing octets that displace each other, but for long
+// keys that begin alike: what is displaced there is read again.
 var memoSeed = maphash.MakeSeed()
+
+func (m *memo[V]) hash(key []byte) uint64 {
+	if !m.long {
+		return maphash.Bytes(memoSeed, key)
+	}
+	return maphash.Bytes(memoSeed, key[:min(len(key), hashedKey)]) + uint64(len(key))
+}
 
 // get gives the value of a key, and its hash for put. The value is nil where
 // the key is not known.
 func (m *memo[V]) get(key []byte) (value *V, hash uint64) {
-	hash = maphash.Bytes(memoSeed, key)
+	hash = m.hash(key)
 	set := m.set(hash)
 	for i := range set {
 		if e := set[i].Load(); e != nil && e.hash == hash && bytes.Equal(e.key, key) {
@@ -69,7 +83,7 @@ var (
 	knownHellos       memo[helloFacts]
 	knownAnswers      memo[string] // JA3S
 	knownNames        memo[string]
-	knownCertificates = memo[chain]{few: true}
+	knownCertificates = memo[chain]{long: true}
 )
 
 // maxKey bounds what a memo of hellos compares, octets; longer ones are rare.

@@ -56,6 +56,26 @@ func TestMemoCollision(t *testing.T) {
 	}
 }
 
+// Long keys that begin like each other, and are as long, are told apart.
+func TestMemoLong(t *testing.T) {
+	m := memo[int]{long: true}
+	key := make([]byte, 2*hashedKey)
+	for i := range 2 {
+		key[len(key)-1] = byte(i)
+		_, hash := m.get(key)
+		m.put(key, hash, i)
+	}
+	for i := range 3 {
+		key[len(key)-1] = byte(i)
+		if v, _ := m.get(key); (v != nil) != (i < 2) || v != nil && *v != i {
+			t.Errorf("%d has %v", i, v)
+		}
+	}
+	if m.hash(key[:len(key)-1]) == m.hash(key) {
+		t.Error("the length of a key is not part of its hash")
+	}
+}
+
 // What is known of a hello is what the functions say that make it, for every
 // change of an octet.
 func TestFacts(t *testing.T) {
