@@ -31,7 +31,8 @@ func (st *Store) Hear(n uint32, c *tcp.Conn, ct *tcp.Store, p *packet.Packet, g 
 		st.acknowledged(y, g, dir)
 		return n, true
 	}
-	x := st.conn(y)
+	var x tlsmeta.Conn
+	st.conn(&x, y)
 	var t tlsmeta.Segment
 	t.Time = max(g.Time, 0)
 	if g.Again() || int64(len(p.Payload)) != g.End-g.Pos {
@@ -95,7 +96,8 @@ func (st *Store) greet(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, di
 	s.kind = tlsKind
 	st.openTLS(s, c, dir, g.Time, "")
 	y := st.tls.At(s.tls)
-	x := st.conn(y)
+	var x tlsmeta.Conn
+	st.conn(&x, y)
 	x.Lend(&st.room, next)
 	s.flags |= smooth
 	st.hear(s, y, &x, c.TCP, c.Store, p, g, &tlsmeta.Segment{Time: max(g.Time, 0)}, dir)

@@ -36,7 +36,8 @@ func (st *Store) End(n uint32, c *Conn, idle bool, at int64) (more bool) {
 	st.giveUp(s, c, c.Last)
 	if s.tls != 0 {
 		y := st.tls.At(s.tls)
-		x := st.conn(y)
+		var x tlsmeta.Conn
+		st.conn(&x, y)
 		more = s.flags&tlsTold == 0 || s.flags&(hasTicket|bye0|bye1) != 0
 		x.End(idle && c.Both, c.Last)
 		st.keep(y, &x)

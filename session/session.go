@@ -286,8 +286,7 @@ func (st *Store) closeReading(s *Session) {
 		s.reading = 0
 	}
 	if s.tls != 0 {
-		x := st.room.Conn(&st.tls.At(s.tls).State, nil)
-		x.Release(&st.room)
+		st.release(st.tls.At(s.tls))
 		if s.of == undecided {
 			s.part = 0
 		}
@@ -440,7 +439,8 @@ func (st *Store) ended(s *Session, dir int, at int64) {
 	switch s.kind {
 	case tlsKind:
 		y := st.tls.At(s.tls)
-		x := st.conn(y)
+		var x tlsmeta.Conn
+		st.conn(&x, y)
 		x.HalfClosed(dir, at)
 		st.keep(y, &x)
 	case httpKind:
@@ -458,7 +458,8 @@ func (st *Store) Reset(n uint32, c *Conn, dir int, at int64) {
 	s.flags &^= smooth
 	if s.kind == tlsKind {
 		y := st.tls.At(s.tls)
-		x := st.conn(y)
+		var x tlsmeta.Conn
+		st.conn(&x, y)
 		x.Close(dir, at)
 		st.keep(y, &x)
 	} else {

@@ -25,7 +25,7 @@ func TestSizes(t *testing.T) {
 		{"tlsTalk", unsafe.Sizeof(tlsTalk{}), 128},
 		{"tlsAside", unsafe.Sizeof(tlsAside{}), 168},
 		{"toldOnce", unsafe.Sizeof(toldOnce{}), 320},
-		{"work of tlsmeta.Conn", uintptr(tlsmeta.WorkOctets), 832},
+		{"work of tlsmeta.Conn", uintptr(tlsmeta.WorkOctets), 704},
 		{"httpTalk", unsafe.Sizeof(httpTalk{}), 1416},
 		{"httpmeta.Conn", unsafe.Sizeof(httpmeta.Conn{}), 536},
 		{"dnsTalk", unsafe.Sizeof(dnsTalk{}), 248},

@@ -40,9 +40,9 @@ func (st *Store) dropAside(y *tlsTalk) {
 	}
 }
 
-// conn puts the connection together for a moment. If that may change what it tells,
+// conn makes x the connection, for a moment. If that may change what it tells,
 // keep must follow.
-func (st *Store) conn(y *tlsTalk) tlsmeta.Conn { return st.room.Sharing(&y.State, st.info(y)) }
+func (st *Store) conn(x *tlsmeta.Conn, y *tlsTalk) { st.room.Share(x, &y.State, st.info(y)) }
 
 // info is what it tells, which others share.
 func (st *Store) info(y *tlsTalk) *tlsmeta.Info {
@@ -64,14 +64,21 @@ func (st *Store) keep(y *tlsTalk, x *tlsmeta.Conn) {
 
 // releaseTLS forgets what it tells.
 func (st *Store) releaseTLS(y *tlsTalk) {
-	x := st.room.Conn(&y.State, nil)
-	x.Release(&st.room)
+	st.release(y)
 	st.toldTLS.drop(y.info)
+}
+
+// release gives back what is needed only while it is read.
+func (st *Store) release(y *tlsTalk) {
+	if y.Work() != 0 {
+		x := st.room.Conn(&y.State, nil)
+		x.Release(&st.room)
+	}
 }
 
 // startTLS gives the state of a connection that begins TLS. TLS inside a tunnel
 // that HTTP or TLS has opened takes the place of what was there: the first is told.
-func (st *Store) startTLS(s *Session, client int, starttls string) (y *tlsTalk, x tlsmeta.Conn) {
+func (st *Store) startTLS(s *Session, client int, starttls string) *tlsTalk {
 	if s.tls == 0 {
 		s.tls = st.tls.Get()
 		*st.tls.At(s.tls) = tlsTalk{}
@@ -80,12 +87,12 @@ func (st *Store) startTLS(s *Session, client int, starttls string) (y *tlsTalk, 
 		st.releaseTLS(y)
 		*y = tlsTalk{unacked: y.unacked, aside: y.aside}
 	}
-	y = st.tls.At(s.tls)
+	y := st.tls.At(s.tls)
 	y.State.Init(client)
 	if starttls != "" {
 		y.info = st.toldTLS.add(&tlsmeta.Info{STARTTLS: starttls})
 	}
-	return y, st.conn(y)
+	return y
 }
 
 func (st *Store) openTLS(s *Session, c *Conn, client int, at int64, starttls string) {
@@ -96,15 +103,16 @@ func (st *Store) openTLS(s *Session, c *Conn, client int, at int64, starttls str
 
 // openHeadless begins TLS with the server's hello.
 func (st *Store) openHeadless(s *Session, client int, at int64, starttls string) {
-	_, x := st.startTLS(s, client, starttls)
-	x.Headless()
+	y := st.startTLS(s, client, starttls)
+	y.Headless()
 	s.line.enter(inUnknown, at)
 }
 
 // tlsChunk takes what comes next of a direction of TLS.
 func (st *Store) tlsChunk(s *Session, c *Conn, g *tcp.Segment, k *stream.Chunk, dir int) {
 	y := st.tls.At(s.tls)
-	x := st.conn(y)
+	var x tlsmeta.Conn
+	st.conn(&x, y)
 	st.tlsFeed(s, y, &x, c.TCP, c.Store, &tlsmeta.Segment{
 		Pos: k.Pos, Data: k.Data, Missing: k.Missing, Time: k.Time, Acked: k.Acked, Filled: k.Filled, Since: k.Since, Inferred: g.Inferred,
 	}, dir)
@@ -212,7 +220,8 @@ func (st *Store) openBlind(s *Session, c *Conn, dir int) {
 		st.startTLS(s, max(c.Client, 0), "")
 	}
 	y := st.tls.At(s.tls)
-	x := st.conn(y)
+	var x tlsmeta.Conn
+	st.conn(&x, y)
 	x.End(false, 0)
 	st.keep(y, &x)
 	s.line.blind()
@@ -330,7 +339,8 @@ type Handshake struct {
 // measurement, TLS.
 func (st *Store) tlsReport(s *Session, c *Conn, room *Room) *TLS {
 	y := st.tls.At(s.tls)
-	x := st.conn(y)
+	var x tlsmeta.Conn
+	st.conn(&x, y)
 	r := st.tlsIn(room)
 	r.Info, r.Handshake = *x.Info, unknownHandshake
 	r.Settle()

@@ -228,7 +228,7 @@ func (c *Conn) strange(dir int) {
 
 // message takes a handshake message in the clear. cut says that it could not
 // be kept.
-func (c *Conn) message(dir int, typ byte, b []byte, cut bool, end stamp) {
+func (c *Conn) message(dir int, typ byte, b []byte, cut bool, end moment) {
 	fromClient := dir == int(c.client)
 	if cut {
 		c.Missing = true
@@ -281,7 +281,7 @@ func (c *Conn) message(dir int, typ byte, b []byte, cut bool, end stamp) {
 	}
 }
 
-func (c *Conn) clientHello(b []byte, cut bool, end stamp) {
+func (c *Conn) clientHello(b []byte, cut bool, end moment) {
 	t := &c.Timing
 	if c.stage == stageClientHello {
 		t.Start, t.StartInferred = c.w.helloAt, c.w.inferred || c.late()
@@ -293,7 +293,7 @@ func (c *Conn) clientHello(b []byte, cut bool, end stamp) {
 	c.stage = stageServerHello
 }
 
-func (c *Conn) serverHello(b []byte, cut bool, end stamp) {
+func (c *Conn) serverHello(b []byte, cut bool, end moment) {
 	var h ServerHello
 	if cut {
 		c.stage = stageServerFlight
@@ -396,7 +396,7 @@ func (c *Conn) finished(fromClient bool, r *record) {
 }
 
 // completed ends the handshake.
-func (c *Conn) completed(end stamp, byServer bool) {
+func (c *Conn) completed(end moment, byServer bool) {
 	c.Timing.End, c.Timing.EndByServer = end.at, byServer
 	c.Timing.EndInferred = c.w.inferred || c.late()
 	c.Timing.EndAgain = end.at
@@ -457,7 +457,7 @@ const maxAfter = 16
 
 // Headless begins with the server's hello: the client's was not recorded. What
 // the server says is read, and nothing is timed.
-func (c *Conn) Headless() { c.stage, c.headless, c.Missing = stageServerHello, true, true }
+func (c *State) Headless() { c.stage, c.headless, c.Missing = stageServerHello, true, true }
 
 // HalfClosed tells that a direction ended by FIN, at a record time. The other may
 // still go on with the handshake.

@@ -19,12 +19,11 @@ const leastCertificate = 400
 
 // server13 is what the server sent behind its ServerHello.
 type server13 struct {
-	hello    stamp    // the ServerHello's end
-	finished stamp    // end of what must be the server's Finished; at 0: not known
-	records  uint32   // encrypted ones
-	fin      int16    // length of a record with a Finished and nothing else
-	goesOn   bool     // the latest was as long as can be: the next goes on with its message
-	recent   [8]stamp // ends of the latest ones
+	hello    moment // the ServerHello's end
+	finished moment // end of what must be the server's Finished; at 0: not known
+	records  uint32 // encrypted ones
+	fin      int16  // length of a record with a Finished and nothing else
+	goesOn   bool   // the latest was as long as can be: the next goes on with its message
 }
 
 // client13 is the client's second flight.
@@ -34,7 +33,7 @@ type client13 struct {
 	alert   bool // it began with what is as long as an alert
 	records uint32
 	larger  uint32 // of them, before a Finished: not an EndOfEarlyData, and no empty Certificate
-	last    stamp
+	last    moment
 	ccs     stamp // beginning …
 	ccsEnd  int64 // … and end of a ChangeCipherSpec
 }
@@ -66,7 +65,7 @@ func (c *Conn) server13(r *record) {
 			return
 		}
 	}
-	s.recent[s.records%uint32(len(s.recent))] = r.end
+	c.w.recent[s.records%uint32(len(c.w.recent))] = r.end
 	s.records++
 	if r.n == c.encrypted(alertOctets) && s.finished.at == 0 {
 		c.encAlert = true
@@ -81,13 +80,14 @@ func (c *Conn) server13(r *record) {
 
 // flightEnd is the end of the server's flight as the client had it when it
 // acknowledged so much.
-func (s *server13) flightEnd(acked int64) stamp {
+func (w *work) flightEnd(acked int64) moment {
+	s := &w.srv
 	if s.finished.at != 0 && acked >= s.finished.pos {
 		return s.finished
 	}
 	end := s.hello
-	for i := range min(s.records, uint32(len(s.recent))) {
-		if e := s.recent[i]; e.pos <= acked && e.pos > end.pos {
+	for i := range min(s.records, uint32(len(w.recent))) {
+		if e := w.recent[i]; e.pos <= acked && e.pos > end.pos {
 			end = e
 		}
 	}
@@ -168,12 +168,12 @@ func (c *Conn) secondFlight(r *record) bool {
 		first = f.ccs
 	}
 	server := 1 - int(c.client)
-	end := s.flightEnd(r.first.acked)
+	end := c.w.flightEnd(r.first.acked)
 	c.endFlight(server, end)
 	if c.Data[server] == 0 {
 		c.Data[server] = end.pos
 	}
-	c.beginFlight(int(c.client), first)
+	c.beginFlight(int(c.client), first.moment)
 	c.Timing.Hidden = c.Timing.Hidden || c.w.inferred
 	f.started = true
 	return true
@@ -192,7 +192,7 @@ func (c *Conn) earlyData(r *record) {
 }
 
 // clientFinished ends the handshake with the client's Finished.
-func (c *Conn) clientFinished(end stamp, ambiguous bool) {
+func (c *Conn) clientFinished(end moment, ambiguous bool) {
 	c.Data[c.client] = end.pos
 	c.endFlight(int(c.client), end)
 	c.Timing.Ambiguous = ambiguous

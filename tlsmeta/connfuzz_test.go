@@ -201,7 +201,8 @@ func TestConnWhole(t *testing.T) {
 			x.alike(t, &twin)
 
 			was, before := told, told
-			y := many.Sharing(&state, &was)
+			var y Conn
+			many.Share(&y, &state, &was)
 			if y.Feed(&many, v.dir, &p, 5*ms); y.Changed() {
 				told = *y.Info
 			}

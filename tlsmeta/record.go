@@ -58,14 +58,21 @@ type direction struct {
 	first   stamp // of the first octet of the present record
 }
 
-// stamp is when an octet was recorded, and what its packet acknowledged.
-type stamp struct{ pos, at, acked int64 }
+// moment is when an octet was recorded, of a position.
+type moment struct{ pos, at int64 }
+
+// stamp is that, and what its packet acknowledged.
+type stamp struct {
+	moment
+	acked int64
+}
 
 // record is one record: its header, where it begins and where it ends.
 type record struct {
-	typ        uint8
-	n          int
-	first, end stamp
+	typ   uint8
+	n     int
+	first stamp
+	end   moment
 }
 
 // read takes the octets of one direction that come next.
@@ -92,11 +99,11 @@ func (c *Conn) pieces(b *Room, dir int, data []byte, pos int64, s *Segment) {
 	for len(data) > 0 && !d.lost && c.stage != stageOver {
 		if d.left == 0 {
 			if d.nhdr == 0 && !d.old {
-				d.first = stamp{pos, s.Time, s.Acked}
+				d.first = stamp{moment{pos, s.Time}, s.Acked}
 				d.old = data[0]&0x80 != 0 && c.mayBeSSLv2(dir)
 			}
 			if d.old {
-				n := c.sslv2(b, dir, data, stamp{pos, s.Time, s.Acked})
+				n := c.sslv2(b, dir, data, moment{pos, s.Time})
 				data, pos = data[n:], pos+int64(n)
 				continue
 			}
@@ -126,12 +133,12 @@ func (c *Conn) pieces(b *Room, dir int, data []byte, pos int64, s *Segment) {
 		data, pos = data[n:], pos+int64(n)
 		switch {
 		case d.hdr[0] == typeHandshake && !d.ccs && !d.cut:
-			c.messages(b, dir, part, stamp{pos, s.Time, s.Acked})
+			c.messages(b, dir, part, moment{pos, s.Time})
 		case d.hdr[0] == typeAlert && d.nal < 2:
 			d.nal += uint8(copy(d.alert[d.nal:], part))
 		}
 		if d.left == 0 && c.stage != stageOver {
-			c.record(dir, &record{d.hdr[0], int(d.n), d.first, stamp{pos, s.Time, s.Acked}})
+			c.record(dir, &record{d.hdr[0], int(d.n), d.first, moment{pos, s.Time}})
 		}
 	}
 }
@@ -156,8 +163,8 @@ func (c *Conn) take(b *Room, d *direction, dir int, rec []byte, pos int64, s *Se
 	switch {
 	case typ == typeHandshake && !d.ccs:
 		if !d.cut {
-			d.first = stamp{pos, s.Time, s.Acked}
-			c.messages(b, dir, rec[5:], stamp{end, s.Time, s.Acked})
+			d.first = stamp{moment{pos, s.Time}, s.Acked}
+			c.messages(b, dir, rec[5:], moment{end, s.Time})
 		}
 		if c.stage != stageDone {
 			return // a record in the clear says nothing but its messages
@@ -168,7 +175,7 @@ func (c *Conn) take(b *Room, d *direction, dir int, rec []byte, pos int64, s *Se
 	r := &b.whole
 	r.typ, r.n = typ, len(rec)-5
 	r.first.pos, r.first.at, r.first.acked = pos, s.Time, s.Acked
-	r.end.pos, r.end.at, r.end.acked = end, s.Time, s.Acked
+	r.end.pos, r.end.at = end, s.Time
 	c.record(dir, r)
 }
 
@@ -183,7 +190,7 @@ func (c *Conn) mayBeSSLv2(dir int) bool {
 
 // sslv2 puts a hello in the form of SSLv2 together, and gives how many octets
 // of data belong to it.
-func (c *Conn) sslv2(b *Room, dir int, data []byte, at stamp) (n int) {
+func (c *Conn) sslv2(b *Room, dir int, data []byte, at moment) (n int) {
 	d := &c.w.dirs[dir]
 	whole := func() int {
 		b := b.buffers.at(d.buf)
@@ -219,7 +226,7 @@ func (c *Conn) sslv2(b *Room, dir int, data []byte, at stamp) (n int) {
 	return n
 }
 
-func (c *Conn) sslv2Hello(b []byte, end stamp) error {
+func (c *Conn) sslv2Hello(b []byte, end moment) error {
 	var h ClientHello
 	if _, err := ParseSSLv2Hello(b, &h); err != nil {
 		return err
@@ -270,7 +277,7 @@ func (c *Conn) miss(b *Room, dir int, n, at int64) {
 	}
 	if d.left == 0 {
 		// The record's end was not recorded: that it ended is known, not when.
-		c.record(dir, &record{d.hdr[0], int(d.n), d.first, stamp{d.first.pos + 5 + int64(d.n), at, d.first.acked}})
+		c.record(dir, &record{d.hdr[0], int(d.n), d.first, moment{d.first.pos + 5 + int64(d.n), at}})
 	}
 }
 
@@ -288,12 +295,12 @@ func (c *Conn) missMessage(b *Room, dir, n int, at int64) {
 	if d.missing == 0 {
 		d.msgNHdr = 0
 		end := d.first.pos + 5 + int64(d.n-d.left)
-		c.message(dir, d.msgHdr[0], nil, wanted(d.msgHdr[0]), stamp{end, at, d.first.acked})
+		c.message(dir, d.msgHdr[0], nil, wanted(d.msgHdr[0]), moment{end, at})
 	}
 }
 
 // messages puts handshake messages together.
-func (c *Conn) messages(b *Room, dir int, data []byte, end stamp) {
+func (c *Conn) messages(b *Room, dir int, data []byte, end moment) {
 	d := &c.w.dirs[dir]
 	for len(data) > 0 {
 		if d.msgNHdr == 0 && len(data) >= 4 {

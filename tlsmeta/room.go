@@ -6,9 +6,18 @@ import (
 	"mirrorscope/pool"
 )
 
-// work is what a Conn needs while it reads, in 13 cache lines of which most
-// segments touch five of the first seven, and ACKs the first two. It holds no pointers.
+// work is what a Conn needs while it reads, in 11 cache lines of which most
+// segments touch five of the first seven, and ACKs the first and those of acksAt. It
+// holds no pointers.
 type work struct {
+	fresh
+
+	acksAt ring      // when the latest of acks came
+	recent [8]moment // ends of the latest of srv.records
+}
+
+// fresh is what a work has for each handshake anew; of the rest it tells what holds.
+type fresh struct {
 	next          [2]int64 // position behind what was fed of a direction, for who has Lend
 	active        uint8    // direction of the present flight
 	inferred      bool     // see Segment; of the latest
@@ -18,14 +27,12 @@ type work struct {
 	after         after
 	_             [8]byte
 
-	acksAt  ring // when the latest of acks came
 	flights [2]flight
 	dirs    [2]direction
 
 	srv   server13
-	cf    client13
 	early Early
-	_     [40]byte
+	cf    client13
 }
 
 // Room lends the Conns of one goroutine what they need while they read.
@@ -52,12 +59,13 @@ func (b *Room) Conn(s *State, i *Info) Conn {
 	return c
 }
 
-// Sharing is Conn for an Info that others share: if what happens changes it, then
-// Changed tells so, and Info is another, until that is asked for the next time.
-func (b *Room) Sharing(s *State, i *Info) Conn {
-	c := b.Conn(s, i)
-	c.draft = &b.draft
-	return c
+// Share makes c what Conn gives, for an Info that others share: if what happens
+// changes it, then Changed tells so, and Info is another, until the next is made.
+func (b *Room) Share(c *Conn, s *State, i *Info) {
+	*c = Conn{State: s, Info: i, draft: &b.draft}
+	if s.work != 0 {
+		c.w = b.works.At(s.work)
+	}
 }
 
 // Prefetch adds the cache lines that Feed needs of what a Conn is lent, for data of
@@ -76,9 +84,9 @@ func (b *Room) Prefetch(work uint32, dir uint8, data bool, lines *pool.Lines) {
 }
 
 func (c *Conn) lend(b *Room) {
-	c.work = b.works.GetZero()
+	c.work = b.works.Get()
 	c.w = b.works.At(c.work)
-	c.w.active = c.client
+	c.w.fresh = fresh{active: c.client}
 }
 
 // Release gives back what was lent. Nothing can be read behind it.

@@ -90,7 +90,7 @@ func (c *Conn) pace(dir int, s *Segment) {
 		if dir == int(c.client) && hasKeySchedule13(c.Info.Version) && len(s.Data) > 0 && len(s.Data) <= ccsOctets && s.Data[0] == typeCCS {
 			return // sent for the sake of old middleboxes (RFC 8446 appendix D.4), while the second hello is being made
 		}
-		c.beginFlight(dir, stamp{s.Pos, s.Time, s.Acked})
+		c.beginFlight(dir, moment{s.Pos, s.Time})
 		c.Timing.Hidden = c.Timing.Hidden || s.Inferred
 		if s.Filled && dir != int(c.client) {
 			c.w.flights[dir].gap = max(s.Time-s.Since, 0)
@@ -112,7 +112,7 @@ func (c *Conn) pace(dir int, s *Segment) {
 }
 
 // beginFlight begins the flight that answers the other side's latest.
-func (c *Conn) beginFlight(dir int, first stamp) {
+func (c *Conn) beginFlight(dir int, first moment) {
 	from := c.w.flights[1-dir].eff
 	c.w.flights[dir] = flight{lo: first.pos, from: from}
 	c.w.active = uint8(dir)
@@ -183,7 +183,7 @@ func (w *work) opened(last int64, s *Segment) int64 {
 }
 
 // endFlight ends the flight of a direction.
-func (c *Conn) endFlight(dir int, end stamp) {
+func (c *Conn) endFlight(dir int, end moment) {
 	if int(c.w.active) != dir {
 		c.beginFlight(dir, end) // recorded before what it answers
 	}
