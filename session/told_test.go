@@ -62,14 +62,49 @@ func TestTold(t *testing.T) {
 			}
 		}
 	}
-	if x.all.InUse() != len(distinct) || len(distinct) == len(uses) {
-		t.Errorf("%d are kept, of %d that differ and %d uses", x.all.InUse(), len(distinct), len(uses))
+	if n := x.all.InUse(); n < len(distinct) || n > len(distinct)+mostIdle || len(distinct) == len(uses) {
+		t.Errorf("%d are kept, of %d that differ and %d uses", n, len(distinct), len(uses))
 	}
 	for _, u := range uses {
 		x.drop(u.n)
 	}
-	if x.all.InUse() != 0 || len(x.first) != 0 {
-		t.Errorf("%d are kept, %d hashes, of none", x.all.InUse(), len(x.first))
+	if n := x.all.InUse(); n != mostIdle || len(x.first) == 0 || len(x.first) > n {
+		t.Errorf("%d are kept, %d hashes, of none", n, len(x.first))
+	}
+}
+
+// What nobody uses any more is met again, and forgotten once as many others came behind
+// it, but for who uses it again.
+func TestToldIdle(t *testing.T) {
+	var x told
+	told := func(i int) *tlsmeta.Info { return &tlsmeta.Info{Cipher: uint16(i)} }
+	hello, answer := x.add(told(1)), uint32(0)
+	for range 3 * mostIdle {
+		n := x.add(told(1))
+		m := x.become(n, told(2))
+		x.drop(m)
+		if n != hello || answer != 0 && m != answer {
+			t.Fatalf("%d and %d have become %d and %d", hello, answer, n, m)
+		}
+		answer = m
+	}
+	x.drop(hello)
+	for i := range 3 * mostIdle {
+		x.drop(x.add(told(10 + i)))
+		if i == mostIdle/2 && x.add(told(2)) != answer {
+			t.Error("what was told a moment ago is not kept")
+		}
+	}
+	if got := x.all.At(answer); got.uses != 1 || !got.info.Same(told(2)) {
+		t.Errorf("%+v is used", got)
+	}
+	if n := x.all.InUse(); n != mostIdle+1 || len(x.first) != n {
+		t.Errorf("%d are kept, %d hashes", n, len(x.first))
+	}
+	x.drop(answer)
+	x.drop(x.add(told(2)))
+	if n := x.all.InUse(); n != mostIdle {
+		t.Errorf("%d are kept", n)
 	}
 }
 
@@ -105,7 +140,7 @@ func TestToldAlike(t *testing.T) {
 		for _, u := range rand.Perm(n) {
 			x.drop(used[u])
 		}
-		if x.all.InUse() != 0 || len(x.first) != 0 {
+		if x.all.InUse() != maxAlike || len(x.first) != 1 { // those that are found
 			t.Errorf("%d are kept, %d hashes, of none", x.all.InUse(), len(x.first))
 		}
 	}
