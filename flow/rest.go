@@ -10,7 +10,7 @@ import (
 )
 
 // rested is a flow at rest, which waits for its next packet or for its end: all
-// that it is, packed, in a few lines, and what the wheels ask for. Whatever
+// that it is, packed, in a few cache lines, and what the wheels ask for. Whatever
 // touches it wakes it first: then it is the flow that it was, to the last bit.
 // So a record does not depend on whether its flow ever rested.
 //
@@ -21,19 +21,16 @@ type rested struct {
 	start int64
 	slot  uint16
 	class class
-	n     uint8 // of lines
-	lines [maxLines]uint32
+	units uint8  // that it takes when packed …
+	at    uint32 // … in slab.beds
 }
-
-// line is a piece of a packed flow.
-type line [64]byte
 
 const (
 	fewAwake  = 512         // flows of a table that are let alone
 	longIdle  = 5e9         // ns of silence after which others rest
 	eachRound = 1e9         // ns from one look at all to the next
-	maxLines  = 5           // a flow that would need more does not rest
-	perRested = 40 + 8 + 24 // octets, with link and slot in the index; and its lines
+	maxLines  = 5           // of 64 octets; a flow that would need more does not rest
+	perRested = 24 + 8 + 40 // octets, with link and slot in the index, and what others leave between them; and its lines
 	flowWords = int(unsafe.Sizeof(Flow{}) / 8)
 )
 
@@ -82,16 +79,11 @@ func (t *Table) rest(n uint32, f *Flow) {
 	t.lay(f)
 	size := pool.Pack(b.packed[:], f.words()[:])
 	size += pool.Pack(b.packed[size:], b.words[:])
-	lines := (size + len(line{}) - 1) / len(line{})
-	if lines > maxLines {
+	if size > maxLines*lineLen {
 		t.raise(f, &head)
 		return
 	}
-	head.n = uint8(lines)
-	for i := range lines {
-		head.lines[i] = t.flows.lines.Get()
-		*t.flows.lines.At(head.lines[i]) = line(b.packed[i*len(line{}):])
-	}
+	t.flows.tuckIn(&head, b.packed[:], size)
 	m := t.flows.resting.get() | isResting
 	*t.flows.rested(m) = head
 	f.slot = head.slot // its place in the wheel, once more
@@ -235,10 +227,8 @@ func (t *Table) wake(n uint32) uint32 {
 // lift makes f the flow that rests as n, of which the head is left.
 func (t *Table) lift(n uint32, f *Flow) {
 	r, b := t.flows.rested(n), &t.bed
-	t.flows.gather(r, int(r.n), b.packed[:])
-	for _, l := range r.lines[:r.n] {
-		t.flows.lines.Put(l)
-	}
+	copy(b.packed[:], t.flows.packed(r))
+	t.flows.getUp(r)
 	size := pool.Unpack(b.packed[:], f.words()[:])
 	pool.Unpack(b.packed[size:], b.words[:])
 	t.raise(f, r)
@@ -260,15 +250,32 @@ func (t *Table) ending(n uint32) *Flow {
 	return &t.bed.flow
 }
 
-func (r *rested) octets() int64 { return perRested + int64(r.n)*int64(unsafe.Sizeof(line{})) }
+// lineLen is what the memory of flows at rest is counted in.
+const lineLen = 64
+
+func (r *rested) lines() int { return (int(r.units)*pool.Unit + lineLen - 1) / lineLen }
+
+func (r *rested) octets() int64 { return perRested + int64(r.lines())*lineLen }
 
 func (s *slab) rested(n uint32) *rested { return s.resting.at(n &^ isResting) }
 
-// gather puts lines of a flow at rest behind each other.
-func (s *slab) gather(r *rested, lines int, to []byte) {
-	for i, l := range r.lines[:lines] {
-		*(*line)(to[i*len(line{}):]) = *s.lines.At(l)
-	}
+// packed is a flow at rest.
+func (s *slab) packed(r *rested) []byte {
+	return unsafe.Slice((*byte)(s.beds.At(r.at)), int(r.units)*pool.Unit)
+}
+
+// tuckIn keeps a flow that is packed in so many octets, and a unit more.
+func (s *slab) tuckIn(r *rested, packed []byte, octets int) {
+	r.units = uint8((octets + pool.Unit - 1) / pool.Unit)
+	r.at = s.beds.Get(int(r.units))
+	copy(s.packed(r), packed)
+	s.restLines += r.lines()
+}
+
+// getUp gives back what tuckIn has taken.
+func (s *slab) getUp(r *rested) {
+	s.beds.Put(r.at, int(r.units))
+	s.restLines -= r.lines()
 }
 
 // has tells whether n, which is asleep, has a key.
@@ -287,10 +294,9 @@ func (s *slab) has(n uint32, k *Key) bool {
 
 // outline unpacks the key of a flow at rest.
 func (s *slab) outline(n uint32, key *Key) {
-	var packed [2 * len(line{})]byte
+	var packed [2 * lineLen]byte
 	var w [8]uint64
-	r := s.rested(n)
-	s.gather(r, min(int(r.n), 2), packed[:])
+	copy(packed[:], s.packed(s.rested(n)))
 	pool.Unpack(packed[:], w[:])
 	w[addrA], w[addrB] = turned(w[addrA]), turned(w[addrB])
 	*key = *(*Key)(unsafe.Pointer(&w))
@@ -314,12 +320,11 @@ func (s *slab) prefetchMore(n uint32) {
 // prefetchLines begins to load what a flow at rest holds.
 func (s *slab) prefetchLines(n uint32) {
 	r := s.rested(n)
-	for _, l := range r.lines[:r.n] {
-		s.lines.Prefetch(l, 1)
-	}
+	at := s.beds.At(r.at)
+	pool.Prefetch(at, (int(uintptr(at)%lineLen)+int(r.units)*pool.Unit+lineLen-1)/lineLen)
 }
 
 // restOctets is what all flows at rest take.
 func (s *slab) restOctets() int64 {
-	return int64(s.resting.live)*perRested + int64(s.lines.InUse())*int64(unsafe.Sizeof(line{}))
+	return int64(s.resting.live)*perRested + int64(s.restLines)*lineLen
 }

@@ -37,8 +37,8 @@ func TestRestAlike(t *testing.T) {
 						t.Fatalf("%s, %s, seed %d: record %d is\n%+v, want\n%+v", name, how, seed, i, s.recs[i], awake.recs[i])
 					}
 				}
-				if x := &s.table.flows; x.all() != 0 || x.lines.InUse() != 0 || s.table.index.used != 0 || s.table.held() != 0 {
-					t.Fatalf("%s, %s: %d flows are left, %d lines, %d in the index, %d octets", name, how, x.all(), x.lines.InUse(), s.table.index.used, s.table.held())
+				if x := &s.table.flows; x.all() != 0 || x.beds.Octets() != 0 || x.restLines != 0 || s.table.index.used != 0 || s.table.held() != 0 {
+					t.Fatalf("%s, %s: %d flows are left, %d lines, %d in the index, %d octets", name, how, x.all(), x.restLines, s.table.index.used, s.table.held())
 				}
 			}
 		}

@@ -15,7 +15,9 @@ type slab struct {
 	embryos store[embryo]
 	seeds   seeds
 	resting store[rested]
-	lines   pool.Pool[line] // of those at rest
+
+	beds      pool.Arena // what those at rest are when packed
+	restLines int        // lines that are counted for it
 
 	youths pool.Arena // of embryos; and rows of seeds
 	quiet  int        // embryos that are
@@ -135,7 +137,7 @@ func (s *slab) key(n uint32, scratch *Key) *Key {
 // all is how many there are.
 func (s *slab) all() int { return s.live + s.embryos.live + s.seeds.live + s.resting.live }
 
-// put takes back the number of a flow, of one at rest whose lines are, of an
+// put takes back the number of a flow, of one at rest that got up, of an
 // embryo or of a seed.
 func (s *slab) put(n uint32) {
 	switch {

@@ -17,6 +17,7 @@ func TestSoonModel(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 8))
 		table := newScene(t, nil).table
 		flows, w := &table.flows, &table.wheels
+		bed := flows.beds.Get(1) // of all that rest: nobody looks into it
 		for c := range w {
 			w[c].timeout = []int64{1e9, 2e9, 700e6, 5e9, 1, 3e9, 1200e9}[c]
 		}
@@ -30,7 +31,7 @@ func TestSoonModel(t *testing.T) {
 				*flows.at(n) = Flow{seen: now - rng.Int64N(3e9), class: c}
 			} else {
 				n = flows.resting.get() | isResting
-				*flows.rested(n) = rested{seen: now - rng.Int64N(3e9), class: c}
+				*flows.rested(n) = rested{seen: now - rng.Int64N(3e9), class: c, units: 1, at: bed}
 			}
 			w[c].add(n, flows)
 			live = append(live, n)
@@ -81,7 +82,7 @@ func TestSoonModel(t *testing.T) {
 						*flows.at(m) = Flow{seen: flows.seen(n), class: c}
 					} else {
 						m = flows.resting.get() | isResting
-						*flows.rested(m) = rested{seen: flows.seen(n), class: c}
+						*flows.rested(m) = rested{seen: flows.seen(n), class: c, units: 1, at: bed}
 					}
 					w[c].replace(n, m, flows)
 					flows.put(n)

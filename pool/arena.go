@@ -21,7 +21,7 @@ type Arena struct {
 // RunUnits how many a run has.
 const (
 	Unit      = 8
-	MostUnits = 32
+	MostUnits = 40
 	RunUnits  = 256
 
 	arenaBits = 13 // of the number of a unit within a chunk
