@@ -159,6 +159,11 @@ func (h *Histogram) Merge(o *Histogram) {
 	}
 	h.absorb(o)
 	down := h.shift - o.shift
+	if down == 0 && len(h.buckets) == 0 {
+		h.buckets = append(h.buckets, o.buckets...)
+		h.collapse()
+		return
+	}
 	for _, b := range o.buckets {
 		h.put(b.Index>>down, b.Count)
 	}
