@@ -71,11 +71,11 @@ func (o *output) records(records []*flow.Record) error {
 	if o.tally != nil {
 		o.tally(records)
 	}
+	if o.top != nil {
+		o.top.AddAll(records)
+	}
 	for i := range records {
 		r := records[i]
-		if o.top != nil {
-			o.top.Add(r)
-		}
 		o.groups.add(r)
 		o.buf = o.groups.take(o.buf)
 		if r.Kind == flow.Connection && o.cfg.Connections || r.Kind == flow.Interval && o.cfg.Intervals {

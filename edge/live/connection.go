@@ -50,14 +50,18 @@ func countsOf(r *flow.Record, side flow.Side) counts {
 
 // connection is one that is followed, at all points that record it.
 type connection struct {
-	key      edge.Tuple
-	hasPorts bool
-	sights   []sight
-	joint    *joint    // once there are several sights
-	names    [2]string // by direction, who sends; "" not known
+	key          edge.Tuple
+	hash, number uint32
+	next         uint32 // in its list of followed, and 1; 0: it is the last one
+	resting      bool   // that list is followed.resting
+	hasPorts     bool
+	sights       []sight
+	joint        *joint    // once there are several sights
+	names        [2]string // by direction, who sends; "" not known
 
-	counted     *bucket // in which it counts as a connection …
-	step        int64   // … and its step
+	counted     *conversation // in which it counts as a connection, …
+	life        uint32        // … unless that has become another one: then in Other; …
+	step        int64         // … and in which step
 	generations uint32
 	pending     bool           // there are records that are not folded
 	over        bool           // its flow has ended
@@ -107,21 +111,6 @@ type heard struct {
 	dns              *dnsmeta.Info
 }
 
-// connection finds that of a record, or begins to follow it; nil where there is
-// no room.
-func (t *Table) connection(r *flow.Record) *connection {
-	k := edge.TupleOf(r)
-	if c := t.connections[k]; c != nil {
-		return c
-	}
-	if len(t.connections) >= t.config.Connections {
-		return nil
-	}
-	c := take(&t.idle.connections).renew(k)
-	t.connections[k] = c
-	return c
-}
-
 // sight gives that of a point, nil where there are too many.
 func (c *connection) sight(point packet.PointID) *sight {
 	for i := range c.sights {
@@ -144,8 +133,8 @@ func (c *connection) sight(point packet.PointID) *sight {
 }
 
 // renew makes c one that is not known yet, with the memory of what it was.
-func (c *connection) renew(k edge.Tuple) *connection {
-	*c = connection{key: k, sights: c.sights[:0]}
+func (c *connection) renew(k *edge.Tuple) *connection {
+	*c = connection{key: *k, sights: c.sights[:0]}
 	return c
 }
 

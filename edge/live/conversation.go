@@ -1,9 +1,6 @@
 package live
 
 import (
-	"cmp"
-	"slices"
-
 	"mirrorscope/edge"
 	"mirrorscope/flow"
 	"mirrorscope/histogram"
@@ -11,16 +8,20 @@ import (
 
 // conversation is one key over the steps of the window.
 type conversation struct {
-	steps  []*bucket // by number of the step, modulo; nil: nothing happened
-	names  [2]string // by which DNS knew client and server
-	server string    // … and TLS the server, as the latest handshake named it
+	key          edge.Key
+	hash, number uint32
+	life         uint32 // how many others its memory was before
+	known        bool
+	octets       int64     // that both sides sent in all steps
+	steps        []*bucket // by number of the step, modulo; nil: nothing happened
+	names        [2]string // by which DNS knew client and server
+	server       string    // … and TLS the server, as the latest handshake named it
 }
 
 // bucket is what a conversation did in one step.
 type bucket struct {
 	step    int64
-	into    *bucket // which has all of this since the conversation found no place
-	samples int     // buckets of its distributions
+	samples int // buckets of its distributions
 
 	sent             [2]flow.Volume // by client, by server
 	recorded, missed [2]int64
@@ -40,12 +41,12 @@ type bucket struct {
 	dns                        *edge.DNS
 }
 
-// whole is the bucket that has all of b.
-func (b *bucket) whole() *bucket {
-	for b.into != nil {
-		b = b.into
+// slotOf is the place of a step among so many.
+func slotOf(step, slots int64) int64 {
+	if step %= slots; step < 0 {
+		step += slots
 	}
-	return b
+	return step
 }
 
 // at gives the bucket of a step of a conversation.
@@ -54,64 +55,66 @@ func (t *Table) at(v *conversation, step int64) *bucket {
 	if v.steps == nil {
 		v.steps = make([]*bucket, slots)
 	}
-	i := int(((step % slots) + slots) % slots)
+	i := slotOf(step, slots)
 	if b := v.steps[i]; b != nil && b.step == step {
 		return b
 	}
 	b := take(&t.idle.buckets)
-	*b = bucket{step: step}
+	b.step = step
 	v.steps[i] = b
 	return b
 }
 
 // conversation finds that of a key, or makes room for it.
 func (t *Table) conversation(k *edge.Key) *conversation {
-	if v := t.conversations[*k]; v != nil {
+	hash := t.conversations.ofKey(k)
+	if v := t.find(k, hash); v != nil {
 		return v
 	}
-	if len(t.conversations) >= 2*t.config.Conversations {
+	if t.conversations.n >= 2*t.config.Conversations {
 		t.halve()
 	}
-	v := take(&t.idle.conversations)
-	t.conversations[*k] = v
+	v, number := t.conversations.begin(hash)
+	v.key, v.hash, v.number, v.known = *k, hash, number, true
 	return v
+}
+
+func (t *Table) find(k *edge.Key, hash uint32) *conversation {
+	x := &t.conversations
+	for i := hash & x.mask(); x.slots[i] != 0; i = (i + 1) & x.mask() {
+		if slot := x.slots[i]; uint32(slot>>32) == hash {
+			if v := x.all[uint32(slot)-1]; v.key == *k {
+				return v
+			}
+		}
+	}
+	return nil
 }
 
 // expire forgets what has left the window.
 func (t *Table) expire() {
-	for k, v := range t.conversations {
-		if !t.shed(v) {
-			t.leave(k, v)
+	for _, v := range t.conversations.all {
+		if v.known && !t.shed(v) {
+			t.leave(v)
 		}
 	}
 	t.shed(&t.other)
-	crowded := len(t.connections) > t.config.Connections/2
-	for k, c := range t.connections {
-		if c.pending || c.counted != nil && !t.left(c.step) {
-			continue
-		}
-		c.counted = nil
-		if crowded || c.over {
-			delete(t.connections, k)
-			t.idle.connections = append(t.idle.connections, c)
-		}
-	}
+	t.rest()
 }
 
-// leave forgets a conversation.
-func (t *Table) leave(k edge.Key, v *conversation) {
-	delete(t.conversations, k)
-	clear(v.steps)
-	*v = conversation{steps: v.steps}
-	t.idle.conversations = append(t.idle.conversations, v)
+// leave forgets a conversation that has no steps.
+func (t *Table) leave(v *conversation) {
+	t.conversations.end(v.hash, v.number)
+	*v = conversation{life: v.life + 1, steps: v.steps}
 }
 
-// idle is what has been forgotten, to be used again: with each interval about as much
-// comes as goes.
+// idle is what has been forgotten, to be used again: about as much comes as goes. Of
+// distributions there are no more than conversations, and small ones: they are beside
+// Config.Samples.
 type idle struct {
-	connections   []*connection
-	conversations []*conversation
-	buckets       []*bucket // that have left the window: nobody looks at them any more
+	buckets    []*bucket
+	times      []*edge.Times
+	handshakes []*histogram.Histogram
 }
 
 // take gives the latest one of a list, or a new one.
@@ -132,10 +135,9 @@ func (t *Table) shed(v *conversation) (more bool) {
 		switch {
 		case b == nil:
 		case t.left(b.step):
-			t.samples -= b.samples
+			v.octets -= b.octets()
 			v.steps[i] = nil
-			*b = bucket{}
-			t.idle.buckets = append(t.idle.buckets, b)
+			t.drop(b)
 		default:
 			more = true
 		}
@@ -143,38 +145,35 @@ func (t *Table) shed(v *conversation) (more bool) {
 	return more
 }
 
-// halve puts the conversations with the fewest octets in the window into other,
-// until half of the room is free.
-func (t *Table) halve() {
-	type one struct {
-		key    edge.Key
-		octets int64
-	}
-	all := make([]one, 0, len(t.conversations))
-	for k, v := range t.conversations {
-		n := int64(0)
-		for _, b := range v.steps {
-			if b != nil {
-				n += b.sent[flow.Client].Bytes + b.sent[flow.Server].Bytes
+// drop forgets a bucket.
+func (t *Table) drop(b *bucket) {
+	t.samples -= b.samples
+	if b.samples <= fewSamples {
+		most := 2 * t.config.Conversations
+		if x := b.times; x != nil && len(t.idle.times) < most {
+			for i := range x.RTT {
+				x.RTT[i].Reset()
+				x.Delayed[i].Reset()
 			}
+			x.Response.Reset()
+			x.AtMost, x.Doubtful = false, false
+			t.idle.times = append(t.idle.times, x)
 		}
-		all = append(all, one{k, n})
-	}
-	slices.SortFunc(all, func(a, b one) int { return cmp.Or(cmp.Compare(a.octets, b.octets), compareKeys(&a.key, &b.key)) })
-	for _, x := range all[:max(len(all)-max(t.config.Conversations/2, 1), 0)] {
-		v := t.conversations[x.key]
-		for _, b := range v.steps {
-			if b != nil {
-				into := t.at(&t.other, b.step)
-				t.samples -= b.samples
-				into.sum(b)
-				b.drop(into)
-			}
+		if h := b.handshake; h != nil && len(t.idle.handshakes) < most {
+			h.Reset()
+			t.idle.handshakes = append(t.idle.handshakes, h)
 		}
-		t.leave(x.key, v)
-		t.counts.Folded++
 	}
+	*b = bucket{}
+	t.idle.buckets = append(t.idle.buckets, b)
 }
+
+// fewSamples is how many buckets of distributions a step may have whose memory is used
+// again.
+const fewSamples = 8
+
+// octets are those that both sides sent.
+func (b *bucket) octets() int64 { return b.sent[flow.Client].Bytes + b.sent[flow.Server].Bytes }
 
 // sum adds the numbers of another bucket; what is a distribution, or was said, has
 // no place in other.
@@ -201,9 +200,6 @@ func (b *bucket) sum(o *bucket) {
 	b.unmeasured += o.unmeasured
 	b.unasked += o.unasked
 }
-
-// drop frees what a bucket holds, all of which is in another one.
-func (b *bucket) drop(into *bucket) { *b = bucket{step: b.step, into: into} }
 
 func addRepeats(r, o *edge.Repeats) {
 	r.Connections += o.Connections

@@ -112,7 +112,7 @@ func (b *both) compare(t *testing.T) {
 		if b.turned[want.Key] {
 			continue
 		}
-		v := b.live.conversations[want.Key]
+		v := b.live.lookUp(want.Key)
 		if v == nil {
 			t.Errorf("%v: not there", want.Key)
 			continue
@@ -126,13 +126,16 @@ func (b *both) compare(t *testing.T) {
 		}
 		rows++
 	}
-	for k := range b.live.conversations {
-		if !b.turned[k] && !known[k] {
-			t.Errorf("%v: too many", k)
+	for _, v := range b.live.conversations.all {
+		if v.known && !b.turned[v.key] && !known[v.key] {
+			t.Errorf("%v: too many", v.key)
 		}
 	}
 	b.kept = rows
 }
+
+// lookUp gives a conversation, nil if there is none.
+func (t *Table) lookUp(k edge.Key) *conversation { return t.find(&k, t.conversations.ofKey(&k)) }
 
 func differ(got, want *edge.Conversation) string {
 	var d []string
@@ -235,11 +238,11 @@ func TestSeveralPoints(t *testing.T) {
 		}
 	}
 	b := runBoth(t, pcapfile.Config{Points: taps})
-	if b.edge.Len() != 1 || len(b.live.conversations) != 1 || b.edge.Joined != 20 {
-		t.Fatalf("%d conversations, %d here, %d records joined", b.edge.Len(), len(b.live.conversations), b.edge.Joined)
+	if b.edge.Len() != 1 || b.live.conversations.n != 1 || b.edge.Joined != 20 {
+		t.Fatalf("%d conversations, %d here, %d records joined", b.edge.Len(), b.live.conversations.n, b.edge.Joined)
 	}
 	want := b.edge.Conversation(0)
-	got, more := b.live.total(b.live.conversations[want.Key])
+	got, more := b.live.total(b.live.lookUp(want.Key))
 	if got.Connections != 20 || more.opened != 20 || got.Outcomes != want.Outcomes || got.Handshake.Count() != want.Handshake.Count() {
 		t.Errorf("%d connections, %d opened, outcomes %v, %d handshakes; want 20, 20, %v, %d",
 			got.Connections, more.opened, got.Outcomes, got.Handshake.Count(), want.Outcomes, want.Handshake.Count())

@@ -24,11 +24,12 @@ func (t *Table) fold(c *connection, step int64) {
 			v.names[role] = name
 		}
 	}
-	t.count(c, b, step)
+	t.count(c, v, b)
 	sent := c.sent()
 	for role := range b.sent {
 		s := &sent[client^role]
 		b.add(role, &s.counts, s.repeats)
+		v.octets += s.counts[octets]
 	}
 	t.listen(c, v, b, client)
 	for i := range c.sights {
@@ -97,8 +98,8 @@ func (c *connection) sent() (d [2]direction) {
 }
 
 // count counts a connection once in the window: in the latest step in which it
-// was active.
-func (t *Table) count(c *connection, b *bucket, step int64) {
+// was active, which is b of v.
+func (t *Table) count(c *connection, v *conversation, b *bucket) {
 	generations, opened := c.generations, uint32(0)
 	for i := range c.sights {
 		generations = max(generations, c.sights[i].generations)
@@ -116,15 +117,19 @@ func (t *Table) count(c *connection, b *bucket, step int64) {
 			c.joint = new(joint) // all of them begin anew
 		}
 	case c.counted != nil && !t.left(c.step):
-		if c.counted = c.counted.whole(); c.counted == b {
-			return
+		was := c.counted
+		if was.life != c.life {
+			was = &t.other
 		}
-		c.counted.connections--
+		t.at(was, c.step).connections--
 		b.connections++
 	default:
 		b.connections++
 	}
-	c.counted, c.step = b, step
+	if b.step < c.step {
+		t.connections.late = true
+	}
+	c.counted, c.life, c.step = v, v.life, b.step
 }
 
 // listen counts what was heard and measured in a step. Of several points that
@@ -200,7 +205,7 @@ func (t *Table) times(b *bucket, h *heard, client int) {
 		return
 	}
 	if b.times == nil {
-		b.times = new(edge.Times)
+		b.times = take(&t.idle.times)
 	}
 	turned := h.client ^ client // 1: it took the client for the server
 	for half := range d.RTT {
@@ -335,7 +340,7 @@ func (t *Table) put(b *bucket, into *histogram.Histogram, ns int64) {
 // sample adds a duration to a distribution that may not be there yet.
 func (t *Table) sample(b *bucket, into **histogram.Histogram, ns int64) {
 	if *into == nil {
-		*into = new(histogram.Histogram)
+		*into = take(&t.idle.handshakes)
 	}
 	t.put(b, *into, ns)
 }

@@ -90,11 +90,12 @@ type Table struct {
 	now   int64 // number of the newest step of which there are intervals; noStep before the first
 	first int64 // … and of the first one
 
-	conversations map[edge.Key]*conversation
+	conversations numbered[conversation]
 	other         conversation
-	samples       int // buckets that all steps hold
+	samples       int         // buckets that all steps hold
+	ranks         []candidate // scratch of halve
 
-	connections map[edge.Tuple]*connection
+	connections followed
 	pending     []*connection // with records that are not folded, all of one step
 	pendingStep int64
 
@@ -125,22 +126,51 @@ const noStep = math.MinInt64 / 2
 
 // New gives an empty Table. c must be valid; protocol names an IP protocol.
 func New(c Config, names Names, protocol func(uint8) string) *Table {
-	return &Table{
+	t := &Table{
 		config: c, names: names, protocol: protocol, length: int64(c.Interval), steps: int64(c.Window / c.Interval),
 		now: noStep, first: noStep, pendingStep: noStep,
-		conversations: map[edge.Key]*conversation{}, connections: map[edge.Tuple]*connection{}, waiting: map[uint64]*session.QUIC{},
+		conversations: newNumbered[conversation](), waiting: map[uint64]*session.QUIC{},
 	}
+	t.connections = followed{numbered: newNumbered[connection](), steps: make([]inStep, t.slots())}
+	return t
 }
 
 // Counts tells what there was no room for since the beginning.
 func (t *Table) Counts() Counts { return t.counts }
 
+// aheadLen is for how many records memory is loaded ahead.
+const aheadLen = 16
+
+// AddAll is Add of each.
+func (t *Table) AddAll(records []*flow.Record) {
+	var tuples [aheadLen]edge.Tuple
+	var hashes [aheadLen]uint32
+	for len(records) > 0 {
+		some := records[:min(len(records), aheadLen)]
+		records = records[len(some):]
+		for i, r := range some {
+			tuples[i] = edge.TupleOf(r)
+			hashes[i] = t.connections.ofTuple(&tuples[i])
+			t.connections.prefetch(hashes[i])
+		}
+		for i, r := range some {
+			t.add(r, &tuples[i], hashes[i])
+		}
+	}
+}
+
 // Add takes a record, in the order of the output. What it points to must not
 // change any more.
 func (t *Table) Add(r *flow.Record) {
+	tuple := edge.TupleOf(r)
+	t.add(r, &tuple, t.connections.ofTuple(&tuple))
+}
+
+// add is Add, with the tuple of the record and its hash.
+func (t *Table) add(r *flow.Record, tuple *edge.Tuple, hash uint32) {
 	if r.Kind != flow.Interval {
 		t.settle()
-		t.end(r)
+		t.end(r, tuple, hash)
 		return
 	}
 	step := r.IntervalStart / t.length
@@ -156,10 +186,10 @@ func (t *Table) Add(r *flow.Record) {
 		return
 	}
 	t.weight = max(t.weight, r.Weight)
-	c := t.connection(r)
+	c := t.connection(tuple, hash, step)
 	if c == nil {
 		t.counts.Untracked++
-		c = t.lone.renew(edge.TupleOf(r))
+		c = t.lone.renew(tuple)
 		t.take(c, r)
 		t.fold(c, step)
 		return
@@ -206,7 +236,7 @@ func (t *Table) settle() {
 	clear(t.pending)
 	t.pending = t.pending[:0]
 	t.pendingStep = noStep
-	if len(t.conversations) > t.config.Conversations {
+	if t.conversations.n > t.config.Conversations {
 		t.halve()
 	}
 }
@@ -215,9 +245,9 @@ func (t *Table) settle() {
 const maxWaiting = 1 << 14
 
 // end takes a connection that is over, for how it went.
-func (t *Table) end(r *flow.Record) {
-	if c := t.connections[edge.TupleOf(r)]; c != nil {
-		c.over = true
+func (t *Table) end(r *flow.Record, tuple *edge.Tuple, hash uint32) {
+	if c := t.connections.find(tuple, hash); c != nil {
+		t.connections.over(c)
 	}
 	if !r.Joined {
 		t.finish(&ending{key: keyOf(r.Network, r.Proto, &r.Ends), release: r.Release, last: r.End, outcome: r.Outcome, quic: r.QUIC})

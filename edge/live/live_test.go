@@ -128,16 +128,16 @@ func TestWindow(t *testing.T) {
 			t.Errorf("%d steps without a packet: %+v, want %d octets", step+1, r, want)
 		}
 	}
-	if len(s.table.conversations) != 0 || s.table.samples != 0 {
-		t.Errorf("%d conversations and %d samples stay", len(s.table.conversations), s.table.samples)
+	if s.table.conversations.n != 0 || s.table.samples != 0 {
+		t.Errorf("%d conversations and %d samples stay", s.table.conversations.n, s.table.samples)
 	}
 	s.add(over(100, 1, cli, srv, flow.Closed))
 	s.table.Health(at(110), &flow.Capture{})
 	if r := s.row(srv); r == nil || r.Outcomes["closed"] != 1 || r.Connections != 0 {
 		t.Errorf("a connection that was idle and is over: %+v", r)
 	}
-	if len(s.table.connections) != 0 {
-		t.Errorf("%d connections are still followed", len(s.table.connections))
+	if s.table.connections.n != 0 {
+		t.Errorf("%d connections are still followed", s.table.connections.n)
 	}
 }
 
@@ -162,7 +162,7 @@ func TestConnectionsCountOnce(t *testing.T) {
 	if top := s.table.Top(0); top.Conversations != 2 || top.Volume.Bytes != 1200 {
 		t.Errorf("%d conversations with %d octets, want 2 with 1200", top.Conversations, top.Volume.Bytes)
 	}
-	if b := s.table.conversations[keyOf(1, packet.ProtoTCP, &[2]flow.Endpoint{end("10.0.0.8:1000"), end(srv)})]; b == nil {
+	if b := s.table.lookUp(keyOf(1, packet.ProtoTCP, &[2]flow.Endpoint{end("10.0.0.8:1000"), end(srv)})); b == nil {
 		t.Error("the one that was joined on its way is not there")
 	} else if c, more := s.table.total(b); c.Connections != 1 || more.opened != 0 {
 		t.Errorf("joined on its way: %d connections, %d opened, want 1, 0", c.Connections, more.opened)
@@ -272,10 +272,10 @@ func TestBounds(t *testing.T) {
 		r.Distributions = &tcp.Distributions{Think: h}
 		octets += r.Sent[0].Bytes
 		s.add(r)
-		if n := len(s.table.conversations); n > 20 {
+		if n := s.table.conversations.n; n > 20 {
 			t.Fatalf("%d conversations", n)
 		}
-		if n := len(s.table.connections); n > 50 {
+		if n := s.table.connections.n; n > 50 {
 			t.Fatalf("%d connections", n)
 		}
 		if s.table.samples > 101 {

@@ -132,11 +132,13 @@ func (t *Table) Top(rows int) *Top {
 	first := max(t.first, t.now-t.steps+1)
 	covered := max(t.now-first+1, 0) * t.length
 	top.Start, top.End = Moment(first*t.length), Moment((t.now+1)*t.length)
-	keys := make([]edge.Key, 0, len(t.conversations))
-	for k := range t.conversations {
-		keys = append(keys, k)
+	all := make([]*conversation, 0, t.conversations.n)
+	for _, v := range t.conversations.all {
+		if v.known {
+			all = append(all, v)
+		}
 	}
-	slices.SortFunc(keys, func(a, b edge.Key) int { return compareKeys(&a, &b) })
+	slices.SortFunc(all, func(a, b *conversation) int { return compareKeys(&a.key, &b.key) })
 	recorded := int64(0)
 	sum := func(r *Row) {
 		for _, v := range [...]*Volume{&r.ClientSent, &r.ServerSent} {
@@ -145,9 +147,8 @@ func (t *Table) Top(rows int) *Top {
 			top.Volume.Payload += v.Payload
 		}
 	}
-	for i := range keys {
-		v := t.conversations[keys[i]]
-		if r := t.row(&keys[i], v, covered); r != nil {
+	for _, v := range all {
+		if r := t.row(&v.key, v, covered); r != nil {
 			top.Rows = append(top.Rows, *r)
 			sum(r)
 		}
@@ -175,10 +176,20 @@ func (t *Table) Top(rows int) *Top {
 	return top
 }
 
-// compareKeys orders what is equal else.
+// compareKeys orders what is equal else; no two keys are.
 func compareKeys(a, b *edge.Key) int {
 	return cmp.Or(
 		cmp.Compare(a.Network, b.Network), bytes.Compare(a.Client[:], b.Client[:]), bytes.Compare(a.Server[:], b.Server[:]),
-		cmp.Compare(a.Port, b.Port), cmp.Compare(a.Proto, b.Proto),
+		cmp.Compare(a.Port, b.Port), cmp.Compare(a.Proto, b.Proto), compareBools(a.HasPort, b.HasPort),
 	)
+}
+
+func compareBools(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
 }
