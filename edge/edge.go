@@ -10,9 +10,11 @@
 package edge
 
 import (
+	"encoding/binary"
 	"slices"
 	"unsafe"
 
+	"mirrorscope/edge/index"
 	"mirrorscope/flow"
 	"mirrorscope/histogram"
 	"mirrorscope/packet"
@@ -41,6 +43,16 @@ type Key struct {
 	Port           uint16 // the server's
 	HasPort        bool   // false for protocols without ports
 	Proto          uint8  // IP protocol number
+}
+
+// Hash is that of a key in an index.
+func (k *Key) Hash(x *index.Index) uint32 {
+	le := binary.LittleEndian
+	rest := uint64(k.Network)<<32 | uint64(k.Port)<<16 | uint64(k.Proto)
+	if k.HasPort {
+		rest |= 1 << 8
+	}
+	return x.Hash(le.Uint64(k.Client[:8]), le.Uint64(k.Client[8:]), le.Uint64(k.Server[:8]), le.Uint64(k.Server[8:]), rest)
 }
 
 // maxPoints bounds the points that a conversation remembers.
@@ -242,7 +254,7 @@ type Table struct {
 func New(c Config) *Table {
 	c.Conversations, c.Rows = max(c.Conversations, 1), max(c.Rows, 1)
 	t := &Table{config: c, waiting: map[uint64]*waiter{}}
-	t.summary.conversations.index = newIndex()
+	t.summary.conversations.index = index.New()
 	switch c.View {
 	case ViewTLS:
 		t.summary.TLS = newTLSServers(c.Rows)
@@ -289,8 +301,8 @@ func (t *Table) hashRecords(some []*flow.Record) {
 	s := &t.summary.conversations
 	for i, r := range some {
 		t.keys[i] = keyOf(r.Network, r.Proto, &r.Ends)
-		t.ahead[i] = s.index.hash(&t.keys[i])
-		s.index.prefetch(t.ahead[i])
+		t.ahead[i] = t.keys[i].Hash(&s.index)
+		s.index.Prefetch(t.ahead[i])
 	}
 	for i := range some {
 		s.prefetch(t.ahead[i])
@@ -341,7 +353,7 @@ func (t *Table) AddPath(p *path.Connection) {
 		}
 	}
 	t.summary.Joined += int64(len(p.Points) - 1)
-	t.fold(&c, t.summary.conversations.index.hash(&c.key))
+	t.fold(&c, c.key.Hash(&t.summary.conversations.index))
 }
 
 // Summary gives the result, which shares memory with the Table: Add must not be

@@ -3,6 +3,7 @@ package edge
 import (
 	"encoding/binary"
 
+	"mirrorscope/edge/index"
 	"mirrorscope/flow"
 	"mirrorscope/packet"
 	"mirrorscope/session"
@@ -25,16 +26,16 @@ func (t *Table) AddLones(list []*flow.Lone) {
 }
 
 // hashLones hashes the keys of at most aheadLen, and has their places in the index
-// loaded. It is index.hash5 of addresses that begin with eight octets of 0.
+// loaded. It is Key.Hash of addresses that begin with eight octets of 0.
 func (t *Table) hashLones(some []*flow.Lone) {
 	x := &t.summary.conversations.index
-	slots, mask, touched := x.slots, x.mask(), uint64(0)
-	s0, s1, s2, s3 := x.seed[0], x.seed[1], x.seed[2], x.seed[3]
+	slots, mask, touched := x.Slots, x.Mask(), uint64(0)
+	s0, s1, s2, s3 := x.Seed[0], x.Seed[1], x.Seed[2], x.Seed[3]
 	for i, l := range some {
 		client, server := l.Hosts()
 		ports := uint64(l.Network())<<32 | uint64(l.ServerPort())<<16 | 1<<8 | packet.ProtoTCP
-		client, server = mix(s0, client^s1), mix(s2, server^s3)
-		h := uint32(mix(mix(client^s3, server^s0), ports^s1))
+		client, server = index.Mix(s0, client^s1), index.Mix(s2, server^s3)
+		h := uint32(index.Mix(index.Mix(client^s3, server^s0), ports^s1))
 		t.ahead[i%aheadLen] = h
 		if place := uint64(h) & mask; place < uint64(len(slots)) {
 			touched |= slots[place]
@@ -49,7 +50,7 @@ func (t *Table) hashLones(some []*flow.Lone) {
 // a flood come to here.
 func (t *Table) sow(some []*flow.Lone, i int) int {
 	x := &t.summary.conversations
-	slots, room := x.index.slots, min(t.config.Conversations, len(x.pages)*pageLen, len(x.index.slots)/2)
+	slots, room := x.index.Slots, min(t.config.Conversations, len(x.pages)*pageLen, len(x.index.Slots)/2)
 	mask, n, until := uint64(len(slots)-1), x.n, t.summary.until
 	for ; i < len(some) && n < room; i++ {
 		l, h := some[i], t.ahead[i%aheadLen]

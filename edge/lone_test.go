@@ -121,7 +121,7 @@ func TestHashLones(t *testing.T) {
 		client, _ := l.Client()
 		server, port := l.Server()
 		want := Key{Network: l.Network(), Client: client, Server: server, Port: port, HasPort: true, Proto: packet.ProtoTCP}
-		if h := tab.summary.conversations.index.hash(&want); key != want || tab.ahead[0] != h {
+		if h := want.Hash(&tab.summary.conversations.index); key != want || tab.ahead[0] != h {
 			t.Fatalf("%+v has the hash %x; want %+v, %x", key, tab.ahead[0], want, h)
 		}
 	})

@@ -2,7 +2,9 @@ package edge
 
 import (
 	"bytes"
+	"encoding/binary"
 
+	"mirrorscope/edge/index"
 	"mirrorscope/flow"
 	"mirrorscope/packet"
 )
@@ -25,6 +27,13 @@ func TupleOf(r *flow.Record) Tuple {
 		k.A, k.B, k.PortA, k.PortB = k.B, k.A, k.PortB, k.PortA
 	}
 	return k
+}
+
+// Hash is that of a tuple in an index.
+func (k *Tuple) Hash(x *index.Index) uint32 {
+	le := binary.LittleEndian
+	rest := uint64(k.PortA)<<48 | uint64(k.PortB)<<32 | uint64(k.Network) ^ uint64(k.Proto)<<24
+	return x.Hash(le.Uint64(k.A[:8]), le.Uint64(k.A[8:]), le.Uint64(k.B[:8]), le.Uint64(k.B[8:]), rest)
 }
 
 // Client is the direction in which the client of a record sends: 0 from A to B.

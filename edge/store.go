@@ -1,11 +1,9 @@
 package edge
 
 import (
-	"encoding/binary"
-	"math/bits"
-	"math/rand/v2"
 	"unsafe"
 
+	"mirrorscope/edge/index"
 	"mirrorscope/packet"
 	"mirrorscope/pool"
 )
@@ -17,7 +15,7 @@ import (
 type store struct {
 	pages  []*page
 	n      int // entries
-	index  index
+	index  index.Index
 	memory pool.Memory // of pages, index and bytes
 
 	cells  pool.Pool[cell]  // of packed connections
@@ -81,8 +79,8 @@ func (s *store) at(i int) *entry { return &s.pages[i/pageLen][i%pageLen] }
 
 // lookUp gives the entry of a key that has a hash, nil if there is none.
 func (s *store) lookUp(k *Key, h uint32) *entry {
-	slots := s.index.slots
-	for i := s.index.place(h); i < uint64(len(slots)); i = (i + 1) & s.index.mask() {
+	slots := s.index.Slots
+	for i := s.index.Place(h); i < uint64(len(slots)); i = (i + 1) & s.index.Mask() {
 		slot := slots[i]
 		if slot == 0 {
 			return nil
@@ -102,22 +100,22 @@ func (s *store) add(k *Key, hash uint32) *entry {
 		s.grow()
 	}
 	s.n++
-	s.index.insert(hash, s.n)
+	s.index.Insert(hash, uint32(s.n))
 	e := s.at(s.n - 1)
 	*e = entry{Key: *k, hash: hash}
 	return e
 }
 
 // full tells whether there is no room for another entry.
-func (s *store) full() bool { return s.n == len(s.pages)*pageLen || 2*(s.n+1) > len(s.index.slots) }
+func (s *store) full() bool { return s.n == len(s.pages)*pageLen || 2*(s.n+1) > len(s.index.Slots) }
 
 // grow makes room for another entry.
 func (s *store) grow() {
 	if s.n == len(s.pages)*pageLen {
 		s.pages = append(s.pages, pool.New[page](&s.memory))
 	}
-	if 2*(s.n+1) > len(s.index.slots) {
-		s.rebuild(max(2*len(s.index.slots), 1<<10))
+	if 2*(s.n+1) > len(s.index.Slots) {
+		s.rebuild(max(2*len(s.index.Slots), 1<<10))
 	}
 }
 
@@ -327,7 +325,7 @@ func (s *store) shed(keep int, other *Conversation) (most int64) {
 	}
 	other.addLones(&small)
 	s.n = kept
-	s.rebuild(len(s.index.slots))
+	s.rebuild(len(s.index.Slots))
 	return most
 }
 
@@ -343,17 +341,17 @@ func (s *store) entries(yield func([]entry) bool) {
 // rebuild puts all entries into an index of so many slots, a power of two.
 func (s *store) rebuild(slots int) {
 	x := &s.index
-	if slots == len(x.slots) {
-		clear(x.slots)
+	if slots == len(x.Slots) {
+		clear(x.Slots)
 	} else {
-		pool.FreeSlice(&s.memory, x.slots)
-		x.slots = pool.MakeSlice[uint64](&s.memory, slots)
+		pool.FreeSlice(&s.memory, x.Slots)
+		x.Slots = pool.MakeSlice[uint64](&s.memory, slots)
 	}
-	number := 0
+	number := uint32(0)
 	for some := range s.entries {
 		for i := range some {
 			number++
-			x.insert(some[i].hash, number)
+			x.Insert(some[i].hash, number)
 		}
 	}
 }
@@ -399,71 +397,13 @@ func nth(values []int64, k int) (value int64, smaller int) {
 	}
 }
 
-// index finds entries by key: open addressing, half full at most. A slot has the
-// hash and the number of the entry, and 1; 0 is empty.
-type index struct {
-	slots []uint64
-	seed  [4]uint64 // nobody who sends packets knows where their keys go
-}
-
-func newIndex() index {
-	return index{seed: [4]uint64{rand.Uint64() | 1, rand.Uint64() | 1, rand.Uint64() | 1, rand.Uint64() | 1}}
-}
-
-func (x *index) mask() uint64 { return uint64(len(x.slots) - 1) }
-
-// place is where the search for a hash begins.
-func (x *index) place(h uint32) uint64 { return uint64(h) & x.mask() }
-
-func (x *index) hash(k *Key) uint32 {
-	le := binary.LittleEndian
-	ports := uint64(k.Network)<<32 | uint64(k.Port)<<16 | uint64(k.Proto)
-	if k.HasPort {
-		ports |= 1 << 8
-	}
-	return x.hash5(le.Uint64(k.Client[:8]), le.Uint64(k.Client[8:]), le.Uint64(k.Server[:8]), le.Uint64(k.Server[8:]), ports)
-}
-
-// hash5 is the hash of a key as five words: client, server and the rest.
-func (x *index) hash5(c0, c1, s0, s1, ports uint64) uint32 {
-	client, server := mix(c0^x.seed[0], c1^x.seed[1]), mix(s0^x.seed[2], s1^x.seed[3])
-	return uint32(mix(mix(client^x.seed[3], server^x.seed[0]), ports^x.seed[1]))
-}
-
-// prefetch begins to load the place of a hash.
-func (x *index) prefetch(h uint32) {
-	if i := x.place(h); i < uint64(len(x.slots)) {
-		pool.Prefetch(unsafe.Pointer(&x.slots[i]), 1)
-	}
-}
-
-// mix folds the product of two numbers.
-func mix(a, b uint64) uint64 {
-	hi, lo := bits.Mul64(a, b)
-	return hi ^ lo
-}
-
 // prefetch begins to load the entry that a hash is of, if there is one.
 func (s *store) prefetch(h uint32) {
 	x := &s.index
-	for i := x.place(h); i < uint64(len(x.slots)) && x.slots[i] != 0; i = (i + 1) & x.mask() {
-		if uint32(x.slots[i]>>32) == h {
-			pool.Prefetch(unsafe.Pointer(s.at(int(uint32(x.slots[i]))-1)), 2)
+	for i := x.Place(h); i < uint64(len(x.Slots)) && x.Slots[i] != 0; i = (i + 1) & x.Mask() {
+		if uint32(x.Slots[i]>>32) == h {
+			pool.Prefetch(unsafe.Pointer(s.at(int(uint32(x.Slots[i]))-1)), 2)
 			return
 		}
 	}
-}
-
-// insert adds an entry that is not in the index; there is room.
-func (x *index) insert(hash uint32, number int) {
-	x.slots[x.free(hash)] = uint64(hash)<<32 | uint64(number)
-}
-
-// free gives the place of an entry that is not in the index.
-func (x *index) free(hash uint32) uint64 {
-	i := x.place(hash)
-	for slots := x.slots; i < uint64(len(slots)) && slots[i] != 0; {
-		i = (i + 1) & x.mask()
-	}
-	return i
 }

@@ -322,7 +322,7 @@ func TestSizes(t *testing.T) {
 		}
 	}
 	x := &tab.summary.conversations
-	each := int(unsafe.Sizeof(entry{})) + 64*x.cells.InUse()/x.n + 8*len(x.index.slots)/x.n
+	each := int(unsafe.Sizeof(entry{})) + 64*x.cells.InUse()/x.n + 8*len(x.index.Slots)/x.n
 	if t.Logf("%d octets", each); each > 400 || len(x.whole) > 0 {
 		t.Errorf("a conversation of two connections takes %d octets", each)
 	}

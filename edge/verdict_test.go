@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"mirrorscope/edge/index"
 	"mirrorscope/flow"
 	"mirrorscope/histogram"
 	"mirrorscope/tlsmeta"
@@ -249,9 +250,9 @@ func TestEvidence(t *testing.T) {
 // summaryOf makes conversations a Summary.
 func summaryOf(all []Conversation) *Summary {
 	s := &Summary{}
-	s.conversations.index = newIndex()
+	s.conversations.index = index.New()
 	for i := range all {
-		hash := s.conversations.index.hash(&all[i].Key)
+		hash := all[i].Key.Hash(&s.conversations.index)
 		e := s.conversations.add(&all[i].Key, hash)
 		e.bytes = all[i].Bytes()
 		s.conversations.whole = append(s.conversations.whole, &all[i])

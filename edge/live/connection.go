@@ -52,7 +52,7 @@ func countsOf(r *flow.Record, side flow.Side) counts {
 type connection struct {
 	key          edge.Tuple
 	hash, number uint32
-	next         uint32 // in its list of followed, and 1; 0: it is the last one
+	next         uint32 // in its list of followed; 0: it is the last one
 	resting      bool   // that list is followed.resting
 	hasPorts     bool
 	sights       []sight

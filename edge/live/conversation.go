@@ -67,8 +67,8 @@ func (t *Table) at(v *conversation, step int64) *bucket {
 
 // conversation finds that of a key, or makes room for it.
 func (t *Table) conversation(k *edge.Key) *conversation {
-	hash := t.conversations.ofKey(k)
-	if v := t.find(k, hash); v != nil {
+	hash := k.Hash(&t.conversations.index)
+	if v := t.lookUp(k, hash); v != nil {
 		return v
 	}
 	if t.conversations.n >= 2*t.config.Conversations {
@@ -79,21 +79,14 @@ func (t *Table) conversation(k *edge.Key) *conversation {
 	return v
 }
 
-func (t *Table) find(k *edge.Key, hash uint32) *conversation {
-	x := &t.conversations
-	for i := hash & x.mask(); x.slots[i] != 0; i = (i + 1) & x.mask() {
-		if slot := x.slots[i]; uint32(slot>>32) == hash {
-			if v := x.all[uint32(slot)-1]; v.key == *k {
-				return v
-			}
-		}
-	}
-	return nil
+// lookUp gives the conversation of a key, nil if there is none.
+func (t *Table) lookUp(k *edge.Key, hash uint32) *conversation {
+	return t.conversations.find(hash, func(v *conversation) bool { return v.key == *k })
 }
 
 // expire forgets what has left the window.
 func (t *Table) expire() {
-	for _, v := range t.conversations.all {
+	for _, v := range t.conversations.all[1:] {
 		if v.known && !t.shed(v) {
 			t.leave(v)
 		}

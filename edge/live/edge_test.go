@@ -112,7 +112,7 @@ func (b *both) compare(t *testing.T) {
 		if b.turned[want.Key] {
 			continue
 		}
-		v := b.live.lookUp(want.Key)
+		v := b.live.known(want.Key)
 		if v == nil {
 			t.Errorf("%v: not there", want.Key)
 			continue
@@ -126,7 +126,7 @@ func (b *both) compare(t *testing.T) {
 		}
 		rows++
 	}
-	for _, v := range b.live.conversations.all {
+	for _, v := range b.live.conversations.all[1:] {
 		if v.known && !b.turned[v.key] && !known[v.key] {
 			t.Errorf("%v: too many", v.key)
 		}
@@ -134,8 +134,8 @@ func (b *both) compare(t *testing.T) {
 	b.kept = rows
 }
 
-// lookUp gives a conversation, nil if there is none.
-func (t *Table) lookUp(k edge.Key) *conversation { return t.find(&k, t.conversations.ofKey(&k)) }
+// known gives a conversation, nil if there is none.
+func (t *Table) known(k edge.Key) *conversation { return t.lookUp(&k, k.Hash(&t.conversations.index)) }
 
 func differ(got, want *edge.Conversation) string {
 	var d []string
@@ -242,7 +242,7 @@ func TestSeveralPoints(t *testing.T) {
 		t.Fatalf("%d conversations, %d here, %d records joined", b.edge.Len(), b.live.conversations.n, b.edge.Joined)
 	}
 	want := b.edge.Conversation(0)
-	got, more := b.live.total(b.live.lookUp(want.Key))
+	got, more := b.live.total(b.live.known(want.Key))
 	if got.Connections != 20 || more.opened != 20 || got.Outcomes != want.Outcomes || got.Handshake.Count() != want.Handshake.Count() {
 		t.Errorf("%d connections, %d opened, outcomes %v, %d handshakes; want 20, 20, %v, %d",
 			got.Connections, more.opened, got.Outcomes, got.Handshake.Count(), want.Outcomes, want.Handshake.Count())

@@ -8,7 +8,7 @@ import "mirrorscope/edge"
 type followed struct {
 	numbered[connection]
 	steps   []inStep // by number of the step, modulo
-	resting uint32   // the first one that has been idle for a window, and 1
+	resting uint32   // number of the first one that has been idle for a window; 0: none
 	ended   bool     // one of those has ended
 	late    bool     // one counts in an earlier step than that of its list
 }
@@ -16,18 +16,12 @@ type followed struct {
 // inStep is the list of a step.
 type inStep struct {
 	step  int64
-	first uint32 // its number, and 1
+	first uint32 // number; 0: none
 }
 
-func (f *followed) find(k *edge.Tuple, hash uint32) *connection {
-	for i := hash & f.mask(); f.slots[i] != 0; i = (i + 1) & f.mask() {
-		if slot := f.slots[i]; uint32(slot>>32) == hash {
-			if c := f.all[uint32(slot)-1]; c.key == *k {
-				return c
-			}
-		}
-	}
-	return nil
+// of finds the connection of a tuple, nil if it is not followed.
+func (f *followed) of(k *edge.Tuple, hash uint32) *connection {
+	return f.find(hash, func(c *connection) bool { return c.key == *k })
 }
 
 // list puts a connection, which is in no list, into that of its step.
@@ -36,7 +30,7 @@ func (f *followed) list(c *connection) {
 	if l.step != c.step {
 		*l = inStep{step: c.step}
 	}
-	c.next, l.first, c.resting = l.first, c.number+1, false
+	c.next, l.first, c.resting = l.first, c.number, false
 }
 
 // over notes that the flow of a connection has ended.
@@ -49,7 +43,7 @@ func (f *followed) over(c *connection) {
 // is no room.
 func (t *Table) connection(k *edge.Tuple, hash uint32, step int64) *connection {
 	f := &t.connections
-	if c := f.find(k, hash); c != nil {
+	if c := f.of(k, hash); c != nil {
 		return c
 	}
 	if f.n >= t.config.Connections {
@@ -86,7 +80,7 @@ func (t *Table) rest() {
 func (t *Table) sort(first uint32, crowded bool) {
 	f := &t.connections
 	for first != 0 {
-		c := f.all[first-1]
+		c := f.all[first]
 		first = c.next
 		switch {
 		case !t.left(c.step):
@@ -94,7 +88,7 @@ func (t *Table) sort(first uint32, crowded bool) {
 		case crowded || c.over:
 			f.end(c.hash, c.number)
 		default:
-			c.next, f.resting, c.resting = f.resting, c.number+1, true
+			c.next, f.resting, c.resting = f.resting, c.number, true
 		}
 	}
 }

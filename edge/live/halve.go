@@ -1,8 +1,6 @@
 package live
 
-import (
-	"math/rand/v2"
-)
+import "math/rand/v2"
 
 // candidate is a conversation by what decides whether it stays.
 type candidate struct {
@@ -19,7 +17,7 @@ func (a *candidate) less(b *candidate) bool {
 // until half of the room is free.
 func (t *Table) halve() {
 	all := t.ranks[:0]
-	for _, v := range t.conversations.all {
+	for _, v := range t.conversations.all[1:] {
 		if v.known {
 			all = append(all, candidate{v.octets, v})
 		}

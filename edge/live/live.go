@@ -150,8 +150,8 @@ func (t *Table) AddAll(records []*flow.Record) {
 		records = records[len(some):]
 		for i, r := range some {
 			tuples[i] = edge.TupleOf(r)
-			hashes[i] = t.connections.ofTuple(&tuples[i])
-			t.connections.prefetch(hashes[i])
+			hashes[i] = tuples[i].Hash(&t.connections.index)
+			t.connections.index.Prefetch(hashes[i])
 		}
 		for i, r := range some {
 			t.add(r, &tuples[i], hashes[i])
@@ -163,7 +163,7 @@ func (t *Table) AddAll(records []*flow.Record) {
 // change any more.
 func (t *Table) Add(r *flow.Record) {
 	tuple := edge.TupleOf(r)
-	t.add(r, &tuple, t.connections.ofTuple(&tuple))
+	t.add(r, &tuple, tuple.Hash(&t.connections.index))
 }
 
 // add is Add, with the tuple of the record and its hash.
@@ -246,7 +246,7 @@ const maxWaiting = 1 << 14
 
 // end takes a connection that is over, for how it went.
 func (t *Table) end(r *flow.Record, tuple *edge.Tuple, hash uint32) {
-	if c := t.connections.find(tuple, hash); c != nil {
+	if c := t.connections.of(tuple, hash); c != nil {
 		t.connections.over(c)
 	}
 	if !r.Joined {

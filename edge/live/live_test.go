@@ -162,7 +162,7 @@ func TestConnectionsCountOnce(t *testing.T) {
 	if top := s.table.Top(0); top.Conversations != 2 || top.Volume.Bytes != 1200 {
 		t.Errorf("%d conversations with %d octets, want 2 with 1200", top.Conversations, top.Volume.Bytes)
 	}
-	if b := s.table.lookUp(keyOf(1, packet.ProtoTCP, &[2]flow.Endpoint{end("10.0.0.8:1000"), end(srv)})); b == nil {
+	if b := s.table.known(keyOf(1, packet.ProtoTCP, &[2]flow.Endpoint{end("10.0.0.8:1000"), end(srv)})); b == nil {
 		t.Error("the one that was joined on its way is not there")
 	} else if c, more := s.table.total(b); c.Connections != 1 || more.opened != 0 {
 		t.Errorf("joined on its way: %d connections, %d opened, want 1, 0", c.Connections, more.opened)

@@ -288,7 +288,7 @@ func TestModel(t *testing.T) {
 				return
 			}
 			for k, steps := range m.conversations {
-				v := table.lookUp(k)
+				v := table.known(k)
 				if v == nil {
 					t.Errorf("seed %d, %d: %v is not there", seed, now, k)
 				} else if got, want := tallyOf(table, v), m.window(steps); got != want {
@@ -299,7 +299,7 @@ func TestModel(t *testing.T) {
 				t.Errorf("seed %d, %d: other: %+v, want %+v", seed, now, got, want)
 			}
 			for k := range m.connections {
-				if table.connections.find(&k, table.connections.ofTuple(&k)) == nil {
+				if table.connections.of(&k, k.Hash(&table.connections.index)) == nil {
 					t.Errorf("seed %d, %d: %v is not followed", seed, now, k)
 				}
 			}

@@ -133,7 +133,7 @@ func (t *Table) Top(rows int) *Top {
 	covered := max(t.now-first+1, 0) * t.length
 	top.Start, top.End = Moment(first*t.length), Moment((t.now+1)*t.length)
 	all := make([]*conversation, 0, t.conversations.n)
-	for _, v := range t.conversations.all {
+	for _, v := range t.conversations.all[1:] {
 		if v.known {
 			all = append(all, v)
 		}
