@@ -24,6 +24,7 @@ var arrows = map[string]string{
 	"cloud":     "unit",
 	"ui":        "",
 	"bpf":       "",
+	"index":     "pool",
 
 	"tcp":      "packet histogram pool",
 	"stream":   "pool",
@@ -42,7 +43,7 @@ var arrows = map[string]string{
 	"flow":   "packet tcp session tlsmeta dnsmeta httpmeta histogram pool",
 	"path":   "packet tcp flow histogram pool",
 	"enrich": "packet tcp session tlsmeta dnsmeta httpmeta flow path histogram cloud",
-	"edge":   "packet tcp session tlsmeta dnsmeta httpmeta flow path histogram pool enrich",
+	"edge":   "packet tcp session tlsmeta dnsmeta httpmeta flow path histogram pool index enrich",
 	"sink":   "unit packet tcp session tlsmeta dnsmeta httpmeta flow path histogram enrich edge",
 	"store":  "packet tcp session tlsmeta dnsmeta httpmeta flow path histogram enrich edge",
 	"api":    "packet tcp session tlsmeta dnsmeta httpmeta flow path histogram enrich edge store ui",
@@ -57,7 +58,7 @@ var arrows = map[string]string{
 // light are the nouns of the domain: their code is the product's own, and
 // nothing but the standard library stands under it. Weight stays at the
 // leaves: of cloud and enrich only the root package is light.
-var light = []string{"packet", "pool", "unit", "filter", "tcp", "stream", "session", "tlsmeta", "dnsmeta", "httpmeta", "histogram", "flow", "path", "enrich", "edge", "cloud"}
+var light = []string{"packet", "pool", "index", "unit", "filter", "tcp", "stream", "session", "tlsmeta", "dnsmeta", "httpmeta", "histogram", "flow", "path", "enrich", "edge", "cloud"}
 
 // leaves are light nouns with packages below that need not be.
 var leaves = []string{"cloud", "enrich"}

@@ -14,9 +14,9 @@ import (
 	"slices"
 	"unsafe"
 
-	"mirrorscope/edge/index"
 	"mirrorscope/flow"
 	"mirrorscope/histogram"
+	"mirrorscope/index"
 	"mirrorscope/packet"
 	"mirrorscope/path"
 	"mirrorscope/pool"

@@ -3,8 +3,8 @@ package edge
 import (
 	"encoding/binary"
 
-	"mirrorscope/edge/index"
 	"mirrorscope/flow"
+	"mirrorscope/index"
 	"mirrorscope/packet"
 	"mirrorscope/session"
 	"mirrorscope/tcp"

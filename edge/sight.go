@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 
-	"mirrorscope/edge/index"
 	"mirrorscope/flow"
+	"mirrorscope/index"
 	"mirrorscope/packet"
 )
 

@@ -3,7 +3,7 @@ package edge
 import (
 	"unsafe"
 
-	"mirrorscope/edge/index"
+	"mirrorscope/index"
 	"mirrorscope/packet"
 	"mirrorscope/pool"
 )

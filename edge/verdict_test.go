@@ -4,9 +4,9 @@ import (
 	"strings"
 	"testing"
 
-	"mirrorscope/edge/index"
 	"mirrorscope/flow"
 	"mirrorscope/histogram"
+	"mirrorscope/index"
 	"mirrorscope/tlsmeta"
 )
 

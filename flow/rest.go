@@ -264,7 +264,8 @@ func (s *slab) packed(r *rested) []byte {
 	return unsafe.Slice((*byte)(s.beds.At(r.at)), int(r.units)*pool.Unit)
 }
 
-// tuckIn keeps a flow that is packed in so many octets, and a unit more.
+// tuckIn keeps a flow that is packed in so many octets. Behind these, packed has a unit more, of
+// anything.
 func (s *slab) tuckIn(r *rested, packed []byte, octets int) {
 	r.units = uint8((octets + pool.Unit - 1) / pool.Unit)
 	r.at = s.beds.Get(int(r.units))

@@ -1,7 +1,7 @@
 package live
 
 import (
-	"mirrorscope/edge/index"
+	"mirrorscope/index"
 )
 
 // numbered are things that an index finds, each with a number for as long as it is known. It
