@@ -21,7 +21,7 @@ var sample = regexp.MustCompile("(?s)(<!-- \\$ sensor ([^\n]*) -->\n```\n)(.*?)(
 // TestDocsSamples: what pages show as output is what the command prints.
 func TestDocsSamples(t *testing.T) {
 	bin := filepath.Join(t.TempDir(), "sensor")
-	if out, err := exec.Command("go", "build", "-buildvcs=false", "-tags=grpcnotrace", "-o", bin, "./cmd/sensor").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-tags=grpcnotrace", "-o", bin, "./cmd/sensor").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	samples := 0

@@ -213,7 +213,7 @@ func TestGuardInstructions(t *testing.T) {
 func buildSensor(t *testing.T) string {
 	t.Helper()
 	bin := filepath.Join(t.TempDir(), "sensor")
-	build := exec.Command("go", "build", "-buildvcs=false", "-tags=grpcnotrace", "-o", bin, "mirrorscope/cmd/sensor")
+	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-tags=grpcnotrace", "-o", bin, "mirrorscope/cmd/sensor")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
