@@ -1,7 +1,5 @@
 package httpmeta
 
-import "golang.org/x/net/http2/hpack"
-
 // fragment takes octets of a header block, up to the frame's last when f.frag
 // is 0. A block that came in one piece is read in place.
 func (c *Conn) fragment(f *half2, b []byte) {
@@ -42,55 +40,39 @@ func (f *half2) dropBuffer(s *Shared) {
 
 // decode reads a whole header block into f.fields.
 func (c *Conn) decode(f *half2, block []byte) {
-	if f.dec == nil {
-		f.dec = hpack.NewDecoder(initialTable, f.fields.take)
-		// What the peer's SETTINGS_HEADER_TABLE_SIZE allows, the encoder says
-		// again in the block when it makes use of it (RFC 7541 section 4.2):
-		// following that is enough, within a bound.
-		f.dec.SetAllowedMaxDynamicTableSize(maxTable)
-		f.dec.SetMaxStringLength(maxHead)
+	s := c.shared
+	f.forgetFields(s)
+	r := &f.reader
+	r.begin(block, s.field)
+	var err error
+	for more := true; more && err == nil; {
+		var name, value []byte
+		if name, value, more, err = r.next(f.fields.n < maxFieldsRead); more && err == nil && f.fields.n < maxFieldsRead {
+			f.fields.n++
+			f.take(s, name, value)
+		}
 	}
-	f.fields = fields{dec: f.dec}
-	f.dec.SetEmitEnabled(true)
-	if !c.fund(f, max(tableSize(block), f.table, initialTable)) {
-		return
-	}
-	if _, err := f.dec.Write(block); err != nil || f.dec.Close() != nil {
+	s.field = r.end()
+	switch {
+	case err != nil:
 		c.losses.Malformed++
-		c.poison(f)
+	case f.fields.cut, !c.fund(f):
+		c.losses.NoMemory++
+	default:
 		return
 	}
-	f.fields.dec = nil
+	c.poison(f)
 }
 
-// fund takes what a dynamic table of the given size may grow to out of the
-// budget. It is held until the end.
-func (c *Conn) fund(f *half2, size int) bool {
-	if size > f.table && !c.shared.take(size-f.table) {
-		c.losses.NoMemory++
-		c.poison(f)
+// fund takes what the dynamic table has grown to out of the budget. It is held until
+// the end.
+func (c *Conn) fund(f *half2) bool {
+	more := f.reader.table.held() - f.table
+	if more > 0 && !c.shared.take(more) {
 		return false
 	}
-	f.table = max(f.table, size)
+	f.table += more
 	return true
-}
-
-// tableSize gives the largest dynamic table that the size updates at the start
-// of a block set (RFC 7541 section 6.3), at most maxTable: beyond it the
-// decoder stops.
-func tableSize(block []byte) int {
-	largest := 0
-	for len(block) > 0 && block[0]&0xe0 == 0x20 {
-		size, shift := int(block[0]&0x1f), 0
-		block = block[1:]
-		for more := size == 0x1f; more && len(block) > 0 && shift <= 21; shift += 7 {
-			size += int(block[0]&0x7f) << shift
-			more = block[0]&0x80 != 0
-			block = block[1:]
-		}
-		largest = max(largest, min(size, maxTable))
-	}
-	return largest
 }
 
 // poison gives up the names and statuses of a direction: its HPACK state is
@@ -101,54 +83,74 @@ func (c *Conn) poison(f *half2) {
 	}
 	c.losses.Poisoned++
 	f.poisoned = true
-	f.fields = fields{}
 	f.forget(c.shared)
 }
 
 // forget gives back what a direction holds out of the budget.
 func (f *half2) forget(s *Shared) {
 	f.dropBuffer(s)
+	f.forgetFields(s)
 	s.give(f.table)
-	f.table, f.dec = 0, nil
+	f.table, f.reader = 0, fieldReader{}
 }
 
-// take is called by the decoder for each field.
-func (d *fields) take(field hpack.HeaderField) {
-	if d.n++; d.n > maxFieldsRead {
-		d.dec.SetEmitEnabled(false)
-		return
+// forgetFields empties fields.
+func (f *half2) forgetFields(s *Shared) {
+	if f.fields.text != nil {
+		s.release(f.fields.text)
 	}
-	switch v := field.Value; field.Name {
+	f.fields = fields{}
+}
+
+// take keeps of a field what is of use.
+func (f *half2) take(s *Shared, name, value []byte) {
+	d := &f.fields
+	switch string(name) {
 	case ":method":
-		d.method = v
+		d.isMethod, d.method = isMethod(value), methodName(value)
 	case ":scheme":
-		d.scheme = v
+		d.port = schemePort(value)
 	case ":authority":
-		d.authority = v
+		d.authority = d.keep(s, value)
 	case ":path":
-		d.path = v
+		d.path = d.keep(s, value)
 	case ":status":
-		d.status = v
+		d.status = status(value)
 	case "host":
-		d.host = v
+		d.host = d.keep(s, value)
 	case "content-type":
-		d.isGRPC = isGRPC(v)
+		d.isGRPC = isGRPC(value)
 	case "grpc-status":
-		d.grpcStatus = v
+		d.saysGRPC, d.grpc = len(value) > 0, grpcStatus(value)
 	}
 }
 
-// code reads :status, 0 where it is none.
-func (d *fields) code() int {
-	if len(d.status) != 3 {
+// keep copies a value, where there is room.
+func (d *fields) keep(s *Shared, value []byte) span {
+	if len(value) == 0 {
+		return span{}
+	}
+	at := len(d.text)
+	text, ok := s.extend(d.text, value)
+	if !ok {
+		d.cut = true
+		return span{}
+	}
+	d.text = text
+	return span{at, len(text)}
+}
+
+// status reads :status, 0 where it is none.
+func status(b []byte) int {
+	if len(b) != 3 {
 		return 0
 	}
 	n := 0
-	for i := range 3 {
-		if !isDigit(d.status[i]) {
+	for _, ch := range b {
+		if !isDigit(ch) {
 			return 0
 		}
-		n = n*10 + int(d.status[i]-'0')
+		n = n*10 + int(ch-'0')
 	}
 	if n < 100 {
 		return 0

@@ -1,10 +1,6 @@
 package httpmeta
 
-import (
-	"encoding/binary"
-
-	"golang.org/x/net/http2/hpack"
-)
+import "encoding/binary"
 
 const frameHeader = 9 // octets: RFC 9113 section 4.1
 
@@ -66,7 +62,7 @@ type half2 struct {
 	size     int    // octets of the header block so far
 	buf      []byte // of a header block that is incomplete, out of the budget
 
-	dec      *hpack.Decoder
+	reader   fieldReader
 	table    int // octets taken for its dynamic table
 	poisoned bool
 	fields   fields
@@ -84,12 +80,22 @@ const (
 
 // fields are those of a header block that are of use.
 type fields struct {
-	dec                                   *hpack.Decoder // while it reads
-	n                                     int
-	method, scheme, authority, host, path string
-	status, grpcStatus                    string
-	isGRPC                                bool
+	n                     int    // that were read
+	isMethod              bool   // there is a method
+	method                string // its name
+	port                  string // that the authority may leave out
+	text                  []byte // of the spans, out of the budget
+	authority, host, path span   // no octets: none
+	cut                   bool   // there was no room for text
+	status                int    // 0 none
+	isGRPC, saysGRPC      bool
+	grpc                  int // grpc-status; negative: none that can be read
 }
+
+// span is a part of fields.text.
+type span struct{ from, to int }
+
+func (d *fields) of(s span) []byte { return d.text[s.from:s.to] }
 
 func (f *half2) typ() byte        { return f.hdr[3] }
 func (f *half2) flag(b byte) bool { return f.hdr[4]&b != 0 }
@@ -112,6 +118,9 @@ func (c *Conn) mayBeHTTP2() bool {
 func (c *Conn) startHTTP2() {
 	if c.h2 == nil {
 		c.h2 = &http2{}
+		for i := range c.h2.half {
+			c.h2.half[i].reader.table.max = initialTable
+		}
 	}
 	if s := &c.half[server]; s.state == stateStart && c.nextReq == 0 {
 		s.state = stateFrames
@@ -245,7 +254,6 @@ func (c *Conn) frameBegins(f *half2) bool {
 func (f *half2) blockBegins(end, push bool) {
 	f.inBlock, f.id, f.end, f.push = true, f.stream(), end, push
 	f.blockAt, f.blockPos, f.size = f.at, f.pos, 0
-	f.fields = fields{}
 }
 
 // prefixDone goes on behind the fields before the payload proper. It is false

@@ -329,14 +329,24 @@ func TestStreamBound(t *testing.T) {
 	}
 }
 
-// TestHTTP2Memory: header blocks and dynamic tables come out of the budget.
+// TestHTTP2Memory: header blocks, what is kept of them, and dynamic tables come out of
+// the budget.
 func TestHTTP2Memory(t *testing.T) {
 	cl, sv := newPeer(), newPeer()
 	sv.enc.SetMaxDynamicTableSizeLimit(1 << 16)
 	sv.enc.SetMaxDynamicTableSize(1 << 16)
 	head := sv.headers(flagEndStream, 1, ":status", "200", "x", strings.Repeat("\x00", 5000))
 	chunks := []chunk{c(preface + noSettings + cl.get(1, "/")), s(noSettings + head[:3000]), s(head[3000:])}
-	const entry = int64(entrySize)
+	const (
+		entry    = int64(entrySize)
+		names    = minBuffer     // of the request, while it is read
+		table    = 256 + 16*8    // of the client
+		block    = 4 << 10       // of the server, its first piece
+		whole    = 8 << 10       // and the block
+		larger   = 16<<10 + 16*8 // table of the server
+		peak     = entry + table + block
+		atTheEnd = entry + table + larger
+	)
 	for _, tc := range []struct {
 		name   string
 		budget int64
@@ -344,11 +354,13 @@ func TestHTTP2Memory(t *testing.T) {
 		status int
 		losses Losses
 	}{
-		{"enough", entry + initialTable + 1<<16 + 1<<14, entry + initialTable + 1<<16, 200, Losses{}},
-		{"not for the block", entry + initialTable + 1000, entry + initialTable, 0, Losses{NoMemory: 1, Poisoned: 1}},
-		{"not for the larger table", entry + initialTable + 1<<16 - 1, entry + initialTable + 4096, 0, Losses{NoMemory: 1, Poisoned: 1}},
-		{"not for any table", initialTable - 1, entry, 0, Losses{NoMemory: 2, Poisoned: 2}},
-		{"not for the stream", initialTable + entry - 1, initialTable, -1, Losses{NoMemory: 2, Poisoned: 1}},
+		{"enough", entry + table + whole + larger, atTheEnd, 200, Losses{}},
+		{"not for the block", entry + table + names, entry + table, 0, Losses{NoMemory: 1, Poisoned: 1}},
+		{"not for the whole block", peak + 1000, peak, 0, Losses{NoMemory: 1, Poisoned: 1}},
+		{"not for the larger table", entry + table + larger, peak, 0, Losses{NoMemory: 1, Poisoned: 1}},
+		{"not for any table", table - 1, entry, 0, Losses{NoMemory: 2, Poisoned: 2}},
+		{"not for the stream", entry - 1, 0, -1, Losses{NoMemory: 3, Poisoned: 2}},
+		{"not for the names", names - 1, entry, 0, Losses{NoMemory: 2, Poisoned: 2}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got := runOn(&Shared{Budget: newBudget(tc.budget)}, chunks, true, asIs)

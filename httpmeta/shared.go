@@ -13,9 +13,10 @@ import (
 type Shared struct {
 	Budget *pool.Budget // of octets that Conns keep; nil is no bound but each direction's own
 
-	names                 map[string]string
-	free                  [4][][]byte // buffers of 1, 2, 4 and 8 KiB
-	scratch, target, host []byte
+	names   map[string]string
+	free    [4][][]byte // buffers of 1, 2, 4 and 8 KiB
+	scratch []byte
+	field   []byte // likewise, of a fieldReader
 }
 
 const (

@@ -39,6 +39,7 @@ func (c *Conn) frameEnds(h *half, f *half2) {
 		if f.inBlock && f.flag(flagEndHeaders) {
 			f.inBlock = false
 			c.headers(h, f)
+			f.forgetFields(c.shared)
 		}
 	case frameRSTStream:
 		if e := c.h2.find(f.stream()); e != nil {
@@ -85,24 +86,21 @@ func (c *Conn) requestHeaders(f *half2) {
 	if c.half[server].state == stateDead {
 		e.Broken, e.responseDone = true, true
 	}
-	if !isMethod(d.method) {
+	if !d.isMethod {
 		return
 	}
 	e.isGRPC = d.isGRPC
-	host := d.authority
-	if host == "" {
-		host = d.host
+	host := d.of(d.authority)
+	if len(host) == 0 {
+		host = d.of(d.host)
 	}
-	s := c.shared
-	s.target = append(s.target[:0], d.path...)
-	s.host = append(s.host[:0], host...)
-	_, path, _ := splitTarget("", s.target) // CONNECT has one too where it is extended (RFC 8441)
-	c.intern(&e.Exchange, methodName(d.method), s.host, path, schemePort(d.scheme))
+	_, path, _ := splitTarget("", d.of(d.path)) // CONNECT has one too where it is extended (RFC 8441)
+	c.intern(&e.Exchange, d.method, host, path, d.port)
 }
 
 func (c *Conn) responseHeaders(f *half2) {
 	d := &f.fields
-	status := d.code()
+	status := d.status
 	e := c.h2.find(f.id)
 	switch {
 	case e != nil:
@@ -127,8 +125,8 @@ func (c *Conn) responseHeaders(f *half2) {
 		e.ResponseAt, e.ResponsePos = f.blockAt, f.blockPos
 		e.isGRPC = e.isGRPC || d.isGRPC
 	}
-	if e.isGRPC && d.grpcStatus != "" {
-		e.GRPC = grpcStatus(d.grpcStatus)
+	if e.isGRPC && d.saysGRPC {
+		e.GRPC = d.grpc
 	}
 }
 

@@ -2,7 +2,6 @@ package httpmeta
 
 import (
 	"bytes"
-	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -19,7 +18,7 @@ const (
 
 // isMethod tells whether s can be a method: a token (RFC 9110 section 9.1), of
 // at most maxMethod octets.
-func isMethod(s string) bool {
+func isMethod(s []byte) bool {
 	for i := range len(s) {
 		if !isToken(s[i]) {
 			return false
@@ -61,7 +60,7 @@ func splitTarget(method string, target []byte) (authority, path []byte, port str
 				end = len(rest)
 			}
 			authority, target = rest[:end], rest[end:]
-			port = schemePort(string(scheme))
+			port = schemePort(scheme)
 			if len(target) == 0 || target[0] != '/' {
 				return authority, []byte("/"), port
 			}
@@ -85,11 +84,11 @@ func isScheme(b []byte) bool {
 }
 
 // schemePort is the port that an authority may leave out.
-func schemePort(scheme string) string {
+func schemePort(scheme []byte) string {
 	switch {
-	case strings.EqualFold(scheme, "http"):
+	case fold(scheme, "http"):
 		return "80"
-	case strings.EqualFold(scheme, "https"):
+	case fold(scheme, "https"):
 		return "443"
 	}
 	return ""
