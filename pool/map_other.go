@@ -18,3 +18,5 @@ func mapMemory(n int) (mapping, b []byte) {
 func unmapMemory([]byte) {}
 
 func releasePages([]byte) {}
+
+func populate([]byte) {}

@@ -133,6 +133,9 @@ func (h *heap) take(n uintptr) unsafe.Pointer {
 	if list := h.free[n]; len(list) > 0 {
 		p := list[len(list)-1]
 		h.free[n] = list[:len(list)-1]
+		if n >= largeBlock {
+			populate(unsafe.Slice((*byte)(p), n))
+		}
 		clear(unsafe.Slice((*byte)(p), n))
 		return p
 	}
