@@ -23,6 +23,7 @@ type scene struct {
 	recs    []Record
 	piece   int // records made at a time; 0: 1
 	heard   func(p packet.Packet)
+	whole   *Expander
 }
 
 const sceneStart = 1_700_000_000e9
@@ -108,10 +109,12 @@ func (s *scene) take() {
 	for i := range taken.Len() {
 		recs[i] = *taken.At(i)
 	}
-	whole := NewExpander(&s.table.cfg, s.table.names)
+	if s.whole == nil {
+		s.whole = NewExpander(&s.table.cfg, s.table.names)
+	}
 	for i := range taken.Lones() {
-		whole.Reset()
-		recs[taken.Len()+i] = *whole.Expand(taken.Lone(i))
+		s.whole.Reset()
+		recs[taken.Len()+i] = *s.whole.Expand(taken.Lone(i))
 	}
 	slices.SortFunc(recs, func(a, b Record) int { return Compare(&a, &b) })
 	s.recs = append(s.recs, recs...)

@@ -126,13 +126,15 @@ func TestLending(t *testing.T) {
 				if c.Skipped[packet.FragmentIncomplete] == 0 || c.Decoded < 6000 {
 					t.Fatalf("%d decoded, %d fragments without their packet", c.Decoded, c.Skipped[packet.FragmentIncomplete])
 				}
-				text := fmt.Sprintf("%+v\n", c)
+				var all strings.Builder
+				fmt.Fprintf(&all, "%+v\n", c)
 				for _, r := range recs {
 					r.Distributions = nil
-					text += said(t, &r.Report)
+					all.WriteString(said(t, &r.Report))
 					r.Report = session.Report{}
-					text += fmt.Sprintf("%+v\n", r)
+					fmt.Fprintf(&all, "%+v\n", r)
 				}
+				text := all.String()
 				if want == "" {
 					want = text
 				}

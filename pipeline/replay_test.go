@@ -127,22 +127,23 @@ func TestCaptures(t *testing.T) {
 				}
 				checkOrder(t, recs)
 				checkVolume(t, recs, &c)
-				text := fmt.Sprintf("%+v\n", c)
+				var all strings.Builder
+				fmt.Fprintf(&all, "%+v\n", c)
 				for _, r := range recs {
 					d := r.Distributions
 					r.Distributions = nil
-					text += said(t, &r.Report)
+					all.WriteString(said(t, &r.Report))
 					r.Report = session.Report{}
-					text += fmt.Sprintf("%+v\n", r)
+					fmt.Fprintf(&all, "%+v\n", r)
 					if d != nil {
 						for _, h := range []*histogram.Histogram{d.RTT[0], d.RTT[1], d.Delayed[0], d.Delayed[1], d.Think} {
-							text += fmt.Sprintf("%+v\n", h)
+							fmt.Fprintf(&all, "%+v\n", h)
 						}
 					}
 				}
 				// In which order a table makes records depends on the pieces; it tells apart what is
 				// equal in all else.
-				text = serials.ReplaceAllString(text, "")
+				text := serials.ReplaceAllString(all.String(), "")
 				if first == "" {
 					first = text
 				} else if text != first {

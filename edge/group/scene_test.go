@@ -65,6 +65,15 @@ type input struct {
 	names  *packet.Names
 	events []event
 	health flow.Capture
+	namer  *plainTags
+}
+
+// tags gives those of its records: what it remembers of names is large.
+func (x *input) tags() plainTags {
+	if x.namer == nil {
+		x.namer = new(tagsOf(x.names))
+	}
+	return *x.namer
 }
 
 // run gives the records of captures, with interval records if interval is not 0.
@@ -110,7 +119,7 @@ func group(t testing.TB, x *input, c Config) (windows []*Window) {
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	table := New(c, tagsOf(x.names), protocolName, func(w *Window) { windows = append(windows, w) })
+	table := New(c, x.tags(), protocolName, func(w *Window) { windows = append(windows, w) })
 	feed(table, x)
 	table.Close()
 	if n := table.Counts(); n.Untracked+n.Unsampled+n.Late > 0 {
