@@ -4,14 +4,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/mattn/go-runewidth"
-
 	"mirrorscope/edge"
 )
-
-// width counts the cells of a terminal, the same on every machine: characters
-// of ambiguous width (→, µ) are one cell.
-var width = &runewidth.Condition{EastAsianWidth: false, StrictEmojiNeutral: true}
 
 // column is the head of a column and how it takes part in the layout.
 type column struct {
