@@ -46,7 +46,8 @@ func (c *Conn) decode(f *half2, block []byte) {
 	r.begin(block, s.field)
 	var err error
 	for more := true; more && err == nil; {
-		var name, value []byte
+		var name fieldName
+		var value []byte
 		if name, value, more, err = r.next(f.fields.n < maxFieldsRead); more && err == nil && f.fields.n < maxFieldsRead {
 			f.fields.n++
 			f.take(s, name, value)
@@ -103,41 +104,46 @@ func (f *half2) forgetFields(s *Shared) {
 }
 
 // take keeps of a field what is of use.
-func (f *half2) take(s *Shared, name, value []byte) {
+func (f *half2) take(s *Shared, name fieldName, value []byte) {
 	d := &f.fields
-	switch string(name) {
-	case ":method":
+	switch name {
+	case methodField:
 		d.isMethod, d.method = isMethod(value), methodName(value)
-	case ":scheme":
+	case schemeField:
 		d.port = schemePort(value)
-	case ":authority":
-		d.authority = d.keep(s, value)
-	case ":path":
-		d.path = d.keep(s, value)
-	case ":status":
+	case authorityField:
+		d.keep(s, &d.authority, value)
+	case pathField:
+		d.keep(s, &d.path, value)
+	case statusField:
 		d.status = status(value)
-	case "host":
-		d.host = d.keep(s, value)
-	case "content-type":
+	case hostField:
+		d.keep(s, &d.host, value)
+	case contentTypeField:
 		d.isGRPC = isGRPC(value)
-	case "grpc-status":
+	case grpcStatusField:
 		d.saysGRPC, d.grpc = len(value) > 0, grpcStatus(value)
 	}
 }
 
-// keep copies a value, where there is room.
-func (d *fields) keep(s *Shared, value []byte) span {
-	if len(value) == 0 {
-		return span{}
+// maxTarget bounds what is looked at of a path or a host, in octets: servers take no more,
+// and an octet in a block may stand for as many as the dynamic table has.
+const maxTarget = 8 << 10
+
+// keep copies a value, where there is room, unless there was one: a request has one of
+// each (RFC 9113 section 8.3).
+func (d *fields) keep(s *Shared, to *span, value []byte) {
+	if to.to != 0 || len(value) == 0 {
+		return
 	}
 	at := len(d.text)
-	text, ok := s.extend(d.text, value)
+	text, ok := s.extend(d.text, value[:min(len(value), maxTarget)])
 	if !ok {
 		d.cut = true
-		return span{}
+		return
 	}
 	d.text = text
-	return span{at, len(text)}
+	*to = span{at, len(text)}
 }
 
 // status reads :status, 0 where it is none.

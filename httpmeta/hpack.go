@@ -8,16 +8,54 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
+// fieldName is what the name of a field is to the sensor.
+type fieldName uint8
+
+const (
+	otherField fieldName = iota // nothing: its value is not kept
+	methodField
+	schemeField
+	authorityField
+	pathField
+	statusField
+	hostField
+	contentTypeField
+	grpcStatusField
+)
+
+func fieldNameOf(name []byte) fieldName {
+	switch string(name) {
+	case ":method":
+		return methodField
+	case ":scheme":
+		return schemeField
+	case ":authority":
+		return authorityField
+	case ":path":
+		return pathField
+	case ":status":
+		return statusField
+	case "host":
+		return hostField
+	case "content-type":
+		return contentTypeField
+	case "grpc-status":
+		return grpcStatusField
+	}
+	return otherField
+}
+
 // fieldReader reads the fields of header blocks, those of one direction of a connection
-// one after the other (RFC 7541). An indexed field costs no copy and a literal one a
-// single one, and what leaves the dynamic table moves nothing that stays: hpack.Decoder
-// moves all the rest for each field that comes, which with a table of 64 KiB makes a
-// packet of short fields cost as much as thousands of packets.
+// one after the other (RFC 7541). What a field costs is bounded by its octets in the block:
+// names are not kept but for what they are, nor values that are of no use, and what leaves
+// the dynamic table moves nothing that stays. hpack.Decoder moves all the rest for each
+// field that comes, which with a table of 64 KiB makes a packet of short fields cost as
+// much as thousands of packets.
 type fieldReader struct {
 	table dynamicTable
 	block []byte   // what is left of it
 	begun bool     // there was a field in the block
-	text  appender // of the latest literal field
+	text  appender // of the latest string in Huffman code
 }
 
 // appender takes what is written to it behind the others.
@@ -36,8 +74,8 @@ var (
 	errUpdate  = errors.New("the dynamic table's size is changed behind a field, or to more than is kept")
 )
 
-// begin goes on to another block, which is read in place. text is room for fields that
-// are written out: end gives it back.
+// begin goes on to another block, which is read in place. text is room for strings that
+// are decoded: end gives it back.
 func (r *fieldReader) begin(block, text []byte) { r.block, r.begun, r.text = block, false, text[:0] }
 
 // end lets go of the block.
@@ -47,22 +85,23 @@ func (r *fieldReader) end() (text []byte) {
 	return text
 }
 
-// next reads a field. The name and the value are valid until the next call. Those of a
-// field that is written out and not kept are left empty where they are not wanted. more
-// is false behind the last field.
-func (r *fieldReader) next(want bool) (name, value []byte, more bool, err error) {
+// next reads a field. The value is valid until the next call; that of an otherField is not
+// given. A field that is not wanted and does not go into the table is not decoded. more is
+// false behind the last field.
+func (r *fieldReader) next(want bool) (name fieldName, value []byte, more bool, err error) {
 	for len(r.block) > 0 {
 		switch b := r.block[0]; {
 		case b&0x80 != 0: // section 6.1
-			var i uint64
-			if i, err = r.integer(7); err == nil {
-				name, value, err = r.table.field(i)
-			}
 			r.begun = true
-			return name, value, true, err
+			i, err := r.integer(7)
+			if err != nil {
+				return 0, nil, true, err
+			}
+			e, err := r.table.entry(i)
+			return e.name, e.value, true, err
 		case b&0xe0 == 0x20: // section 6.3
 			if err := r.resize(); err != nil {
-				return nil, nil, false, err
+				return 0, nil, true, err
 			}
 		default: // sections 6.2.1, 6.2.2 and 6.2.3
 			r.begun = true
@@ -70,7 +109,7 @@ func (r *fieldReader) next(want bool) (name, value []byte, more bool, err error)
 			return name, value, true, err
 		}
 	}
-	return nil, nil, false, nil
+	return 0, nil, false, nil
 }
 
 // resize reads an update of the dynamic table's size. They stand at the start of a block
@@ -89,67 +128,71 @@ func (r *fieldReader) resize() error {
 }
 
 // literal reads a field whose value, and perhaps whose name, is written out.
-func (r *fieldReader) literal(indexed, want bool) (name, value []byte, err error) {
+func (r *fieldReader) literal(indexed, want bool) (name fieldName, value []byte, err error) {
 	prefix := uint(4)
 	if indexed {
 		prefix = 6
 	}
 	i, err := r.integer(prefix)
 	if err != nil {
-		return nil, nil, err
+		return 0, nil, err
 	}
 	want = want || indexed
-	r.text = r.text[:0]
+	var nameLen int
 	if i == 0 {
-		if err = r.literalText(want); err != nil {
-			return nil, nil, err
+		text, err := r.literalText(want)
+		if err != nil {
+			return 0, nil, err
 		}
+		name, nameLen = fieldNameOf(text), len(text)
 	} else {
-		if name, _, err = r.table.field(i); err != nil {
-			return nil, nil, err
+		e, err := r.table.entry(i)
+		if err != nil {
+			return 0, nil, err
 		}
-		if want { // the table may be about to move
-			r.text = append(r.text, name...)
-		}
+		name, nameLen = e.name, e.nameLen
 	}
-	n := len(r.text)
-	if err = r.literalText(want); err != nil {
-		return nil, nil, err
+	if value, err = r.literalText(want); err != nil {
+		return 0, nil, err
 	}
-	name, value = r.text[:n:n], r.text[n:]
 	if indexed {
-		r.table.add(name, value)
+		r.table.add(name, nameLen, value)
+	}
+	if name == otherField {
+		value = nil
 	}
 	return name, value, nil
 }
 
-// literalText reads a string (section 5.2) behind text, or passes over it.
-func (r *fieldReader) literalText(want bool) error {
+// literalText reads a string (section 5.2), or passes over it. It is valid until the next.
+func (r *fieldReader) literalText(want bool) ([]byte, error) {
 	if len(r.block) == 0 {
-		return errCut
+		return nil, errCut
 	}
 	huffman := r.block[0]&0x80 != 0
 	n, err := r.integer(7)
 	switch {
 	case err != nil:
-		return err
+		return nil, err
 	case n > uint64(len(r.block)):
-		return errCut
+		return nil, errCut
 	}
 	text := r.block[:n]
 	r.block = r.block[n:]
-	before := len(r.text)
 	switch {
 	case !want:
+		return nil, nil
 	case huffman:
-		_, err = hpack.HuffmanDecode(&r.text, text)
-	default:
-		r.text = append(r.text, text...)
+		r.text = r.text[:0]
+		if _, err := hpack.HuffmanDecode(&r.text, text); err != nil {
+			return nil, err
+		}
+		text = r.text
 	}
-	if err == nil && len(r.text)-before > maxHead {
-		err = errLong
+	if len(text) > maxHead {
+		return nil, errLong
 	}
-	return err
+	return text, nil
 }
 
 // integer reads an integer whose prefix has so many bits (section 5.1).
@@ -180,47 +223,61 @@ func (r *fieldReader) integer(prefix uint) (uint64, error) {
 // order in which they came. The zero value is for no fields.
 type dynamicTable struct {
 	size, max int          // octets as section 4.1 counts them
-	octets    []byte       // names and values, each behind its name
+	octets    []byte       // values, one behind the other
 	entries   []tableEntry // from first on
 	first     int
 }
 
-// tableEntry is where a field lies in the octets: both are shorter than a table may be.
+// tableEntry is a field. Its value lies in the octets, if it is of use.
 type tableEntry struct {
-	at          uint32
-	name, value uint16 // octets
+	at                uint32
+	nameLen, valueLen uint16 // octets; both are shorter than a table may be
+	name              fieldName
 }
 
 // perField is what a field takes up beside its octets (section 4.1).
 const perField = 32
 
-func (e tableEntry) size() int { return int(e.name) + int(e.value) + perField }
+func (e *tableEntry) size() int { return int(e.nameLen) + int(e.valueLen) + perField }
 
-// field gives the field of an index (section 2.3.3), in place.
-func (t *dynamicTable) field(i uint64) (name, value []byte, err error) {
+// field is one of the static or the dynamic table.
+type field struct {
+	name    fieldName
+	nameLen int    // octets
+	value   []byte // nil of an otherField
+}
+
+// entry gives the field of an index (section 2.3.3), in place.
+func (t *dynamicTable) entry(i uint64) (field, error) {
 	if i-1 < uint64(len(staticTable)) {
-		f := &staticTable[i-1]
-		return f.name, f.value, nil
+		return staticTable[i-1], nil
 	}
 	i -= uint64(len(staticTable)) + 1 // 0 is the latest
 	if i >= uint64(len(t.entries)-t.first) {
-		return nil, nil, errIndex
+		return field{}, errIndex
 	}
-	e := t.entries[len(t.entries)-1-int(i)]
-	split := int(e.at) + int(e.name)
-	return t.octets[e.at:split], t.octets[split : split+int(e.value)], nil
+	e := &t.entries[len(t.entries)-1-int(i)]
+	f := field{name: e.name, nameLen: int(e.nameLen)}
+	if e.name != otherField {
+		f.value = t.octets[e.at:][:e.valueLen]
+	}
+	return f, nil
 }
 
 // add takes a field in, and empties the table where it has no room for it (section 4.4).
-func (t *dynamicTable) add(name, value []byte) {
-	n := len(name) + len(value)
-	if t.evict(n + perField); n+perField > t.max {
+func (t *dynamicTable) add(name fieldName, nameLen int, value []byte) {
+	size := nameLen + len(value) + perField
+	if t.evict(size); size > t.max {
 		return
 	}
-	t.makeRoom(n)
-	t.entries = append(t.entries, tableEntry{uint32(len(t.octets)), uint16(len(name)), uint16(len(value))})
-	t.octets = append(append(t.octets, name...), value...)
-	t.size += n + perField
+	valueLen := uint16(len(value))
+	if name == otherField {
+		value = nil
+	}
+	t.makeRoom(len(value))
+	t.entries = append(t.entries, tableEntry{uint32(len(t.octets)), uint16(nameLen), valueLen, name})
+	t.octets = append(t.octets, value...)
+	t.size += size
 }
 
 // evict lets the oldest fields go until there is room for so much.
@@ -234,7 +291,7 @@ func (t *dynamicTable) evict(room int) {
 	}
 }
 
-// makeRoom is for a field of n octets more. Where it takes more than is there, what has
+// makeRoom is for a field whose value takes n octets. Where it takes more than is there, what has
 // left makes room if it was at least half, so that what stays moves once at most for as
 // much that came; else there is to be twice as much.
 func (t *dynamicTable) makeRoom(n int) {
@@ -271,10 +328,14 @@ func (t *dynamicTable) held() int {
 }
 
 // staticTable is that of RFC 7541 appendix A, from index 1 on.
-var staticTable = func() (table [61]struct{ name, value []byte }) {
+var staticTable = func() (table [61]field) {
 	i := 0
 	dec := hpack.NewDecoder(0, func(f hpack.HeaderField) {
-		table[i].name, table[i].value = []byte(f.Name), []byte(f.Value)
+		name := fieldNameOf([]byte(f.Name))
+		table[i] = field{name: name, nameLen: len(f.Name)}
+		if name != otherField {
+			table[i].value = []byte(f.Value)
+		}
 		i++
 	})
 	for n := range table {

@@ -2,6 +2,7 @@ package httpmeta
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -12,8 +13,8 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// readFields reads blocks of one direction: fields as "name: value", and at which block
-// it failed.
+// readFields reads blocks of one direction: fields as "name: value", with values that are of
+// use, and at which block it failed.
 func readFields(blocks [][]byte) (fields []string, err error) {
 	var r fieldReader
 	r.table.max = initialTable
@@ -28,7 +29,7 @@ func readFields(blocks [][]byte) (fields []string, err error) {
 			if !more {
 				break
 			}
-			fields = append(fields, fmt.Sprintf("%s: %s", name, value))
+			fields = append(fields, fmt.Sprintf("%d: %s", name, value))
 		}
 		text = r.end()
 		if t := &r.table; t.size > t.max || t.held() > 3*maxTable {
@@ -41,7 +42,11 @@ func readFields(blocks [][]byte) (fields []string, err error) {
 // hpackFields is readFields by the Go project's decoder.
 func hpackFields(blocks [][]byte) (fields []string, err error) {
 	dec := hpack.NewDecoder(initialTable, func(f hpack.HeaderField) {
-		fields = append(fields, fmt.Sprintf("%s: %s", f.Name, f.Value))
+		name := fieldNameOf([]byte(f.Name))
+		if name == otherField {
+			f.Value = ""
+		}
+		fields = append(fields, fmt.Sprintf("%d: %s", name, f.Value))
 	})
 	dec.SetAllowedMaxDynamicTableSize(maxTable)
 	dec.SetMaxStringLength(maxHead)
@@ -128,9 +133,9 @@ func TestFieldsOfEncoder(t *testing.T) {
 // A block may begin with the least size that the table had and the one that it has
 // (RFC 7541 section 4.2), whatever is in the table.
 func TestTwoUpdates(t *testing.T) {
-	blocks := [][]byte{[]byte("\x40\x01a\x01b\x40\x01c\x01d"), []byte("\x3f\x03\x3f\xe1\x1f\xbe")} // 34 octets, 4096, the latest
+	blocks := [][]byte{[]byte("\x44\x01b\x44\x01d"), []byte("\x3f\x0b\x3f\xe1\x1f\xbe")} // two paths; 42 octets, 4096, the latest
 	got, err := readFields(blocks)
-	if err != nil || !slices.Equal(got, []string{"a: b", "c: d", "c: d"}) {
+	if err != nil || !slices.Equal(got, []string{"4: b", "4: d", "4: d"}) {
 		t.Errorf("%q, %v", got, err)
 	}
 	if _, err := hpackFields(blocks); err == nil {
@@ -168,27 +173,69 @@ func readAll(tb testing.TB, r *fieldReader, block []byte) {
 	}
 }
 
-// What a field costs does not depend on how many there are in the table, and it
-// allocates nothing.
+// longName gives a reader whose table has one field, with a name of nearly all that there
+// is room for, and a block whose fields have that name again, and take each other's place.
+func longName(tb testing.TB, size int) (*fieldReader, []byte) {
+	tb.Helper()
+	r := &fieldReader{}
+	r.table.max = size
+	name := strings.Repeat("n", size-2*perField)
+	readAll(tb, r, append(binary.AppendUvarint([]byte("\x40\x7f"), uint64(len(name)-0x7f)), name+"\x00"...))
+	return r, bytes.Repeat([]byte("\x7e\x00"), 512)
+}
+
+// What a field costs depends neither on how many there are in the table nor on how long
+// they are, and it allocates nothing.
 func TestFieldsLeave(t *testing.T) {
-	least := func(size int) time.Duration {
-		r, block := fullTable(t, size)
-		if n := testing.AllocsPerRun(50, func() { readAll(t, r, block) }); n != 0 {
-			t.Errorf("table of %d octets: %v allocations a block, want 0", size, n)
-		}
-		best := time.Hour
-		for range 20 {
-			start := time.Now()
-			for range 10 {
-				readAll(t, r, block)
+	for what, begin := range map[string]func(testing.TB, int) (*fieldReader, []byte){"a full table": fullTable, "a long name": longName} {
+		least := func(size int) time.Duration {
+			r, block := begin(t, size)
+			if n := testing.AllocsPerRun(50, func() { readAll(t, r, block) }); n != 0 {
+				t.Errorf("%s of %d octets: %v allocations a block, want 0", what, size, n)
 			}
-			best = min(best, time.Since(start))
+			best := time.Hour
+			for range 20 {
+				start := time.Now()
+				for range 10 {
+					readAll(t, r, block)
+				}
+				best = min(best, time.Since(start))
+			}
+			return best
 		}
-		return best
+		few, many := least(1<<10), least(maxTable)
+		if t.Logf("%s: %v with 1 KiB, %v with 64", what, few, many); many > 5*few {
+			t.Errorf("%s: %v with 1 KiB, %v with 64", what, few, many)
+		}
 	}
-	few, many := least(1<<10), least(maxTable)
-	if t.Logf("%v with a table of 1 KiB, %v with one of 64", few, many); many > 5*few {
-		t.Errorf("%v with a table of 1 KiB, %v with one of 64", few, many)
+}
+
+// A block that names one long path of the table again and again holds no more than a part
+// of it, and its request has that.
+func TestOneFieldAgain(t *testing.T) {
+	cl := newPeer()
+	cl.enc.SetMaxDynamicTableSizeLimit(maxTable)
+	cl.enc.SetMaxDynamicTableSize(maxTable)
+	long := "/a/" + strings.Repeat("~", 50_000)
+	first := cl.block(":method", "GET", ":authority", "h", ":path", long)
+	again := "\x82" + strings.Repeat("\xbe", 1000)
+	chunks := []chunk{c(preface + noSettings), c(frame(frameHeaders, flagEndHeaders|flagEndStream, 1, first)), c(frame(frameHeaders, flagEndHeaders|flagEndStream, 3, again))}
+	got := run(chunks, true, asIs)
+	if len(got.exchanges) != 2 || got.losses != (Losses{}) {
+		t.Fatalf("%s\n%+v", showAll(got.exchanges), got.losses)
+	}
+	if a, b := got.exchanges[0].Path, got.exchanges[1].Path; a != b || !strings.HasPrefix(a, "/a/") || len(a) > maxPath {
+		t.Errorf("paths %q and %q", a, b)
+	}
+	var conn Conn
+	conn.Reset(&Shared{Budget: newBudget(1 << 20)}, true)
+	conn.startHTTP2()
+	f := &conn.h2.half[client]
+	for _, block := range []string{first, again} {
+		conn.decode(f, []byte(block))
+		if n := len(f.fields.text); n < maxTarget || n > maxTarget+1 {
+			t.Errorf("%d octets are kept of the fields, want a path of %d", n, maxTarget)
+		}
 	}
 }
 

@@ -335,15 +335,15 @@ func TestHTTP2Memory(t *testing.T) {
 	cl, sv := newPeer(), newPeer()
 	sv.enc.SetMaxDynamicTableSizeLimit(1 << 16)
 	sv.enc.SetMaxDynamicTableSize(1 << 16)
-	head := sv.headers(flagEndStream, 1, ":status", "200", "x", strings.Repeat("\x00", 5000))
+	head := sv.headers(flagEndStream, 1, ":status", "200", "grpc-status", strings.Repeat("\x00", 5000))
 	chunks := []chunk{c(preface + noSettings + cl.get(1, "/")), s(noSettings + head[:3000]), s(head[3000:])}
 	const (
 		entry    = int64(entrySize)
-		names    = minBuffer     // of the request, while it is read
-		table    = 256 + 16*8    // of the client
-		block    = 4 << 10       // of the server, its first piece
-		whole    = 8 << 10       // and the block
-		larger   = 16<<10 + 16*8 // table of the server
+		names    = minBuffer      // of the request, while it is read
+		table    = 256 + 16*12    // of the client
+		block    = 4 << 10        // of the server, its first piece
+		whole    = 8 << 10        // and the block
+		larger   = 16<<10 + 16*12 // table of the server
 		peak     = entry + table + block
 		atTheEnd = entry + table + larger
 	)

@@ -19,12 +19,15 @@ const (
 // isMethod tells whether s can be a method: a token (RFC 9110 section 9.1), of
 // at most maxMethod octets.
 func isMethod(s []byte) bool {
+	if len(s) == 0 || len(s) > maxMethod {
+		return false
+	}
 	for i := range len(s) {
 		if !isToken(s[i]) {
 			return false
 		}
 	}
-	return len(s) > 0 && len(s) <= maxMethod
+	return true
 }
 
 // methodName gives the name of a method: otherMethod for one that is not among
