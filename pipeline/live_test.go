@@ -268,6 +268,44 @@ func TestOverload(t *testing.T) {
 	}
 }
 
+// Frames that do not count move the clock all the same: health is told, and what is
+// over leaves, however long nothing else comes.
+func TestClockOfWhatIsLeftOut(t *testing.T) {
+	const n = 400_000 // 400 s of packet time
+	foreign := func(f *capture.Frame) { f.Data = []byte{0, 0}; f.WireLen = 2 }
+	for name, test := range map[string]struct {
+		match func(*packet.Packet) bool
+		spoil func(*capture.Frame)
+	}{
+		"filtered":      {match: func(p *packet.Packet) bool { return p.Time < 1_700_000_010e9 }},
+		"not decodable": {spoil: foreign},
+	} {
+		t.Run(name, func(t *testing.T) {
+			src := traffic(n)
+			if test.spoil != nil {
+				for i := 10_000; i < n; i++ {
+					test.spoil(&src.list[i])
+				}
+			}
+			cfg := config(2)
+			cfg.Match = test.match
+			cfg.HealthEvery = 10 * time.Second
+			told, before := 0, 0 // reports, those before the last record
+			cfg.Health = func(*flow.Capture) error { told++; return nil }
+			c, err := Run(context.Background(), src, cfg, func(recs []*flow.Record) error { before = told; return nil })
+			if err != nil {
+				t.Fatal(err)
+			}
+			if told != 39 || before == 0 || before > 20 || c.Decoded != 10_000 {
+				t.Errorf("%d reports of health, the last record behind %d, %d packets decoded", told, before, c.Decoded)
+			}
+			if err := Identity(&c); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // The reader shows each packet that counts, with its frame.
 func TestTap(t *testing.T) {
 	cfg := config(2)

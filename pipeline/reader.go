@@ -161,12 +161,14 @@ func (r *reader) frame(f *capture.Frame) {
 	settled := r.decoder.Settled[packet.OK]
 	if skip := r.decoder.Decode(f.Data, uint16(f.Link), f.Interface, f.WireLen, f.Time, p); skip != packet.OK {
 		r.skipped(f, skip)
+		r.pass()
 		return
 	}
 	if r.cfg.Match != nil || r.load.keep > 1 {
 		if why := r.leaveOut(p); why != packet.OK {
 			c.Skipped[why]++
 			r.held[why] += r.decoder.Settled[packet.OK] - settled
+			r.pass()
 			return
 		}
 	}
@@ -222,6 +224,17 @@ func (r *reader) skipped(f *capture.Frame, skip packet.Skip) {
 			c.UnknownLinks = make(map[string]uint64)
 		}
 		c.UnknownLinks[f.Link.String()]++
+	}
+}
+
+// pass begins the second of a frame that gave no packet, or none that counts: what
+// is due leaves, and health is told, also while nothing else comes.
+func (r *reader) pass() {
+	switch {
+	case !r.clocked:
+		r.barrier(r.now - r.now%1e9)
+	case r.now >= r.second+1e9:
+		r.advance(r.now)
 	}
 }
 
