@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -82,9 +83,12 @@ func child(text string) {
 	}
 	stop := make(chan struct{})
 	defer close(stop)
+	var threads sync.WaitGroup
 	for range 6 { // threads that must not be forgotten
-		go func() { runtime.LockOSThread(); <-stop }()
+		threads.Add(1)
+		go func() { runtime.LockOSThread(); threads.Done(); <-stop }()
 	}
+	threads.Wait()
 
 	a := account{Did: map[string]string{}}
 	try := func(name string, err error) {
