@@ -29,5 +29,5 @@ var bounds = []bound{
 	{config: workload.Config{Workload: "w1", Flows: 10_000, Open: 1000}, longer: moreFlows, floor: 20, instructions: 4200, allocations: 0.03},
 	{config: workload.Config{Workload: "w2", Flows: 50, Packets: 100_000}, longer: morePackets, floor: 22, instructions: 3400, allocations: 0.01},
 	{config: workload.Config{Workload: "w4", Flows: 4000, Open: 400}, longer: moreFlows, floor: 26, instructions: 5200, allocations: 0.05},
-	{config: workload.Config{Workload: "w6", Flows: 30_000}, longer: moreFlows, floor: 26, instructions: 3300, allocations: 0.2},
+	{config: workload.Config{Workload: "w6", Flows: 150_000}, longer: moreFlows, floor: 26, instructions: 3900, allocations: 0.2},
 }
