@@ -250,6 +250,7 @@ func (r *reader) aside(p *packet.Packet) *packet.Packet {
 func (r *reader) turn(p *packet.Packet) {
 	if !r.begun {
 		r.begun = true
+		r.drain() // of a second that began before the first packet
 		r.watch.begin(r.cfg.Names.Point(p.Point), r.now)
 		if !r.clocked {
 			r.barrier(r.now - r.now%1e9)
