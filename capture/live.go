@@ -55,6 +55,15 @@ type Ring interface {
 	Close() error
 }
 
+// Spiller is a Ring, or a Source that has such, of which little can wait.
+type Spiller interface {
+	// Spill moves frames that wait to memory in which more of them find room, as
+	// long as there is any, so that the ring does not become full while its reader
+	// is busy with something else. What the reader was lent stays lent. It belongs to
+	// the goroutine of Next, and makes no system call but to wake a driver.
+	Spill()
+}
+
 // Stats are counts of a ring since it was opened.
 type Stats struct {
 	Frames uint64 // given out

@@ -74,7 +74,7 @@ func (c *Config) ringMemory() int64 {
 				queues = min(queues, x.Queues)
 			}
 			const slots = 2 * (8 + 16) // octets of a frame's places in the rings, of which each may have twice as many
-			n = max(n, int64(queues)*int64(x.Frames)*int64(x.FrameBytes+slots))
+			n = max(n, int64(queues)*(int64(x.Frames)*int64(x.FrameBytes+slots)+int64(x.SpillBytes)))
 		}
 		sum += n
 	}

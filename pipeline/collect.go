@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"runtime"
+
 	"mirrorscope/flow"
 	"mirrorscope/packet"
 	"mirrorscope/path"
@@ -66,8 +68,9 @@ const outLen = 256
 
 // collect gives out the records of each second in order, each path after its
 // last record, and the health that was asked for with them. After an error it
-// only drains, so that nobody waits for it.
-func collect(seconds <-chan *second, free chan<- *second, cfg *Config, told *told, out func([]*flow.Record) error) error {
+// only drains, so that nobody waits for it. With yield it lets the reader of a live
+// source go first, time and again.
+func collect(seconds <-chan *second, free chan<- *second, cfg *Config, yield bool, told *told, out func([]*flow.Record) error) error {
 	var err error
 	var order merger
 	// By the record that they follow. It may leave a little later than its path
@@ -115,6 +118,9 @@ func collect(seconds <-chan *second, free chan<- *second, cfg *Config, told *tol
 			}
 			for _, r := range chunk {
 				r.Forget()
+			}
+			if yield {
+				runtime.Gosched() // of one core the reader gets its part while there are many records
 			}
 		}
 		for r, small := order.next(); r != nil || small != nil; r, small = order.next() { // nobody wants them

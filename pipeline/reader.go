@@ -16,6 +16,7 @@ import (
 type reader struct {
 	src     capture.Source
 	many    capture.Batcher // src, if it gives several frames at a time
+	spill   *spill          // nil: the source needs no help
 	frames  []capture.Frame
 	cfg     Config
 	decoder *packet.Decoder
@@ -26,6 +27,7 @@ type reader struct {
 	batches chan *batch   // empty ones
 	keep    bool          // payloads are copied: their frames are gone before the batch is
 	spare   packet.Packet // one that does not stand in the batch yet
+	done    chan struct{} // from shards that are goroutines, when they have come so far
 	seconds chan *second  // to the collector, in order
 	free    chan *second  // and back
 	made    int           // seconds there are
@@ -55,14 +57,19 @@ func newReader(src capture.Source, cfg Config, tables []*flow.Table, learned *fl
 	}
 	r.seconds, r.free = make(chan *second, r.room.pieces), make(chan *second, r.room.pieces)
 	r.decoder.Lost = r.lost
+	r.spill = newSpill(src)
 	for i := range cfg.Shards {
 		r.shards = append(r.shards, newShard(i, cfg.Shards, tables))
+	}
+	if r.spill != nil && cfg.Shards == 1 {
+		r.shards[0].between = r.spill.between
 	}
 	r.many, _ = src.(capture.Batcher)
 	r.keep = r.many == nil || cfg.Shards > 1
 	r.frames = make([]capture.Frame, aheadLen)
 	r.batch = newBatch(cfg.Shards)
 	if cfg.Shards > 1 {
+		r.done = make(chan struct{}, cfg.Shards)
 		r.batches = make(chan *batch, depth+1)
 		for range depth + 1 {
 			r.batches <- newBatch(cfg.Shards)
@@ -356,7 +363,7 @@ func (r *reader) hand() {
 			s.send(work{batch: b})
 		}
 	}
-	r.batch = <-r.batches
+	r.batch = await(r, r.batches)
 }
 
 func (r *reader) nameInterfaces() {
@@ -467,8 +474,14 @@ func (r *reader) pieces(health *flow.Capture) {
 // drain waits until every shard has done what it was sent.
 func (r *reader) drain() {
 	r.hand()
+	if r.done == nil {
+		return
+	}
 	for _, s := range r.shards {
-		s.pending.Wait()
+		s.send(work{done: r.done})
+	}
+	for range r.shards {
+		await(r, r.done)
 	}
 }
 
@@ -496,5 +509,5 @@ func (r *reader) empty() *second {
 		r.made++
 		return new(second)
 	}
-	return <-r.free
+	return await(r, r.free)
 }

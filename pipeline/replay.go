@@ -103,7 +103,7 @@ func Run(ctx context.Context, src capture.Source, cfg Config, out func([]*flow.R
 	g.Go(func() error { defer r.close(); return r.run(ctx) })
 	var told told
 	g.Go(func() error {
-		return collect(r.seconds, r.free, &cfg, &told, out)
+		return collect(r.seconds, r.free, &cfg, r.spill != nil, &told, out)
 	})
 	err := g.Wait()
 

@@ -114,7 +114,8 @@ func (b *batch) clear() {
 type work struct {
 	batch *batch
 	do    func(*flow.Table)
-	sec   *second // takes the records that they have then; nil: nobody does
+	sec   *second         // takes the records that they have then; nil: nobody does
+	done  chan<- struct{} // if not nil, is told when the shard has come so far
 }
 
 // shard owns the tables i, i+n, i+2n … Where it is alone, the reader calls it;
@@ -125,8 +126,8 @@ type shard struct {
 	matchers []*path.Matcher
 	at       [aheadLen]*packet.Packet // scratch
 	some     flow.Batch
-	in       chan work      // nil where the reader calls
-	pending  sync.WaitGroup // sent and not done
+	in       chan work // nil where the reader calls
+	between  func()    // called there between two tables that do something
 }
 
 // depth of the queue of batches.
@@ -146,7 +147,6 @@ func (s *shard) send(w work) {
 		s.work(&w)
 		return
 	}
-	s.pending.Add(1)
 	s.in <- w
 }
 
@@ -158,7 +158,9 @@ func (s *shard) run(free chan<- *batch) {
 			b.clear()
 			free <- b
 		}
-		s.pending.Done()
+		if w.done != nil {
+			w.done <- struct{}{}
+		}
 	}
 }
 
@@ -167,8 +169,14 @@ func (s *shard) work(w *work) {
 		s.add(w.batch)
 		return
 	}
+	if w.do == nil {
+		return
+	}
 	for i := s.i; i < len(s.tables); i += s.n {
 		w.do(s.tables[i])
+		if s.between != nil {
+			s.between()
+		}
 		if w.sec == nil {
 			continue
 		}

@@ -24,6 +24,7 @@ type Config struct {
 	BusyPollUS     int    `toml:"busy_poll_us" comment:"Microseconds for which the reader itself runs the driver (SO_PREFER_BUSY_POLL) instead of waiting for interrupts; 0 is off. Wants napi_defer_hard_irqs and gro_flush_timeout set on the interface"`
 	BusyPollBudget int    `toml:"busy_poll_budget" comment:"The most frames that one such run takes"`
 	GatherUS       int    `toml:"gather_us" comment:"Microseconds for which frames gather before the sensor looks at them, less where many come or buffers are few: a queue would wake it for every few of them. 0 is off, as it is with busy_poll_us"`
+	SpillBytes     int    `toml:"spill_bytes" comment:"Octets, for each queue, into which frames that wait are moved while the sensor is busy with records, one behind the other: a buffer holds one frame however short it is. 0 is none"`
 	SlackUS        int    `toml:"slack_us" comment:"Microseconds after which no frame with an earlier time stamp is still on its way to the ring. More is safer on a virtual machine that is often held up, and holds the frames of other queues longer"`
 }
 
@@ -39,6 +40,7 @@ func DefaultConfig() Config {
 		NeedWakeup:     true,
 		BusyPollBudget: 64,
 		GatherUS:       2000,
+		SpillBytes:     32 << 20,
 		SlackUS:        2000,
 	}
 }
@@ -53,6 +55,8 @@ const (
 	maxBudget   = 1<<16 - 1
 	maxGather   = 100_000   // µs
 	maxSlack    = 1_000_000 // µs
+	minSpill    = 256 << 10 // octets: three frames of the longest
+	maxSpill    = 1 << 30
 )
 
 // Validate tells everything that is wrong with c.
@@ -74,6 +78,7 @@ func (c Config) Validate() error {
 	bad(c.BusyPollUS >= 0 && c.BusyPollUS <= maxBusyPoll, "busy_poll_us %d: want 0 to %d", c.BusyPollUS, maxBusyPoll)
 	bad(c.BusyPollBudget >= 1 && c.BusyPollBudget <= maxBudget, "busy_poll_budget %d: want 1 to %d", c.BusyPollBudget, maxBudget)
 	bad(c.GatherUS >= 0 && c.GatherUS <= maxGather, "gather_us %d: want 0 to %d", c.GatherUS, maxGather)
+	bad(c.SpillBytes == 0 || c.SpillBytes >= minSpill && c.SpillBytes <= maxSpill && c.SpillBytes%4096 == 0, "spill_bytes %d: want 0, or a multiple of 4096 from %d to %d", c.SpillBytes, minSpill, maxSpill)
 	bad(c.SlackUS >= 0 && c.SlackUS <= maxSlack, "slack_us %d: want 0 to %d", c.SlackUS, maxSlack)
 	return errors.Join(errs...)
 }

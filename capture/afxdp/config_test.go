@@ -15,7 +15,7 @@ func TestConfigValidate(t *testing.T) {
 		want   string // "" is valid
 	}{
 		{"everything at its least", func(c *Config) {
-			c.Frames, c.FillRing, c.RXRing, c.FrameBytes, c.SlackUS, c.BusyPollBudget = 64, 64, 1, 2048, 0, 1
+			c.Frames, c.FillRing, c.RXRing, c.FrameBytes, c.SlackUS, c.BusyPollBudget, c.SpillBytes = 64, 64, 1, 2048, 0, 1, 256<<10
 		}, ""},
 		{"rings larger than needed", func(c *Config) { c.FillRing, c.RXRing = 1<<14, 1<<15 }, ""},
 		{"attach", func(c *Config) { c.Attach = "offload" }, `attach "offload"`},
@@ -30,6 +30,9 @@ func TestConfigValidate(t *testing.T) {
 		{"busy poll", func(c *Config) { c.BusyPollUS = -1 }, "busy_poll_us -1"},
 		{"busy poll budget", func(c *Config) { c.BusyPollBudget = 0 }, "busy_poll_budget 0"},
 		{"slack", func(c *Config) { c.SlackUS = 2_000_000 }, "slack_us 2000000"},
+		{"no room to wait", func(c *Config) { c.SpillBytes = 0 }, ""},
+		{"too little room to wait", func(c *Config) { c.SpillBytes = 65536 }, "spill_bytes 65536: want 0, or a multiple of 4096 from 262144"},
+		{"room to wait that is no page", func(c *Config) { c.SpillBytes = 1<<20 + 16 }, "spill_bytes 1048592"},
 		{"two mistakes", func(c *Config) { c.Attach, c.FrameBytes = "", 1 }, "attach \"\": want auto, native or generic\nframe_bytes 1"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

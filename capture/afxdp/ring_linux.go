@@ -48,10 +48,12 @@ func newRing(queue int, cfg Config, s *socket, c *clock, link *netif) *Ring {
 			umem:   s.umem.mem,
 			size:   uint64(cfg.FrameBytes),
 			filled: s.fill.producer.Load(),
-			joined: make([]byte, 0, maxFrame),
-			clock:  &c.offset,
-			kick:   s.wake,
-			gather: cfg.gather(), longest: cfg.gather(),
+			joined: make([]byte, 0, maxFrame), other: make([]byte, 0, maxFrame),
+			clock: &c.offset,
+			kick:  s.wake,
+
+			backlog: backlog{mem: s.backlog},
+			gather:  cfg.gather(), longest: cfg.gather(),
 		},
 		sock:   s,
 		clock:  c,
@@ -117,7 +119,7 @@ func (r *Ring) Fill() float64 {
 		return 0
 	}
 	waiting := r.rx.producer.Load() - r.rx.consumer.Load()
-	return float64(waiting) / float64(min(len(r.rx.descs), r.frames))
+	return max(float64(waiting)/float64(min(len(r.rx.descs), r.frames)), r.backlog.fill())
 }
 
 // Stats implements capture.Ring.

@@ -18,6 +18,7 @@ type socket struct {
 	umem umem
 
 	rxMem, fillMem []byte
+	backlog        []byte // memory of one
 }
 
 // variant is one way to bind a socket.
@@ -87,6 +88,9 @@ func openSocket(ifindex, queue int, cfg Config, v variant) (*socket, error) {
 
 func (s *socket) setUp(ifindex, queue int, cfg Config, v variant) error {
 	var err error
+	if s.backlog, err = mapBacklog(cfg.SpillBytes); err != nil {
+		return err
+	}
 	if s.umem, err = newUMEM(cfg); err != nil {
 		return err
 	}
@@ -212,7 +216,7 @@ func (s *socket) wake() {
 
 func (s *socket) close() error {
 	var errs []error
-	for _, mem := range [][]byte{s.rxMem, s.fillMem} {
+	for _, mem := range [][]byte{s.rxMem, s.fillMem, s.backlog} {
 		if mem != nil {
 			errs = append(errs, unix.Munmap(mem))
 		}

@@ -38,8 +38,11 @@ type walker struct {
 
 	// A frame over several buffers, while it is put together.
 	joined []byte // capacity maxFrame
+	other  []byte // likewise: the one that is lent, or was last
 	first  stamp
 	state  joining
+
+	backlog backlog
 
 	clock  *atomic.Int64 // CLOCK_REALTIME - CLOCK_MONOTONIC, ns
 	offset int64         // the same, for the frames that look found
@@ -81,14 +84,28 @@ type stamp struct {
 // Next implements capture.Ring.
 func (w *walker) Next(f *capture.Frame) bool {
 	w.reclaim()
-	_, ok := w.take(f)
+	if w.backlog.waits() {
+		w.backlog.next(f)
+		return true
+	}
+	joined, ok := w.take(f)
+	if joined {
+		w.lendJoined()
+	}
 	return ok
 }
 
 // NextBatch implements capture.Ring. A batch ends with a frame that was put
-// together: there is room for one.
+// together: there is room for one. What waits elsewhere comes first, by itself.
 func (w *walker) NextBatch(fs []capture.Frame) (n int) {
 	w.reclaim()
+	for n < len(fs) && w.backlog.waits() {
+		w.backlog.next(&fs[n])
+		n++
+	}
+	if n > 0 {
+		return n
+	}
 	if w.cons == w.prod {
 		w.look()
 	}
@@ -100,11 +117,43 @@ func (w *walker) NextBatch(fs []capture.Frame) (n int) {
 		}
 		n++
 		if joined {
+			w.lendJoined()
 			break
 		}
 	}
 	return n
 }
+
+// Spill implements capture.Spiller.
+func (w *walker) Spill() {
+	b := &w.backlog
+	for w.cons != w.prod || w.look() {
+		d, longest := w.rx.descs[w.cons&w.rx.mask], maxFrame
+		if d.Options&unix.XDP_PKT_CONTD == 0 && w.state == outside {
+			longest = int(min(d.Len, maxFrame))
+		}
+		if !b.fits(longest) {
+			break
+		}
+		var f capture.Frame
+		lent := len(w.lent)
+		if _, ok := w.step(&f); ok {
+			b.add(&f)
+		}
+		for _, addr := range w.lent[lent:] {
+			w.give(addr)
+		}
+		w.lent = w.lent[:lent]
+		if w.cons-w.told >= batch {
+			w.tell()
+		}
+	}
+	w.tell()
+	b.note()
+}
+
+// lendJoined has the next frame of several buffers be put together elsewhere.
+func (w *walker) lendJoined() { w.joined, w.other = w.other, w.joined }
 
 // reclaim gives the buffers that were lent back, and tells the kernel of it once
 // there are some.
@@ -113,6 +162,7 @@ func (w *walker) reclaim() {
 		w.give(addr)
 	}
 	w.lent = w.lent[:0]
+	w.backlog.reclaim()
 	if w.cons-w.told >= batch {
 		w.tell()
 	}
@@ -134,24 +184,33 @@ func (w *walker) touch(n uint32) {
 // in joined.
 func (w *walker) take(f *capture.Frame) (joined, ok bool) {
 	for w.cons != w.prod || w.look() {
-		d := w.rx.descs[w.cons&w.rx.mask]
-		w.cons++
-		if d.Options&unix.XDP_PKT_CONTD == 0 && w.state == outside {
-			if !w.valid(d, bpf.MetaLen) {
-				w.counts.invalid.Add(1)
-				w.give(d.Addr)
-				continue
-			}
-			s := w.stamp(d.Addr)
-			w.lent = append(w.lent, d.Addr)
-			end := d.Addr + uint64(d.Len)
-			w.out(f, w.umem[d.Addr+bpf.MetaLen:end:end], s)
-			return false, true
+		if joined, ok = w.step(f); ok {
+			return joined, true
 		}
-		if w.join(d) {
-			w.out(f, w.joined, w.first)
-			return true, true
+	}
+	return false, false
+}
+
+// step takes a descriptor, which there is. With the last one of a frame it overwrites
+// f, and tells whether that was put together in joined.
+func (w *walker) step(f *capture.Frame) (joined, ok bool) {
+	d := w.rx.descs[w.cons&w.rx.mask]
+	w.cons++
+	if d.Options&unix.XDP_PKT_CONTD == 0 && w.state == outside {
+		if !w.valid(d, bpf.MetaLen) {
+			w.counts.invalid.Add(1)
+			w.give(d.Addr)
+			return false, false
 		}
+		s := w.stamp(d.Addr)
+		w.lent = append(w.lent, d.Addr)
+		end := d.Addr + uint64(d.Len)
+		w.out(f, w.umem[d.Addr+bpf.MetaLen:end:end], s)
+		return false, true
+	}
+	if w.join(d) {
+		w.out(f, w.joined, w.first)
+		return true, true
 	}
 	return false, false
 }
@@ -279,5 +338,5 @@ func (w *walker) tell() {
 
 // empty tells whether no frame, and no part of one, waits to be read.
 func (w *walker) empty() bool {
-	return w.state == outside && w.rx.producer.Load() == w.cons
+	return w.state == outside && !w.backlog.waits() && w.rx.producer.Load() == w.cons
 }

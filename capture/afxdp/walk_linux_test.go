@@ -34,9 +34,9 @@ func newMemory(frames, size int) *walker {
 		cons:   start,
 		told:   start,
 		filled: start, emptied: start,
-		joined: make([]byte, 0, maxFrame),
-		clock:  new(atomic.Int64),
-		kick:   func() {},
+		joined: make([]byte, 0, maxFrame), other: make([]byte, 0, maxFrame),
+		clock: new(atomic.Int64),
+		kick:  func() {},
 	}
 }
 

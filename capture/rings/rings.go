@@ -202,6 +202,15 @@ func (s *Source) await(fs []capture.Frame) (int, error) {
 	}
 }
 
+// Spill implements capture.Spiller for the rings that do.
+func (s *Source) Spill() {
+	for i := range s.rings {
+		if r, ok := s.rings[i].Ring.(capture.Spiller); ok {
+			r.Spill()
+		}
+	}
+}
+
 // has tells whether there is a frame at hand.
 func (r *ring) has() bool { return r.at < r.n }
 

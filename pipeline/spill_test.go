@@ -1,0 +1,70 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"mirrorscope/capture"
+	"mirrorscope/flow"
+)
+
+// shallow is a source that counts how often it is asked to make room.
+type shallow struct {
+	frames
+	spilled atomic.Int64
+	reading atomic.Bool // Next runs: nobody else may call
+	t       *testing.T
+}
+
+func (s *shallow) Next(f *capture.Frame) error {
+	s.reading.Store(true)
+	defer s.reading.Store(false)
+	return s.frames.Next(f)
+}
+
+func (s *shallow) Spill() {
+	if s.reading.Load() {
+		s.t.Error("asked to make room while it is read")
+	}
+	s.spilled.Add(1)
+}
+
+// While nobody takes the records, and the reader so cannot read, its source is asked to
+// make room, time and again; whether there is one shard or there are several.
+func TestSpillWhileRecordsWait(t *testing.T) {
+	for _, shards := range []int{1, 2} {
+		t.Run(fmt.Sprint(shards), func(t *testing.T) {
+			src := &shallow{frames: *traffic(200_000), t: t}
+			cfg := config(shards)
+			cfg.piece = 8
+			cfg.Flow.Interval = 10 * time.Second
+			stuck, before := false, int64(0)
+			var packets int64
+			_, err := Run(context.Background(), src, cfg, func(recs []*flow.Record) error {
+				if !stuck {
+					stuck = true
+					before = src.spilled.Load()
+					for deadline := time.Now().Add(10 * time.Second); src.spilled.Load() < before+20 && time.Now().Before(deadline); {
+						time.Sleep(time.Millisecond)
+					}
+					before = src.spilled.Load() - before
+				}
+				for _, r := range recs {
+					if r.Kind == flow.Connection {
+						packets += r.Sent[0].Packets + r.Sent[1].Packets
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if before < 20 || packets != 200_000 {
+				t.Errorf("asked %d times while the records waited; %d packets in records", before, packets)
+			}
+		})
+	}
+}
