@@ -120,8 +120,8 @@ type heap struct {
 var shared = heap{free: make(map[uintptr][]unsafe.Pointer), big: make(map[unsafe.Pointer][]byte)}
 
 const (
-	regionLen = 4 << 20 // octets, a multiple of a huge page
-	bigBlock  = regionLen / 4
+	regionLen = 4 << 20       // octets, a multiple of a huge page
+	bigBlock  = regionLen / 2 // a huge page: what is shorter would have none by itself
 
 	largeBlock = 32 << 10 // from which on the system has the pages while nobody has the block
 )
