@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"math/rand/v2"
 	"unsafe"
 
 	"mirrorscope/index"
@@ -367,12 +368,11 @@ func (s *store) pour(e *entry, other *Conversation) {
 }
 
 // nth gives the value that would be at place k if the values were in order, and how
-// many are less. It changes their order.
+// many are less. It changes their order. Whoever sends packets chooses the values, but no
+// pivot, so he cannot make it slow.
 func nth(values []int64, k int) (value int64, smaller int) {
 	for {
-		n := len(values)
-		a, b, c := values[0], values[n/2], values[n-1]
-		pivot := max(min(a, b), min(max(a, b), c))
+		pivot := values[rand.IntN(len(values))]
 		// What is less comes first, then what is equal.
 		less, same := 0, 0
 		for i, v := range values {
