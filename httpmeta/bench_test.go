@@ -210,3 +210,47 @@ func BenchmarkProbe(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkManyStreams is a packet of frames that each ask for one of as many streams as are
+// followed, or begin one that finds no room.
+func BenchmarkManyStreams(b *testing.B) {
+	for name, one := range map[string]string{
+		"no such stream": frame(frameData, 0, 1<<20, ""),
+		"the last":       frame(frameData, 0, 2*maxStreams-1, ""),
+		"away":           frame(frameGoAway, 0, 0, "\xff\xff\xff\x7f\x00\x00\x00\x00"),
+		"no room":        "",
+	} {
+		b.Run(name, func(b *testing.B) {
+			var conn Conn
+			conn.Reset(&Shared{}, true)
+			conn.SidesKnown()
+			pos := [2]int64{}
+			feed := func(side side, text []byte) {
+				conn.Feed(side == client, pos[side], text, 1)
+				pos[side] += int64(len(text))
+			}
+			peer := newPeer()
+			feed(client, []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"+frame(frameSettings, 0, 0, "")))
+			id := uint32(1)
+			for ; id < 2*maxStreams; id += 2 {
+				feed(client, []byte(peer.headers(flagEndHeaders, id, ":method", "POST", ":scheme", "http", ":authority", "h", ":path", "/")))
+			}
+			feed(server, []byte(frame(frameSettings, 0, 0, "")))
+			packet := []byte(strings.Repeat(one, 1460/max(len(one), 1)))
+			side := client
+			if name == "away" {
+				side = server
+			}
+			for b.Loop() {
+				if one == "" {
+					packet = packet[:0]
+					for len(packet) < 1440 {
+						packet = append(packet, frame(frameHeaders, flagEndHeaders, id, "\x83\x84\x86")...)
+						id += 2
+					}
+				}
+				feed(side, packet)
+			}
+		})
+	}
+}

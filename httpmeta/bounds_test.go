@@ -69,7 +69,7 @@ func TestGoAwayAgain(t *testing.T) {
 		}
 		last = e.RequestPos
 	}
-	if open, want := len(conn.h2.ids), maxStreams/4-1; gone != want || open != maxStreams-want {
+	if open, want := len(conn.h2.streams), maxStreams/4-1; gone != want || open != maxStreams-want {
 		t.Errorf("%d streams are gone, %d open, want %d and %d", gone, open, want, maxStreams-want)
 	}
 	if n := testing.AllocsPerRun(100, again); n != 0 {

@@ -33,11 +33,14 @@ const (
 // http2 is the part of a Conn that HTTP/2 needs.
 type http2 struct {
 	half    [2]half2
-	ids     []uint32 // of the streams that are open, in order of appearance
-	streams []*entry // beside ids
+	streams []*entry // that are open, in order of appearance
+	byID    []*entry // the same, in order of their identifiers: each frame asks for one
+	over    int      // of those, how many have entry.responseDone
 	free    []*entry
-	charged int    // octets taken for streams and free
-	last    uint32 // highest stream of the client
+	charged int                           // octets taken for streams and free
+	last    uint32                        // highest stream of the client
+	opened  uint32                        // streams so far
+	away    struct{ last, opened uint32 } // the latest GOAWAY that was looked at, and opened then
 }
 
 // half2 is one direction of HTTP/2.
@@ -136,7 +139,11 @@ func (c *Conn) upgradeHTTP2(h *half, e *entry) {
 		s = c.openStream(1)
 	}
 	if s != nil {
+		if s.responseDone {
+			c.h2.over--
+		}
 		*s = *e
+		s.stream, s.responseDone = 1, false
 		s.answered, s.Status, s.ResponseAt, s.ResponsePos, s.Upgraded = false, 0, 0, 0, "h2c"
 	}
 	c.h2.last = max(c.h2.last, 1)

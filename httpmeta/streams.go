@@ -1,6 +1,7 @@
 package httpmeta
 
 import (
+	"cmp"
 	"encoding/binary"
 	"slices"
 )
@@ -43,7 +44,7 @@ func (c *Conn) frameEnds(h *half, f *half2) {
 		}
 	case frameRSTStream:
 		if e := c.h2.find(f.stream()); e != nil {
-			c.finish(f.stream())
+			c.finish(e)
 		}
 	case frameGoAway:
 		if f.need == 8 {
@@ -84,7 +85,8 @@ func (c *Conn) requestHeaders(f *half2) {
 	e.RequestAt, e.RequestPos = f.blockAt, f.blockPos
 	d := &f.fields
 	if c.half[server].state == stateDead {
-		e.Broken, e.responseDone = true, true
+		e.Broken = true
+		c.h2.responseEnds(e)
 	}
 	if !d.isMethod {
 		return
@@ -146,11 +148,11 @@ func (c *Conn) streamEnds(h *half, id uint32) {
 			e.RequestEnd, e.RequestLast = h.at, h.pos
 		}
 	case h.side == server && !e.responseDone:
-		e.responseDone = true
+		c.h2.responseEnds(e)
 		e.ResponseEnd = h.at
 	}
 	if e.done() {
-		c.finish(id)
+		c.finish(e)
 	}
 }
 
@@ -160,9 +162,14 @@ func (c *Conn) goAway(h *half, last uint32) {
 		return
 	}
 	h2 := c.h2
-	for i := 0; i < len(h2.ids); { // one look at each: a server may say so in every frame
-		if h2.ids[i] > last && !h2.streams[i].answered {
-			c.finish(h2.ids[i]) // which takes it out
+	// A server may say so in every frame: only where it says more than before is each looked at.
+	if h2.away.opened == h2.opened && last >= h2.away.last {
+		return
+	}
+	h2.away.last, h2.away.opened = last, h2.opened
+	for i := 0; i < len(h2.streams); {
+		if e := h2.streams[i]; e.stream > last && !e.answered {
+			c.finish(e) // which takes it out
 		} else {
 			i++
 		}
@@ -173,13 +180,11 @@ func (c *Conn) goAway(h *half, last uint32) {
 // stream that is answered, of which only the request's end is missing, has to
 // leave first.
 func (c *Conn) openStream(id uint32) *entry {
-	if len(c.h2.ids) >= maxStreams {
-		if i := slices.IndexFunc(c.h2.streams, func(e *entry) bool { return e.responseDone }); i >= 0 {
-			c.finish(c.h2.ids[i])
-		}
-	}
 	h := c.h2
-	if len(h.ids) >= maxStreams {
+	if len(h.streams) >= maxStreams && h.over > 0 {
+		c.finish(h.streams[slices.IndexFunc(h.streams, func(e *entry) bool { return e.responseDone })])
+	}
+	if len(h.streams) >= maxStreams {
 		c.losses.Untracked++
 		return nil
 	}
@@ -193,31 +198,49 @@ func (c *Conn) openStream(id uint32) *entry {
 		c.losses.NoMemory++
 		return nil
 	}
-	*e = entry{Exchange: Exchange{GRPC: -1}}
-	h.ids = append(h.ids, id)
+	*e = entry{Exchange: Exchange{GRPC: -1}, stream: id}
+	h.opened++
 	h.streams = append(h.streams, e)
+	i, _ := h.place(id)
+	h.byID = slices.Insert(h.byID, i, e)
 	return e
 }
 
+// place is where a stream is in byID, or would be.
+func (h *http2) place(id uint32) (i int, found bool) {
+	return slices.BinarySearchFunc(h.byID, id, func(e *entry, id uint32) int { return cmp.Compare(e.stream, id) })
+}
+
 func (h *http2) find(id uint32) *entry {
-	if i := slices.Index(h.ids, id); i >= 0 {
-		return h.streams[i]
+	if i, ok := h.place(id); ok {
+		return h.byID[i]
 	}
 	return nil
 }
 
+// responseEnds notes that nothing more of the response of a stream that is open will come.
+func (h *http2) responseEnds(e *entry) {
+	if !e.responseDone {
+		e.responseDone = true
+		h.over++
+	}
+}
+
 // finish hands out a stream as it is.
-func (c *Conn) finish(id uint32) {
+func (c *Conn) finish(e *entry) {
 	h := c.h2
-	i := slices.Index(h.ids, id)
 	for j := range h.half {
-		if h.half[j].stream() == id {
+		if h.half[j].stream() == e.stream {
 			h.uncounted(&h.half[j])
 		}
 	}
-	e := h.streams[i]
-	h.ids = slices.Delete(h.ids, i, i+1)
+	i := slices.Index(h.streams, e)
 	h.streams = slices.Delete(h.streams, i, i+1)
+	i, _ = h.place(e.stream)
+	h.byID = slices.Delete(h.byID, i, i+1)
+	if e.responseDone {
+		h.over--
+	}
 	h.free = append(h.free, e)
 
 	e.Broken = e.Broken || !e.answered && c.mayHaveAnswered()
@@ -230,8 +253,8 @@ func (c *Conn) finish(id uint32) {
 
 // closeStreams hands out all that are open.
 func (c *Conn) closeStreams() {
-	for len(c.h2.ids) > 0 {
-		c.finish(c.h2.ids[0])
+	for len(c.h2.streams) > 0 {
+		c.finish(c.h2.streams[0])
 	}
 }
 
@@ -242,16 +265,15 @@ func (c *Conn) loseFrames(h *half) {
 	c.h2.uncounted(f)
 	f.forget(c.shared)
 	h.state = stateDead
-	for _, id := range slices.Clone(c.h2.ids) {
-		e := c.h2.find(id)
+	for _, e := range slices.Clone(c.h2.streams) {
 		if h.side == client {
 			e.requestDone = true
 		} else {
-			e.responseDone = true
+			c.h2.responseEnds(e)
 			e.Broken = e.Broken || !e.answered
 		}
 		if e.done() {
-			c.finish(id)
+			c.finish(e)
 		}
 	}
 }
