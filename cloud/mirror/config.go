@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/pelletier/go-toml/v2"
@@ -176,19 +177,25 @@ func (c Config) Write(w io.Writer) error {
 	return err
 }
 
+// needed is a regular expression that is compiled when it is needed: a program starts
+// that mirrors nothing, too.
+func needed(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
+}
+
 // stateName is a name that a tag, a token and a table can hold.
-var stateName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+var stateName = needed(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
 // ids are what the ids of things look like.
-var ids = map[string]*regexp.Regexp{
-	"tmt":    regexp.MustCompile(`^tmt-[0-9a-f]{8,17}$`),
-	"tmf":    regexp.MustCompile(`^tmf-[0-9a-f]{8,17}$`),
-	"eni":    regexp.MustCompile(`^eni-[0-9a-f]{8,17}$`),
-	"vpce":   regexp.MustCompile(`^vpce-[0-9a-f]{8,17}$`),
-	"vpc":    regexp.MustCompile(`^vpc-[0-9a-f]{8,17}$`),
-	"subnet": regexp.MustCompile(`^subnet-[0-9a-f]{8,17}$`),
-	"role":   regexp.MustCompile(`^arn:[a-z-]+:iam::\d{12}:role/.+$`),
-	"arn":    regexp.MustCompile(`^arn:[a-z-]+:elasticloadbalancing:[a-z0-9-]+:\d{12}:loadbalancer/net/.+$`),
+var ids = map[string]func() *regexp.Regexp{
+	"tmt":    needed(`^tmt-[0-9a-f]{8,17}$`),
+	"tmf":    needed(`^tmf-[0-9a-f]{8,17}$`),
+	"eni":    needed(`^eni-[0-9a-f]{8,17}$`),
+	"vpce":   needed(`^vpce-[0-9a-f]{8,17}$`),
+	"vpc":    needed(`^vpc-[0-9a-f]{8,17}$`),
+	"subnet": needed(`^subnet-[0-9a-f]{8,17}$`),
+	"role":   needed(`^arn:[a-z-]+:iam::\d{12}:role/.+$`),
+	"arn":    needed(`^arn:[a-z-]+:elasticloadbalancing:[a-z0-9-]+:\d{12}:loadbalancer/net/.+$`),
 }
 
 // examples show what an id looks like.
@@ -198,7 +205,7 @@ var examples = map[string]string{
 
 // checkID says what is wrong with an id.
 func checkID(kind, id string) error {
-	if ids[kind].MatchString(id) {
+	if ids[kind]().MatchString(id) {
 		return nil
 	}
 	example := examples[kind]
@@ -230,7 +237,7 @@ func (c *Config) Validate() error {
 	switch {
 	case c.Name == "":
 		part("name", errors.New("is missing; it tells what is created from what others have"))
-	case !stateName.MatchString(c.Name):
+	case !stateName().MatchString(c.Name):
 		part("name", fmt.Errorf("%q; take letters, digits, dots, dashes and underscores, 64 at most", c.Name))
 	}
 	if c.AWS.Role != "" {
