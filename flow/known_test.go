@@ -63,3 +63,27 @@ func TestKnownRoom(t *testing.T) {
 		t.Errorf("room for %d, of %d", maxKnown, n)
 	}
 }
+
+// What is known of a pair of hosts ends with its age, and not with the sweep, which comes by
+// the seconds that have packets.
+func TestPairsAge(t *testing.T) {
+	cfg := DefaultConfig()
+	for _, swept := range []int64{1, 30, 59} { // s before the question
+		l := NewLearned(cfg)
+		p := pair{point: 3}
+		const seen = 1_700_000_000e9
+		l.Merge(nil, 0, seen)
+		l.addPair(&p, false, seen)
+		over := int64(seen) + int64(cfg.ListenerMemory)
+		for at := int64(seen); at < over-swept*1e9; at += 20e9 {
+			l.Merge(nil, 0, at)
+		}
+		l.Merge(nil, 0, over-swept*1e9)
+		if l.Merge(nil, 0, over); !l.recordsBoth(p) {
+			t.Errorf("swept %d s before: forgotten although it is not too old", swept)
+		}
+		if l.Merge(nil, 0, over+1e9); l.recordsBoth(p) {
+			t.Errorf("swept %d s before: still known although it is too old", swept)
+		}
+	}
+}

@@ -20,7 +20,8 @@ type Learned struct {
 	points    map[packet.PointID]*pointSeen
 	names     *dnsmeta.Names
 	swept     int64
-	most      int // listeners, and pairs
+	merged    int64 // the latest barrier
+	most      int   // listeners, and pairs
 
 	Forgotten uint64 // listeners, pairs and names not learned because the bound was reached
 }
@@ -64,9 +65,11 @@ func (l *Learned) listens(e endpoint, now int64) bool {
 
 // recordsBoth tells whether an answer from the other side would have been
 // recorded: flows of this pair of hosts were seen in both directions, or, if
-// nothing is known of the pair, some flow of the observation point was.
+// nothing is known of the pair, some flow of the observation point was. What is old
+// does not count, whether it was swept already or not: that depends on which seconds
+// have packets.
 func (l *Learned) recordsBoth(p pair) bool {
-	if s := l.pairs.of(&p); s != nil && (s.both != 0 || s.oneSided != 0) {
+	if s := l.pairs.of(&p); s != nil && (s.both != 0 || s.oneSided != 0) && max(s.both, s.oneSided) >= l.merged-int64(l.cfg.ListenerMemory) {
 		return s.both >= s.oneSided
 	}
 	point := l.points[p.point]
@@ -140,6 +143,7 @@ func (r *report) damaged(flags packet.Flags) {
 // Merge takes the reports of all tables, in partition order, at the barrier
 // between the packets of second before and those of second now (ns).
 func (l *Learned) Merge(tables []*Table, before, now int64) {
+	l.merged = now
 	for _, t := range tables {
 		r := &t.report
 		l.learn(&r.lessons, t.now)
