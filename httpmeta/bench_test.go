@@ -1,6 +1,7 @@
 package httpmeta
 
 import (
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"testing"
@@ -218,6 +219,7 @@ func BenchmarkManyStreams(b *testing.B) {
 		"no such stream": frame(frameData, 0, 1<<20, ""),
 		"the last":       frame(frameData, 0, 2*maxStreams-1, ""),
 		"away":           frame(frameGoAway, 0, 0, "\xff\xff\xff\x7f\x00\x00\x00\x00"),
+		"away by and by": "away",
 		"no room":        "",
 	} {
 		b.Run(name, func(b *testing.B) {
@@ -238,10 +240,18 @@ func BenchmarkManyStreams(b *testing.B) {
 			feed(server, []byte(frame(frameSettings, 0, 0, "")))
 			packet := []byte(strings.Repeat(one, 1460/max(len(one), 1)))
 			side := client
-			if name == "away" {
+			if strings.HasPrefix(name, "away") {
 				side = server
 			}
+			last := uint32(1<<31 - 1)
 			for b.Loop() {
+				if one == "away" {
+					packet = packet[:0]
+					for range 85 {
+						last--
+						packet = append(packet, frame(frameGoAway, 0, 0, string(binary.BigEndian.AppendUint32(nil, last))+"\x00\x00\x00\x00")...)
+					}
+				}
 				if one == "" {
 					packet = packet[:0]
 					for len(packet) < 1440 {

@@ -3,6 +3,7 @@ package httpmeta
 import (
 	"cmp"
 	"encoding/binary"
+	"math"
 	"slices"
 )
 
@@ -162,13 +163,22 @@ func (c *Conn) goAway(h *half, last uint32) {
 		return
 	}
 	h2 := c.h2
-	// A server may say so in every frame: only where it says more than before is each looked at.
-	if h2.away.opened == h2.opened && last >= h2.away.last {
+	// A server may say so in every frame: only where it says more than before, and that of
+	// a stream which is open, is each looked at.
+	most := uint32(math.MaxUint32)
+	if h2.away.opened == h2.opened {
+		most = h2.away.last // those behind it were looked at
+	}
+	h2.away.last, h2.away.opened = min(last, most), h2.opened
+	from, _ := h2.place(last + 1)
+	leaves := func(e *entry) bool { return e.stream > last && !e.answered }
+	for ; from < len(h2.byID) && h2.byID[from].stream <= most && !leaves(h2.byID[from]); from++ {
+	}
+	if from == len(h2.byID) || h2.byID[from].stream > most {
 		return
 	}
-	h2.away.last, h2.away.opened = last, h2.opened
 	for i := 0; i < len(h2.streams); {
-		if e := h2.streams[i]; e.stream > last && !e.answered {
+		if e := h2.streams[i]; leaves(e) {
 			c.finish(e) // which takes it out
 		} else {
 			i++
