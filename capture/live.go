@@ -59,9 +59,13 @@ type Ring interface {
 type Spiller interface {
 	// Spill moves frames that wait to memory in which more of them find room, as
 	// long as there is any, so that the ring does not become full while its reader
-	// is busy with something else. What the reader was lent stays lent. It belongs to
-	// the goroutine of Next, and makes no system call but to wake a driver.
-	Spill()
+	// is busy with something else: all of them if more than a share of the ring waits.
+	// What the reader was lent stays lent. It belongs to the goroutine of Next, and
+	// makes no system call but to wake a driver.
+	Spill(share float64)
+
+	// Spills tells whether there is such memory.
+	Spills() bool
 }
 
 // Stats are counts of a ring since it was opened.

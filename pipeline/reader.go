@@ -59,10 +59,7 @@ func newReader(src capture.Source, cfg Config, tables []*flow.Table, learned *fl
 	r.decoder.Lost = r.lost
 	r.spill = newSpill(src)
 	for i := range cfg.Shards {
-		r.shards = append(r.shards, newShard(i, cfg.Shards, tables))
-	}
-	if r.spill != nil && cfg.Shards == 1 {
-		r.shards[0].between = r.spill.between
+		r.shards = append(r.shards, newShard(i, cfg.Shards, tables, r.spill))
 	}
 	r.many, _ = src.(capture.Batcher)
 	r.keep = r.many == nil || cfg.Shards > 1
@@ -363,7 +360,7 @@ func (r *reader) hand() {
 			s.send(work{batch: b})
 		}
 	}
-	r.batch = await(r, r.batches)
+	r.batch = await(r.spill, r.batches)
 }
 
 func (r *reader) nameInterfaces() {
@@ -481,7 +478,7 @@ func (r *reader) drain() {
 		s.send(work{done: r.done})
 	}
 	for range r.shards {
-		await(r, r.done)
+		await(r.spill, r.done)
 	}
 }
 
@@ -509,5 +506,5 @@ func (r *reader) empty() *second {
 		r.made++
 		return new(second)
 	}
-	return await(r, r.free)
+	return await(r.spill, r.free)
 }

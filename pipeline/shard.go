@@ -3,10 +3,12 @@ package pipeline
 import (
 	"sync"
 	"sync/atomic"
+	"unsafe"
 
 	"mirrorscope/flow"
 	"mirrorscope/packet"
 	"mirrorscope/path"
+	"mirrorscope/pool"
 )
 
 const (
@@ -126,15 +128,16 @@ type shard struct {
 	matchers []*path.Matcher
 	at       [aheadLen]*packet.Packet // scratch
 	some     flow.Batch
+	lines    pool.Lines
 	in       chan work // nil where the reader calls
-	between  func()    // called there between two tables that do something
+	spill    *spill    // of the reader; nil: there is none
 }
 
 // depth of the queue of batches.
 const depth = 4
 
-func newShard(i, n int, tables []*flow.Table) *shard {
-	s := &shard{i: i, n: n, tables: (*[flow.Partitions]*flow.Table)(tables)}
+func newShard(i, n int, tables []*flow.Table, spill *spill) *shard {
+	s := &shard{i: i, n: n, tables: (*[flow.Partitions]*flow.Table)(tables), spill: spill}
 	if n > 1 {
 		s.in = make(chan work, depth)
 	}
@@ -147,7 +150,7 @@ func (s *shard) send(w work) {
 		s.work(&w)
 		return
 	}
-	s.in <- w
+	offer(s.spill, s.in, w)
 }
 
 // run ends when in closes.
@@ -174,8 +177,8 @@ func (s *shard) work(w *work) {
 	}
 	for i := s.i; i < len(s.tables); i += s.n {
 		w.do(s.tables[i])
-		if s.between != nil {
-			s.between()
+		if s.spill != nil && s.in == nil {
+			s.spill.between()
 		}
 		if w.sec == nil {
 			continue
@@ -202,8 +205,11 @@ func (s *shard) add(b *batch) {
 		}
 		return
 	}
+	// Packets come from the caches of another core.
+	s.fetch(b, b.lists[s.i])
 	for list := b.lists[s.i]; len(list) > 0; list = list[min(len(list), aheadLen):] {
 		some := list[:min(len(list), aheadLen)]
+		s.fetch(b, list[len(some):])
 		if b.odd {
 			s.addOdd(b, some, len(some))
 			continue
@@ -213,6 +219,14 @@ func (s *shard) add(b *batch) {
 		}
 		s.addAll(s.at[:len(some)])
 	}
+}
+
+// fetch begins to load the first packets of a list.
+func (s *shard) fetch(b *batch, list []uint16) {
+	for _, at := range list[:min(len(list), aheadLen)] {
+		s.lines.Add(unsafe.Pointer(b.at[at]))
+	}
+	s.lines.Fetch(int(unsafe.Sizeof(packet.Packet{})+63) / 64)
 }
 
 // addAll is add for packets that are such.

@@ -22,7 +22,7 @@ const spillEvery = time.Millisecond
 // newSpill gives nil for a source that has no need of it.
 func newSpill(src capture.Source) *spill {
 	s, ok := src.(capture.Spiller)
-	if !ok {
+	if !ok || !s.Spills() {
 		return nil
 	}
 	timer := time.NewTimer(time.Hour)
@@ -34,13 +34,35 @@ func newSpill(src capture.Source) *spill {
 func (s *spill) between() {
 	if now := time.Now(); now.Sub(s.latest) >= spillEvery {
 		s.latest = now
-		s.src.Spill()
+		s.src.Spill(0)
+	}
+}
+
+// offer sends to c.
+func offer[T any](s *spill, c chan<- T, v T) {
+	if s == nil {
+		c <- v
+		return
+	}
+	select {
+	case c <- v:
+		return
+	default:
+	}
+	for {
+		s.timer.Reset(spillEvery)
+		select {
+		case c <- v:
+			s.timer.Stop()
+			return
+		case <-s.timer.C:
+			s.src.Spill(0)
+		}
 	}
 }
 
 // await receives from c.
-func await[T any](r *reader, c <-chan T) T {
-	s := r.spill
+func await[T any](s *spill, c <-chan T) T {
 	if s == nil {
 		return <-c
 	}
@@ -56,7 +78,7 @@ func await[T any](r *reader, c <-chan T) T {
 			s.timer.Stop()
 			return v
 		case <-s.timer.C:
-			s.src.Spill()
+			s.src.Spill(0)
 		}
 	}
 }

@@ -3,12 +3,14 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"mirrorscope/capture"
 	"mirrorscope/flow"
+	"mirrorscope/packet"
 )
 
 // shallow is a source that counts how often it is asked to make room.
@@ -25,7 +27,9 @@ func (s *shallow) Next(f *capture.Frame) error {
 	return s.frames.Next(f)
 }
 
-func (s *shallow) Spill() {
+func (s *shallow) Spills() bool { return true }
+
+func (s *shallow) Spill(float64) {
 	if s.reading.Load() {
 		s.t.Error("asked to make room while it is read")
 	}
@@ -66,5 +70,40 @@ func TestSpillWhileRecordsWait(t *testing.T) {
 				t.Errorf("asked %d times while the records waited; %d packets in records", before, packets)
 			}
 		})
+	}
+}
+
+// So it is while the shards have more to do than their queues hold.
+func TestSpillWhileShardsWork(t *testing.T) {
+	src := &shallow{frames: *traffic(1), t: t}
+	cfg := config(2)
+	learned := flow.NewLearned(cfg.Flow)
+	r := newReader(src, cfg, flow.NewTables(cfg.Flow, learned, cfg.Names), learned)
+	var shards sync.WaitGroup
+	for _, s := range r.shards {
+		shards.Go(func() { s.run(r.batches) })
+	}
+	f := &src.list[0]
+	stuck := make(chan struct{})
+	r.shards[0].send(work{do: func(*flow.Table) { <-stuck }})
+	go func() { // it goes on once it was seen
+		for deadline := time.Now().Add(10 * time.Second); src.spilled.Load() < 20 && time.Now().Before(deadline); {
+			time.Sleep(time.Millisecond)
+		}
+		close(stuck)
+	}()
+	n := (depth + 2) * len(r.batch.packets)
+	for range n {
+		p := r.batch.next()
+		if skip := r.decoder.Decode(f.Data, uint16(f.Link), f.Interface, f.WireLen, f.Time, p); skip != packet.OK {
+			t.Fatal(skip)
+		}
+		r.send(p, 0, isPacket) // of the first shard
+	}
+	r.drain()
+	r.close()
+	shards.Wait()
+	if src.spilled.Load() < 20 {
+		t.Errorf("asked %d times while %d packets waited", src.spilled.Load(), n)
 	}
 }

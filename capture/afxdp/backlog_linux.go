@@ -80,8 +80,9 @@ func (b *backlog) add(f *capture.Frame) {
 // waits tells whether it has frames to give out.
 func (b *backlog) waits() bool { return b.given != b.added }
 
-// next overwrites f with the next frame, which there is, and lends its octets until reclaim.
-func (b *backlog) next(f *capture.Frame) {
+// next overwrites f with the next frame, which there is, and lends its octets until
+// reclaim. It gives its length on the wire.
+func (b *backlog) next(f *capture.Frame) (wire int) {
 	size := uint64(len(b.mem))
 	at := b.given % size
 	n := binary.NativeEndian.Uint32(b.mem[at+12:])
@@ -96,6 +97,7 @@ func (b *backlog) next(f *capture.Frame) {
 	f.WireLen = int(binary.NativeEndian.Uint32(e[8:]))
 	f.Link = capture.LinkEthernet
 	b.given += entryLen(int(n))
+	return f.WireLen
 }
 
 // reclaim takes back what was lent. Once it is empty it begins anew with the memory that

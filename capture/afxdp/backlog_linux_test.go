@@ -139,7 +139,7 @@ func TestSpill(t *testing.T) {
 				w.receive(descs...)
 				way = append(way, sent{data, uint64(made)})
 			case 2:
-				w.Spill()
+				w.Spill(0)
 				if room == 1<<20 && w.rx.producer.Load() != w.cons {
 					t.Fatal("frames stay in the ring, and there is room")
 				}
@@ -183,7 +183,7 @@ func TestSpillRoom(t *testing.T) {
 			w.receive(w.store(i, uint64(n), 128, data))
 			n++
 		}
-		w.Spill()
+		w.Spill(0)
 		if w.cons != w.prod { // the first that did not fit
 			break
 		}
@@ -201,5 +201,56 @@ func TestSpillRoom(t *testing.T) {
 	}
 	if w.Next(&f) || w.backlog.fill() != 0 {
 		t.Errorf("more than %d frames, or %v full with none", n, w.backlog.fill())
+	}
+}
+
+// While what waited is read, what comes meanwhile finds room as well, and is counted as given
+// out when it is: a reader that is faster than the traffic loses nothing.
+func TestSpillWhileItIsRead(t *testing.T) {
+	const slots = 64
+	w := newMemory(slots, 2048)
+	w.backlog.mem = make([]byte, 1<<20)
+	free := make([]int, slots)
+	for i := range free {
+		free[i] = i
+	}
+	data, n := make([]byte, 128), 0
+	come := func(k int) {
+		for range k {
+			for _, a := range w.back() {
+				free = append(free, int(a/2048))
+			}
+			if len(free) == 0 {
+				t.Fatalf("frame %d finds no buffer", n)
+			}
+			binary.BigEndian.PutUint64(data, uint64(n))
+			w.receive(w.store(free[0], uint64(n), 128, data))
+			free = free[1:]
+			n++
+		}
+	}
+	for range 100 { // the reader is busy
+		come(20)
+		w.Spill(0.25)
+	}
+	if w.counts.frames.Load() != 0 {
+		t.Errorf("%d frames are counted as given out, of none", w.counts.frames.Load())
+	}
+	fs := make([]capture.Frame, 16)
+	got := 0
+	for range 1000 {
+		come(8)
+		for _, f := range fs[:w.NextBatch(fs)] {
+			if binary.BigEndian.Uint64(f.Data) != uint64(got) || f.Time != int64(got) {
+				t.Fatalf("frame %d at %d instead of %d", binary.BigEndian.Uint64(f.Data), f.Time, got)
+			}
+			got++
+		}
+	}
+	for k := w.NextBatch(fs); k > 0; k = w.NextBatch(fs) {
+		got += k
+	}
+	if got != n || w.counts.frames.Load() != uint64(n) || w.counts.bytes.Load() != uint64(128*n) {
+		t.Errorf("%d frames came, %d were read, %d of %d octets counted", n, got, w.counts.frames.Load(), w.counts.bytes.Load())
 	}
 }

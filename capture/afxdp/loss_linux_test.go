@@ -69,7 +69,7 @@ func TestSpillTakesAll(t *testing.T) {
 			for i := range n {
 				l.send(frame(64+i%1000, i))
 				if i%each == each-1 {
-					r.Spill()
+					r.Spill(0)
 				}
 			}
 			if fill := c.Rings()[0].Fill(); fill < 0.6 || fill > 0.8 {

@@ -85,25 +85,31 @@ type stamp struct {
 func (w *walker) Next(f *capture.Frame) bool {
 	w.reclaim()
 	if w.backlog.waits() {
-		w.backlog.next(f)
+		w.Spill(crowded)
+		w.count(w.backlog.next(f))
 		return true
 	}
 	joined, ok := w.take(f)
 	if joined {
 		w.lendJoined()
 	}
+	if ok {
+		w.count(f.WireLen)
+	}
 	return ok
 }
 
 // NextBatch implements capture.Ring. A batch ends with a frame that was put
-// together: there is room for one. What waits elsewhere comes first, by itself.
+// together: there is room for one. What waits elsewhere comes first, by itself; until
+// all of that is given out, what comes meanwhile goes there.
 func (w *walker) NextBatch(fs []capture.Frame) (n int) {
 	w.reclaim()
-	for n < len(fs) && w.backlog.waits() {
-		w.backlog.next(&fs[n])
-		n++
-	}
-	if n > 0 {
+	if w.backlog.waits() {
+		w.Spill(crowded)
+		for n < len(fs) && w.backlog.waits() {
+			w.count(w.backlog.next(&fs[n]))
+			n++
+		}
 		return n
 	}
 	if w.cons == w.prod {
@@ -115,6 +121,7 @@ func (w *walker) NextBatch(fs []capture.Frame) (n int) {
 		if !ok {
 			break
 		}
+		w.count(fs[n].WireLen)
 		n++
 		if joined {
 			w.lendJoined()
@@ -124,9 +131,19 @@ func (w *walker) NextBatch(fs []capture.Frame) (n int) {
 	return n
 }
 
+// crowded is the share of the ring from which on frames do not wait in it until those
+// of the backlog are given out.
+const crowded = 1.0 / 8
+
+// Spills implements capture.Spiller.
+func (w *walker) Spills() bool { return w.backlog.mem != nil }
+
 // Spill implements capture.Spiller.
-func (w *walker) Spill() {
+func (w *walker) Spill(share float64) {
 	b := &w.backlog
+	if b.mem == nil || float64(w.rx.producer.Load()-w.cons) <= share*float64(len(w.rx.descs)) {
+		return
+	}
 	for w.cons != w.prod || w.look() {
 		d, longest := w.rx.descs[w.cons&w.rx.mask], maxFrame
 		if d.Options&unix.XDP_PKT_CONTD == 0 && w.state == outside {
@@ -215,14 +232,18 @@ func (w *walker) step(f *capture.Frame) (joined, ok bool) {
 	return false, false
 }
 
-// out fills f and counts it.
+// count counts a frame that is given out.
+func (w *walker) count(octets int) {
+	w.frames++
+	w.bytes += uint64(octets)
+}
+
+// out fills f.
 func (w *walker) out(f *capture.Frame, data []byte, s stamp) {
 	f.Data = data
 	f.Time = s.mono + w.offset
 	f.WireLen = max(s.wire, len(data))
 	f.Link = capture.LinkEthernet
-	w.frames++
-	w.bytes += uint64(f.WireLen)
 }
 
 // valid tells whether the octets of d, at least least of them, lie in one
@@ -323,14 +344,14 @@ func (w *walker) Gather() time.Duration { return w.gather }
 // tell lets the kernel have the slots that were read and the buffers that were
 // given back.
 func (w *walker) tell() {
+	w.counts.frames.Store(w.frames)
+	w.counts.bytes.Store(w.bytes)
 	if w.told == w.cons && !w.owed {
 		return
 	}
 	w.told, w.owed = w.cons, false
 	w.rx.consumer.Store(w.cons)
 	w.fill.producer.Store(w.filled)
-	w.counts.frames.Store(w.frames)
-	w.counts.bytes.Store(w.bytes)
 	if w.fill.flags.Load()&unix.XDP_RING_NEED_WAKEUP != 0 {
 		w.kick()
 	}

@@ -48,6 +48,9 @@ type Source struct {
 	polls []unix.PollFd
 	one   [1]capture.Frame // of Next
 
+	spillers []capture.Spiller // rings of which little can wait
+	spilled  int               // frames given out since they were looked at, where there are several rings
+
 	mu   sync.Mutex // guards wake, and that nobody writes to it once it is closed
 	wake int        // eventfd: Stop was called; -1 closed
 
@@ -85,6 +88,8 @@ const (
 	holdWait   = 2 * time.Millisecond   // between two looks at the rings that hold back the frames of others
 	stopWait   = time.Millisecond       // between two looks once reception has ended
 	lookEvery  = 4096                   // frames between two looks at the clock
+	spillEvery = 512                    // … and at rings that may become full
+	crowded    = 1.0 / 4                // share of a ring from which on it may
 )
 
 // New takes over the interfaces: Close closes them, as New does when it fails.
@@ -94,6 +99,9 @@ func New(faces ...Interface) (*Source, error) {
 		s.names = append(s.names, f.Name)
 		for _, r := range f.Rings {
 			s.rings = append(s.rings, ring{Ring: r, face: uint32(i)})
+			if x, ok := r.(capture.Spiller); ok && x.Spills() {
+				s.spillers = append(s.spillers, x)
+			}
 			s.polls = append(s.polls, unix.PollFd{Fd: int32(r.FD()), Events: unix.POLLIN})
 		}
 	}
@@ -130,6 +138,12 @@ func (s *Source) NextBatch(fs []capture.Frame) (int, error) {
 		s.frames = 0
 		s.look(time.Now().UnixNano())
 	}
+	if s.spilled >= spillEvery { // one ring waits while what others hold back is given out
+		s.spilled = 0
+		if len(s.rings) > 1 {
+			s.Spill(crowded)
+		}
+	}
 	n := s.take(fs)
 	if n == 0 {
 		var err error
@@ -138,6 +152,7 @@ func (s *Source) NextBatch(fs []capture.Frame) (int, error) {
 		}
 	}
 	s.frames += n
+	s.spilled += n
 	return n, nil
 }
 
@@ -203,13 +218,14 @@ func (s *Source) await(fs []capture.Frame) (int, error) {
 }
 
 // Spill implements capture.Spiller for the rings that do.
-func (s *Source) Spill() {
-	for i := range s.rings {
-		if r, ok := s.rings[i].Ring.(capture.Spiller); ok {
-			r.Spill()
-		}
+func (s *Source) Spill(share float64) {
+	for _, r := range s.spillers {
+		r.Spill(share)
 	}
 }
+
+// Spills implements capture.Spiller.
+func (s *Source) Spills() bool { return len(s.spillers) > 0 }
 
 // has tells whether there is a frame at hand.
 func (r *ring) has() bool { return r.at < r.n }

@@ -421,3 +421,54 @@ func (r *endless) NextBatch(fs []capture.Frame) int {
 	}
 	return len(fs)
 }
+
+// small is a ring of which little can wait.
+type small struct {
+	endless
+	spills bool
+	shares []float64 // that Spill was called with
+}
+
+func (r *small) Spills() bool        { return r.spills }
+func (r *small) Spill(share float64) { r.shares = append(r.shares, share) }
+
+// Rings that need it are asked to make room, and of several also while frames of others are
+// given out.
+func TestSpill(t *testing.T) {
+	for _, rings := range [][]*small{{{}}, {{spills: true}}, {{spills: true}, {}, {spills: true}}} {
+		face := Interface{Name: "a"}
+		for _, r := range rings {
+			face.Rings = append(face.Rings, r)
+		}
+		s, err := New(face)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Spills() != (len(rings) > 1 || rings[0].spills) {
+			t.Errorf("%d rings, spills %v: told %v", len(rings), rings[0].spills, s.Spills())
+		}
+		fs := make([]capture.Frame, 64)
+		for n := 0; n < 10*spillEvery; {
+			k, err := s.NextBatch(fs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n += k
+		}
+		for i, r := range rings {
+			if asked := len(r.shares); len(rings) > 1 && r.spills && asked < 8 || asked > 0 && (len(rings) == 1 || !r.spills) {
+				t.Errorf("ring %d of %d, spills %v: asked %d times in 10 rounds", i, len(rings), r.spills, asked)
+			}
+			r.shares = nil
+		}
+		s.Spill(0)
+		for i, r := range rings {
+			if r.spills != slices.Equal(r.shares, []float64{0}) {
+				t.Errorf("ring %d of %d, spills %v: asked with %v", i, len(rings), r.spills, r.shares)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
