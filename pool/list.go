@@ -6,6 +6,7 @@ import "unsafe"
 // they come. It is owned by one goroutine. The zero value is ready for use.
 type List[T any] struct {
 	items  []T
+	before int // values when it was emptied: it will soon have as many
 	memory Memory
 }
 
@@ -27,14 +28,15 @@ func (l *List[T]) Add(v T) {
 	l.items = append(l.items, v)
 }
 
-// grow doubles the room. What is taken and given back are powers of two: another
-// list can have it.
+// grow doubles the room, or makes that which the values had that were there before. What is
+// taken and given back are powers of two: another list can have it.
 func (l *List[T]) grow() {
 	var zero T
 	size := uintptr(firstList)
-	for int(size/unsafe.Sizeof(zero)) <= cap(l.items) {
+	for n := int(size / unsafe.Sizeof(zero)); n <= cap(l.items) || n < l.before; n = int(size / unsafe.Sizeof(zero)) {
 		size *= 2
 	}
+	l.before = 0
 	old := l.items
 	octets := MakeSlice[[firstList]byte](&l.memory, int(size/firstList))
 	l.items = append(unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(octets))), size/unsafe.Sizeof(zero))[:0], old...)
@@ -46,6 +48,7 @@ func (l *List[T]) Truncate(n int) { l.items = l.items[:n] }
 
 // Empty leaves none, and gives back the room if there is more than for some.
 func (l *List[T]) Empty(most int) {
+	l.before = len(l.items)
 	if l.items = l.items[:0]; cap(l.items) > most {
 		FreeSlice(&l.memory, l.items[:0])
 		l.items = nil
