@@ -15,7 +15,7 @@ type Config struct {
 	ZeroCopy       string `toml:"zero_copy" comment:"Whether the driver writes right into the sensor's memory: auto (where it can), on (or fail), off"`
 	Promiscuous    bool   `toml:"promiscuous" comment:"Take in frames that are for other hosts as well. It ends with the capture"`
 	Queues         int    `toml:"queues" comment:"Receive queues to read, one socket each, from the first on; 0 is all of the interface. Frames that arrive on others are lost, and counted by the filter"`
-	Frames         int    `toml:"frames" comment:"Buffers of each queue, a power of two. As many frames wait while the sensor is busy; memory is queues × frames × frame_bytes"`
+	Frames         int    `toml:"frames" comment:"Buffers of each queue, a power of two. As many frames wait while the sensor is busy; memory is queues × (frames × frame_bytes + spill_bytes)"`
 	FrameBytes     int    `toml:"frame_bytes" comment:"Octets of a buffer, 2048 or 4096, of which 256 are headroom. A longer frame takes several buffers (kernel 6.6)"`
 	FillRing       int    `toml:"fill_ring" comment:"Slots of the ring of free buffers, a power of two, at least frames; 0 is as many as frames"`
 	RXRing         int    `toml:"rx_ring" comment:"Slots of the ring of received buffers, a power of two; 0 is as many as frames, so that it is never full"`
@@ -28,7 +28,7 @@ type Config struct {
 	SlackUS        int    `toml:"slack_us" comment:"Microseconds after which no frame with an earlier time stamp is still on its way to the ring. More is safer on a virtual machine that is often held up, and holds the frames of other queues longer"`
 }
 
-// DefaultConfig gives the settings that suit most interfaces: 64 MiB a queue,
+// DefaultConfig gives the settings that suit most interfaces: 64 MiB of buffers a queue,
 // and buffers of the size that every driver takes.
 func DefaultConfig() Config {
 	return Config{
