@@ -68,6 +68,10 @@ type Spiller interface {
 	Spills() bool
 }
 
+// Crowded is the share of a ring from which on frames do not wait in it while its reader
+// takes others first.
+const Crowded = 1.0 / 8
+
 // Stats are counts of a ring since it was opened.
 type Stats struct {
 	Frames uint64 // given out

@@ -55,7 +55,7 @@ func TestPlanMemory(t *testing.T) {
 		t.Errorf("with names %d MiB are for connections, without %d", b.Connections/mib, a.Connections/mib)
 	}
 	cfg.Capture.Mode, cfg.Capture.AFXDP.Queues = ModeAFXDP, 1
-	if m := PlanMemory(&cfg, false, 2048*mib); m.Rings < 2*int64(cfg.Capture.AFXDP.Frames)*int64(cfg.Capture.AFXDP.FrameBytes) {
+	if m := PlanMemory(&cfg, false, 2048*mib); m.Rings < 2*(int64(cfg.Capture.AFXDP.Frames)*int64(cfg.Capture.AFXDP.FrameBytes+48)+int64(cfg.Capture.AFXDP.SpillBytes)) {
 		t.Errorf("AF_XDP: rings of %d MiB", m.Rings/mib)
 	}
 }

@@ -55,13 +55,13 @@ type entry struct {
 	responseDone bool
 	gone         bool // not handed out
 
-	expect    bool // the client may wait for 100 (Continue) before it sends the body
-	continued bool // and got it
-	isGRPC    bool // the request's content type
-	upgrade   bool // the request asks for h2c
-	stream    uint32
-	headAt    int64 // last octet of the request's head
-	headLast  int64 // position behind it
+	expect    bool   // the client may wait for 100 (Continue) before it sends the body
+	continued bool   // and got it
+	isGRPC    bool   // the request's content type
+	upgrade   bool   // the request asks for h2c
+	stream    uint32 // its identifier in HTTP/2
+	headAt    int64  // last octet of the request's head
+	headLast  int64  // position behind it
 }
 
 func (e *entry) done() bool { return e.requestDone && e.responseDone }

@@ -3,7 +3,6 @@ package httpmeta
 import (
 	"cmp"
 	"encoding/binary"
-	"math"
 	"slices"
 )
 
@@ -163,18 +162,17 @@ func (c *Conn) goAway(h *half, last uint32) {
 		return
 	}
 	h2 := c.h2
-	// A server may say so in every frame: only where it says more than before, and that of
-	// a stream which is open, is each looked at.
-	most := uint32(math.MaxUint32)
-	if h2.away.opened == h2.opened {
-		most = h2.away.last // those behind it were looked at
-	}
-	h2.away.last, h2.away.opened = min(last, most), h2.opened
-	from, _ := h2.place(last + 1)
 	leaves := func(e *entry) bool { return e.stream > last && !e.answered }
-	for ; from < len(h2.byID) && h2.byID[from].stream <= most && !leaves(h2.byID[from]); from++ {
+	// A server may say so in every frame. Each stream is looked at only where one leaves, and
+	// those beyond what it said before only if one was opened since.
+	from, _ := h2.place(last + 1)
+	to, before := len(h2.byID), h2.away
+	h2.away.last, h2.away.opened = last, h2.opened
+	if before.opened == h2.opened {
+		to, _ = h2.place(before.last + 1)
+		h2.away.last = min(last, before.last)
 	}
-	if from == len(h2.byID) || h2.byID[from].stream > most {
+	if from >= to || !slices.ContainsFunc(h2.byID[from:to], leaves) {
 		return
 	}
 	for i := 0; i < len(h2.streams); {

@@ -42,3 +42,19 @@ func TestListModel(t *testing.T) {
 		t.Error("room is kept")
 	}
 }
+
+// A list that was emptied begins with the room that it needed, once: then with that which it
+// needed after.
+func TestListBefore(t *testing.T) {
+	var l List[uint64]
+	for i, n := range []int{5000, 1, 1, 300} {
+		before := l.before
+		for range n {
+			l.Add(1)
+		}
+		if least := max(n, before); cap(l.Items()) < least || cap(l.Items()) >= 2*max(least, firstList/8)+2 {
+			t.Errorf("round %d: room for %d, of %d values and %d before", i, cap(l.Items()), n, before)
+		}
+		l.Empty(0)
+	}
+}

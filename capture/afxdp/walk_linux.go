@@ -42,7 +42,7 @@ type walker struct {
 	first  stamp
 	state  joining
 
-	backlog backlog
+	backlog backlog // what was taken out of rx before anybody asked
 
 	clock  *atomic.Int64 // CLOCK_REALTIME - CLOCK_MONOTONIC, ns
 	offset int64         // the same, for the frames that look found
@@ -85,7 +85,7 @@ type stamp struct {
 func (w *walker) Next(f *capture.Frame) bool {
 	w.reclaim()
 	if w.backlog.waits() {
-		w.Spill(crowded)
+		w.Spill(capture.Crowded)
 		w.count(w.backlog.next(f))
 		return true
 	}
@@ -105,7 +105,7 @@ func (w *walker) Next(f *capture.Frame) bool {
 func (w *walker) NextBatch(fs []capture.Frame) (n int) {
 	w.reclaim()
 	if w.backlog.waits() {
-		w.Spill(crowded)
+		w.Spill(capture.Crowded)
 		for n < len(fs) && w.backlog.waits() {
 			w.count(w.backlog.next(&fs[n]))
 			n++
@@ -130,10 +130,6 @@ func (w *walker) NextBatch(fs []capture.Frame) (n int) {
 	}
 	return n
 }
-
-// crowded is the share of the ring from which on frames do not wait in it until those
-// of the backlog are given out.
-const crowded = 1.0 / 8
 
 // Spills implements capture.Spiller.
 func (w *walker) Spills() bool { return w.backlog.mem != nil }

@@ -89,7 +89,6 @@ const (
 	stopWait   = time.Millisecond       // between two looks once reception has ended
 	lookEvery  = 4096                   // frames between two looks at the clock
 	spillEvery = 512                    // … and at rings that may become full
-	crowded    = 1.0 / 4                // share of a ring from which on it may
 )
 
 // New takes over the interfaces: Close closes them, as New does when it fails.
@@ -141,7 +140,7 @@ func (s *Source) NextBatch(fs []capture.Frame) (int, error) {
 	if s.spilled >= spillEvery { // one ring waits while what others hold back is given out
 		s.spilled = 0
 		if len(s.rings) > 1 {
-			s.Spill(crowded)
+			s.Spill(capture.Crowded)
 		}
 	}
 	n := s.take(fs)
