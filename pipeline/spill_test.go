@@ -73,37 +73,51 @@ func TestSpillWhileRecordsWait(t *testing.T) {
 	}
 }
 
-// So it is while the shards have more to do than their queues hold.
+// So it is while the shards have more to do than their queues hold, while the reader waits
+// for one, and between two tables where it does the work itself.
 func TestSpillWhileShardsWork(t *testing.T) {
-	src := &shallow{frames: *traffic(1), t: t}
-	cfg := config(2)
-	learned := flow.NewLearned(cfg.Flow)
-	r := newReader(src, cfg, flow.NewTables(cfg.Flow, learned, cfg.Names), learned)
-	var shards sync.WaitGroup
-	for _, s := range r.shards {
-		shards.Go(func() { s.run(r.batches) })
-	}
-	f := &src.list[0]
-	stuck := make(chan struct{})
-	r.shards[0].send(work{do: func(*flow.Table) { <-stuck }})
-	go func() { // it goes on once it was seen
-		for deadline := time.Now().Add(10 * time.Second); src.spilled.Load() < 20 && time.Now().Before(deadline); {
-			time.Sleep(time.Millisecond)
-		}
-		close(stuck)
-	}()
-	n := (depth + 2) * len(r.batch.packets)
-	for range n {
-		p := r.batch.next()
-		if skip := r.decoder.Decode(f.Data, uint16(f.Link), f.Interface, f.WireLen, f.Time, p); skip != packet.OK {
-			t.Fatal(skip)
-		}
-		r.send(p, 0, isPacket) // of the first shard
-	}
-	r.drain()
-	r.close()
-	shards.Wait()
-	if src.spilled.Load() < 20 {
-		t.Errorf("asked %d times while %d packets waited", src.spilled.Load(), n)
+	for _, test := range []struct {
+		name    string
+		shards  int
+		packets int // that follow, in batches
+	}{{"full queue", 2, depth + 2}, {"waits", 2, 0}, {"alone", 1, 0}} {
+		t.Run(test.name, func(t *testing.T) {
+			src := &shallow{frames: *traffic(1), t: t}
+			cfg := config(test.shards)
+			learned := flow.NewLearned(cfg.Flow)
+			r := newReader(src, cfg, flow.NewTables(cfg.Flow, learned, cfg.Names), learned)
+			var shards sync.WaitGroup
+			for _, s := range r.shards {
+				if s.in != nil {
+					shards.Go(func() { s.run(r.batches) })
+				}
+			}
+			const least = 5
+			r.shards[0].send(work{do: func(*flow.Table) {
+				// Several shards go on once it was seen, one alone after the time that a table may take.
+				for deadline := time.Now().Add(10 * time.Second); src.spilled.Load() < least && time.Now().Before(deadline); {
+					if time.Sleep(2 * spillEvery); test.shards == 1 {
+						return
+					}
+				}
+			}})
+			f := &src.list[0]
+			for range test.packets * len(r.batch.packets) {
+				p := r.batch.next()
+				if skip := r.decoder.Decode(f.Data, uint16(f.Link), f.Interface, f.WireLen, f.Time, p); skip != packet.OK {
+					t.Fatal(skip)
+				}
+				r.send(p, 0, isPacket) // of the first shard
+			}
+			if n := src.spilled.Load(); test.packets > 0 && n < least {
+				t.Errorf("asked %d times before all was in the queue", n)
+			}
+			r.drain()
+			r.close()
+			shards.Wait()
+			if n := src.spilled.Load(); n < least {
+				t.Errorf("asked %d times", n)
+			}
+		})
 	}
 }

@@ -36,7 +36,6 @@ func (l *List[T]) grow() {
 	for n := int(size / unsafe.Sizeof(zero)); n <= cap(l.items) || n < l.before; n = int(size / unsafe.Sizeof(zero)) {
 		size *= 2
 	}
-	l.before = 0
 	old := l.items
 	octets := MakeSlice[[firstList]byte](&l.memory, int(size/firstList))
 	l.items = append(unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(octets))), size/unsafe.Sizeof(zero))[:0], old...)

@@ -47,14 +47,15 @@ func TestListModel(t *testing.T) {
 // needed after.
 func TestListBefore(t *testing.T) {
 	var l List[uint64]
-	for i, n := range []int{5000, 1, 1, 300} {
-		before := l.before
+	before := 0
+	for i, n := range []int{5000, 1, 1, 300, 3} {
 		for range n {
 			l.Add(1)
 		}
-		if least := max(n, before); cap(l.Items()) < least || cap(l.Items()) >= 2*max(least, firstList/8)+2 {
+		if least := max(n, before, firstList/8); cap(l.Items()) < least || cap(l.Items()) >= 2*least {
 			t.Errorf("round %d: room for %d, of %d values and %d before", i, cap(l.Items()), n, before)
 		}
 		l.Empty(0)
+		before = n
 	}
 }

@@ -16,6 +16,14 @@ import (
 func FuzzBacklog(f *testing.F) {
 	f.Add(uint16(4096), []byte{3, 0, 10, 2, 255, 4, 90, 1, 1})
 	f.Add(uint16(64), bytes.Repeat([]byte{1, 200, 2, 3}, 50))
+	for seed := range uint64(100) {
+		r := rand.New(rand.NewPCG(seed, 3))
+		plan := make([]byte, 600)
+		for i := range plan {
+			plan[i] = byte(r.Uint32())
+		}
+		f.Add(uint16(1024<<r.IntN(4)+16*r.IntN(4)), plan)
+	}
 	f.Fuzz(func(t *testing.T, size uint16, plan []byte) {
 		const slack = 4096 // what lies behind its memory is nobody's
 		mem := make([]byte, int(size)&^(entryHeader-1)+slack)
@@ -190,6 +198,11 @@ func TestSpillRoom(t *testing.T) {
 		w.back()
 	}
 	waits := int(w.prod - w.cons)
+	w.cons = w.prod
+	if w.empty() {
+		t.Error("empty, with all that was moved")
+	}
+	w.cons -= uint32(waits)
 	if want := (256 << 10) / (128 + entryHeader); n-waits != want || w.backlog.fill() < 0.999 {
 		t.Errorf("%d frames of 128 octets wait in 256 KiB, want %d; %.3f full", n-waits, want, w.backlog.fill())
 	}
