@@ -84,8 +84,10 @@ func TestSkips(t *testing.T) {
 			k.Skipped(senderA, sensor)
 		}
 		got, ok := k.Skipped(senderA, sensor)
+		// The latest question is up to five and a half minutes old, the periods that it asked for as
+		// much older as they need to settle, and of four one has no answer yet.
 		periods := uint64(got.To.Sub(got.From)/SkipPeriod) - uint64(got.Gaps/SkipPeriod)
-		if !ok || got.Instance != "i-a" || got.From != start || got.Packets != known(3*periods) || got.Bytes != known(1000*periods) || got.Gaps != SkipPeriod || periods < 4 {
+		if !ok || got.Instance != "i-a" || got.From != start || got.Packets != known(3*periods) || got.Bytes != known(1000*periods) || got.Gaps != SkipPeriod || periods < 3 {
 			t.Errorf("%+v, %v: %d periods", got, ok, periods)
 		}
 		for range 25 {
