@@ -54,6 +54,7 @@ func (f *Flow) isActive() bool { return f.snapshot != 0 && f.snapshot&unlisted =
 // life was.
 type heard struct {
 	session.Report
+	tcp.Samples
 	*tcp.Distributions
 }
 
@@ -67,7 +68,7 @@ func (t *Table) lastInterval(n uint32, f *Flow, release int64) (open bool) {
 		c := t.conn(f)
 		h := heard{Report: t.sessions.Interval(f.session, &c)}
 		if f.key.Proto == packet.ProtoTCP {
-			h.Distributions = f.tcp.CloseInterval(t.tcp, int(f.role.client))
+			h.Distributions = f.tcp.CloseInterval(t.tcp, &h.Samples, int(f.role.client))
 		}
 		if h != (heard{}) {
 			t.heard[n] = h
@@ -130,9 +131,9 @@ func (t *Table) closeInterval(f *Flow, r *Record, final bool, h *heard) {
 		s.turns, s.measured = x.Turns, x.Measured
 		x.Minus(&told)
 		if h != nil {
-			r.Distributions = h.Distributions
+			r.Samples, r.Distributions = h.Samples, h.Distributions
 		} else {
-			r.Distributions = f.tcp.CloseInterval(t.tcp, int(f.role.client))
+			r.Distributions = f.tcp.CloseInterval(t.tcp, &r.Samples, int(f.role.client))
 		}
 	}
 	if r.HasHandshake {

@@ -66,11 +66,11 @@ func testDistributions(t *testing.T, turns int) {
 		s.end()
 		return s
 	}
-	lifeOf := func(r *Record) *tcp.Distributions {
-		if n := r.Samples.Len(); (r.Distributions == nil) != (n > 0) || (n > 0) != (turns == 3) {
-			t.Fatalf("%d samples, distributions %v, of %d turns", n, r.Distributions, turns)
-		}
+	timesOf := func(r *Record) *tcp.Distributions {
 		if r.Distributions != nil {
+			if n := r.Samples.Len(); n > 0 {
+				t.Fatalf("distributions and %d samples", n)
+			}
 			return r.Distributions
 		}
 		d := &tcp.Distributions{}
@@ -84,6 +84,12 @@ func testDistributions(t *testing.T, turns int) {
 		}
 		return d
 	}
+	lifeOf := func(r *Record) *tcp.Distributions {
+		if n := r.Samples.Len(); (r.Distributions == nil) != (n > 0) || (n > 0) != (turns == 3) {
+			t.Fatalf("%d samples, distributions %v, of %d turns", n, r.Distributions, turns)
+		}
+		return timesOf(r)
+	}
 	all := func(d *tcp.Distributions) []*histogram.Histogram {
 		return []*histogram.Histogram{d.RTT[Client], d.RTT[Server], d.Delayed[Client], d.Delayed[Server], d.Think}
 	}
@@ -95,12 +101,10 @@ func testDistributions(t *testing.T, turns int) {
 			life = lifeOf(&r)
 			continue
 		}
-		d := r.Distributions
-		if d == nil {
-			continue
+		if r.Distributions != nil || r.Samples.Len() > 0 {
+			intervals++
 		}
-		intervals++
-		for i, h := range all(d) {
+		for i, h := range all(timesOf(&r)) {
 			if h != nil {
 				merged[i].Merge(h)
 			}

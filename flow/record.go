@@ -157,8 +157,8 @@ type Record struct {
 
 	HasTCP        bool
 	TCP           tcp.Report
-	Distributions *tcp.Distributions // of an Interval, and of a Connection where Samples has no room; nil where nothing was sampled
-	Samples       tcp.Samples        // of a Connection, with Config.Sums
+	Distributions *tcp.Distributions // where Samples has no room; nil where nothing was sampled
+	Samples       tcp.Samples        // of an Interval; of a Connection with Config.Sums
 
 	session.Report // what the two ends said
 

@@ -83,7 +83,7 @@ func (t *Table) tellShort(n uint32, r *Record, final bool) bool {
 		r.HasHandshake = told.syns+told.synacks < 2
 	}
 	r.Handshake.SYNs, r.Handshake.SYNACKs = 1-told.syns, 1-told.synacks
-	r.Distributions = b.Interval(t.tcp, &told.tcp, &r.TCP)
+	b.Interval(&told.tcp, &r.TCP, &r.Samples)
 	t.nameEnds(r)
 	return true
 }

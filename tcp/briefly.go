@@ -1,11 +1,9 @@
 package tcp
 
-import "mirrorscope/histogram"
-
 // Report fills r, which is empty, with what Conn.Report gives. It follows End.
 func (b *Brief) Report(st *Store, r *Report) {
 	if !st.sums {
-		b.samples.sort(&st.sorted, ofAll)
+		b.samples.sort(&st.sorted)
 	}
 	for i := range r.Sides {
 		s, d, o := &r.Sides[i], &b.sides[i], &b.sides[i^1]
@@ -72,9 +70,9 @@ func (b *Brief) Tell(x *Told) {
 	x.turns, x.measured, x.samples = b.turns, b.samples.thoughts(), b.samples.n()
 }
 
-// Interval fills r, which is empty, with what Conn.Report gives, less what was told. It gives
-// what Conn.CloseInterval would have, and follows Pause or End.
-func (b *Brief) Interval(st *Store, told *Told, r *Report) *Distributions {
+// Interval fills r, which is empty, with what Conn.Report gives, less what was told. The
+// samples are those of Conn.CloseInterval. It follows Pause or End.
+func (b *Brief) Interval(told *Told, r *Report, s *Samples) {
 	for i := range r.Sides {
 		s, o := &r.Sides[i], i^1
 		s.Recorded = 1 + int64(b.sides[i].sent) - told.Recorded[i]
@@ -95,12 +93,9 @@ func (b *Brief) Interval(st *Store, told *Told, r *Report) *Distributions {
 			x.State = Bounded
 		}
 	}
-	if b.samples.n() == told.samples {
-		return nil
+	s.tags = 0
+	for i := told.samples; i < b.samples.n(); i++ {
+		what, ns := b.samples.At(i)
+		s.Add(what, ns)
 	}
-	f := b.samples.few
-	f.tags |= pastAll & (1<<(4*told.samples&63) - 1)
-	f.sort(&st.sorted, ofRunning)
-	all, _ := st.sorted.distributions()
-	return &Distributions{RTT: [2]*histogram.Histogram{all[cleanRTT], all[cleanRTT+2]}, Delayed: [2]*histogram.Histogram{all[delayedRTT], all[delayedRTT+2]}, Think: all[thinkTime]}
 }

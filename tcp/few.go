@@ -1,6 +1,10 @@
 package tcp
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"mirrorscope/histogram"
+)
 
 // Samples are the durations that a connection was timed by, as they came, where
 // they are few: what Distributions would hold in histograms. It is a value.
@@ -84,6 +88,38 @@ func (c *Conn) Samples(st *Store, s *Samples, client int) (many bool) {
 		s.tags = s.bySide(client)
 	}
 	return false
+}
+
+// running makes s those of the running interval.
+func (f *few) running(s *Samples, client int) {
+	s.tags = 0
+	for i, tags := 0, f.tags; i < min(f.n(), maxFew); i, tags = i+1, tags>>4 {
+		if tags&past == 0 {
+			s.put(quantity(tags&quantityTag), f.ns[i])
+		}
+	}
+	s.tags = s.bySide(client)
+}
+
+// Histogram makes h the distribution of those of one kind, as Distributions has it. Without
+// any it is empty.
+func (s *Samples) Histogram(what Timed, h *histogram.Histogram) {
+	var rising [MaxSamples]uint32
+	n := 0
+	for i, tags := 0, s.tags; i < min(s.n(), maxFew); i, tags = i+1, tags>>4 {
+		if Timed(tags&quantityTag) != what {
+			continue
+		}
+		k := n
+		for ; k > 0 && rising[k-1] > s.ns[i]; k-- {
+			rising[k] = rising[k-1]
+		}
+		rising[k] = s.ns[i]
+		n++
+	}
+	if h.Reset(); n > 0 {
+		h.FillRising(rising[:n])
+	}
 }
 
 // bySide gives tags that count sides, where those of f count directions: what a

@@ -42,7 +42,10 @@ func FuzzConn(f *testing.F) {
 			if i%64 == 63 {
 				c.Report(st, &r, 0, false)
 				sound(t, &r)
-				c.CloseInterval(st, 0)
+				var few Samples
+				if x := c.CloseInterval(st, &few, 0); x != nil && few.Len() > 0 {
+					t.Errorf("both %d samples and distributions", few.Len())
+				}
 			}
 		}
 		c.Report(st, &r, 1, true)

@@ -238,11 +238,19 @@ func (c *Conn) Distributions(st *Store, client int) *Distributions {
 	return c.distributions(st, client, ofAll)
 }
 
-// CloseInterval gives the distributions of the running interval, nil where
-// nothing was sampled, and begins the next.
-func (c *Conn) CloseInterval(st *Store, client int) *Distributions {
+// CloseInterval makes s the samples of the running interval, or gives their distributions
+// where the connection has too many for that, and begins the next.
+func (c *Conn) CloseInterval(st *Store, s *Samples, client int) (x *Distributions) {
 	c.settleTurns(st, client)
-	x := c.distributions(st, client, ofRunning)
+	switch {
+	case c.samples == 0:
+		s.tags = 0
+	case c.samples&inDists != 0:
+		s.tags = 0
+		x = c.distributions(st, client, ofRunning)
+	default:
+		st.fews.At(c.samples).running(s, client)
+	}
 	st.closeInterval(c.samples)
 	return x
 }

@@ -146,7 +146,7 @@ func (st *Store) spread(samples *uint32, f *few) {
 	n := st.dists.GetZero()
 	x := st.dists.At(n)
 	if f.tags&pastAll == 0 {
-		f.sort(&st.sorted, ofAll)
+		f.sort(&st.sorted)
 		for q := range numQuantities {
 			if ns := st.sorted.of(q); len(ns) > 0 {
 				x.of[q].running = st.hists.Get()
@@ -197,20 +197,16 @@ const (
 	ofRunning       = ofAll &^ past // of the running interval
 )
 
-// sort puts those samples into s whose tag is in set.
-func (f *few) sort(s *sorted, set uint8) {
-	n, tags := 0, f.tags
-	for i := range min(f.n(), maxFew) {
-		tag := uint8(tags & 15)
-		if tags >>= 4; tag&^set != 0 {
-			continue
-		}
-		key, k := uint64(tag&quantityTag)<<32|uint64(f.ns[i]), n
+// sort puts them into s.
+func (f *few) sort(s *sorted) {
+	n, tags := min(f.n(), maxFew), f.tags
+	for i := range n {
+		key, k := tags&quantityTag<<32|uint64(f.ns[i]), i
 		for ; k > 0 && s.keys[(k-1)&15] > key; k-- {
 			s.keys[k&15] = s.keys[(k-1)&15]
 		}
 		s.keys[k&15] = key
-		n++
+		tags >>= 4
 	}
 	q := 0
 	for i := range n {
@@ -240,7 +236,7 @@ func (st *Store) sort(samples uint32) {
 	}
 	f, s := st.fews.At(samples), &st.sorted
 	if s.samples != samples || s.tags != f.tags {
-		f.sort(s, ofAll)
+		f.sort(s)
 		s.samples, s.tags = samples, f.tags
 	}
 }
@@ -277,8 +273,8 @@ func (x *sorted) summary(q quantity) (s summary) {
 	return s
 }
 
-// distributions gives those of all quantities, over all intervals or of the
-// running one, nil where there is none. They own their memory.
+// distributions gives those of all quantities, over all intervals or, of a connection with
+// many samples, of the running one, nil where there is none. They own their memory.
 func (st *Store) distributions(samples uint32, set uint8) (x [numQuantities]*histogram.Histogram, some bool) {
 	if samples == 0 {
 		return x, false
@@ -291,13 +287,8 @@ func (st *Store) distributions(samples uint32, set uint8) (x [numQuantities]*his
 		}
 		return x, some
 	}
-	s := &st.sorted
-	if set == ofAll {
-		st.sort(samples)
-	} else {
-		st.fews.At(samples).sort(s, set)
-	}
-	return s.distributions()
+	st.sort(samples)
+	return st.sorted.distributions()
 }
 
 // distributions gives those of all quantities, nil where there is none. They own their memory.

@@ -8,15 +8,16 @@ import (
 	"mirrorscope/histogram"
 )
 
+func show(h *histogram.Histogram) string {
+	if h == nil || h.Count() == 0 {
+		return "none"
+	}
+	return fmt.Sprint(h.Count(), h.Zero(), h.Sum(), h.Min(), h.Max(), h.Scale(), h.Buckets())
+}
+
 // However many samples a connection has, and however its intervals fall, each
 // quantity has the distribution that a histogram of its own would give.
 func TestSamples(t *testing.T) {
-	show := func(h *histogram.Histogram) string {
-		if h == nil || h.Count() == 0 {
-			return "none"
-		}
-		return fmt.Sprint(h.Count(), h.Zero(), h.Sum(), h.Min(), h.Max(), h.Scale(), h.Buckets())
-	}
 	r := rand.New(rand.NewPCG(15, 16))
 	st := NewStore(DefaultConfig())
 	for range 3000 {
@@ -47,10 +48,15 @@ func TestSamples(t *testing.T) {
 			for q := range numQuantities {
 				sums[q] = st.summary(samples, q)
 			}
-			now, some := st.distributions(samples, ofRunning)
+			var now [numQuantities]*histogram.Histogram
+			if n := samples; n&inDists != 0 {
+				now, _ = st.distributions(samples, ofRunning)
+			} else if n != 0 {
+				now = runningOf(t, st.fews.At(n))
+			}
 			all, any := st.distributions(samples, ofAll)
-			if some != (now != [numQuantities]*histogram.Histogram{}) || any != (all != [numQuantities]*histogram.Histogram{}) {
-				t.Fatalf("%v of %v, %v of %v", some, now, any, all)
+			if any != (all != [numQuantities]*histogram.Histogram{}) {
+				t.Fatalf("%v of %v", any, all)
 			}
 			if n := samples; n != 0 && n&inDists == 0 {
 				checkFew(t, st.fews.At(n), all, sums[thinkTime])
@@ -74,6 +80,31 @@ func TestSamples(t *testing.T) {
 			t.Fatalf("%d values in use", st.inUse())
 		}
 	}
+}
+
+// runningOf gives the distributions of the running interval by quantity.
+func runningOf(t *testing.T, f *few) (all [numQuantities]*histogram.Histogram) {
+	t.Helper()
+	for client := range 2 {
+		var s Samples
+		s.Add(TimedThink, 1) // what was there before
+		f.running(&s, client)
+		for what := range NumTimed {
+			q := quantity(what)
+			if q != thinkTime && client == 0 {
+				q ^= 2
+			}
+			h := new(histogram.Histogram)
+			if s.Histogram(what, h); h.Count() == 0 {
+				h = nil
+			}
+			if client == 1 && show(h) != show(all[q]) {
+				t.Fatalf("quantity %d of client 1: %s, of client 0: %s", q, show(h), show(all[q]))
+			}
+			all[q] = h
+		}
+	}
+	return all
 }
 
 // checkFew holds Samples of a connection, whose client is either direction, against
@@ -104,6 +135,13 @@ func checkFew(t *testing.T, f *few, all [numQuantities]*histogram.Histogram, thi
 			for i, dir := range [2]int{role, 1 - role} {
 				q := 2 * quantity(1-dir)
 				want[TimedRTT+2*Timed(i)], want[TimedDelayed+2*Timed(i)] = all[q], all[q+delayedRTT]
+			}
+			for what := range got {
+				var h histogram.Histogram
+				h.Add(1e6)
+				if s.Histogram(Timed(what), &h); show(&h) != show(&got[what]) {
+					t.Fatalf("distribution of %d: %s, want %s", what, show(&h), show(&got[what]))
+				}
 			}
 			for what, want := range want {
 				if want == nil {

@@ -104,7 +104,8 @@ type heard struct {
 	client           int   // direction
 	handshake        int64 // round trip, ns; tcp.Absent where not measured
 	times            *tcp.Distributions
-	atMost, doubtful bool // of the response times
+	few              tcp.Samples // where there are no distributions
+	atMost, doubtful bool        // of the response times
 	turns, measured  int64
 	tls              *session.TLS
 	http             *httpmeta.Info
@@ -198,7 +199,7 @@ func (c *connection) add(r *flow.Record) (follows bool) {
 			c.names[client^role] = name
 		}
 	}
-	h := heard{client: client, handshake: tcp.Absent, times: r.Distributions, tls: r.TLS, http: r.HTTP, dns: r.DNS}
+	h := heard{client: client, handshake: tcp.Absent, times: r.Distributions, few: r.Samples, tls: r.TLS, http: r.HTTP, dns: r.DNS}
 	if r.HasHandshake && r.Handshake.State == tcp.Measured {
 		h.handshake = r.Handshake.RTT
 	}

@@ -1,6 +1,8 @@
 package live
 
 import (
+	"math/bits"
+
 	"mirrorscope/edge"
 	"mirrorscope/flow"
 	"mirrorscope/histogram"
@@ -143,7 +145,7 @@ func (t *Table) listen(c *connection, v *conversation, b *bucket, client int) {
 			if h.says() && (c.heard && s.point == c.talker || !c.heard && (talker == nil || s.point < talker.point)) {
 				talker = s
 			}
-			if h.times != nil && (timer == nil || s != timer && better(s, timer)) {
+			if h.timed() && (timer == nil || s != timer && better(s, timer)) {
 				timer = s
 			}
 			if h.handshake != tcp.Absent && !c.greeted && (greeter == nil || s.point < greeter.point) {
@@ -175,6 +177,9 @@ func (t *Table) listen(c *connection, v *conversation, b *bucket, client int) {
 // says tells whether anything was said.
 func (h *heard) says() bool { return h.tls != nil || h.http != nil || h.dns != nil || h.turns > 0 }
 
+// timed tells whether anything was measured.
+func (h *heard) timed() bool { return h.times != nil || h.few.Len() > 0 }
+
 // halves is how many halves of the round trip a sight has sampled in the step.
 func (s *sight) halves() (n int) {
 	for i := range s.heard {
@@ -184,6 +189,13 @@ func (s *sight) halves() (n int) {
 					n++
 				}
 			}
+		}
+		client, server := s.heard[i].few.Halves()
+		if client {
+			n++
+		}
+		if server {
+			n++
 		}
 	}
 	return min(n, 2)
@@ -200,14 +212,18 @@ func better(a, b *sight) bool {
 
 // times adds what was measured of a connection whose client sends in a direction.
 func (t *Table) times(b *bucket, h *heard, client int) {
-	d := h.times
-	if d == nil {
+	if !h.timed() {
 		return
 	}
 	if b.times == nil {
 		b.times = take(&t.idle.times)
 	}
 	turned := h.client ^ client // 1: it took the client for the server
+	d := h.times
+	if d == nil {
+		t.few(b, h, turned)
+		return
+	}
 	for half := range d.RTT {
 		t.merge(b, &b.times.RTT[half^turned], d.RTT[half])
 		t.merge(b, &b.times.Delayed[half^turned], d.Delayed[half])
@@ -217,6 +233,35 @@ func (t *Table) times(b *bucket, h *heard, client int) {
 		b.times.AtMost = b.times.AtMost || h.atMost
 		b.times.Doubtful = b.times.Doubtful || h.doubtful
 	}
+}
+
+// few is the part of times for what is no distribution yet.
+func (t *Table) few(b *bucket, h *heard, turned int) {
+	var left uint // which kinds
+	for i := range h.few.Len() {
+		what, ns := h.few.At(i)
+		var into *histogram.Histogram
+		half := int(what/2) ^ turned
+		switch what {
+		case tcp.TimedThink:
+			if turned != 0 {
+				continue
+			}
+			into = &b.times.Response
+			b.times.AtMost = b.times.AtMost || h.atMost
+			b.times.Doubtful = b.times.Doubtful || h.doubtful
+		case tcp.TimedRTT, tcp.TimedRTT + 2:
+			into = &b.times.RTT[half]
+		default:
+			into = &b.times.Delayed[half]
+		}
+		if t.samples >= t.config.Samples {
+			left |= 1 << what
+			continue
+		}
+		t.put(b, into, ns)
+	}
+	t.counts.Unsampled += uint64(bits.OnesCount(left))
 }
 
 // talk adds what the ends said.

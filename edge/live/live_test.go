@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"strings"
 	"testing"
@@ -269,7 +270,12 @@ func TestBounds(t *testing.T) {
 		r := interval(i/500, uint64(i+1), cli, fmt.Sprintf("10.1.%d.%d:%d", i/250, 1+i%250, 1000+i), volumes(int64(100*(i%97)+100), 0))
 		h := new(histogram.Histogram)
 		h.Add(int64(i+1) * 1e6)
-		r.Distributions = &tcp.Distributions{Think: h}
+		if i%2 == 0 {
+			r.Distributions = &tcp.Distributions{Think: h}
+		} else {
+			r.Samples.Add(tcp.TimedThink, h.Max())
+			r.Samples.Add(tcp.TimedThink, h.Max())
+		}
 		octets += r.Sent[0].Bytes
 		s.add(r)
 		if n := s.table.conversations.n; n > 20 {
@@ -278,7 +284,7 @@ func TestBounds(t *testing.T) {
 		if n := s.table.connections.n; n > 50 {
 			t.Fatalf("%d connections", n)
 		}
-		if s.table.samples > 101 {
+		if s.table.samples > 102 {
 			t.Fatalf("%d samples", s.table.samples)
 		}
 	}
@@ -298,6 +304,70 @@ func TestBounds(t *testing.T) {
 	s.table.Health(at(200), &flow.Capture{})
 	if top := s.table.Top(0); top.Other != nil || top.Volume.Bytes != 0 || s.table.samples != 0 {
 		t.Errorf("something stays: %+v, %d samples", top, s.table.samples)
+	}
+}
+
+// Few samples count as the distributions of them do, in whichever role they were taken.
+func TestFew(t *testing.T) {
+	r := rand.New(rand.NewPCG(51, 52))
+	var scenes [2]*scene
+	for i := range scenes {
+		scenes[i] = newScene(t, nil)
+	}
+	for id := range uint64(400) {
+		client, server := fmt.Sprintf("10.0.0.7:%d", 20000+id), fmt.Sprintf("10.0.0.9:%d", 440+id%7)
+		for step := range 1 + r.IntN(3) {
+			for point := range 1 + r.IntN(2) {
+				few := interval(step, 2*id+uint64(point), client, server, volumes(100, 200))
+				few.Start, few.Point = at(1), packet.PointID(point+1)
+				if r.IntN(3) == 0 { // the server is taken for the client
+					few.Ends[0], few.Ends[1] = few.Ends[1], few.Ends[0]
+					few.Direction = flow.DirOrder
+				}
+				few.TCP.Response.State = tcp.State(1 + r.IntN(3))
+				var d tcp.Distributions
+				all := [tcp.NumTimed]**histogram.Histogram{&d.RTT[0], &d.Delayed[0], &d.RTT[1], &d.Delayed[1], &d.Think}
+				for range r.IntN(tcp.MaxSamples + 1) {
+					what, ns := r.IntN(len(all)), int64(r.IntN(1<<(1+r.IntN(31))))
+					few.Samples.Add(tcp.Timed(what), ns)
+					if *all[what] == nil {
+						*all[what] = new(histogram.Histogram)
+					}
+					(*all[what]).Add(ns)
+				}
+				whole := *few
+				if whole.Samples = (tcp.Samples{}); few.Samples.Len() > 0 {
+					whole.Distributions = &d
+				}
+				scenes[0].add(few)
+				scenes[1].add(&whole)
+			}
+		}
+	}
+	var texts [2]string
+	for i, s := range scenes {
+		s.table.Health(at(40), &flow.Capture{})
+		text, err := json.Marshal(s.table.Top(0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[i] = string(text)
+	}
+	if texts[0] != texts[1] || !strings.Contains(texts[0], "response") {
+		t.Errorf("of samples\n%s\nof distributions\n%s", texts[0], texts[1])
+	}
+
+	full := newScene(t, func(c *Config) { c.Samples = 1 })
+	for id := range uint64(2) {
+		r := interval(0, 1+id, fmt.Sprintf("10.0.0.7:%d", 20000+id), srv, volumes(100, 200))
+		r.Samples.Add(tcp.TimedThink, int64(1+id)*1e6)
+		r.Samples.Add(tcp.TimedThink, int64(3+id)*1e6)
+		r.Samples.Add(tcp.TimedRTT, int64(5+id)*1e6)
+		full.add(r)
+	}
+	full.table.Health(at(20), &flow.Capture{})
+	if n := full.table.Counts().Unsampled; n != 4 || full.table.samples != 1 {
+		t.Errorf("%d distributions left out, %d buckets; want 4 and 1", n, full.table.samples)
 	}
 }
 

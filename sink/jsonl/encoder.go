@@ -5,6 +5,7 @@ import (
 
 	"mirrorscope/enrich"
 	"mirrorscope/flow"
+	"mirrorscope/histogram"
 	"mirrorscope/packet"
 	"mirrorscope/sink"
 	"mirrorscope/tcp"
@@ -19,6 +20,7 @@ type Encoder struct {
 	paths    [][]byte // by PathID: the fields tunnels and vlan
 	reasons  []string
 	clock    sink.Clock
+	hist     histogram.Histogram // of the samples of a record
 
 	namer    *enrich.Namer           // nil: no tags are told
 	tagTexts map[*enrich.Tags][]byte // as they are written

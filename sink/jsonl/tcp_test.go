@@ -158,7 +158,16 @@ func TestCalmSeesEveryCount(t *testing.T) {
 
 func TestDistribution(t *testing.T) {
 	r := sinktest.Interval()
-	o := decode(t, NewEncoder(sinktest.Sample()).AppendRecord(nil, &r))
+	e := NewEncoder(sinktest.Sample())
+	text := e.AppendRecord(nil, &r)
+	few := r
+	few.Samples, few.Distributions = sinktest.Samples(), nil
+	for range 2 {
+		if got := e.AppendRecord(nil, &few); string(got) != string(text) {
+			t.Errorf("of samples\n%s, of their distributions\n%s", got, text)
+		}
+	}
+	o := decode(t, text)
 	for path, h := range map[string]interface {
 		Count() uint64
 		Sum() int64

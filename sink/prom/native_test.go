@@ -143,13 +143,6 @@ func TestEmptyHistogram(t *testing.T) {
 
 // Totals are what the records tell, and only what was measured.
 func TestTally(t *testing.T) {
-	dist := func(ns ...int64) *histogram.Histogram {
-		h := new(histogram.Histogram)
-		for _, v := range ns {
-			h.Add(v)
-		}
-		return h
-	}
 	interval := func(start int64, change func(*flow.Record)) flow.Record {
 		r := flow.Record{Kind: flow.Interval, Start: start, IntervalStart: 10e9, IntervalEnd: 20e9}
 		change(&r)
@@ -159,8 +152,7 @@ func TestTally(t *testing.T) {
 		return session.Report{TLS: &session.TLS{Handshake: session.Handshake{State: s, Total: total}}}
 	}
 	quicOf := func(h quic.Handshake) session.Report { return session.Report{QUIC: &session.QUIC{Handshake: h}} }
-	var tally Tally
-	tally.Add(sinktest.Lend([]flow.Record{
+	records := sinktest.Lend([]flow.Record{
 		interval(10e9, func(r *flow.Record) {
 			r.HasHandshake, r.Handshake = true, tcp.Handshake{State: tcp.Measured, RTT: 5000}
 			r.HasTCP = true
@@ -184,7 +176,32 @@ func TestTally(t *testing.T) {
 		{Kind: flow.Connection, Report: quicOf(quic.Handshake{Total: 11_000, Bounded: true})},
 		{Kind: flow.Connection, Report: quicOf(quic.Handshake{Total: 11_000, Ambiguous: true})},
 		{Kind: flow.Connection, Report: quicOf(quic.Handshake{Total: tcp.Absent})},
-	}...))
+	}...)
+	checkTally(t, records)
+	records[0].Distributions, records[1].Distributions = nil, nil
+	for what, ns := range map[tcp.Timed][]int64{tcp.TimedRTT: {2000, 1000}, tcp.TimedThink: {7000}} {
+		for _, ns := range ns {
+			records[0].Samples.Add(what, ns)
+		}
+	}
+	records[1].Samples.Add(tcp.TimedDelayed, 4000)
+	records[1].Samples.Add(tcp.TimedThink, 8000)
+	records[1].Samples.Add(tcp.TimedRTT+2, 3000)
+	checkTally(t, records)
+}
+
+func dist(ns ...int64) *histogram.Histogram {
+	h := new(histogram.Histogram)
+	for _, v := range ns {
+		h.Add(v)
+	}
+	return h
+}
+
+func checkTally(t *testing.T, records []*flow.Record) {
+	t.Helper()
+	var tally Tally
+	tally.Add(records)
 	x := tally.Totals()
 	if x.Opened != 2 || x.Ended[flow.Refused] != 1 || x.Ended[flow.OutcomeNone] != 4 {
 		t.Errorf("opened %d, ended %v", x.Opened, x.Ended)

@@ -75,6 +75,16 @@ func (x *Totals) add(r *flow.Record) {
 			merge(&x.Response, d.Think)
 		}
 	}
+	for i := range r.Samples.Len() {
+		switch what, ns := r.Samples.At(i); what {
+		case tcp.TimedRTT, tcp.TimedRTT + 2:
+			x.RTT[what/2].Add(ns)
+		case tcp.TimedThink:
+			if r.TCP.Response.State == tcp.Measured {
+				x.Response.Add(ns)
+			}
+		}
+	}
 	if r.TLS != nil && r.TLS.Handshake.State == tcp.Measured && r.TLS.Handshake.Total != tcp.Absent {
 		x.TLS.Add(r.TLS.Handshake.Total)
 	}

@@ -75,6 +75,18 @@ func Distributions() *tcp.Distributions {
 	}
 }
 
+// Samples are what Distributions is made of.
+func Samples() (s tcp.Samples) {
+	for what, all := range [tcp.NumTimed][]int64{
+		{900_000, 290_100, 310_000, 380_000, 310_000}, {40_000_000}, {500_000, 600_000, 480_000}, {}, {1_300_000, 0, 1_200_000, 900_000, 1_000_000},
+	} {
+		for _, ns := range all {
+			s.Add(tcp.Timed(what), ns)
+		}
+	}
+	return s
+}
+
 func dist(values ...int64) *histogram.Histogram {
 	var h histogram.Histogram
 	for _, v := range values {
