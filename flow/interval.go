@@ -173,7 +173,8 @@ func (t *Table) PlanIntervals(now int64) {
 	if now == EndOfInput {
 		p.release, p.second = EndOfInput, noSecond
 	}
-	t.begin(p, t.intervals.Len()+len(t.active)+len(t.gone)+t.flows.embryos.live-t.flows.quiet)
+	t.due0 = t.flows.seeds.since(t.toldBefore, t.due0[:0])
+	t.begin(p, t.intervals.Len()+len(t.active)+len(t.gone)+t.flows.embryos.live-t.flows.quiet+len(t.due0))
 	for i := range t.intervals.Len() {
 		t.plan.add(t, dueByStartAt(t.intervals.At(i).Start, uint32(i)|dueMade))
 	}

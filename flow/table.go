@@ -421,7 +421,11 @@ func (t *Table) PlanFlush(now int64) {
 	}
 	t.index.drop()
 	t.copies.empty() // there will be no packet to compare
-	t.begin(plan{second: noSecond, closing: t.Closes(EndOfInput)}, t.flows.all()-t.flows.seeds.live)
+	closing, room := t.Closes(EndOfInput), t.flows.all()
+	if !closing {
+		room -= t.flows.seeds.live
+	}
+	t.begin(plan{second: noSecond, closing: closing}, room)
 	t.planAll(now)
 	if t.plan.closing {
 		t.planSeedsOne(now)

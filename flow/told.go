@@ -109,11 +109,10 @@ func (t *Table) leave(n uint32, named *Record) {
 	t.flows.embryos.live-- // nobody can end it once more
 }
 
-// planYoung plans what the interval tells of the young: seeds, embryos, and those that have
-// ended.
+// planYoung plans what the interval tells of the young: seeds, which are in due0, embryos, and
+// those that have ended.
 func (t *Table) planYoung() {
 	s := &t.flows
-	t.due0 = s.seeds.since(t.toldBefore, t.due0[:0])
 	if s.embryos.live > s.quiet {
 		for c := range t.wheels {
 			t.due0 = t.wheels[c].untold(s, t.due0)
@@ -129,16 +128,14 @@ func (t *Table) planYoung() {
 // tellYoung makes the interval record of a seed, of an embryo, or of one that has ended.
 func (t *Table) tellYoung(n uint32, r *Record) {
 	if seedling(n) {
-		f, ended := t.ending(n), t.plan.release == EndOfInput
-		t.closeInterval(f, r, ended, nil)
-		if t.giveBack(f); ended {
+		if t.tellLone(n, r); t.plan.release == EndOfInput {
 			t.flows.put(n)
 		}
 		return
 	}
 	i := t.flows.link(n).next
 	if uint64(i) >= uint64(len(t.gone)) || t.gone[i] != n { // it lives
-		if !t.tellShort(n, r, false) {
+		if !t.tellLone(n, r) && !t.tellShort(n, r, false) {
 			f := t.ending(n)
 			t.closeInterval(f, r, false, nil)
 			t.giveBack(f)
@@ -156,6 +153,30 @@ func (t *Table) tellYoung(n uint32, r *Record) {
 	}
 	r.Ends[Client].Name, r.Ends[Server].Name = names[Client], names[Server]
 	t.flows.put(n)
+}
+
+// tellLone makes the interval record of what is nothing but a SYN, which none has told of: it
+// is that of the flow that relive makes. It is false of a youth.
+func (t *Table) tellLone(n uint32, r *Record) bool {
+	var l Lone
+	if seedling(n) {
+		s := &t.flows.seeds
+		s.lone(s.at(n), s.seen(n), &l)
+	} else {
+		e := t.flows.embryo(n)
+		if e.grown() {
+			return false
+		}
+		e.lone(&l)
+	}
+	t.serial++
+	l.serial = t.serial
+	l.record(r, &t.ids)
+	r.Kind = Interval
+	r.Handshake = noHandshake
+	r.Handshake.SYNs, r.Handshake.Reasons = 1, 0
+	t.nameEnds(r)
+	return true
 }
 
 // hush has an embryo remember that all of it was told.
