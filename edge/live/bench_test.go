@@ -99,11 +99,11 @@ const (
 
 func newShorts() *shorts {
 	s := &shorts{some: make([]*flow.Record, 0, 256)}
-	h := new(histogram.Histogram)
-	h.Add(150_000)
 	for i := range s.whole {
 		s.interval[i] = *interval(0, 0, cli, srv, volumes(500, 900))
-		s.interval[i].Distributions = &tcp.Distributions{RTT: [2]*histogram.Histogram{h, h}, Think: h}
+		for _, what := range []tcp.Timed{tcp.TimedRTT, tcp.TimedRTT + 2, tcp.TimedThink} {
+			s.interval[i].Samples.Add(what, 150_000)
+		}
 		s.interval[i].TCP.Response.Turns, s.interval[i].TCP.Response.Measured = 1, 1
 		s.interval[i].HasHandshake, s.interval[i].Handshake = true, tcp.Handshake{State: tcp.Measured, RTT: 300_000}
 		s.whole[i] = *over(0, 0, cli, srv, flow.Closed)
