@@ -103,6 +103,7 @@ func (c *Conn) advance(st *Store, d *Dir, t *packet.TCP, ack, now int64, hasTS b
 				continue
 			}
 			r.ackedAt = now
+			tr.ackedAt(now)
 			// Eifel (RFC 3522): the ACK echoes a time before the repeat, which
 			// began at the left edge, so the original had arrived.
 			if hasTS && r.hasTS && r.atUna && After(r.tsval, t.TSecr) && t.TSecr != 0 {

@@ -12,6 +12,8 @@ type trouble struct {
 	holes   []hole   // sequence space below hi that was not recorded, rising
 	sacked  []span   // above una, rising, disjoint
 	repeats []repeat // latest last
+	acked   int64    // no ackedAt of those is earlier, but 0; 0: none is set
+	lacks   bool     // a hole may lack what behind gives it
 
 	recovery int64 // the episode ends when this is acknowledged
 
@@ -101,6 +103,15 @@ func (t *trouble) open(h hole) {
 		t.untracked = true
 	}
 	t.holes = append(t.holes, h)
+	t.ackedAt(h.ackedAt)
+	t.lacks = t.lacks || h.byACK
+}
+
+// ackedAt notes that something has such an ackedAt.
+func (t *trouble) ackedAt(at int64) {
+	if at != 0 && (t.acked == 0 || at < t.acked) {
+		t.acked = at
+	}
 }
 
 // precede makes [s, m), or what of it lies below the first packet recorded of a
@@ -120,6 +131,7 @@ func (t *trouble) precede(d *Dir, x *rare, s, m int64, hasTS bool) {
 	d.lo = min(d.lo, s)
 	if len(t.holes) < maxHoles {
 		t.holes = slices.Insert(t.holes, 0, h)
+		t.ackedAt(h.ackedAt)
 	} else {
 		t.untracked = true
 	}
@@ -145,6 +157,7 @@ func (t *trouble) arrived(lo, hi, now int64) {
 			return
 		}
 		t.holes[i].ackedAt = now
+		t.ackedAt(now)
 	}
 }
 
@@ -164,14 +177,20 @@ func (t *trouble) split(i int, p int64) bool {
 // behind gives holes that an ACK opened what they lack: the first packet that
 // is recorded behind them. It begins at s.
 func (t *trouble) behind(d *Dir, p *packet.Packet, s int64) {
+	if !t.lacks {
+		return
+	}
+	t.lacks = false
 	for i := range t.holes {
 		h := &t.holes[i]
 		if h.hi > s {
+			t.lacks = true
 			return
 		}
 		if h.byACK && !h.hasTS && !h.idsOK {
 			h.tsval, h.hasTS = p.TCP.TSval, p.TCP.Has&packet.HasTimestamps != 0
 			h.behindID, h.idsOK = p.IPID, p.Version == 4 && d.idUp >= 4
+			t.lacks = t.lacks || !h.hasTS && !h.idsOK
 		}
 	}
 }
@@ -316,17 +335,28 @@ func (t *trouble) keep(r repeat) {
 		t.untracked = true
 	}
 	t.repeats = append(t.repeats, r)
+	t.ackedAt(r.ackedAt)
 }
 
 // settle drops what is decided by now, and tells how many octets the capture
 // has missed for good. quiet says that nothing is left to wait for.
 func (t *trouble) settle(now, grace, wait int64) (missed int64, quiet bool) {
+	if t.acked != 0 && now-t.acked > min(grace, wait) {
+		missed = t.drop(now, grace, wait)
+	}
+	return missed, len(t.holes) == 0 && len(t.repeats) == 0 && len(t.sacked) == 0 && t.episode == noEpisode && t.dupACKs == 0
+}
+
+// drop is settle where something may be decided.
+func (t *trouble) drop(now, grace, wait int64) (missed int64) {
+	t.acked = 0
 	k := 0
 	for _, h := range t.holes {
 		if h.ackedAt != 0 && now-h.ackedAt > grace {
 			missed += h.hi - h.lo
 			continue
 		}
+		t.ackedAt(h.ackedAt)
 		t.holes[k] = h
 		k++
 	}
@@ -336,9 +366,10 @@ func (t *trouble) settle(now, grace, wait int64) (missed int64, quiet bool) {
 		if r.ackedAt != 0 && now-r.ackedAt > wait {
 			continue
 		}
+		t.ackedAt(r.ackedAt)
 		t.repeats[k] = r
 		k++
 	}
 	t.repeats = t.repeats[:k]
-	return missed, len(t.holes) == 0 && len(t.repeats) == 0 && len(t.sacked) == 0 && t.episode == noEpisode && t.dupACKs == 0
+	return missed
 }
