@@ -157,7 +157,7 @@ type Record struct {
 
 	HasTCP        bool
 	TCP           tcp.Report
-	Distributions *tcp.Distributions // where Samples has no room; nil where nothing was sampled
+	Distributions *tcp.Distributions // where Samples has no room; nil where nothing was sampled: see Times
 	Samples       tcp.Samples        // of an Interval; of a Connection with Config.Sums
 
 	session.Report // what the two ends said
@@ -170,4 +170,13 @@ type Record struct {
 	StrayPackets        int64 // packets of an older generation of the same 5-tuple
 
 	Joined bool // other observation points recorded the connection, too: what watches the table tells of all together
+}
+
+// Times gives what was sampled as distributions, nil where nothing was: those of the record,
+// or those of its samples, which are lent by x until it is used again.
+func (r *Record) Times(x *tcp.Spread) *tcp.Distributions {
+	if r.Distributions != nil {
+		return r.Distributions
+	}
+	return x.Distributions(&r.Samples)
 }

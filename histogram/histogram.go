@@ -276,16 +276,16 @@ func Nearest(ns, least, most uint32) float64 {
 	return min(max(middle(index(uint64(ns)), MaxScale), float64(least)), float64(most))
 }
 
-// SetRising makes h, which is empty and without limit, the histogram of values
-// in rising order, at least one. Its buckets are put into room, which must hold
-// one for each value and is h's from then on. It gives what is left of room.
-func (h *Histogram) SetRising(values []uint32, room []Bucket) []Bucket {
+// FillRising makes h, which is empty and without limit, the histogram of values in rising
+// order, at least one.
+func (h *Histogram) FillRising(values []uint32) {
 	least, most := values[0], values[len(values)-1]
 	h.count, h.min, h.max = uint64(len(values)), int64(least), int64(most)
+	room := slices.Grow(h.buckets[:0], len(values))[:len(values)]
 	if len(values) == 1 && least >= zeroLimit {
 		room[0] = Bucket{Index: index(uint64(least)), Count: 1}
-		h.sum, h.buckets = int64(least), room[:1:1]
-		return room[1:]
+		h.sum, h.buckets = int64(least), room
+		return
 	}
 	zero, sum, n := 0, int64(0), 0
 	last := int32(math.MinInt32)
@@ -304,16 +304,7 @@ func (h *Histogram) SetRising(values []uint32, room []Bucket) []Bucket {
 		last = i
 		n++
 	}
-	h.zero, h.sum = uint64(zero), sum
-	h.buckets = room[:n:n]
-	return room[n:]
-}
-
-// FillRising is SetRising with the memory of h itself.
-func (h *Histogram) FillRising(values []uint32) {
-	room := slices.Grow(h.buckets[:0], len(values))[:len(values)]
-	h.SetRising(values, room)
-	h.buckets = room[:len(h.buckets)]
+	h.zero, h.sum, h.buckets = uint64(zero), sum, room[:n]
 }
 
 // middle is the value in ns that is in the same relative distance of both

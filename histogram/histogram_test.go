@@ -222,9 +222,8 @@ func requireEqual(t *testing.T, name string, got, want *Histogram) {
 
 // A few values in order give the histogram that adding them gives, and its
 // quantiles.
-func TestSetRising(t *testing.T) {
+func TestFillRising(t *testing.T) {
 	r := rand.New(rand.NewPCG(13, 14))
-	room := make([]Bucket, 0, 64)
 	for range 20000 {
 		values := make([]uint32, 1+r.IntN(20))
 		bits := 1 + r.IntN(31)
@@ -234,17 +233,9 @@ func TestSetRising(t *testing.T) {
 			h.Add(int64(values[i]))
 		}
 		slices.Sort(values)
-		if cap(room) < len(values) {
-			room = make([]Bucket, 64)
-		}
-		var got Histogram
-		left := got.SetRising(values, room[:len(values)])
-		filled := Histogram{buckets: make([]Bucket, 0, r.IntN(20))}
-		filled.FillRising(values)
-		if !slices.Equal(filled.buckets, h.buckets) || filled.sum != h.sum || filled.zero != h.zero {
-			t.Fatalf("%d: filled %+v, want %+v", values, filled, h)
-		}
-		if len(left) != len(values)-len(got.buckets) || !slices.Equal(got.buckets, h.buckets) {
+		got := Histogram{buckets: make([]Bucket, 0, r.IntN(20))}
+		got.FillRising(values)
+		if !slices.Equal(got.buckets, h.buckets) {
 			t.Fatalf("%d: buckets %v, want %v", values, got.buckets, h.buckets)
 		}
 		got.buckets, h.buckets = nil, nil
@@ -282,21 +273,5 @@ func TestAddAll(t *testing.T) {
 			}
 			requireEqual(t, "all at once", &got, &want)
 		}
-	}
-}
-
-// What is added later to one of several histograms with one room stays out of
-// the others.
-func TestSetRisingShares(t *testing.T) {
-	room := make([]Bucket, 4)
-	var a, b Histogram
-	left := a.SetRising([]uint32{5000, 9000}, room)
-	b.SetRising([]uint32{7000, 8000}, left)
-	before := slices.Clone(b.buckets)
-	for ns := range int64(100) {
-		a.Add(ns * 1000)
-	}
-	if !slices.Equal(b.buckets, before) {
-		t.Errorf("buckets %v, want %v", b.buckets, before)
 	}
 }

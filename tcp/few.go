@@ -101,25 +101,30 @@ func (f *few) running(s *Samples, client int) {
 	s.tags = s.bySide(client)
 }
 
-// Histogram makes h the distribution of those of one kind, as Distributions has it. Without
-// any it is empty.
-func (s *Samples) Histogram(what Timed, h *histogram.Histogram) {
-	var rising [MaxSamples]uint32
-	n := 0
-	for i, tags := 0, s.tags; i < min(s.n(), maxFew); i, tags = i+1, tags>>4 {
-		if Timed(tags&quantityTag) != what {
-			continue
-		}
-		k := n
-		for ; k > 0 && rising[k-1] > s.ns[i]; k-- {
-			rising[k] = rising[k-1]
-		}
-		rising[k] = s.ns[i]
-		n++
+// Spread is room for the Distributions of Samples. The zero value is ready for use.
+type Spread struct {
+	sorted sorted
+	hists  [numQuantities]histogram.Histogram
+	d      Distributions
+}
+
+// Distributions gives those of the samples, nil where there are none. They are lent until the
+// next call.
+func (x *Spread) Distributions(s *Samples) *Distributions {
+	if s.n() == 0 {
+		return nil
 	}
-	if h.Reset(); n > 0 {
-		h.FillRising(rising[:n])
+	s.sort(&x.sorted)
+	var all [numQuantities]*histogram.Histogram
+	for q := range numQuantities {
+		if ns := x.sorted.of(q); len(ns) > 0 {
+			all[q] = &x.hists[q]
+			all[q].Reset()
+			all[q].FillRising(ns)
+		}
 	}
+	x.d = Distributions{RTT: [2]*histogram.Histogram{all[cleanRTT], all[cleanRTT+2]}, Delayed: [2]*histogram.Histogram{all[delayedRTT], all[delayedRTT+2]}, Think: all[thinkTime]}
+	return &x.d
 }
 
 // bySide gives tags that count sides, where those of f count directions: what a

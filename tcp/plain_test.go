@@ -81,10 +81,15 @@ func (t *trouble) is(o *trouble) bool {
 func (w *twins) end(t *testing.T, now int64) {
 	t.Helper()
 	var r [2]Report
+	var few [2]Samples
 	var x [2]*Distributions
 	for i := range w.c {
 		w.c[i].Report(w.st[i], &r[i], 0, true)
-		x[i] = w.c[i].Distributions(w.st[i], 0)
+		if w.c[i].Samples(w.st[i], &few[i], 0) {
+			x[i] = w.c[i].Distributions(w.st[i], 0)
+		} else {
+			x[i] = new(Spread).Distributions(&few[i])
+		}
 		w.st[i].Release(&w.c[i])
 	}
 	if r[0] != r[1] {

@@ -231,11 +231,10 @@ type Distributions struct {
 	Think   *histogram.Histogram
 }
 
-// Distributions gives those of the whole life so far, nil where nothing was
-// sampled.
+// Distributions gives those of the whole life so far where Samples has said that they are
+// too many for it.
 func (c *Conn) Distributions(st *Store, client int) *Distributions {
-	c.settleTurns(st, client)
-	return c.distributions(st, client, ofAll)
+	return c.distributions(st, client, false)
 }
 
 // CloseInterval makes s the samples of the running interval, or gives their distributions
@@ -247,7 +246,7 @@ func (c *Conn) CloseInterval(st *Store, s *Samples, client int) (x *Distribution
 		s.tags = 0
 	case c.samples&inDists != 0:
 		s.tags = 0
-		x = c.distributions(st, client, ofRunning)
+		x = c.distributions(st, client, true)
 	default:
 		st.fews.At(c.samples).running(s, client)
 	}
@@ -255,8 +254,8 @@ func (c *Conn) CloseInterval(st *Store, s *Samples, client int) (x *Distribution
 	return x
 }
 
-func (c *Conn) distributions(st *Store, client int, set uint8) *Distributions {
-	all, some := st.distributions(c.samples, set)
+func (c *Conn) distributions(st *Store, client int, running bool) *Distributions {
+	all, some := st.distributions(c.samples, running)
 	if !some {
 		return nil
 	}

@@ -191,12 +191,6 @@ type sorted struct {
 // of gives the samples of a quantity.
 func (s *sorted) of(q quantity) []uint32 { return s.ns[s.from[q]:s.from[q+1]] }
 
-// Which samples are looked at.
-const (
-	ofAll     uint8 = 15
-	ofRunning       = ofAll &^ past // of the running interval
-)
-
 // sort puts them into s.
 func (f *few) sort(s *sorted) {
 	n, tags := min(f.n(), maxFew), f.tags
@@ -273,50 +267,21 @@ func (x *sorted) summary(q quantity) (s summary) {
 	return s
 }
 
-// distributions gives those of all quantities, over all intervals or, of a connection with
-// many samples, of the running one, nil where there is none. They own their memory.
-func (st *Store) distributions(samples uint32, set uint8) (x [numQuantities]*histogram.Histogram, some bool) {
-	if samples == 0 {
-		return x, false
-	}
-	if samples&inDists != 0 {
-		for q := range numQuantities {
-			if h := st.inSet(samples, q, set); h != nil && h.Count() > 0 {
-				x[q], some = h.Clone(), true
-			}
+// distributions gives those of all quantities of a connection with many samples, over all
+// intervals or of the running one, nil where there is none. They own their memory.
+func (st *Store) distributions(samples uint32, running bool) (x [numQuantities]*histogram.Histogram, some bool) {
+	for q := range numQuantities {
+		if h := st.manyOf(samples, q, running); h != nil && h.Count() > 0 {
+			x[q], some = h.Clone(), true
 		}
-		return x, some
 	}
-	st.sort(samples)
-	return st.sorted.distributions()
+	return x, some
 }
 
-// distributions gives those of all quantities, nil where there is none. They own their memory.
-func (s *sorted) distributions() (x [numQuantities]*histogram.Histogram, some bool) {
-	n := 0
-	for q := range numQuantities {
-		if s.from[q] != s.from[q+1] {
-			n++
-		}
-	}
-	if n == 0 {
-		return x, false
-	}
-	hists := make([]histogram.Histogram, n)
-	room := make([]histogram.Bucket, s.from[numQuantities])
-	for q := range numQuantities {
-		if ns := s.of(q); len(ns) > 0 {
-			h := &hists[0]
-			room = h.SetRising(ns, room)
-			x[q], hists = h, hists[1:]
-		}
-	}
-	return x, true
-}
-
-// inSet gives the distribution of a quantity of a connection with many samples.
-func (st *Store) inSet(samples uint32, q quantity, set uint8) *histogram.Histogram {
-	if set == ofAll {
+// manyOf gives the distribution of a quantity of a connection with many samples, lent as by
+// allOf.
+func (st *Store) manyOf(samples uint32, q quantity, running bool) *histogram.Histogram {
+	if !running {
 		return st.allOf(samples, q)
 	}
 	if n := st.distsOf(samples).of[q].running; n != 0 {

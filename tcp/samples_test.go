@@ -50,16 +50,21 @@ func TestSamples(t *testing.T) {
 			}
 			var now [numQuantities]*histogram.Histogram
 			if n := samples; n&inDists != 0 {
-				now, _ = st.distributions(samples, ofRunning)
+				now, _ = st.distributions(samples, true)
 			} else if n != 0 {
 				now = runningOf(t, st.fews.At(n))
 			}
-			all, any := st.distributions(samples, ofAll)
-			if any != (all != [numQuantities]*histogram.Histogram{}) {
-				t.Fatalf("%v of %v", any, all)
-			}
-			if n := samples; n != 0 && n&inDists == 0 {
-				checkFew(t, st.fews.At(n), all, sums[thinkTime])
+			var all [numQuantities]*histogram.Histogram
+			if n := samples; n&inDists != 0 {
+				all, _ = st.distributions(n, false)
+			} else {
+				for q := range all {
+					all[q] = before[q].Clone()
+					all[q].Merge(&running[q])
+				}
+				if n != 0 {
+					checkFew(t, st.fews.At(n), all, sums[thinkTime])
+				}
 			}
 			for q := range numQuantities {
 				if got, want := show(now[q]), show(&running[q]); got != want {
@@ -82,6 +87,14 @@ func TestSamples(t *testing.T) {
 	}
 }
 
+// timed are the distributions by what they are of.
+func (d *Distributions) timed() [NumTimed]*histogram.Histogram {
+	if d == nil {
+		return [NumTimed]*histogram.Histogram{}
+	}
+	return [...]*histogram.Histogram{d.RTT[0], d.Delayed[0], d.RTT[1], d.Delayed[1], d.Think}
+}
+
 // runningOf gives the distributions of the running interval by quantity.
 func runningOf(t *testing.T, f *few) (all [numQuantities]*histogram.Histogram) {
 	t.Helper()
@@ -89,14 +102,10 @@ func runningOf(t *testing.T, f *few) (all [numQuantities]*histogram.Histogram) {
 		var s Samples
 		s.Add(TimedThink, 1) // what was there before
 		f.running(&s, client)
-		for what := range NumTimed {
+		for what, h := range new(Spread).Distributions(&s).timed() {
 			q := quantity(what)
 			if q != thinkTime && client == 0 {
 				q ^= 2
-			}
-			h := new(histogram.Histogram)
-			if s.Histogram(what, h); h.Count() == 0 {
-				h = nil
 			}
 			if client == 1 && show(h) != show(all[q]) {
 				t.Fatalf("quantity %d of client 1: %s, of client 0: %s", q, show(h), show(all[q]))
@@ -111,6 +120,7 @@ func runningOf(t *testing.T, f *few) (all [numQuantities]*histogram.Histogram) {
 // its distributions by quantity.
 func checkFew(t *testing.T, f *few, all [numQuantities]*histogram.Histogram, think summary) {
 	t.Helper()
+	var spread Spread // used again and again
 	for client := range 2 {
 		for _, swapped := range []bool{false, true} {
 			s, role := Samples{few: *f}, client
@@ -136,11 +146,9 @@ func checkFew(t *testing.T, f *few, all [numQuantities]*histogram.Histogram, thi
 				q := 2 * quantity(1-dir)
 				want[TimedRTT+2*Timed(i)], want[TimedDelayed+2*Timed(i)] = all[q], all[q+delayedRTT]
 			}
-			for what := range got {
-				var h histogram.Histogram
-				h.Add(1e6)
-				if s.Histogram(Timed(what), &h); show(&h) != show(&got[what]) {
-					t.Fatalf("distribution of %d: %s, want %s", what, show(&h), show(&got[what]))
+			for what, h := range spread.Distributions(&s).timed() {
+				if show(h) != show(&got[what]) {
+					t.Fatalf("distribution of %d: %s, want %s", what, show(h), show(&got[what]))
 				}
 			}
 			for what, want := range want {

@@ -1,8 +1,6 @@
 package live
 
 import (
-	"math/bits"
-
 	"mirrorscope/edge"
 	"mirrorscope/flow"
 	"mirrorscope/histogram"
@@ -221,8 +219,7 @@ func (t *Table) times(b *bucket, h *heard, client int) {
 	turned := h.client ^ client // 1: it took the client for the server
 	d := h.times
 	if d == nil {
-		t.few(b, h, turned)
-		return
+		d = t.spread.Distributions(&h.few)
 	}
 	for half := range d.RTT {
 		t.merge(b, &b.times.RTT[half^turned], d.RTT[half])
@@ -233,35 +230,6 @@ func (t *Table) times(b *bucket, h *heard, client int) {
 		b.times.AtMost = b.times.AtMost || h.atMost
 		b.times.Doubtful = b.times.Doubtful || h.doubtful
 	}
-}
-
-// few is the part of times for what is no distribution yet.
-func (t *Table) few(b *bucket, h *heard, turned int) {
-	var left uint // which kinds
-	for i := range h.few.Len() {
-		what, ns := h.few.At(i)
-		var into *histogram.Histogram
-		half := int(what/2) ^ turned
-		switch what {
-		case tcp.TimedThink:
-			if turned != 0 {
-				continue
-			}
-			into = &b.times.Response
-			b.times.AtMost = b.times.AtMost || h.atMost
-			b.times.Doubtful = b.times.Doubtful || h.doubtful
-		case tcp.TimedRTT, tcp.TimedRTT + 2:
-			into = &b.times.RTT[half]
-		default:
-			into = &b.times.Delayed[half]
-		}
-		if t.samples >= t.config.Samples {
-			left |= 1 << what
-			continue
-		}
-		t.put(b, into, ns)
-	}
-	t.counts.Unsampled += uint64(bits.OnesCount(left))
 }
 
 // talk adds what the ends said.

@@ -35,6 +35,7 @@ import (
 	"mirrorscope/packet"
 	"mirrorscope/path"
 	"mirrorscope/session"
+	"mirrorscope/tcp"
 )
 
 // Config bounds a Table.
@@ -104,6 +105,8 @@ type Table struct {
 
 	idle idle
 	lone connection // that is not followed: scratch of Add
+
+	spread tcp.Spread
 
 	counts Counts
 	health health

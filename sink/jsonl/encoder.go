@@ -5,7 +5,6 @@ import (
 
 	"mirrorscope/enrich"
 	"mirrorscope/flow"
-	"mirrorscope/histogram"
 	"mirrorscope/packet"
 	"mirrorscope/sink"
 	"mirrorscope/tcp"
@@ -20,7 +19,8 @@ type Encoder struct {
 	paths    [][]byte // by PathID: the fields tunnels and vlan
 	reasons  []string
 	clock    sink.Clock
-	hist     histogram.Histogram // of the samples of a record
+	spread   tcp.Spread
+	times    *tcp.Distributions // of the record at hand, if it is of an interval
 
 	namer    *enrich.Namer           // nil: no tags are told
 	tagTexts map[*enrich.Tags][]byte // as they are written
@@ -75,6 +75,9 @@ func (e *Encoder) AppendRecord(dst []byte, r *flow.Record) []byte {
 		dst = e.handshake(dst, &r.Handshake)
 	}
 	if r.HasTCP {
+		if e.times = nil; r.Kind == flow.Interval {
+			e.times = r.Times(&e.spread)
+		}
 		dst = e.tcp(dst, r)
 	}
 	if r.Proto == packet.ProtoTCP {

@@ -84,14 +84,9 @@ func (e *Encoder) rtt(dst []byte, r *flow.Record, side flow.Side) []byte {
 	if told {
 		dst = append(append(append(dst, `,"source":"`...), x.Source()...), '"')
 	}
-	if r.Kind == flow.Interval {
-		if d := r.Distributions; d != nil {
-			dst = appendDistribution(dst, `,"distribution":`, d.RTT[side])
-			dst = appendDistribution(dst, `,"distribution_maybe_delayed":`, d.Delayed[side])
-		}
-		half := 2 * tcp.Timed(side)
-		dst = e.samples(dst, `,"distribution":`, &r.Samples, tcp.TimedRTT+half)
-		dst = e.samples(dst, `,"distribution_maybe_delayed":`, &r.Samples, tcp.TimedDelayed+half)
+	if d := e.times; d != nil {
+		dst = appendDistribution(dst, `,"distribution":`, d.RTT[side])
+		dst = appendDistribution(dst, `,"distribution_maybe_delayed":`, d.Delayed[side])
 	}
 	return dst
 }
@@ -189,22 +184,10 @@ func (e *Encoder) response(dst []byte, r *flow.Record) []byte {
 		dst = appendQuantile(dst, `,"p90_us":`, x.P90)
 		dst = appendDuration(dst, `,"max_us":`, x.Max)
 	}
-	if r.Kind == flow.Interval {
-		if d := r.Distributions; d != nil {
-			dst = appendDistribution(dst, `,"distribution":`, d.Think)
-		}
-		dst = e.samples(dst, `,"distribution":`, &r.Samples, tcp.TimedThink)
+	if d := e.times; d != nil {
+		dst = appendDistribution(dst, `,"distribution":`, d.Think)
 	}
 	return append(dst, '}')
-}
-
-// samples is appendDistribution of the samples of one kind.
-func (e *Encoder) samples(dst []byte, key string, s *tcp.Samples, what tcp.Timed) []byte {
-	if s.Len() == 0 {
-		return dst
-	}
-	s.Histogram(what, &e.hist)
-	return appendDistribution(dst, key, &e.hist)
 }
 
 // appendDistribution adds a histogram, and nothing for an empty one.

@@ -26,6 +26,7 @@ type Totals struct {
 type Tally struct {
 	mu     sync.Mutex
 	totals Totals
+	spread tcp.Spread
 }
 
 // Add takes the records of a sensor, intervals and whole connections, as they
@@ -34,7 +35,7 @@ func (t *Tally) Add(records []*flow.Record) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for i := range records {
-		t.totals.add(records[i])
+		t.totals.add(records[i], &t.spread)
 	}
 }
 
@@ -53,7 +54,7 @@ func (x *Totals) all() [5]*histogram.Histogram {
 	return [...]*histogram.Histogram{&x.Handshake, &x.RTT[flow.Client], &x.RTT[flow.Server], &x.TLS, &x.Response}
 }
 
-func (x *Totals) add(r *flow.Record) {
+func (x *Totals) add(r *flow.Record, spread *tcp.Spread) {
 	if r.Kind == flow.Connection {
 		x.Ended[r.Outcome]++
 		if q := r.QUIC; q != nil && !q.Handshake.Bounded && !q.Handshake.Ambiguous && q.Handshake.Total != tcp.Absent {
@@ -67,22 +68,12 @@ func (x *Totals) add(r *flow.Record) {
 	if r.HasHandshake && r.Handshake.State == tcp.Measured && r.Handshake.RTT != tcp.Absent {
 		x.Handshake.Add(r.Handshake.RTT)
 	}
-	if d := r.Distributions; d != nil {
+	if d := r.Times(spread); d != nil {
 		for side := range d.RTT {
 			merge(&x.RTT[side], d.RTT[side])
 		}
 		if r.TCP.Response.State == tcp.Measured {
 			merge(&x.Response, d.Think)
-		}
-	}
-	for i := range r.Samples.Len() {
-		switch what, ns := r.Samples.At(i); what {
-		case tcp.TimedRTT, tcp.TimedRTT + 2:
-			x.RTT[what/2].Add(ns)
-		case tcp.TimedThink:
-			if r.TCP.Response.State == tcp.Measured {
-				x.Response.Add(ns)
-			}
 		}
 	}
 	if r.TLS != nil && r.TLS.Handshake.State == tcp.Measured && r.TLS.Handshake.Total != tcp.Absent {
