@@ -66,78 +66,100 @@ func (t *told) complete(c *flow.Capture) {
 // outLen is how many records are given out at a time.
 const outLen = 256
 
-// collect gives out the records of each second in order, each path after its
+// collector gives out the records of each second in order, each path after its
 // last record, and the health that was asked for with them. After an error it
-// only drains, so that nobody waits for it. With yield it lets the reader of a live
-// source go first, time and again.
-func collect(seconds <-chan *second, free chan<- *second, cfg *Config, yield bool, told *told, out func([]*flow.Record) error) error {
-	var err error
-	var order merger
-	// By the record that they follow. It may leave a little later than its path
-	// is known, so that what waits is a copy.
-	paths := map[uint64]path.Connection{}
-	var last path.Connection
-	chunk := make([]*flow.Record, 0, outLen)
-	lones := make([]*flow.Lone, 0, outLen)
-	var whole *flow.Expander // of what is small, where nobody takes it so
-	if cfg.Lone == nil {
-		whole = flow.NewExpander(&cfg.Flow, cfg.Names)
+// only drains, so that nobody waits for it.
+type collector struct {
+	cfg   *Config
+	out   func([]*flow.Record) error
+	yield bool // the reader of a live source goes first, time and again
+	told  told
+	err   error // of out and those like it
+
+	order  merger
+	chunk  []*flow.Record
+	lones  []*flow.Lone
+	whole  *flow.Expander             // of what is small, where nobody takes it so
+	paths  map[uint64]path.Connection // by the record that they follow; it may leave a little later, so that what waits is a copy
+	latest path.Connection            // scratch
+}
+
+func newCollector(cfg *Config, out func([]*flow.Record) error) *collector {
+	c := &collector{
+		cfg: cfg, out: out, paths: map[uint64]path.Connection{},
+		chunk: make([]*flow.Record, 0, outLen), lones: make([]*flow.Lone, 0, outLen),
 	}
+	if cfg.Lone == nil {
+		c.whole = flow.NewExpander(&cfg.Flow, cfg.Names)
+	}
+	return c
+}
+
+// run takes seconds until there are no more, each when its shards have answered, and
+// gives them back.
+func (c *collector) run(seconds <-chan *second, free chan<- *second) error {
 	for s := range seconds {
 		s.wait.Wait()
-		for i := range s.paths {
-			for _, c := range s.paths[i] {
-				paths[c.Last] = c
-			}
-		}
-		order.begin(s.records[:])
-		for err == nil {
-			if whole == nil {
-				if lones = order.nextLones(lones[:0]); len(lones) > 0 {
-					told.addLones(lones)
-					if err = cfg.Lone(lones); err != nil {
-						s.failed()
-					}
-					continue
-				}
-			}
-			if chunk = order.nextRecords(chunk[:0], whole); len(chunk) == 0 {
-				break
-			}
-			for rest := chunk; len(rest) > 0 && err == nil; {
-				n, found := upToPath(rest, paths, &last)
-				some := rest[:n]
-				rest = rest[n:]
-				told.add(some)
-				if err = out(some); err == nil && found {
-					err = cfg.Paths(&last)
-				}
-			}
-			if err != nil {
-				s.failed()
-			}
-			for _, r := range chunk {
-				r.Forget()
-			}
-			if yield {
-				runtime.Gosched() // of one core the reader gets its part while there are many records
-			}
-		}
-		for r, small := order.next(); r != nil || small != nil; r, small = order.next() { // nobody wants them
-			if r != nil {
-				r.Forget()
-			}
-		}
-		if s.health != nil && err == nil {
-			told.complete(s.health)
-			if err = cfg.Health(s.health); err != nil {
-				s.failed()
-			}
-		}
-		s.health = nil
+		c.take(s)
 		free <- s
 	}
-	return err
+	return c.err
+}
+
+// take gives out what is in a second.
+func (c *collector) take(s *second) {
+	for i := range s.paths {
+		for _, p := range s.paths[i] {
+			c.paths[p.Last] = p
+		}
+	}
+	failed := c.err != nil
+	c.order.begin(s.records[:])
+	for c.err == nil && c.some() {
+		if c.yield {
+			runtime.Gosched() // of one core the reader gets its part while there are many records
+		}
+	}
+	for r, small := c.order.next(); r != nil || small != nil; r, small = c.order.next() { // nobody wants them
+		if r != nil {
+			r.Forget()
+		}
+	}
+	if s.health != nil && c.err == nil {
+		c.told.complete(s.health)
+		c.err = c.cfg.Health(s.health)
+	}
+	s.health = nil
+	if c.err != nil && !failed {
+		s.failed()
+	}
+}
+
+// some gives out the next records, of one kind; there are none, where it tells so.
+func (c *collector) some() bool {
+	if c.whole == nil {
+		if c.lones = c.order.nextLones(c.lones[:0]); len(c.lones) > 0 {
+			c.told.addLones(c.lones)
+			c.err = c.cfg.Lone(c.lones)
+			return true
+		}
+	}
+	if c.chunk = c.order.nextRecords(c.chunk[:0], c.whole); len(c.chunk) == 0 {
+		return false
+	}
+	for rest := c.chunk; len(rest) > 0 && c.err == nil; {
+		n, found := upToPath(rest, c.paths, &c.latest)
+		part := rest[:n]
+		rest = rest[n:]
+		c.told.add(part)
+		if c.err = c.out(part); c.err == nil && found {
+			c.err = c.cfg.Paths(&c.latest)
+		}
+	}
+	for _, r := range c.chunk {
+		r.Forget()
+	}
+	return true
 }
 
 // upToPath tells how many of the records come up to the next path, and takes it; all

@@ -81,12 +81,25 @@ type load struct {
 	raised  uint64
 }
 
+// filler is a source that fills up while nobody reads it.
+type filler interface {
+	// Fill is the share that waits to be read.
+	Fill() float64
+}
+
+// waits tells whether a source waits for its reader.
+func waits(src capture.Source) bool {
+	_, fills := src.(filler)
+	_, spills := src.(capture.Spiller)
+	return !fills && !spills
+}
+
 func newLoad(src capture.Source, cfg *Config) load {
 	l := load{cfg: cfg.Overload, base: 1, ask: cfg.Sample, secret: rand.Uint64()}
 	if l.ask != nil {
 		l.base = max(l.ask(), 1)
 	}
-	if s, ok := src.(interface{ Fill() float64 }); ok && l.cfg.Steps > 0 {
+	if s, ok := src.(filler); ok && l.cfg.Steps > 0 {
 		l.fill = s.Fill
 	}
 	l.set(0)

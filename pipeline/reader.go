@@ -14,26 +14,27 @@ import (
 // reader reads, decodes and distributes. It is a goroutine, and where there is one
 // shard, that works in it.
 type reader struct {
-	src     capture.Source
-	many    capture.Batcher // src, if it gives several frames at a time
-	spill   *spill          // nil: the source needs no help
-	frames  []capture.Frame
-	cfg     Config
-	decoder *packet.Decoder
-	tables  []*flow.Table
-	learned *flow.Learned
-	shards  []*shard
-	batch   *batch        // being filled
-	batches chan *batch   // empty ones
-	keep    bool          // payloads are copied: their frames are gone before the batch is
-	spare   packet.Packet // one that does not stand in the batch yet
-	done    chan struct{} // from shards that are goroutines, when they have come so far
-	seconds chan *second  // to the collector, in order
-	free    chan *second  // and back
-	made    int           // seconds there are
-	room    room
-	dueSoon int // connections that may end in the running second
-	cancel  context.CancelFunc
+	src       capture.Source
+	many      capture.Batcher // src, if it gives several frames at a time
+	spill     *spill          // nil: the source needs no help
+	frames    []capture.Frame
+	cfg       Config
+	decoder   *packet.Decoder
+	tables    []*flow.Table
+	learned   *flow.Learned
+	shards    []*shard
+	batch     *batch        // being filled
+	batches   chan *batch   // empty ones
+	keep      bool          // payloads are copied: their frames are gone before the batch is
+	spare     packet.Packet // one that does not stand in the batch yet
+	done      chan struct{} // from shards that are goroutines, when they have come so far
+	collector *collector    // that works here; nil: it is a goroutine
+	seconds   chan *second  // to the collector, in order
+	free      chan *second  // and back
+	made      int           // seconds there are
+	room      room
+	dueSoon   int // connections that may end in the running second
+	cancel    context.CancelFunc
 
 	now      int64 // highest record time so far
 	begun    bool  // a packet came
@@ -491,6 +492,11 @@ func (r *reader) ask(health *flow.Capture, do func(*flow.Table)) {
 	sec.failed = r.cancel
 	for _, s := range r.shards {
 		s.send(work{do: do, sec: sec})
+	}
+	if r.collector != nil {
+		r.collector.take(sec)
+		r.free <- sec
+		return
 	}
 	r.seconds <- sec
 }

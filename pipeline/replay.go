@@ -10,10 +10,13 @@
 // the shards have drained, lets the tables learn from each other, and asks them
 // for the records that are due; so the result depends on the packets alone, and
 // not on the number of shards, nor on whether they come from a file or live. A
-// stage ends when its input closes.
+// stage ends when its input closes. Where there is one shard and the source waits, as
+// files do, the collector works where the reader does, too: a record is read while it is
+// in the caches, and nobody needs to be woken.
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"runtime"
 	"time"
@@ -100,10 +103,20 @@ func Run(ctx context.Context, src capture.Source, cfg Config, out func([]*flow.R
 			g.Go(func() error { s.run(r.batches); return nil })
 		}
 	}
-	g.Go(func() error { defer r.close(); return r.run(ctx) })
-	var told told
+	collector := newCollector(&cfg, out)
+	if cfg.Shards == 1 && waits(src) {
+		r.collector = collector
+	} else {
+		collector.yield = r.spill != nil
+		g.Go(func() error { return collector.run(r.seconds, r.free) })
+	}
 	g.Go(func() error {
-		return collect(r.seconds, r.free, &cfg, r.spill != nil, &told, out)
+		defer r.close()
+		err := r.run(ctx)
+		if r.collector != nil {
+			err = cmp.Or(r.collector.err, err)
+		}
+		return err
 	})
 	err := g.Wait()
 
@@ -112,6 +125,6 @@ func Run(ctx context.Context, src capture.Source, cfg Config, out func([]*flow.R
 		s := &c.Points[i].Sequence
 		s.Lost, s.Late = s.Lost+s.Late, 0 // nothing comes any more
 	}
-	told.complete(&c)
+	collector.told.complete(&c)
 	return c, err
 }

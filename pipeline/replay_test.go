@@ -10,6 +10,8 @@ import (
 	"net/netip"
 	"path/filepath"
 	"regexp"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -223,6 +225,12 @@ func checkVolume(t *testing.T, recs []flow.Record, c *flow.Capture) {
 
 // An interrupted run still gives the records of all that was read.
 func TestInterrupted(t *testing.T) {
+	for _, shards := range []int{1, 2} {
+		t.Run(strconv.Itoa(shards), func(t *testing.T) { interrupted(t, shards) })
+	}
+}
+
+func interrupted(t *testing.T, shards int) {
 	src := traffic(20_000)
 	ctx, cancel := context.WithCancel(context.Background())
 	src.stop = func(n int) {
@@ -231,7 +239,7 @@ func TestInterrupted(t *testing.T) {
 		}
 	}
 	var packets int64
-	c, err := Run(ctx, src, config(2), func(recs []*flow.Record) error {
+	c, err := Run(ctx, src, config(shards), func(recs []*flow.Record) error {
 		for _, r := range recs {
 			packets += r.Sent[0].Packets + r.Sent[1].Packets
 		}
@@ -245,17 +253,76 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// A failed output ends the run, with that error.
+// A failed output ends the run, with that error, also where the input was interrupted then.
+// It is not asked again. Where there is one goroutine, that reads no more than lookEvery
+// frames after it.
 func TestOutputFails(t *testing.T) {
 	full := errors.New("disk full")
-	src := traffic(200_000)
-	c, err := Run(context.Background(), src, config(2), func(recs []*flow.Record) error { return full })
-	if !errors.Is(err, full) {
-		t.Errorf("error %v, want %v", err, full)
+	for _, c := range []struct {
+		shards    int
+		interrupt bool
+	}{{1, false}, {2, false}, {1, true}} {
+		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			src, read, failed, calls := traffic(20_000), 0, 0, 0
+			src.stop = func(n int) { read = n }
+			cfg := config(c.shards)
+			cfg.Flow.Interval = time.Second
+			seen, err := Run(ctx, src, cfg, func([]*flow.Record) error {
+				if calls++; c.shards == 1 {
+					failed = read
+				}
+				if c.interrupt {
+					cancel()
+				}
+				return full
+			})
+			if !errors.Is(err, full) || calls != 1 {
+				t.Errorf("error %v, want %v; asked %d times", err, full, calls)
+			}
+			if c.shards == 1 && (failed == 0 || failed > 2000 || seen.Packets > uint64(failed+1+lookEvery)) {
+				t.Errorf("failed after %d frames, %d read", failed, seen.Packets)
+			}
+		})
 	}
-	if c.Packets == 200_000 {
-		t.Log("all was read before the output failed") // the flows live until the end: then this is right
+}
+
+// With one shard, the goroutine that reads gives out what is due before it reads on, unless
+// the source fills up meanwhile: then another one does.
+func TestCollectsItself(t *testing.T) {
+	for _, waits := range []bool{true, false} {
+		src, reader, others, records := traffic(5_000), "", 0, 0
+		src.stop = func(n int) {
+			if n == 0 {
+				reader = goroutine()
+			}
+		}
+		var from capture.Source = src
+		if !waits {
+			from = &ticking{Source: src}
+		}
+		cfg := config(1)
+		cfg.Flow.Interval = time.Second
+		if _, err := Run(context.Background(), from, cfg, func(r []*flow.Record) error {
+			if records += len(r); goroutine() != reader {
+				others++
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if records < 500 || waits != (others == 0) {
+			t.Errorf("a source that waits %t: %d records, given out by others %d times", waits, records, others)
+		}
 	}
+}
+
+// goroutine is a name of the one that asks.
+func goroutine() string {
+	var b [64]byte
+	name, _, _ := strings.Cut(string(b[:runtime.Stack(b[:], false)]), " [")
+	return name
 }
 
 // A filter counts what it leaves out.
