@@ -35,6 +35,17 @@ func leanHeap() {
 	}
 }
 
+// useCores leaves the Go runtime one core for replay with one shard, which does everything
+// in one goroutine: others would be woken time and again to find nothing, and take it over.
+// Whoever sets GOMAXPROCS knows better. What it gives takes that back.
+func useCores(shards int) (restore func()) {
+	if shards != 1 || os.Getenv("GOMAXPROCS") != "" {
+		return func() {}
+	}
+	before := runtime.GOMAXPROCS(1)
+	return func() { runtime.GOMAXPROCS(before) }
+}
+
 // replayHeap is what replay may hold, octets, and a seventh for the collector.
 func replayHeap(c *pipeline.Config) int64 {
 	const rest = 256 << 20 // what is read ahead, and what the views add up

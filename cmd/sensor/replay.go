@@ -145,6 +145,7 @@ func replay(ctx context.Context, s *streams, o *replayOptions, progress bool) er
 	limitHeap(replayHeap(&o.pipeline))
 	leanHeap()
 	forgetProgram()
+	defer useCores(o.pipeline.Shards)()
 	source, err := pcapfile.Open(o.input)
 	if err != nil {
 		return err
