@@ -165,6 +165,9 @@ func (b *bench) once(ctx context.Context, row *Row, r *Result, parts string) err
 	}
 	r.Packets = f.Packets
 	b.Cache.Log("%s: %s, %d packets, run %d", row.Target.Name, r.Program.Name, r.Packets, len(r.Usage)+1)
+	if err := r.holdFor(); err != nil {
+		return err
+	}
 	limited := ctx
 	if r.Program.Package != "" {
 		var cancel context.CancelFunc
@@ -207,6 +210,9 @@ func (b *bench) pair(ctx context.Context, f File) (p Pair, err error) {
 		wall   *time.Duration
 	}{{"1", &p.One}, {"2", &p.Two}} {
 		b.Cache.Log("%s: --shards %s", filepath.Base(f.Path), x.shards)
+		if err := hold(firstHeld); err != nil {
+			return p, err
+		}
 		u, out, err := measure(ctx, []string{b.Sensor, "replay", "--no-progress", "--shards", x.shards, f.Path})
 		if err == nil {
 			err = summary(out, f.Truth)

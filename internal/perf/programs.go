@@ -16,6 +16,7 @@ type Program struct {
 	Package string // of Debian, of programs that are not ours
 	Slow    bool   // runs once
 	Part    int64  // packets that it is given at most at full size, 0: all
+	New     bool   // runs with memory that nobody has held of late
 	Note    string
 
 	// args gives the command line for a file, from a directory that is empty.
@@ -27,17 +28,23 @@ type Program struct {
 // Names of the programs that others are compared with.
 const (
 	sensorName  = "sensor"
+	newName     = "sensor with new memory"
 	floorName   = "floor"
 	tcpdumpName = "tcpdump"
 )
 
 // Programs lists what can be measured, by the paths of our own two.
 func Programs(sensor, least string) []Program {
+	replay := func(f File) []string { return []string{sensor, "replay", "--no-progress", "--shards", "1", f.Path} }
+	isTrue := func(out string, f File) error { return summary(out, f.Truth) }
 	return []Program{
 		{
 			Name: sensorName, Note: "`replay --shards 1`, the table; built as the packages are, optimised by a profile of these workloads",
-			args:  func(f File) []string { return []string{sensor, "replay", "--no-progress", "--shards", "1", f.Path} },
-			check: func(out string, f File) error { return summary(out, f.Truth) },
+			args: replay, check: isTrue,
+		},
+		{
+			Name: newName, Slow: true, New: true, Note: "the same, see *memory* below",
+			args: replay, check: isTrue,
 		},
 		{
 			Name: tcpdumpName, Package: "tcpdump", Note: "`-r FILE -w /dev/null`: reads and copies",
