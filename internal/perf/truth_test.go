@@ -116,7 +116,7 @@ func TestPage(t *testing.T) {
 	row := Row{Target: Targets[0], Checked: true, File: File{Packets: 1200, Truth: &workload.Truth{Flows: 100}, Size: 3 << 20}}
 	for i, p := range Programs("sensor", "floor") {
 		r := Result{Program: p, Packets: 1200}
-		if i < 3 {
+		if i < 4 {
 			for n := range 3 {
 				r.Usage = append(r.Usage, Usage{User: time.Duration(i+1) * time.Millisecond, System: time.Duration(n) * time.Microsecond, RSS: 2048})
 			}
@@ -130,7 +130,7 @@ func TestPage(t *testing.T) {
 	var page strings.Builder
 	report.Page(&page, "a machine", []string{"tool 1.0"})
 	for _, want := range []string{
-		"| W1 | **1.20** | 5 | 8 | 0.50 | 1.25 | 0.33 | 2 | 80 | true |", "| argus | | | | not installed |", "**600 ns**",
+		"| W1 | **1.20** | 0.60 | 5 | 8 | 0.33 | 1.25 | 0.25 | 2 | 80 | true |", "| argus | | | | not installed |", "**600 ns**",
 		"| W1 | 3 | 3.00 | 2.00 | **1.50** | 1.00 | 2.00 |", "a machine", "tool 1.0", "> a note", "1,200 packets, 100 connections, 3 MiB",
 	} {
 		if !strings.Contains(page.String(), want) {
