@@ -23,6 +23,7 @@ import (
 	"mirrorscope/internal/needs"
 	"mirrorscope/internal/pcapgen"
 	"mirrorscope/packet"
+	"mirrorscope/path"
 	"mirrorscope/session"
 )
 
@@ -285,6 +286,40 @@ func TestOutputFails(t *testing.T) {
 				t.Errorf("failed after %d frames, %d read", failed, seen.Packets)
 			}
 		})
+	}
+}
+
+// After a failed output nobody else is asked, neither for the path of a connection nor for the
+// health of that second: its error is that of the run.
+func TestNobodyAfterFailure(t *testing.T) {
+	full := errors.New("disk full")
+	for _, c := range []struct {
+		src   func() capture.Source
+		fails int // the call of the output that does
+	}{{reusedPorts, 1}, {func() capture.Source { return traffic(5_000) }, 3}} {
+		for _, shards := range []int{1, 2} {
+			cfg, calls, before, behind := config(shards), 0, 0, 0
+			ask := func() error {
+				if calls < c.fails {
+					before++
+				} else {
+					behind++
+				}
+				return nil
+			}
+			cfg.Flow.Interval, cfg.HealthEvery = time.Second, time.Second
+			cfg.Health = func(*flow.Capture) error { return ask() }
+			cfg.Paths = func(*path.Connection) error { return ask() }
+			_, err := Run(context.Background(), c.src(), cfg, func([]*flow.Record) error {
+				if calls++; calls < c.fails {
+					return nil
+				}
+				return full
+			})
+			if !errors.Is(err, full) || behind != 0 || (before > 0) != (c.fails > 1) {
+				t.Errorf("%d shards: error %v, want %v; others asked %d times before it and %d behind", shards, err, full, before, behind)
+			}
+		}
 	}
 }
 

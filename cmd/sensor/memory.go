@@ -37,7 +37,8 @@ func leanHeap() {
 
 // useCores leaves the Go runtime one core for replay with one shard, which does everything
 // in one goroutine: others would be woken time and again to find nothing, and take it over.
-// Whoever sets GOMAXPROCS knows better. What it gives takes that back.
+// Whoever sets GOMAXPROCS knows better. What it gives takes that back. Where most of the work is
+// to write records, a second core would end sooner, which is what more shards are for.
 func useCores(shards int) (restore func()) {
 	if shards != 1 || os.Getenv("GOMAXPROCS") != "" {
 		return func() {}
