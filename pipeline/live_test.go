@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/netip"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -103,19 +104,33 @@ func TestLiveEqualsReplay(t *testing.T) {
 	}
 }
 
-// What is due ends while no packet comes.
+// What is due ends while no packet comes, and the health that is told behind it counts it.
 func TestIdleExpires(t *testing.T) {
+	for _, shards := range []int{1, 2} {
+		t.Run(strconv.Itoa(shards), func(t *testing.T) { idleExpires(t, shards) })
+	}
+}
+
+func idleExpires(t *testing.T, shards int) {
 	one := traffic(1).list[0]
 	var ended atomic.Bool // the reader asks, the collector tells
 	src := &idleAfter{frames: frames{list: []capture.Frame{one}}, until: ended.Load}
-	_, err := Run(context.Background(), src, config(2), func(recs []*flow.Record) error {
+	cfg, counted := config(shards), false
+	cfg.HealthEvery = time.Second
+	cfg.Health = func(c *flow.Capture) error {
+		if counted = c.Connections == 1; counted != ended.Load() {
+			t.Errorf("%d connections, ended: %t", c.Connections, ended.Load())
+		}
+		return nil
+	}
+	_, err := Run(context.Background(), src, cfg, func(recs []*flow.Record) error {
 		if len(recs) == 1 && recs[0].EndReason == flow.EndIdleTimeout {
 			ended.Store(true)
 		}
 		return nil
 	})
-	if err != nil || !ended.Load() {
-		t.Errorf("error %v; the flow ended while the source was idle: %v", err, ended.Load())
+	if err != nil || !ended.Load() || !counted {
+		t.Errorf("error %v; the flow ended while the source was idle: %t, and was counted: %t", err, ended.Load(), counted)
 	}
 	if waited := time.Duration(src.clock - one.Time); waited < 60*time.Second || waited > 120*time.Second {
 		t.Errorf("it took %v of the clock, and the timeout is 60 s", waited)
