@@ -83,7 +83,7 @@ func (f *replayFlags) register(cmd *cobra.Command) {
 	fs.UintSliceVar(&f.vxlanPorts, "vxlan-port", nil, "UDP `PORT` of VXLAN beside 4789 and 8472; repeatable")
 	fs.UintSliceVar(&f.genevePorts, "geneve-port", nil, "UDP `PORT` of GENEVE beside 6081; repeatable")
 	fs.Var(&f.memory, "memory", "memory for connections, `SIZE` as 512MiB; when it is full the least useful one ends early (default 60 % of what the process may use)")
-	fs.IntVar(&f.shards, "shards", 0, "work on `N` threads beside the reader, 1: on the reader's own; changes nothing in the output (default one a core)")
+	fs.IntVar(&f.shards, "shards", 0, "work on `N` threads beside those that read and write; 1: one thread does all, which takes the least CPU time and longer; changes nothing in the output (default one a core)")
 	fs.BoolVar(&f.noProgress, "no-progress", false, "no progress bar")
 	fs.StringVar(&f.cpuProfile, "cpuprofile", "", "write a CPU profile to `FILE`")
 	fs.StringVar(&f.memProfile, "memprofile", "", "write a heap profile to `FILE`")

@@ -8,9 +8,9 @@ import (
 )
 
 const (
-	firstHeld = 768 << 20 // octets that are held for a program of which no peak is known
-	moreHeld  = 64 << 20  // beside its peak
-	forgotten = 8 * time.Second
+	firstHeld = 768 << 20       // octets that are held for a program of which no peak is known
+	moreHeld  = 64 << 20        // beside its peak
+	forgotten = 8 * time.Second // after which a machine that returns free memory has done so
 )
 
 // hold touches so many octets of memory and gives them back, so that the program that
