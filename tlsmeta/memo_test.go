@@ -116,19 +116,27 @@ func TestFacts(t *testing.T) {
 	}
 }
 
-// The same octets have the same result without another allocation.
+// The same octets have the same result without another allocation, unless two that are kept
+// displace each other: where they lie is chosen anew for each process, and seldom so.
 func TestSharedAllocs(t *testing.T) {
-	m := hello(msgClientHello, 1, nil, []byte{0x13, 0x01}, ext(extServerName, 0, 4, 0, 0, 1, 'a'), ext(extALPN, 0, 3, 2, 'h', '2'))
-	a := hello(msgServerHello, 1, nil, []byte{0x13, 0x01}, ext(extALPN, 0, 3, 2, 'h', '2'))
-	var h ClientHello
-	var s ServerHello
-	if n := testing.AllocsPerRun(100, func() {
-		var i Info
-		ParseClientHello(m, &h)
-		ParseServerHello(a, &s)
-		i.ClientHello(&h, TransportTCP)
-		i.ServerHello(&s)
-	}); n != 0 {
-		t.Errorf("%v allocations, want 0", n)
+	displaced := 0
+	for i := range byte(8) {
+		m := hello(msgClientHello, 1, nil, []byte{0x13, 0x01}, ext(extServerName, 0, 4, 0, 0, 1, 'a'+i), ext(extALPN, 0, 3, 2, 'h', '0'+i))
+		a := hello(msgServerHello, 1, nil, []byte{0x13, 0x01 + i}, ext(extALPN, 0, 3, 2, 'h', '0'+i))
+		var h ClientHello
+		var s ServerHello
+		if n := testing.AllocsPerRun(100, func() {
+			var i Info
+			ParseClientHello(m, &h)
+			ParseServerHello(a, &s)
+			i.ClientHello(&h, TransportTCP)
+			i.ServerHello(&s)
+		}); n != 0 {
+			displaced++
+			t.Logf("%d: %v allocations", i, n)
+		}
+	}
+	if displaced > 1 {
+		t.Errorf("%d of 8 are made anew each time", displaced)
 	}
 }
