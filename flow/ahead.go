@@ -171,11 +171,16 @@ func (b *Batch) fetch(tables *[Partitions]*Table, at *[BatchLen]unsafe.Pointer) 
 			if n != noFlow {
 				b.heads.Add(unsafe.Pointer(t.flows.seeds.at(n)))
 				t.learned.lookAt(b.packets[i], a, &b.heads)
+			} else if t.watcher != nil {
+				b.heads.Add(t.unpaired.at(t.tupleHash(b.packets[i].Hash)))
 			}
 		case n&isEmbryo != 0:
 			p := unsafe.Pointer(t.flows.embryo(n))
 			at[uint(i)%BatchLen] = p
 			b.heads.Add(p)
+			if t.watcher != nil && answers(b.packets[i]) { // where nobody watches, it would be a seed
+				t.learned.lookAt(b.packets[i], a, &b.heads)
+			}
 		default:
 			b.heads.Add(unsafe.Pointer(t.flows.rested(n)))
 		}
@@ -188,6 +193,11 @@ func (b *Batch) fetch(tables *[Partitions]*Table, at *[BatchLen]unsafe.Pointer) 
 	b.heads.Fetch(1)
 	b.lines.Fetch(flowHead)
 	b.ends.Fetch(2)
+}
+
+// answers tells whether a packet is a SYN-ACK.
+func answers(p *packet.Packet) bool {
+	return p.TCP.Flags&(packet.SYN|packet.ACK) == packet.SYN|packet.ACK
 }
 
 // warm begins to load what the flows of the packets hold beside themselves, or,
@@ -209,8 +219,10 @@ func (b *Batch) warm(tables *[Partitions]*Table, at *[BatchLen]unsafe.Pointer) {
 					sessions++
 				}
 			}
-		case n == noFlow && a.marks&tcp4 != 0:
+		case n == noFlow && a.marks&tcp4 != 0 && t.watcher == nil:
 			b.heads.Add(t.flows.seeds.next())
+		case n == noFlow && a.marks&tcp4 != 0:
+			t.flows.embryos.prefetchFree(1)
 		case n == noFlow:
 			t.flows.prefetchFree()
 		case seedling(n):
@@ -219,6 +231,8 @@ func (b *Batch) warm(tables *[Partitions]*Table, at *[BatchLen]unsafe.Pointer) {
 		case n&isEmbryo != 0:
 			if e := (*embryo)(at[uint(i)%BatchLen]); e.grown() {
 				t.flows.prefetchYouth(e.behind, &b.heads)
+			} else if t.watcher != nil && answers(b.packets[i]) {
+				t.learned.look(b.packets[i], a, &b.lines)
 			}
 		default:
 			t.flows.prefetchLines(n)

@@ -337,11 +337,11 @@ func Cut(tables []*Table, n int) (cut Mark, more bool) {
 // their places in the index, and as many further ones without.
 const nextEnds = 8
 
-// expected is a flow that ends soon, with the hash of its key; hash is 0 where
-// that is not known yet.
+// expected is a flow that ends soon, with the hash of its key and, of an embryo that is
+// unpaired, that of its 5-tuple; either is 0 where it is not known yet.
 type expected struct {
-	hash uint64
-	n    uint32
+	hash, tuple uint64
+	n           uint32
 }
 
 // expect begins to load what the ends of the flows that come next will need.
@@ -358,14 +358,18 @@ func (t *Table) expect() {
 	if n&isEmbryo == 0 && n&isResting != 0 || t.index.gone {
 		return
 	}
-	h := uint64(0)
+	x := expected{n: n}
 	if n&isEmbryo != 0 {
-		h = t.flows.embryo(n).hash(t.secret)
+		e := t.flows.embryo(n)
+		if x.hash = e.hash(t.secret); e.unpaired() {
+			x.tuple = t.tupleHash(e.tuple())
+			pool.Prefetch(t.unpaired.at(x.tuple), 1)
+		}
 	} else {
-		h = t.secret.hash(&t.flows.at(n).key)
+		x.hash = t.secret.hash(&t.flows.at(n).key)
 	}
-	t.expected[(p.done+nextEnds)%len(t.expected)] = expected{h, n}
-	pool.Prefetch(t.index.at(h), 1)
+	t.expected[(p.done+nextEnds)%len(t.expected)] = x
+	pool.Prefetch(t.index.at(x.hash), 1)
 }
 
 // unlist takes a flow that ends, f, or an embryo, out of the index.
