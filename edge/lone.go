@@ -61,7 +61,7 @@ func (t *Table) sow(some []*flow.Lone, i int) int {
 		if place >= uint64(len(slots)) || slots[place] != 0 {
 			break
 		}
-		e := &x.pages[uint(n)/pageLen][uint(n)%pageLen]
+		e := x.pages[uint(n)/pageLen].at(n)
 		n++
 		slots[place] = uint64(h)<<32 | uint64(n)
 		until = max(until, l.Start())

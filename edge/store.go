@@ -76,7 +76,13 @@ const pageLen = 1 << 9
 
 type page [pageLen]entry
 
-func (s *store) at(i int) *entry { return &s.pages[i/pageLen][i%pageLen] }
+func (s *store) at(i int) *entry { return s.pages[i/pageLen].at(i) }
+
+// at gives entry i. Its address is reckoned: to index the array, Go first reads the page's
+// first octet, to see that the pointer is not nil, and waits for it to come.
+func (p *page) at(i int) *entry {
+	return (*entry)(unsafe.Add(unsafe.Pointer(p), uintptr(uint(i)%pageLen)*unsafe.Sizeof(entry{})))
+}
 
 // lookUp gives the entry of a key that has a hash, nil if there is none.
 func (s *store) lookUp(k *Key, h uint32) *entry {

@@ -91,15 +91,20 @@ type row struct {
 	run   uint32 // of the arena: the seeds
 }
 
+// at gives seed i. As for store.at, its address is reckoned.
+func (r *row) at(i uint32) *seed {
+	return (*seed)(unsafe.Add(unsafe.Pointer(r.seeds), uintptr(i%rowLen)*unsafe.Sizeof(seed{})))
+}
+
 // time is when a seed came, ns.
 func (r *row) time(i int) int64 {
-	e := &r.seeds[i%rowLen]
+	e := r.at(uint32(i))
 	return r.base + int64(e.after) + int64(e.afterHigh)<<32
 }
 
 // set makes seed i, which is of this row or another, one that came at a time.
 func (r *row) set(i uint32, e *seed, time int64) {
-	to := &r.seeds[i%rowLen]
+	to := r.at(i)
 	*to = *e
 	to.after, to.afterHigh = uint32(time-r.base), uint8((time-r.base)>>32)
 	r.alive |= 1 << (i % rowLen)
@@ -110,7 +115,7 @@ var _ [pool.RunUnits*pool.Unit - unsafe.Sizeof([rowLen]seed{})]byte
 
 func (s *seeds) row(i uint32) *row { return &s.rows[i&uint32(len(s.rows)-1)] }
 
-func (s *seeds) at(n uint32) *seed { return &s.row(n / rowLen).seeds[n%rowLen] }
+func (s *seeds) at(n uint32) *seed { return s.row(n / rowLen).at(n) }
 
 // seen is when a seed came, ns.
 func (s *seeds) seen(n uint32) int64 { return s.row(n / rowLen).time(int(n % rowLen)) }
@@ -183,7 +188,7 @@ func (s *seeds) next() unsafe.Pointer {
 	if s.fill >= rowLen {
 		return nil
 	}
-	return unsafe.Pointer(&s.last.seeds[s.fill%rowLen])
+	return unsafe.Pointer(s.last.at(s.fill))
 }
 
 // first gives the number of the seed that came first.
@@ -297,7 +302,7 @@ func (t *Table) sow(p *packet.Packet, h, free uint64) bool {
 		free = x.free(h)
 	}
 	c, at, r := &p.TCP, s.fill, s.last
-	e := &r.seeds[at%rowLen]
+	e := r.at(at)
 	s.latest = p.Time
 	e.after, e.afterHigh = uint32(p.Time-r.base), uint8((p.Time-r.base)>>32)
 	e.src, e.dst = binary.LittleEndian.Uint32(p.Src[12:]), binary.LittleEndian.Uint32(p.Dst[12:])

@@ -230,9 +230,18 @@ type link struct{ next, prev uint32 }
 
 const chunkLen = 64
 
-func (s *store[T]) at(n uint32) *T { return &s.chunks[n/chunkLen].values[n%chunkLen] }
+// at gives a value. Its address is reckoned: to index the array of a chunk, Go first reads
+// the chunk's first octet, to see that the pointer is not nil, and waits for it to come.
+func (s *store[T]) at(n uint32) *T {
+	var c chunk[T]
+	return (*T)(unsafe.Add(unsafe.Pointer(s.chunks[n/chunkLen]), uintptr(n%chunkLen)*unsafe.Sizeof(c.values[0])))
+}
 
-func (s *store[T]) link(n uint32) *link { return &s.chunks[n/chunkLen].links[n%chunkLen] }
+// link is that of a value.
+func (s *store[T]) link(n uint32) *link {
+	var c chunk[T]
+	return (*link)(unsafe.Add(unsafe.Pointer(s.chunks[n/chunkLen]), unsafe.Offsetof(c.links)+uintptr(n%chunkLen)*unsafe.Sizeof(link{})))
+}
 
 // get hands out a value, not cleared.
 func (s *store[T]) get() uint32 {
