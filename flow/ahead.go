@@ -28,10 +28,10 @@ type Batch struct {
 
 // sessionAhead is a packet's session that refers to something.
 type sessionAhead struct {
-	store   *session.Store
-	n       uint32
-	dir     uint8
-	payload bool
+	store *session.Store
+	n     uint32
+	dir   uint8
+	says  bool // it has payload, or its end comes
 }
 
 // Hold makes b a batch of packets, of at most BatchLen. They must stay as they
@@ -209,13 +209,18 @@ func (b *Batch) warm(tables *[Partitions]*Table, at *[BatchLen]unsafe.Pointer) {
 		t := tables[a.table()]
 		switch n := a.flow - 1; {
 		case !asleep(n):
-			f := (*Flow)(at[uint(i)%BatchLen])
+			f, p := (*Flow)(at[uint(i)%BatchLen]), b.packets[i]
 			t.prefetch(f, int(a.dir()), &b.heads, &b.lines)
+			ends := f.class == closing || p.TCP.Flags&packet.FIN != 0
+			if ends {
+				b.heads.Add(unsafe.Pointer(&f.fins))
+				b.heads.Add(unsafe.Add(unsafe.Pointer(f), flowRest[a.marks&fromB]))
+			}
 			if n := f.session; n != 0 {
-				payload := b.packets[i].PayloadLen > 0
-				t.sessions.Prefetch(n, payload, &b.heads)
+				says := p.PayloadLen > 0 || ends
+				t.sessions.Prefetch(n, says, &b.heads)
 				if session.Refers(n) {
-					b.sessions[uint(sessions)%BatchLen] = sessionAhead{t.sessions, n, a.dir(), payload}
+					b.sessions[uint(sessions)%BatchLen] = sessionAhead{t.sessions, n, a.dir(), says}
 					sessions++
 				}
 			}
@@ -255,7 +260,7 @@ func (b *Batch) warm(tables *[Partitions]*Table, at *[BatchLen]unsafe.Pointer) {
 func (b *Batch) warmSessions(n int) {
 	for i := range b.sessions[:n] {
 		x := &b.sessions[i]
-		if x.store.PrefetchMore(x.n, x.dir, x.payload, &b.heads); uint(i)%atOnce == atOnce-1 {
+		if x.store.PrefetchMore(x.n, x.dir, x.says, &b.heads); uint(i)%atOnce == atOnce-1 {
 			b.heads.Fetch(1)
 		}
 	}

@@ -205,6 +205,9 @@ const flowHead = int(unsafe.Offsetof(Flow{}.tcp)+unsafe.Offsetof(tcp.Conn{}.Dirs
 
 var flowEnd = [2]uintptr{uintptr(flowHead+1) * 64, uintptr(flowHead) * 64}
 
+// flowRest is what a packet of a direction leaves out of those; what ends needs it.
+var flowRest = [2]uintptr{uintptr(flowHead) * 64, uintptr(flowHead+2) * 64}
+
 // store holds values in chunks that never move, outside of the heap, so that a
 // table grows without copying and the garbage collector has nothing to look
 // into. What is given back is used first, while it is in the caches.

@@ -20,8 +20,7 @@ func (st *Store) Hear(n uint32, c *tcp.Conn, ct *tcp.Store, p *packet.Packet, g 
 		return n, false
 	case !s.reads():
 		k := Conn{TCP: c, Store: ct} // of the others, nothing is asked
-		st.afterwards(s, &k, p, g, dir)
-		return n | s.past(&k, st), true
+		return st.late(n, s, &k, p, g, dir), true
 	case s.flags&smooth == 0 || p.TCP.Flags&packet.FIN != 0:
 		return n, false
 	}

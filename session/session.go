@@ -166,15 +166,24 @@ func (st *Store) Segment(n uint32, c *Conn, p *packet.Packet, g *tcp.Segment, di
 	}
 	s := st.at(n)
 	if !s.reads() {
-		st.afterwards(s, c, p, g, dir)
-		return n | s.past(c, st)
+		return st.late(n, s, c, p, g, dir)
 	}
 	st.unfold(s)
 	st.read(s, c, p, g, dir)
 	return s.number(n)
 }
 
-// afterwards takes a segment of a session that puts nothing in order any more.
+// late takes a segment of a session that puts nothing in order any more, and gives its
+// number anew.
+func (st *Store) late(n uint32, s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, dir int) uint32 {
+	st.afterwards(s, c, p, g, dir)
+	if n&past != 0 && g.End == g.Pos {
+		return n // what TLS keeps was not looked at
+	}
+	return n | s.past(c, st)
+}
+
+// afterwards takes what late does.
 func (st *Store) afterwards(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, dir int) {
 	if p.TCP.Flags&packet.FIN != 0 {
 		s.flags |= fin0 << dir

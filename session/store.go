@@ -57,15 +57,16 @@ func NewStore(memory int64) *Store {
 // packets do not touch are left out: memory is busy enough.
 
 // Prefetch adds the session of a number that is not 0: the cache lines that a packet
-// with payload, or one without, touches.
-func (st *Store) Prefetch(n uint32, payload bool, lines *pool.Lines) {
+// touches that says something, as it has payload or the connection is about to end, or
+// one that does not.
+func (st *Store) Prefetch(n uint32, says bool, lines *pool.Lines) {
 	m := n & numberMask
-	if m == 0 || !payload && n&(payloadOnly|endless) != 0 {
+	if m == 0 || !says && n&(payloadOnly|endless) != 0 {
 		return
 	}
 	s := unsafe.Pointer(st.sessions.At(m))
 	lines.Add(s)
-	if n&payloadOnly != 0 { // else, the time is that of a handshake
+	if says {
 		lines.Add(unsafe.Add(s, 64))
 	}
 }
@@ -74,14 +75,14 @@ func (st *Store) Prefetch(n uint32, payload bool, lines *pool.Lines) {
 // need. It looks at no memory.
 func Refers(n uint32) bool { return n&numberMask != 0 && n&(endless|past) == 0 }
 
-// PrefetchMore adds the cache lines that a packet with payload, or an ACK, in
-// direction dir needs of what a session refers to that Refers.
-func (st *Store) PrefetchMore(n uint32, dir uint8, payload bool, lines *pool.Lines) {
-	if n&payloadOnly != 0 && !payload {
+// PrefetchMore adds the cache lines that a packet in direction dir that says something,
+// or an ACK, needs of what a session refers to that Refers.
+func (st *Store) PrefetchMore(n uint32, dir uint8, says bool, lines *pool.Lines) {
+	if n&payloadOnly != 0 && !says {
 		return
 	}
 	s := st.at(n)
-	if s.reading != 0 && (payload || s.flags&smooth == 0) {
+	if s.reading != 0 && (says || s.flags&smooth == 0) {
 		r := unsafe.Pointer(st.readings.At(s.reading))
 		lines.Add(r)
 		lines.Add(unsafe.Add(r, 64))
@@ -91,11 +92,11 @@ func (st *Store) PrefetchMore(n uint32, dir uint8, payload bool, lines *pool.Lin
 	}
 	y := unsafe.Pointer(st.tls.At(s.tls))
 	lines.Add(y)
+	if says {
+		lines.Add(unsafe.Add(y, 64))
+	}
 	if s.of == undecided && s.part != 0 {
-		if payload {
-			lines.Add(unsafe.Add(y, 64))
-		}
-		st.room.Prefetch(s.part, dir, payload, lines)
+		st.room.Prefetch(s.part, dir, says, lines)
 	}
 }
 

@@ -184,11 +184,11 @@ func (st *Store) position(s *Session, x *tlsmeta.Conn, dir int) int64 {
 
 // behind takes a segment of TLS once the handshake is over.
 func (st *Store) behind(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, dir int) {
-	x := st.tls.At(s.tls)
-	from := x.Data[dir]
 	if g.End == g.Pos {
 		return
 	}
+	x := st.tls.At(s.tls)
+	from := x.Data[dir]
 	if from == 0 || g.End <= from {
 		st.unsettled(s, c, g, dir, x.Client())
 		s.line.payload(g.Time)

@@ -71,14 +71,17 @@ func octets[T any](p *pool.Pool[T]) int64 {
 	return int64(p.InUse()) * int64(unsafe.Sizeof(v))
 }
 
-// Prefetch begins to load what a connection keeps of data in flight, and its
-// samples, for a packet in direction dir.
+// Prefetch begins to load what a connection keeps of data in flight, its samples, and
+// those that wait, for a packet in direction dir.
 func (st *Store) Prefetch(c *Conn, dir int, heads, lines *pool.Lines) {
 	switch n := c.samples; {
 	case n&inDists != 0:
 		heads.Add(unsafe.Pointer(st.dists.At(n &^ inDists)))
 	case n != 0:
 		heads.Add(unsafe.Pointer(st.fews.At(n)))
+	}
+	if n := c.turn.waits; n != 0 {
+		heads.Add(unsafe.Pointer(st.waits.At(n)))
 	}
 	d, r := &c.Dirs[dir&1], &c.Dirs[dir&1^1]
 	switch n := d.flight; {
