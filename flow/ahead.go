@@ -232,11 +232,17 @@ func (b *Batch) warm(tables *[Partitions]*Table, at *[BatchLen]unsafe.Pointer) {
 			t.flows.prefetchFree()
 		case seedling(n):
 			t.flows.embryos.prefetchFree(1)
+			t.flows.youths.PrefetchFree(youthUnits(0))
 			t.learned.look(b.packets[i], a, &b.lines)
 		case n&isEmbryo != 0:
 			if e := (*embryo)(at[uint(i)%BatchLen]); e.grown() {
-				t.flows.prefetchYouth(e.behind, &b.heads)
+				if t.flows.prefetchYouth(e.behind, &b.heads); session.Greets(b.packets[i].Payload) { // it hatches
+					t.flows.store.prefetchFree(flowLines + 1)
+					t.tcp.PrefetchFree()
+					t.sessions.PrefetchFree()
+				}
 			} else if t.watcher != nil && answers(b.packets[i]) {
+				t.flows.youths.PrefetchFree(youthUnits(0))
 				t.learned.look(b.packets[i], a, &b.lines)
 			}
 		default:

@@ -277,10 +277,14 @@ func (s *store[T]) takeOut(i int, kind uint32, numbers []uint32) []uint32 {
 	return numbers
 }
 
-// prefetchFree begins to load lines of what get gives next.
+// prefetchFree begins to load lines of what get gives next, if there is memory for it.
 func (s *store[T]) prefetchFree(lines int) {
-	if s.free != noFlow {
-		pool.Prefetch(unsafe.Pointer(s.at(s.free)), lines)
+	n := s.free
+	if n == noFlow {
+		n = s.n
+	}
+	if int(n/chunkLen) < len(s.chunks) {
+		pool.Prefetch(unsafe.Pointer(s.at(n)), lines)
 	}
 }
 

@@ -33,6 +33,14 @@ func (a *Arena) At(i uint32) unsafe.Pointer {
 	return unsafe.Add(a.chunks[i>>arenaBits], uintptr(i&(1<<arenaBits-1))*Unit)
 }
 
+// PrefetchFree begins to load the block that Get gives next, of n units, where it was put
+// back.
+func (a *Arena) PrefetchFree(n int) {
+	if i := a.free[n]; i != 0 {
+		Prefetch(a.At(i), (n*Unit+63)/64)
+	}
+}
+
 // Get hands out a block of n units. What it holds is anything.
 func (a *Arena) Get(n int) uint32 {
 	a.held += n

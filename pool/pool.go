@@ -42,6 +42,18 @@ func (p *Pool[T]) At(i uint32) *T {
 // Prefetch begins to load so many cache lines of a value, from its first on.
 func (p *Pool[T]) Prefetch(i uint32, lines int) { Prefetch(unsafe.Pointer(p.At(i)), lines) }
 
+// PrefetchFree begins to load so many cache lines of the value that Get gives next, if
+// there is memory for it.
+func (p *Pool[T]) PrefetchFree(lines int) {
+	i := p.n + 1
+	if n := len(p.free); n > 0 {
+		i = p.free[n-1]
+	}
+	if int(i>>shift[T]()) < len(p.chunks) {
+		p.Prefetch(i, lines)
+	}
+}
+
 // Get hands out a value. It holds what it held when it was put back; a new one
 // is zero.
 func (p *Pool[T]) Get() uint32 {

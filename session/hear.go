@@ -73,7 +73,7 @@ func (st *Store) hear(s *Session, y *tlsTalk, x *tlsmeta.Conn, c *tcp.Conn, ct *
 // greets tells whether a packet has a payload that is whole, new, not the last of
 // its direction, and begins with a ClientHello.
 func greets(p *packet.Packet, g *tcp.Segment) bool {
-	return tlsmeta.MatchClientHello(p.Payload) == tlsmeta.MatchYes && int64(len(p.Payload)) == g.End-g.Pos && !g.Again() && p.TCP.Flags&packet.FIN == 0
+	return Greets(p.Payload) && int64(len(p.Payload)) == g.End-g.Pos && !g.Again() && p.TCP.Flags&packet.FIN == 0
 }
 
 // greet does what read does with the first payload of a connection if that greets

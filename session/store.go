@@ -100,6 +100,16 @@ func (st *Store) PrefetchMore(n uint32, dir uint8, says bool, lines *pool.Lines)
 	}
 }
 
+// Greets tells whether the first payload of a connection begins with a ClientHello.
+func Greets(payload []byte) bool { return tlsmeta.MatchClientHello(payload) == tlsmeta.MatchYes }
+
+// PrefetchFree begins to load what a connection that Greets will be read with.
+func (st *Store) PrefetchFree() {
+	st.sessions.PrefetchFree(int(unsafe.Sizeof(Session{}) / 64))
+	st.tls.PrefetchFree(int(unsafe.Sizeof(tlsTalk{}) / 64))
+	st.room.PrefetchFree()
+}
+
 // Octets is what the sessions hold at most. What handshakes told counts for each,
 // whether they share it or not: it may depend on who else met the same before.
 func (st *Store) Octets() int64 {

@@ -97,6 +97,12 @@ func (st *Store) Prefetch(c *Conn, dir int, heads, lines *pool.Lines) {
 	}
 }
 
+// PrefetchFree begins to load what a connection takes that ceases to be young.
+func (st *Store) PrefetchFree() {
+	st.fews.PrefetchFree(1)
+	st.pairs.PrefetchFree(2)
+}
+
 // inUse is how many values the connections hold.
 func (st *Store) inUse() int {
 	return st.pairs.InUse() + st.crowds.InUse() + st.rares.InUse() + st.troubles.InUse() + st.tallies.InUse() + st.waits.InUse() +

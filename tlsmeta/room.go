@@ -83,6 +83,9 @@ func (b *Room) Prefetch(work uint32, dir uint8, data bool, lines *pool.Lines) {
 	lines.Add(unsafe.Pointer(&w.srv))
 }
 
+// PrefetchFree begins to load what the next Conn will be lent.
+func (b *Room) PrefetchFree() { b.works.PrefetchFree(int(unsafe.Sizeof(fresh{})+63) / 64) }
+
 func (c *Conn) lend(b *Room) {
 	c.work = b.works.Get()
 	c.w = b.works.At(c.work)
