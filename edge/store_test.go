@@ -348,3 +348,13 @@ func TestFirst(t *testing.T) {
 		}
 	}
 }
+
+// The reckoned address of an entry is that of the entry.
+func TestStoreAt(t *testing.T) {
+	s := store{pages: []*page{new(page), new(page)}}
+	for i := range 2 * pageLen {
+		if s.at(i) != &s.pages[i/pageLen][i%pageLen] {
+			t.Fatalf("entry %d lies elsewhere", i)
+		}
+	}
+}

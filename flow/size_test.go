@@ -44,3 +44,20 @@ func TestTablesApart(t *testing.T) {
 		t.Errorf("%d tables at %d places of a page", len(list), len(places))
 	}
 }
+
+// The reckoned addresses of values, links and seeds are theirs.
+func TestAddresses(t *testing.T) {
+	flows, embryos := store[Flow]{chunks: []*chunk[Flow]{new(chunk[Flow]), new(chunk[Flow])}}, store[embryo]{chunks: []*chunk[embryo]{new(chunk[embryo]), new(chunk[embryo])}}
+	for n := range uint32(2 * chunkLen) {
+		f, e, i := flows.chunks[n/chunkLen], embryos.chunks[n/chunkLen], n%chunkLen
+		if flows.at(n) != &f.values[i] || flows.link(n) != &f.links[i] || embryos.at(n) != &e.values[i] || embryos.link(n) != &e.links[i] {
+			t.Fatalf("value %d or its link lies elsewhere", n)
+		}
+	}
+	r := row{seeds: new([rowLen]seed)}
+	for i := range uint32(rowLen) {
+		if r.at(i) != &r.seeds[i] {
+			t.Fatalf("seed %d lies elsewhere", i)
+		}
+	}
+}

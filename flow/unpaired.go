@@ -51,11 +51,9 @@ func (t *Table) isolate(n uint32, e *embryo, p *packet.Packet) {
 // meet takes an embryo out of those that are unpaired.
 func (t *Table) meet(n uint32, e *embryo) {
 	e.flags &^= isUnpaired
-	h := uint64(0)
-	if x := &t.expected[t.plan.done%len(t.expected)]; x.n == n {
-		h = x.tuple
-	}
-	if h == 0 {
+	x := &t.expected[t.plan.done%len(t.expected)]
+	h := x.tuple
+	if x.n != n || h == 0 {
 		h = t.tupleHash(e.tuple())
 	}
 	t.unpaired.remove(h, n&^isEmbryo)

@@ -183,7 +183,7 @@ func (st *Store) late(n uint32, s *Session, c *Conn, p *packet.Packet, g *tcp.Se
 	return n | s.past(c, st)
 }
 
-// afterwards takes what late does.
+// afterwards takes the segment of late.
 func (st *Store) afterwards(s *Session, c *Conn, p *packet.Packet, g *tcp.Segment, dir int) {
 	if p.TCP.Flags&packet.FIN != 0 {
 		s.flags |= fin0 << dir
