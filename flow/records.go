@@ -1,6 +1,11 @@
 package flow
 
-import "mirrorscope/session"
+import (
+	"unsafe"
+
+	"mirrorscope/pool"
+	"mirrorscope/session"
+)
 
 // Records is a list of records that grows without moving them: they are large.
 // Beside it is a list of those that are small. The zero value is empty. Its memory
@@ -59,11 +64,16 @@ func (l *Records) Add() *Record {
 	if l.n == len(l.pages)*len(recordPage{}) {
 		l.pages = append(l.pages, new(recordPage))
 	}
-	l.n++
+	if l.n++; l.n < len(l.pages)*len(recordPage{}) {
+		pool.PrefetchWrite(unsafe.Pointer(l.At(l.n)), recordLines) // the next one
+	}
 	r := l.At(l.n - 1)
 	*r = Record{}
 	return r
 }
+
+// recordLines is how many cache lines a record takes.
+const recordLines = (int(unsafe.Sizeof(Record{})) + 63) / 64
 
 // roomPage has the rooms of a recordPage, about 4 KiB.
 type roomPage [len(recordPage{})]session.Room

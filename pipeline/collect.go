@@ -2,11 +2,33 @@ package pipeline
 
 import (
 	"runtime"
+	"unsafe"
 
 	"mirrorscope/flow"
 	"mirrorscope/packet"
 	"mirrorscope/path"
+	"mirrorscope/pool"
+	"mirrorscope/session"
 )
+
+// recordsAhead is how many records before it is read one is loaded, and phasesAhead what is beside
+// it: so many cache lines.
+const (
+	recordsAhead, recordLines = 8, (int(unsafe.Sizeof(flow.Record{})) + 63) / 64
+	phasesAhead, phasesLines  = 4, (int(unsafe.Sizeof(session.Phases{})) + 63) / 64
+)
+
+// ahead begins to load what will be read of the records that follow the first one.
+func ahead(records []*flow.Record) {
+	if len(records) > recordsAhead {
+		pool.Prefetch(unsafe.Pointer(records[recordsAhead]), recordLines)
+	}
+	if len(records) > phasesAhead {
+		if p := records[phasesAhead].Phases; p != nil {
+			pool.Prefetch(unsafe.Pointer(p), phasesLines)
+		}
+	}
+}
 
 // told is what only the records tell of the health of the input.
 type told struct {
@@ -16,8 +38,12 @@ type told struct {
 
 type toldPoint struct{ missed, recorded int64 }
 
-func (t *told) add(records []*flow.Record) {
-	for _, r := range records {
+// add takes records in order. far tells that they were made by another core.
+func (t *told) add(records []*flow.Record, far bool) {
+	for i, r := range records {
+		if far {
+			ahead(records[i:])
+		}
 		if r.Kind != flow.Connection {
 			continue
 		}
@@ -72,6 +98,7 @@ const outLen = 256
 type collector struct {
 	cfg   *Config
 	out   func([]*flow.Record) error
+	far   bool // the records come from another goroutine
 	yield bool // the reader of a live source goes first, time and again
 	told  told
 	err   error // of out and those like it
@@ -151,7 +178,7 @@ func (c *collector) some() bool {
 		n, found := upToPath(rest, c.paths, &c.latest)
 		part := rest[:n]
 		rest = rest[n:]
-		c.told.add(part)
+		c.told.add(part, c.far)
 		if c.err = c.out(part); c.err == nil && found {
 			c.err = c.cfg.Paths(&c.latest)
 		}

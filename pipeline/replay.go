@@ -107,7 +107,7 @@ func Run(ctx context.Context, src capture.Source, cfg Config, out func([]*flow.R
 	if cfg.Shards == 1 && waits(src) {
 		r.collector = collector
 	} else {
-		collector.yield = r.spill != nil
+		collector.far, collector.yield = true, r.spill != nil
 		g.Go(func() error { return collector.run(r.seconds, r.free) })
 	}
 	g.Go(func() error {

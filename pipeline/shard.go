@@ -77,6 +77,24 @@ func (b *batch) count() bool {
 	return b.n == len(b.packets)
 }
 
+// ownAhead is how many packets before it is written a packet's place is asked for, and
+// ownPayload how many octets before a payload's is.
+const ownAhead, ownPayload = 10, 512
+
+// own begins to load what will be written soon. Shards have read it, so that it is in the caches
+// of other cores.
+func (b *batch) own() {
+	if i := b.n + ownAhead; i < len(b.packets) {
+		pool.PrefetchWrite(unsafe.Pointer(&b.packets[i]), packetLines)
+	}
+	if i := len(b.payload) + ownPayload; i < cap(b.payload) {
+		pool.PrefetchWrite(unsafe.Pointer(&b.payload[:cap(b.payload)][i]), 1)
+	}
+}
+
+// packetLines is how many cache lines a packet takes.
+const packetLines = (int(unsafe.Sizeof(packet.Packet{})) + 63) / 64
+
 // put adds a packet, which is copied unless it is at next already, with its
 // payload if keep is set. It tells whether the batch is full.
 func (b *batch) put(p *packet.Packet, partition int, kind itemKind, keep bool) bool {
@@ -215,8 +233,12 @@ func (s *shard) add(b *batch) {
 			continue
 		}
 		for i, at := range some {
-			s.at[i] = b.at[at]
+			p := b.at[at]
+			if s.at[i] = p; len(p.Payload) > 0 {
+				s.lines.Add(unsafe.Pointer(unsafe.SliceData(p.Payload)))
+			}
 		}
+		s.lines.Fetch(1)
 		s.addAll(s.at[:len(some)])
 	}
 }
@@ -226,7 +248,7 @@ func (s *shard) fetch(b *batch, list []uint16) {
 	for _, at := range list[:min(len(list), aheadLen)] {
 		s.lines.Add(unsafe.Pointer(b.at[at]))
 	}
-	s.lines.Fetch(int(unsafe.Sizeof(packet.Packet{})+63) / 64)
+	s.lines.Fetch(packetLines)
 }
 
 // addAll is add for packets that are such.

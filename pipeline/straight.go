@@ -107,6 +107,7 @@ func (r *reader) straight(fs []capture.Frame) int {
 	c, d := &r.seen, r.decoder
 	faces, next, watched := r.faces, r.next, r.watch.waits()
 	loud := watched && (r.watch.on || faces > 1) // the first point's packets may be due, too
+	shared := len(r.shards) > 1
 	n, octets, decoded := 0, uint64(0), uint64(0)
 	for ; n < len(fs); n++ {
 		f := &fs[n]
@@ -116,6 +117,9 @@ func (r *reader) straight(fs []capture.Frame) int {
 		r.now = f.Time
 		octets += uint64(f.WireLen)
 		p := r.batch.next()
+		if shared {
+			r.batch.own()
+		}
 		if f.Link != capture.LinkEthernet || !d.Usual(f.Data, f.Interface, f.WireLen, f.Time, p) && (watched || !d.UsualInside(f.Data, f.Interface, f.WireLen, f.Time, p)) {
 			if skip := d.Decode(f.Data, uint16(f.Link), f.Interface, f.WireLen, f.Time, p); skip != packet.OK {
 				r.skipped(f, skip)

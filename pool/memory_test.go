@@ -96,6 +96,12 @@ func TestPrefetch(t *testing.T) {
 	Prefetch(nil, 3)
 	x := new([100]uint64)
 	Prefetch(unsafe.Pointer(x), 13)
+	x[0], x[99] = 1, 2
+	PrefetchWrite(nil, 3)
+	PrefetchWrite(unsafe.Pointer(x), 13)
+	if *x != [100]uint64{0: 1, 99: 2} {
+		t.Error("what lies there has changed")
+	}
 }
 
 // Lines takes any number of any addresses, and is empty behind Fetch.

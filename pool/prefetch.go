@@ -10,6 +10,12 @@ import "unsafe"
 //go:noescape
 func Prefetch(p unsafe.Pointer, lines int)
 
+// PrefetchWrite is Prefetch of what will be written: another core's cache gives its lines away,
+// so that no store has to wait for that.
+//
+//go:noescape
+func PrefetchWrite(p unsafe.Pointer, lines int)
+
 // Together is how many addresses PrefetchEach takes.
 const Together = 16
 

@@ -11,6 +11,17 @@ next:
 	JGT  next
 	RET
 
+// func PrefetchWrite(p unsafe.Pointer, lines int)
+TEXT ·PrefetchWrite(SB), NOSPLIT, $0-16
+	MOVQ p+0(FP), AX
+	MOVQ lines+8(FP), CX
+next:
+	BYTE $0x0f; BYTE $0x0d; BYTE $0x08 // PREFETCHW (AX)
+	ADDQ $64, AX
+	DECQ CX
+	JGT  next
+	RET
+
 // func prefetchAll(at *uintptr, n, lines int)
 TEXT ·prefetchAll(SB), NOSPLIT, $0-24
 	MOVQ at+0(FP), SI

@@ -11,6 +11,17 @@ next:
 	BGT  next
 	RET
 
+// func PrefetchWrite(p unsafe.Pointer, lines int)
+TEXT ·PrefetchWrite(SB), NOSPLIT, $0-16
+	MOVD p+0(FP), R0
+	MOVD lines+8(FP), R1
+next:
+	PRFM (R0), PSTL1KEEP
+	ADD  $64, R0
+	SUBS $1, R1, R1
+	BGT  next
+	RET
+
 // func prefetchAll(at *uintptr, n, lines int)
 TEXT ·prefetchAll(SB), NOSPLIT, $0-24
 	MOVD at+0(FP), R0

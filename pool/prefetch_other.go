@@ -7,6 +7,9 @@ import "unsafe"
 // Prefetch does nothing here.
 func Prefetch(unsafe.Pointer, int) {}
 
+// PrefetchWrite does nothing here.
+func PrefetchWrite(unsafe.Pointer, int) {}
+
 // Together is how many addresses PrefetchEach takes.
 const Together = 16
 
