@@ -77,8 +77,15 @@ func (e *embryo) syn(p *packet.Packet) {
 }
 
 func address(v4 uint32) (a packet.Addr) {
-	binary.LittleEndian.PutUint64(a[8:], mapped|uint64(v4)<<32)
+	setAddress(&a, v4)
 	return a
+}
+
+// setAddress is address in place: what is copied right behind two stores waits until they, and all
+// before them, have left the core.
+func setAddress(a *packet.Addr, v4 uint32) {
+	binary.LittleEndian.PutUint64(a[:8], 0)
+	binary.LittleEndian.PutUint64(a[8:], mapped|uint64(v4)<<32)
 }
 
 // upper has upperBit, for embryo.place, if the source comes behind the destination in a key.
@@ -94,12 +101,18 @@ func (e *embryo) four() key4 {
 	return key4{bits.RotateLeft64(hosts, turn<<5), uint64(bits.RotateLeft32(ports, turn<<4)) | packet.ProtoTCP<<32, uint64(e.point) | uint64(e.network)<<32}
 }
 
-func (e *embryo) key() Key {
-	k := e.four()
-	return Key{
-		A: address(uint32(k.hosts)), B: address(uint32(k.hosts >> 32)), PortA: uint16(k.ends), PortB: uint16(k.ends >> 16), Proto: packet.ProtoTCP,
-		Point: e.point, Network: e.network,
-	}
+func (e *embryo) key() (k Key) {
+	e.setKey(&k)
+	return k
+}
+
+// setKey is key in place, like setAddress.
+func (e *embryo) setKey(k *Key) {
+	four := e.four()
+	setAddress(&k.A, uint32(four.hosts))
+	setAddress(&k.B, uint32(four.hosts>>32))
+	k.PortA, k.PortB, k.Proto, k.Kind = uint16(four.ends), uint16(four.ends>>16), packet.ProtoTCP, 0
+	k.Point, k.Network = e.point, e.network
 }
 
 // has tells whether its key is k.

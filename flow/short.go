@@ -91,14 +91,17 @@ func (t *Table) tellShort(n uint32, r *Record, final bool) bool {
 // outline fills in what all records have that are made of a youth which was summed up.
 func (t *Table) outline(e *embryo, y *youth, x *soFar, r *Record) {
 	t.briefs++
-	key := e.key()
 	t.serial++
-	r.ID, r.Start, r.End = t.ids.of(&key, e.time), e.time, y.seen
+	e.setKey(&r.key)
+	r.ID, r.Start, r.End = t.ids.of(&r.key, e.time), e.time, y.seen
 	r.Point, r.Network, r.Path, r.OuterSwapped = e.point, e.network, e.path, e.flags&packet.OuterSwapped != 0
-	r.key, r.serial = key, t.serial
+	r.serial = t.serial
 	r.Proto, r.Version = packet.ProtoTCP, 4
-	r.Ends[Client] = Endpoint{Addr: address(e.src), Port: e.srcPort, HasPort: true}
-	r.Ends[Server] = Endpoint{Addr: address(e.dst), Port: e.dstPort, HasPort: true}
+	client, server := &r.Ends[Client], &r.Ends[Server]
+	setAddress(&client.Addr, e.src)
+	setAddress(&server.Addr, e.dst)
+	client.Port, server.Port = e.srcPort, e.dstPort
+	client.HasPort, server.HasPort = true, true
 	r.Direction, r.DirectionState = DirSYN, tcp.Measured
 	for side := range x.sent {
 		r.Sent[side] = x.sent[side].volume()

@@ -127,7 +127,7 @@ func (s *slab) key(n uint32, scratch *Key) *Key {
 	case seedling(n):
 		*scratch = s.seeds.key(s.seeds.at(n))
 	case n&isEmbryo != 0:
-		*scratch = s.embryo(n).key()
+		s.embryo(n).setKey(scratch)
 	default:
 		s.outline(n, scratch)
 	}
