@@ -140,3 +140,49 @@ func (t *Table) planSoon(c class, second, now int64) {
 		}
 	}
 }
+
+// Soon tells when within the second that now is in, flows may end, for as long as no packet
+// comes.
+type Soon struct {
+	from   int64 // when it begins, ns
+	parts  [soonParts]int
+	unsure int // flows that may end at any time of it
+}
+
+// The parts of a second are of 1<<soonShift ns.
+const (
+	soonShift = 20
+	soonParts = 1e9>>soonShift + 1
+)
+
+// part is that of a time.
+func (s *Soon) part(now int64) int { return int(min(max(now-s.from, 0)>>soonShift, soonParts-1)) }
+
+// Until is how many flows may end until now, where those of a time since were asked for.
+func (s *Soon) Until(since, now int64) int {
+	n := s.unsure
+	for i := s.part(since); i <= s.part(now); i++ {
+		n += s.parts[i]
+	}
+	return n
+}
+
+// AddSoon adds to s the flows that may end in the second of now, behind PlanCollect of that
+// time.
+func (t *Table) AddSoon(s *Soon, now int64) {
+	second := now/1e9 + 1
+	s.from = (second - 1) * 1e9
+	for c := range t.wheels {
+		w := &t.wheels[c]
+		if w.soon.slot == 0 || w.soon.second != second {
+			s.unsure += w.heldIn(second)
+			continue
+		}
+		for _, e := range w.soon.entries.Items()[w.soon.past:] {
+			s.parts[min(e.after>>soonShift, soonParts-1)]++
+		}
+	}
+	if t.flows.seeds.first() != noFlow {
+		s.unsure += t.flows.seeds.until(t.sown(second * 1e9))
+	}
+}

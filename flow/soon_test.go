@@ -243,3 +243,79 @@ func TestSoonDroppedByPackets(t *testing.T) {
 		t.Errorf("%d connections", n)
 	}
 }
+
+// What may end until a time is no less than what is planned to end by then, and no more than
+// that where each part of the second was asked for, but for what may end at any time.
+func TestSoonUntil(t *testing.T) {
+	for seed := range uint64(50) {
+		rng := rand.New(rand.NewPCG(seed, 19))
+		table := newScene(t, nil).table
+		flows := &table.flows
+		const second = sceneStart/1e9 + 100
+		const from = int64(second-1) * 1e9
+		for c := range table.wheels {
+			table.wheels[c].base = second - 50
+		}
+		enter := func(due int64) {
+			c, n := class(rng.IntN(int(numClasses))), flows.get()
+			*flows.at(n) = Flow{class: c, seen: due - table.wheels[c].timeout}
+			table.wheels[c].add(n, flows)
+		}
+		const many = 2000
+		for range many {
+			enter(from + 1 + rng.Int64N(1e9))
+		}
+		collect := func(now int64) int {
+			table.begin(plan{second: noSecond}, 0)
+			for c := range numClasses {
+				table.planSoon(c, second, now)
+			}
+			return len(table.listed())
+		}
+		now := from + 1 + rng.Int64N(1e9-1)
+		total := collect(now)
+		var s Soon
+		if table.AddSoon(&s, now); s.unsure != 0 {
+			t.Fatalf("%d may end at any time", s.unsure)
+		}
+		may := 0
+		for since := now; now < from+1e9; since = now {
+			now = min(now+1+rng.Int64N(100e6), from+1e9)
+			got := collect(now)
+			n := s.Until(since, now)
+			if n < got {
+				t.Fatalf("%d ended between %d and %d ns, %d might", got, since-from, now-from, n)
+			}
+			total, may = total+got, may+n
+		}
+		if total != many {
+			t.Fatalf("%d of %d ended", total, many)
+		}
+		if all := s.Until(from, from+1e9); all > total || may > total+many/10 {
+			t.Errorf("%d ended, %d might, %d in pieces", total, all, may)
+		}
+	}
+}
+
+// What a table has no list of, and its seeds, may end at any time of the second; times outside
+// of it count as its ends.
+func TestSoonUnsure(t *testing.T) {
+	s := newScene(t, nil)
+	for i := range 100 {
+		s.at(300*time.Millisecond + time.Duration(i)).add(s.tcp(host{"10.1.0.7", uint16(1000 + i)}, srv, "S", 1000, 0, ""))
+	}
+	table := s.table
+	now := int64(sceneStart) + table.wheels[halfOpen].timeout + 1e8
+	seeds := table.flows.seeds.live
+	n := table.flows.get()
+	*table.flows.at(n) = Flow{class: linger, seen: now - table.wheels[linger].timeout + 1e6}
+	table.wheels[linger].base = now/1e9 - 10
+	table.wheels[linger].add(n, &table.flows)
+	var soon Soon
+	table.AddSoon(&soon, now)
+	for _, at := range [][2]int64{{now, now + 1}, {0, 1}, {1 << 62, 1<<62 + 1}, {-1 << 62, 1 << 62}} {
+		if got := soon.Until(at[0], at[1]); got != seeds+1 || seeds == 0 {
+			t.Errorf("%d may end from %d until %d, want %d seeds and 1", got, at[0], at[1], seeds)
+		}
+	}
+}

@@ -33,7 +33,9 @@ type reader struct {
 	free      chan *second  // and back
 	made      int           // seconds there are
 	room      room
-	dueSoon   int // connections that may end in the running second
+	dueSoon   int        // connections that may end in the running second …
+	soon      *flow.Soon // … and when in it, where that is known
+	collected int64      // until when that was asked for, ns
 	cancel    context.CancelFunc
 
 	now      int64 // highest record time so far
@@ -392,7 +394,7 @@ func (r *reader) barrier(s int64) {
 		r.healthAt = s - s%every + every
 	}
 	r.plan(func(t *flow.Table) { t.PlanExpire(s) })
-	r.dueSoon = 0
+	r.dueSoon, r.soon = 0, nil
 	for _, t := range r.tables {
 		r.dueSoon += t.DueIn(s)
 	}
@@ -404,17 +406,39 @@ func (r *reader) barrier(s int64) {
 // there is room for.
 func (r *reader) collect() {
 	now := r.now
-	if r.dueSoon > r.room.records/2 {
-		r.drain()
+	r.hand()
+	if r.crowded(now) {
 		r.plan(func(t *flow.Table) { t.PlanCollect(now) })
+		r.foresee(now)
 		r.pieces(nil)
 		return
 	}
-	r.hand()
 	r.ask(nil, func(t *flow.Table) {
 		t.PlanCollect(now)
 		t.Step(flow.Last())
 	})
+}
+
+// crowded tells whether more connections may have ended by now than records may be made at once.
+func (r *reader) crowded(now int64) bool {
+	if r.soon == nil {
+		return r.dueSoon > r.room.records/2
+	}
+	since := r.collected
+	r.collected = now
+	return r.soon.Until(since, now) > r.room.piece
+}
+
+// foresee has crowded know more of the running second. The tables have planned what they collect
+// by now. A lone shard waits for nobody: it makes smaller pieces, which the caches hold.
+func (r *reader) foresee(now int64) {
+	if len(r.shards) == 1 || r.soon != nil {
+		return
+	}
+	r.soon, r.collected = new(flow.Soon), now
+	for _, t := range r.tables {
+		t.AddSoon(r.soon, now)
+	}
 }
 
 // flush ends all flows. What the last second has taught counts for those that
