@@ -14,6 +14,9 @@ import (
 const (
 	// aheadLen is for how many packets the tables look ahead at a time.
 	aheadLen = flow.BatchLen
+	// sharedAhead is that where shards are goroutines: of more packets, which are loaded too, the
+	// nearest cache has lost the first when the last come.
+	sharedAhead = 16
 	// handLen is how many packets a batch has for each shard that shares it, and
 	// mostHandLen how many at most: what a goroutine does between two hand-overs takes much
 	// longer than waking it.
@@ -223,10 +226,12 @@ func (s *shard) add(b *batch) {
 		}
 		return
 	}
-	// Packets come from the caches of another core.
+	// Packets come from the caches of another core. When it is their turn, what was done for those
+	// before them has taken the nearest cache.
 	s.fetch(b, b.lists[s.i])
-	for list := b.lists[s.i]; len(list) > 0; list = list[min(len(list), aheadLen):] {
-		some := list[:min(len(list), aheadLen)]
+	for list := b.lists[s.i]; len(list) > 0; list = list[min(len(list), sharedAhead):] {
+		some := list[:min(len(list), sharedAhead)]
+		s.fetch(b, some)
 		s.fetch(b, list[len(some):])
 		if b.odd {
 			s.addOdd(b, some, len(some))
@@ -245,7 +250,7 @@ func (s *shard) add(b *batch) {
 
 // fetch begins to load the first packets of a list.
 func (s *shard) fetch(b *batch, list []uint16) {
-	for _, at := range list[:min(len(list), aheadLen)] {
+	for _, at := range list[:min(len(list), sharedAhead)] {
 		s.lines.Add(unsafe.Pointer(b.at[at]))
 	}
 	s.lines.Fetch(packetLines)
