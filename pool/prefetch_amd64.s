@@ -16,7 +16,7 @@ TEXT ·PrefetchWrite(SB), NOSPLIT, $0-16
 	MOVQ p+0(FP), AX
 	MOVQ lines+8(FP), CX
 next:
-	BYTE $0x0f; BYTE $0x0d; BYTE $0x08 // PREFETCHW (AX)
+	BYTE $0x0f; BYTE $0x0d; BYTE $0x08 // PREFETCHW (AX), which the assembler does not know; processors without it do nothing
 	ADDQ $64, AX
 	DECQ CX
 	JGT  next
