@@ -8,21 +8,22 @@ import (
 	"testing"
 
 	"mirrorscope/capture"
+	"mirrorscope/flow"
 	"mirrorscope/internal/pcapgen"
 	"mirrorscope/packet"
 )
 
 const many = 8000
 
-// crowd gives connections of which hundreds end in every second.
-func crowd() *frames {
+// crowd gives connections of which hundreds end in every second. begins tells when each begins, ns.
+func crowd(begins func(*rand.Rand) int64) *frames {
 	f := new(frames)
 	rng := rand.New(rand.NewPCG(1, 2))
 	const begin = int64(1_700_000_000e9)
 	server := netip.MustParseAddr("10.1.0.1")
 	for i := range many {
 		client, port := netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), uint16(20000+i)
-		at, seq, ack := begin+rng.Int64N(7e9), uint32(1000), uint32(5000)
+		at, seq, ack := begin+begins(rng), uint32(1000), uint32(5000)
 		send := func(back bool, flags uint16, seq, ack uint32, payload string) {
 			ip, tcp := pcapgen.IPv4{Src: client, Dst: server, ID: uint16(rng.Uint32())}, pcapgen.TCP{SrcPort: port, DstPort: 80, Seq: seq, Ack: ack, Flags: flags}
 			if back {
@@ -53,7 +54,7 @@ func TestCrowd(t *testing.T) {
 		if memory > 0 {
 			cfg.Flow.Memory = memory
 		}
-		recs, c := runEvery(t, every, crowd(), cfg)
+		recs, c := runEvery(t, every, crowd(func(rng *rand.Rand) int64 { return rng.Int64N(7e9) }), cfg)
 		if c.Evicted != 0 {
 			t.Fatalf("%d evicted", c.Evicted)
 		}
@@ -75,5 +76,47 @@ func TestCrowd(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// However many connections end at the same moment, several shards make no more records at once
+// than a piece, or few more, in every second.
+func TestCrowdPieces(t *testing.T) {
+	cfg := config(2)
+	cfg.piece, cfg.Flow.Memory = 50, 24<<20
+	defer func(n int) { collectEvery = n }(collectEvery)
+	collectEvery = 2000
+	learned := flow.NewLearned(cfg.Flow)
+	var tables []*flow.Table
+	for range flow.Partitions {
+		tables = append(tables, flow.NewTable(cfg.Flow, learned, cfg.Names))
+	}
+	src := crowd(func(rng *rand.Rand) int64 { return rng.Int64N(5)*1e9 + 5e8 })
+	r := newReader(src, cfg, tables, learned)
+	for _, s := range r.shards {
+		go s.run(r.batches)
+	}
+	done := make(chan [2]int)
+	go func() {
+		all, most := 0, 0
+		for sec := range r.seconds {
+			sec.wait.Wait()
+			n := 0
+			for i := range sec.records {
+				list := &sec.records[i]
+				n += list.Len()
+				for k := range list.Len() {
+					list.At(k).Forget()
+				}
+			}
+			all, most = all+n, max(most, n)
+			r.free <- sec
+		}
+		done <- [2]int{all, most}
+	}()
+	err := r.run(t.Context())
+	r.close()
+	if got := <-done; err != nil || got[0] != many || got[1] > 2*cfg.piece {
+		t.Errorf("%d records, %d at once, error %v; want %d, %d at once", got[0], got[1], err, many, cfg.piece)
 	}
 }
