@@ -42,8 +42,8 @@ const (
 // mapped is in front of an IPv4 address in a packet.Addr, as two words.
 const mapped = 0xffff_0000
 
-// set takes a SYN, or tells that it does not fit.
-func (e *embryo) set(p *packet.Packet) bool {
+// conceives tells whether a SYN can be an embryo.
+func conceives(p *packet.Packet) bool {
 	c := &p.TCP
 	w := func(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
 	src, dst := w(p.Src[8:]), w(p.Dst[8:])
@@ -56,21 +56,30 @@ func (e *embryo) set(p *packet.Packet) bool {
 		c.Ack != 0 || c.TSecr != 0 || c.NumSACK != 0 || c.FastOpenBytes != 0 || c.Has&(packet.HasSACK|packet.HasFastOpen) != 0:
 		return false
 	}
-	*e = embryo{
-		time: p.Time, src: uint32(src >> 32), dst: uint32(dst >> 32), srcPort: p.SrcPort, dstPort: p.DstPort, point: p.Point, network: p.Network, path: p.Path,
-		position: p.Position, behind: uint32(behind), seq: c.Seq, tsval: c.TSval, window: c.Window, mss: c.MSS, ipid: p.IPID, flags: p.Flags,
-		tcpFlags: c.Flags | uint16(c.Has)<<synFlagBits, place: uint16(c.HeaderLen>>2)<<slotBits | upper(uint32(src>>32), uint32(dst>>32), p.SrcPort, p.DstPort), ipLen: uint8(p.IPLen), wscale: c.WScale, ttl: p.TTL, trafc: p.TOS,
-	}
 	return true
+}
+
+// set makes e that of a SYN which conceives.
+func (e *embryo) set(p *packet.Packet) {
+	c := &p.TCP
+	src, dst := uint32(word(p.Src[8:])>>32), uint32(word(p.Dst[8:])>>32)
+	e.time, e.src, e.dst, e.srcPort, e.dstPort = p.Time, src, dst, p.SrcPort, p.DstPort
+	e.point, e.network, e.path, e.position, e.behind = p.Point, p.Network, p.Path, p.Position, uint32(p.Now-p.Time)
+	e.seq, e.tsval, e.window, e.mss, e.ipid, e.flags = c.Seq, c.TSval, c.Window, c.MSS, p.IPID, p.Flags
+	e.tcpFlags = c.Flags | uint16(c.Has)<<synFlagBits
+	e.place = uint16(c.HeaderLen>>2)<<slotBits | upper(src, dst, p.SrcPort, p.DstPort)
+	e.ipLen, e.wscale, e.ttl, e.trafc = uint8(p.IPLen), c.WScale, p.TTL, p.TOS
 }
 
 // syn gives back the packet, but for what only the memory of copies asks for:
 // its hash, checksum and DF.
 func (e *embryo) syn(p *packet.Packet) {
-	*p = packet.Packet{
-		Time: e.time, Now: e.seen(), Src: address(e.src), Dst: address(e.dst), SrcPort: e.srcPort, DstPort: e.dstPort, Proto: packet.ProtoTCP, Version: 4,
-		TTL: e.ttl, TOS: e.trafc, Point: e.point, Network: e.network, Path: e.path, Position: e.position, IPLen: uint32(e.ipLen), IPID: e.ipid, Flags: e.flags &^ (isGrown | isUnpaired | isQuiet | toldSYN),
-	}
+	*p = packet.Packet{}
+	setAddress(&p.Src, e.src)
+	setAddress(&p.Dst, e.dst)
+	p.Time, p.Now, p.SrcPort, p.DstPort, p.Proto, p.Version = e.time, e.seen(), e.srcPort, e.dstPort, packet.ProtoTCP, 4
+	p.TTL, p.TOS, p.Point, p.Network, p.Path, p.Position = e.ttl, e.trafc, e.point, e.network, e.path, e.position
+	p.IPLen, p.IPID, p.Flags = uint32(e.ipLen), e.ipid, e.flags&^(isGrown|isUnpaired|isQuiet|toldSYN)
 	c := &p.TCP
 	c.Seq, c.TSval, c.Window, c.MSS, c.WScale = e.seq, e.tsval, e.window, e.mss, e.wscale
 	c.Flags, c.Has, c.HeaderLen = e.tcpFlags&(1<<synFlagBits-1), packet.TCPOptions(e.tcpFlags>>synFlagBits), uint8(e.place>>slotBits&15)<<2
@@ -159,13 +168,12 @@ func (t *Table) conceive(h uint64, p *packet.Packet, met bool) bool {
 	if met || t.watcher != nil && t.cfg.Interval > 0 || t.fullGrown || p.Now != t.now || t.flows.embryos.live+len(t.gone) >= maxNumbers {
 		return false
 	}
-	var e embryo
-	if !e.set(p) {
+	if !conceives(p) {
 		return false
 	}
 	t.makeRoom(perEmbryo)
 	n := t.flows.embryos.get() | isEmbryo
-	*t.flows.embryo(n) = e
+	t.flows.embryo(n).set(p)
 	t.index.insert(h, n)
 	t.wheels[halfOpen].add(n, &t.flows)
 	if t.watcher != nil {
@@ -243,7 +251,8 @@ func (t *Table) sprout(n uint32, e *embryo) *embryo {
 	m := t.flows.embryos.get() | isEmbryo
 	t.index.replace(e.hash(t.secret), n, m)
 	x := t.flows.embryo(m)
-	*x = *e
+	t.flows.seeds.embryo(n, x) // as e was made a moment ago: copying that would wait for it
+	x.flags = e.flags
 	x.setSlot(t.wheels[halfOpen].enter(m, x.time, &t.flows))
 	t.flows.seeds.put(n)
 	return x

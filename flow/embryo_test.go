@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"testing"
 	"time"
+	"unsafe"
 
 	"mirrorscope/dnsmeta"
 	"mirrorscope/packet"
@@ -208,14 +209,17 @@ func TestEmbryoPacket(t *testing.T) {
 		p.IPLen, p.Flags, c.Flags = uint32(rng.IntN(300)), packet.Flags(rng.IntN(1<<9)), c.Flags|uint16(rng.IntN(1<<9))&^(packet.ACK|packet.RST|packet.FIN)
 		p.TOS, p.TTL, c.WScale, c.HeaderLen = uint8(rng.Uint32()), uint8(rng.Uint32()), uint8(rng.Uint32()), uint8(rng.IntN(64))
 		c.MSS, c.Window, p.IPID, c.TSval, c.Has = uint16(rng.Uint32()), uint16(rng.Uint32()), uint16(rng.Uint32()), rng.Uint32(), packet.TCPOptions(rng.IntN(16))
-		var e embryo
-		if !e.set(&p) {
+		if !conceives(&p) {
 			continue
 		}
+		var e embryo
+		soil(&e)
+		e.set(&p)
 		fits++
 		slot := rng.IntN(wheelSlots)
 		e.setSlot(slot)
-		var q packet.Packet
+		q := s.tcp(srv, cli, "R", 1, 2, "before") // what the memory was used for
+		q.Kind, q.Weight, q.DF, q.Hash, q.TCP.SACK[3].Left, q.TCP.NumSACK = 1, 2, true, 3, 4, 5
 		e.syn(&q)
 		if !reflect.DeepEqual(p, q) || e.slot() != slot {
 			t.Fatalf("%+v, was %+v", q, p)
@@ -265,5 +269,13 @@ func TestEmbryoKey(t *testing.T) {
 			}
 			*p ^= 1 << (i % 2 * 20)
 		}
+	}
+}
+
+// soil makes v, which has no pointers, what memory that was used before may be.
+func soil[T any](v *T) {
+	b := unsafe.Slice((*byte)(unsafe.Pointer(v)), unsafe.Sizeof(*v))
+	for i := range b {
+		b[i] = 0xa5
 	}
 }

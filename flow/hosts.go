@@ -41,15 +41,6 @@ func (m *pairs) of(p *pair) *pairSeen {
 	return m.any.of(*p)
 }
 
-// add enters a pair that is not known.
-func (m *pairs) add(p *pair, s pairSeen) {
-	if q, ok := p.four(); ok {
-		m.four.add(q, s)
-		return
-	}
-	m.any.add(*p, s)
-}
-
 // sweep forgets what is not worth to keep.
 func (m *pairs) sweep(keep func(pairSeen) bool) {
 	m.four.sweep(keep)
@@ -58,6 +49,59 @@ func (m *pairs) sweep(keep func(pairSeen) bool) {
 
 // at is where the search for a pair of IPv4 begins.
 func (m *pairs) at(p pair4) unsafe.Pointer { return m.four.at(p.hash(&m.four.secret)) }
+
+// endpoint is a host's end of a transport protocol in one network.
+type endpoint struct {
+	addr    packet.Addr
+	network packet.NetworkID
+	port    uint16
+	proto   uint8
+}
+
+// endpoint4 is an endpoint of a host with an address of IPv4.
+type endpoint4 struct {
+	addr    uint32 // as in the latter half of a packet.Addr
+	network packet.NetworkID
+	port    uint16
+	proto   uint8
+}
+
+// listeners are when, ns, endpoints last answered; nearly all are of IPv4.
+type listeners struct {
+	four known[endpoint4, int64]
+	any  known[endpoint, int64] // that are no endpoint4
+}
+
+func (m *listeners) len() int { return m.four.entries.Len() + m.any.entries.Len() }
+
+// of gives when an endpoint answered, or nil. It is valid until the next add.
+func (m *listeners) of(e *endpoint) *int64 {
+	if q, ok := e.four(); ok {
+		return m.four.of(q)
+	}
+	return m.any.of(*e)
+}
+
+// sweep forgets what is not worth to keep.
+func (m *listeners) sweep(keep func(int64) bool) {
+	m.four.sweep(keep)
+	m.any.sweep(keep)
+}
+
+// four gives the endpoint in short, if it is of IPv4.
+func (e *endpoint) four() (endpoint4, bool) {
+	a := word(e.addr[8:])
+	return endpoint4{uint32(a >> 32), e.network, e.port, e.proto}, word(e.addr[:8]) == 0 && uint32(a) == mapped
+}
+
+func (e endpoint) hash(s *secret) uint64 {
+	h := fold(word(e.addr[:8])^s[0], word(e.addr[8:])^s[1])
+	return fold(h^uint64(e.network)<<32^uint64(e.port)<<8^uint64(e.proto)^s[2], s[3])
+}
+
+func (e endpoint4) hash(s *secret) uint64 {
+	return s.hash4(uint64(e.addr), uint64(e.port)<<8|uint64(e.proto), uint64(e.network)<<32)
+}
 
 // four gives the pair in short, if it is of IPv4.
 func (p *pair) four() (pair4, bool) {
@@ -70,8 +114,6 @@ func fourOf(a, b *packet.Addr) (x, y uint32, ok bool) {
 	a1, b1 := word(a[8:]), word(b[8:])
 	return uint32(a1 >> 32), uint32(b1 >> 32), word(a[:8])|word(b[:8]) == 0 && uint32(a1) == mapped && uint32(b1) == mapped
 }
-
-func (p pair4) pair() pair { return pair{address(p.a), address(p.b), p.point, p.network} }
 
 func (p pair4) hash(s *secret) uint64 {
 	return s.hash4(uint64(p.a)|uint64(p.b)<<32, 0, uint64(p.point)|uint64(p.network)<<32)

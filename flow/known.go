@@ -122,8 +122,3 @@ func (m *known[K, V]) sweep(keep func(V) bool) {
 		m.rebuild()
 	}
 }
-
-func (e endpoint) hash(s *secret) uint64 {
-	h := fold(word(e.addr[:8])^s[0], word(e.addr[8:])^s[1])
-	return fold(h^uint64(e.network)<<32^uint64(e.port)<<8^uint64(e.proto)^s[2], s[3])
-}

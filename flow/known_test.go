@@ -73,7 +73,7 @@ func TestPairsAge(t *testing.T) {
 		p := pair{point: 3}
 		const seen = 1_700_000_000e9
 		l.Merge(nil, 0, seen)
-		l.addPair(&p, false, seen)
+		addPair(l, &l.pairs.any, p, false, seen)
 		over := int64(seen) + int64(cfg.ListenerMemory)
 		for at := int64(seen); at < over-swept*1e9; at += 20e9 {
 			l.Merge(nil, 0, at)

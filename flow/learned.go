@@ -15,7 +15,7 @@ import (
 type Learned struct {
 	cfg       Config
 	version   uint32 // rises when a listener is added
-	listeners known[endpoint, int64]
+	listeners listeners
 	pairs     pairs
 	points    map[packet.PointID]*pointSeen
 	names     *dnsmeta.Names
@@ -29,13 +29,6 @@ type Learned struct {
 // refresh is how old, in ns, what is learned may become before it is told
 // again.
 const refresh = 60e9
-
-type endpoint struct {
-	addr    packet.Addr
-	network packet.NetworkID
-	port    uint16
-	proto   uint8
-}
 
 type pointSeen struct {
 	PointCapture
@@ -59,7 +52,7 @@ func (l *Learned) dupMirror(p packet.PointID) bool {
 }
 
 func (l *Learned) listens(e endpoint, now int64) bool {
-	at := l.listeners.of(e)
+	at := l.listeners.of(&e)
 	return at != nil && now-*at <= int64(l.cfg.ListenerMemory)
 }
 
@@ -170,21 +163,23 @@ func (l *Learned) Merge(tables []*Table, before, now int64) {
 	}
 }
 
-func (l *Learned) addListener(e endpoint, now int64) {
-	if at := l.listeners.of(e); at != nil {
+// addListener takes that an endpoint answers: it is k among m, which are those of l.
+func addListener[K knowable](l *Learned, m *known[K, int64], k K, now int64) {
+	if at := m.of(k); at != nil {
 		*at = now
 		return
 	}
-	if l.listeners.entries.Len() >= l.most {
+	if l.listeners.len() >= l.most {
 		l.Forgotten++
 		return
 	}
 	l.version++
-	l.listeners.add(e, now)
+	m.add(k, now)
 }
 
-func (l *Learned) addPair(p *pair, oneSided bool, now int64) {
-	s := l.pairs.of(p)
+// addPair takes what was seen of a pair: it is k among m, which are those of l.
+func addPair[K knowable](l *Learned, m *known[K, pairSeen], k K, oneSided bool, now int64) {
+	s := m.of(k)
 	var first pairSeen
 	if s == nil {
 		s = &first
@@ -199,7 +194,7 @@ func (l *Learned) addPair(p *pair, oneSided bool, now int64) {
 	case l.pairs.len() >= l.most:
 		l.Forgotten++
 	default:
-		l.pairs.add(p, first)
+		m.add(k, first)
 	}
 }
 
@@ -281,24 +276,23 @@ func (t *Table) teach(f *Flow) {
 
 // teachBoth reports that both directions of a flow are recorded.
 func (t *Table) teachBoth(k *Key) {
-	if p := k.pair(); t.provesBoth(&p) {
+	if p := k.pair(); t.provesBoth(p.point, t.learned.pairs.of(&p)) {
 		t.report.lessons.add(&lesson{pair: p, says: seenBoth})
 	}
 }
 
 // teachListener reports that an endpoint answers.
 func (t *Table) teachListener(e endpoint) {
-	if t.provesListener(e) {
+	if t.provesListener(t.learned.listeners.of(&e)) {
 		t.report.lessons.add(&lesson{pair: pair{a: e.addr, b: e.addr, network: e.network}, says: listensA, proto: e.proto, port: e.port})
 	}
 }
 
-// provesBoth takes note that both directions of a flow of a pair are recorded, and
-// tells whether Learned should learn it.
-func (t *Table) provesBoth(p *pair) bool {
-	t.report.point(p.point).BothDirections = true
+// provesBoth takes note that both directions of a flow of a pair are recorded at a point,
+// and tells whether Learned should learn it, which knows s of the pair.
+func (t *Table) provesBoth(point packet.PointID, s *pairSeen) bool {
+	t.report.point(point).BothDirections = true
 	t.report.bothDirections = true
-	s := t.learned.pairs.of(p)
 	if s == nil && t.learned.pairs.len() >= t.learned.most {
 		t.report.forgotten++ // there will be no room for it
 		return false
@@ -306,31 +300,29 @@ func (t *Table) provesBoth(p *pair) bool {
 	return s == nil || s.both == 0 || t.now-s.both > refresh
 }
 
-// provesListener tells whether Learned should learn of an endpoint that answers.
-func (t *Table) provesListener(e endpoint) bool {
-	at := t.learned.listeners.of(e)
-	return at == nil || t.now-*at > refresh
-}
+// provesListener tells whether Learned should learn of an endpoint that answers, of which
+// it knows when that did last.
+func (t *Table) provesListener(at *int64) bool { return at == nil || t.now-*at > refresh }
 
 // lookAt begins to load where what a SYN-ACK may teach is found, if it is known; look
 // that itself, which lookAt has loaded.
 func (l *Learned) lookAt(p *packet.Packet, a *Ahead, lines *pool.Lines) {
 	pair, server := l.taught(p, a)
 	lines.Add(l.pairs.four.at(pair))
-	lines.Add(l.listeners.at(server))
+	lines.Add(l.listeners.four.at(server))
 }
 
 func (l *Learned) look(p *packet.Packet, a *Ahead, lines *pool.Lines) {
 	pair, server := l.taught(p, a)
 	lines.Add(l.pairs.four.likely(pair))
-	lines.Add(l.listeners.likely(server))
+	lines.Add(l.listeners.four.likely(server))
 }
 
 // taught gives the hashes of what a SYN-ACK in IPv4 teaches.
 func (l *Learned) taught(p *packet.Packet, a *Ahead) (hosts, server uint64) {
 	both := pair4{a: uint32(a.four.hosts), b: uint32(a.four.hosts >> 32), point: p.Point, network: p.Network}
-	e := endpoint{addr: p.Src, port: p.SrcPort, network: p.Network, proto: packet.ProtoTCP}
-	return both.hash(&l.pairs.four.secret), e.hash(&l.listeners.secret)
+	e := endpoint4{addr: uint32(word(p.Src[8:]) >> 32), port: p.SrcPort, network: p.Network, proto: packet.ProtoTCP}
+	return both.hash(&l.pairs.four.secret), e.hash(&l.listeners.four.secret)
 }
 
 // endpoint is the end that sends in a direction.

@@ -70,19 +70,33 @@ func (l *Learned) learn(told *lessons, now int64) {
 			others = others[1:]
 			continue
 		}
-		l.learnOne(&lesson{x.pair(), x.says, x.proto, x.port}, now)
+		if x.says&(listensA|listensB) != 0 {
+			e := endpoint4{x.a, x.network, x.port, x.proto}
+			if x.says&listensB != 0 {
+				e.addr = x.b
+			}
+			addListener(l, &l.listeners.four, e, now)
+		}
+		if x.says&(seenBoth|seenOneSided) != 0 {
+			addPair(l, &l.pairs.four, x.pair4, x.says&seenOneSided != 0, now)
+		}
 	}
 }
 
+// learnOne takes what is no lesson4.
 func (l *Learned) learnOne(x *lesson, now int64) {
 	if x.says&(listensA|listensB) != 0 {
 		e := endpoint{addr: x.a, port: x.port, network: x.network, proto: x.proto}
 		if x.says&listensB != 0 {
 			e.addr = x.b
 		}
-		l.addListener(e, now)
+		if q, ok := e.four(); ok { // beside a host that has none
+			addListener(l, &l.listeners.four, q, now)
+		} else {
+			addListener(l, &l.listeners.any, e, now)
+		}
 	}
 	if x.says&(seenBoth|seenOneSided) != 0 {
-		l.addPair(&x.pair, x.says&seenOneSided != 0, now)
+		addPair(l, &l.pairs.any, x.pair, x.says&seenOneSided != 0, now)
 	}
 }

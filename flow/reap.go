@@ -135,6 +135,6 @@ func (t *Table) reapRow(row uint32, which uint64, open bool) {
 func (s *seeds) lone(e *seed, time int64, l *Lone) {
 	w := &s.forms[e.form]
 	l.time, l.src, l.dst, l.srcPort, l.dstPort, l.point, l.network, l.path = time, e.src, e.dst, e.srcPort, e.dstPort, w.point, w.network, w.path
-	l.flags, l.mss, l.has = w.flags, w.mss, packet.TCPOptions(w.has)
+	l.flags, l.mss, l.has = w.flags, w.mss, packet.TCPOptions(w.options)
 	l.ipLen, l.wscale, l.trafc = w.ipLen, w.wscale, w.trafc
 }

@@ -42,14 +42,15 @@ func seedling(n uint32) bool { return n >= isSeed }
 // form is what many SYNs have in common: the place where they were recorded, and what their
 // hosts send in each.
 type form struct {
-	point              packet.PointID
-	network            packet.NetworkID
-	path               packet.PathID
-	position           uint32
-	flags              packet.Flags
-	mss, tcpFlags, has uint16 // has: packet.TCPOptions
-	ipLen, wscale      uint8
-	trafc, header      uint8 // header: of TCP, octets
+	point         packet.PointID
+	network       packet.NetworkID
+	path          packet.PathID
+	position      uint32
+	flags         packet.Flags
+	mss, tcpFlags uint16
+	options       uint16 // packet.TCPOptions
+	ipLen, wscale uint8
+	trafc, header uint8 // header: of TCP, octets
 }
 
 // formOf gives that of a packet which can be a seed.
@@ -58,9 +59,17 @@ func formOf(p *packet.Packet) form {
 	return form{p.Point, p.Network, p.Path, p.Position, p.Flags, c.MSS, c.Flags, uint16(c.Has), uint8(p.IPLen), c.WScale, p.TOS, c.HeaderLen}
 }
 
-// near is where a form is found among the latest ones.
-func (w *form) near() uint32 {
-	return (uint32(w.path) ^ w.position>>16 ^ uint32(w.mss) ^ uint32(w.wscale)<<1 ^ uint32(w.flags)) % nearForms
+// has tells whether formOf a packet is w. It makes none: what is put together in memory and
+// then copied waits until all that was written before has left the core.
+func (w *form) has(p *packet.Packet) bool {
+	c := &p.TCP
+	return w.position == p.Position && w.mss == c.MSS && w.wscale == c.WScale && uint32(w.ipLen) == p.IPLen&0xff && w.header == c.HeaderLen && w.options == uint16(c.Has) &&
+		w.tcpFlags == c.Flags && w.flags == p.Flags && w.trafc == p.TOS && w.path == p.Path && w.point == p.Point && w.network == p.Network
+}
+
+// nearForm is where that of a packet is found among the latest ones.
+func nearForm(p *packet.Packet) uint32 {
+	return (uint32(p.Path) ^ p.Position>>16 ^ uint32(p.TCP.MSS) ^ uint32(p.TCP.WScale)<<1 ^ uint32(p.Flags)) % nearForms
 }
 
 const nearForms = 32
@@ -242,14 +251,15 @@ func (s *seeds) nth(n int) uint32 {
 	}
 }
 
-// shape finds the number of a form, or tells that there are too many.
-func (s *seeds) shape(w *form) bool {
-	near := &s.latestOf[w.near()]
-	if int(*near) < len(s.forms) && s.forms[*near] == *w {
+// shape finds the number of a packet's form, or tells that there are too many.
+func (s *seeds) shape(p *packet.Packet) bool {
+	near := &s.latestOf[nearForm(p)]
+	if int(*near) < len(s.forms) && s.forms[*near].has(p) {
 		s.form = *near
 		return true
 	}
-	n, ok := s.numbers[*w]
+	w := formOf(p)
+	n, ok := s.numbers[w]
 	if !ok {
 		if s.live == 0 && len(s.forms) >= mostForms {
 			s.forms = s.forms[:0]
@@ -262,8 +272,8 @@ func (s *seeds) shape(w *form) bool {
 			s.numbers = make(map[form]uint16)
 		}
 		n = uint16(len(s.forms))
-		s.numbers[*w] = n
-		s.forms = append(s.forms, *w)
+		s.numbers[w] = n
+		s.forms = append(s.forms, w)
 	}
 	s.form, *near = n, n
 	return true
@@ -288,9 +298,8 @@ func (t *Table) sow(p *packet.Packet, h, free uint64) bool {
 	if !sows(p) || p.Time <= s.latest || p.Time < t.toldBefore || p.Now != t.now || t.watcher != nil || t.fullGrown {
 		return false
 	}
-	w := formOf(p)
-	if int(s.form) >= len(s.forms) || s.forms[s.form] != w {
-		if !s.shape(&w) {
+	if int(s.form) >= len(s.forms) || !s.forms[s.form].has(p) {
+		if !s.shape(p) {
 			return false
 		}
 	}
@@ -384,11 +393,12 @@ func (s *seeds) embryo(n uint32, e *embryo) { s.embryoAt(s.at(n), s.seen(n), e) 
 // embryoAt is that for one that came at a time, ns.
 func (s *seeds) embryoAt(x *seed, time int64, e *embryo) {
 	w := &s.forms[x.form]
-	*e = embryo{
-		time: time, src: x.src, dst: x.dst, srcPort: x.srcPort, dstPort: x.dstPort, point: w.point, network: w.network, path: w.path, position: w.position,
-		seq: x.seq, tsval: x.tsval, window: x.window, mss: w.mss, ipid: x.ipid, flags: w.flags,
-		tcpFlags: w.tcpFlags | w.has<<synFlagBits, place: uint16(w.header>>2)<<slotBits | upper(x.src, x.dst, x.srcPort, x.dstPort), ipLen: w.ipLen, wscale: w.wscale, ttl: x.ttl, trafc: w.trafc,
-	}
+	e.time, e.src, e.dst, e.srcPort, e.dstPort = time, x.src, x.dst, x.srcPort, x.dstPort
+	e.point, e.network, e.path, e.position, e.behind = w.point, w.network, w.path, w.position, 0
+	e.seq, e.tsval, e.window, e.mss, e.ipid, e.flags = x.seq, x.tsval, x.window, w.mss, x.ipid, w.flags
+	e.tcpFlags = w.tcpFlags | w.options<<synFlagBits
+	e.place = uint16(w.header>>2)<<slotBits | upper(x.src, x.dst, x.srcPort, x.dstPort)
+	e.ipLen, e.wscale, e.ttl, e.trafc = w.ipLen, w.wscale, x.ttl, w.trafc
 }
 
 // is tells whether the key of a seed is four.

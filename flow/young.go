@@ -313,16 +313,12 @@ func (t *Table) answer(n uint32, e *embryo, p *packet.Packet) bool {
 		c.Has>>optionBits != 0 || c.HeaderLen&3 != 0 || p.SrcPort != e.dstPort || p.DstPort != e.srcPort || uint32(word(p.Src[8:])>>32) != e.dst || e.src == e.dst {
 		return false
 	}
-	y := youth{
-		seen: p.Time, next: [2]uint32{e.seq + 1, c.Seq + 1}, tsval: [2]uint32{e.tsval, c.TSval}, unacked: [2]uint16{0, 1}, window: [2]uint16{e.window, c.Window},
-		ipid: [2]uint16{e.ipid, p.IPID}, isn: c.Seq, answered: uint32(since), position: p.Position, stamp: c.TSval, offered: c.Window, mss: c.MSS, id: p.IPID,
-		end: uint16(youthLen), options: uint8(c.Has) | c.HeaderLen>>2<<optionBits, ttl: p.TTL, wscale: c.WScale,
-	}
+	flags := youthFlags(0)
 	if c.Has&packet.HasTimestamps != 0 {
 		if packet.TCPOptions(e.tcpFlags>>synFlagBits)&packet.HasTimestamps == 0 || c.TSecr != e.tsval {
 			return false
 		}
-		y.flags |= stamped
+		flags = stamped
 	}
 	if octets := int64(youthUnits(0)) * pool.Unit; !seedling(n) {
 		t.roomFor(n, octets)
@@ -336,27 +332,35 @@ func (t *Table) answer(n uint32, e *embryo, p *packet.Packet) bool {
 	t.flows.stir(e)
 	e.behind = t.flows.newYouth(0)
 	e.flags |= isGrown
-	*t.flows.youth(e.behind) = y
+	// Field by field: what is copied right behind the stores that made it waits for all of those.
+	y := t.flows.youth(e.behind)
+	y.seen, y.next, y.tsval = p.Time, [2]uint32{e.seq + 1, c.Seq + 1}, [2]uint32{e.tsval, c.TSval}
+	y.unacked, y.window, y.position = [2]uint16{0, 1}, [2]uint16{e.window, c.Window}, p.Position
+	y.ipid, y.isn, y.answered, y.stamp = [2]uint16{e.ipid, p.IPID}, c.Seq, uint32(since), c.TSval
+	y.offered, y.mss, y.id, y.end, y.flags = c.Window, c.MSS, p.IPID, uint16(youthLen), flags
+	y.options, y.ttl, y.wscale = uint8(c.Has)|c.HeaderLen>>2<<optionBits, p.TTL, c.WScale
 	t.teachAnswered(e)
 	return true
 }
 
 // teachAnswered is teach for a connection whose SYN was answered.
 func (t *Table) teachAnswered(e *embryo) {
-	key := e.key()
-	x := lesson{pair: key.pair(), proto: packet.ProtoTCP, port: e.dstPort}
-	if t.provesBoth(&x.pair) {
-		x.says |= seenBoth
+	four := e.four()
+	both := pair4{uint32(four.hosts), uint32(four.hosts >> 32), e.point, e.network}
+	says := saying(0)
+	if t.provesBoth(e.point, t.learned.pairs.four.of(both)) {
+		says |= seenBoth
 	}
-	switch server := address(e.dst); {
-	case !t.provesListener(endpoint{addr: server, port: e.dstPort, network: e.network, proto: packet.ProtoTCP}):
-	case server == x.a:
-		x.says |= listensA
+	switch {
+	case !t.provesListener(t.learned.listeners.four.of(endpoint4{e.dst, e.network, e.dstPort, packet.ProtoTCP})):
+	case e.dst == both.a:
+		says |= listensA
 	default:
-		x.says |= listensB
+		says |= listensB
 	}
-	if x.says != 0 {
-		t.report.lessons.add(&x)
+	if says != 0 {
+		x := t.report.lessons.four.Next()
+		x.a, x.b, x.point, x.network, x.says, x.proto, x.port = both.a, both.b, both.point, both.network, says, packet.ProtoTCP, e.dstPort
 	}
 }
 

@@ -354,7 +354,7 @@ func compareScenes(t *testing.T, what string, seed uint64, got, want *scene) {
 			t.Fatalf("%s, seed %d: record %d is\n%+v, want\n%+v", what, seed, i, got.recs[i], want.recs[i])
 		}
 	}
-	if a, b := got.learned, want.learned; !reflect.DeepEqual(points(a), points(b)) || !slices.Equal(a.listeners.entries.Items(), b.listeners.entries.Items()) || !slices.Equal(a.pairs.four.entries.Items(), b.pairs.four.entries.Items()) || !slices.Equal(a.pairs.any.entries.Items(), b.pairs.any.entries.Items()) ||
+	if a, b := got.learned, want.learned; !reflect.DeepEqual(points(a), points(b)) || !slices.Equal(a.listeners.four.entries.Items(), b.listeners.four.entries.Items()) || !slices.Equal(a.listeners.any.entries.Items(), b.listeners.any.entries.Items()) || !slices.Equal(a.pairs.four.entries.Items(), b.pairs.four.entries.Items()) || !slices.Equal(a.pairs.any.entries.Items(), b.pairs.any.entries.Items()) ||
 		a.Forgotten != b.Forgotten {
 		t.Fatalf("%s, seed %d: learned %+v, want %+v", what, seed, points(a), points(b))
 	}

@@ -28,6 +28,16 @@ func (l *List[T]) Add(v T) {
 	l.items = append(l.items, v)
 }
 
+// Next adds a value, which is anything, and lends it until the next one.
+func (l *List[T]) Next() *T {
+	n := len(l.items)
+	if n == cap(l.items) {
+		l.grow()
+	}
+	l.items = l.items[:n+1]
+	return &l.items[n]
+}
+
 // grow doubles the room, or makes that which the values had that were there before. What is
 // taken and given back are powers of two: another list can have it.
 func (l *List[T]) grow() {
