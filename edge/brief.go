@@ -79,7 +79,7 @@ func (b *brief) of(r *flow.Record) bool {
 	} else {
 		m |= markPaceRepeats | repeatMarks(c.Retransmits.State) | repeatMarks(s.Retransmits.State)<<1
 	}
-	b.samples, b.tags = r.Samples.Raw()
+	b.tags = r.Samples.Raw(&b.samples)
 	if r.Samples.Len() > 0 {
 		m |= markTimes | bit(t.State == tcp.Bounded, markAtMost) | bit(t.State == tcp.Ambiguous, markDoubtful)
 	}

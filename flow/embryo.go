@@ -15,10 +15,9 @@ import (
 // have done then. So a record does not depend on whether its flow ever was one.
 type embryo struct {
 	time               int64
-	src, dst           uint32
-	srcPort, dstPort   uint16
-	point              packet.PointID
-	network            packet.NetworkID
+	hosts              uint64 // addresses, the source in the lower half; written and read at once, as that is all that does not wait
+	where              uint64 // packet.PointID, and above it packet.NetworkID
+	ports              uint32 // likewise
 	path               packet.PathID
 	position           uint32
 	behind             uint32 // ns from time to the input's clock then; the number of its youth, if it isGrown
@@ -38,6 +37,13 @@ const (
 	upperBit    = 15          // of embryo.place: the client is the upper end of the key
 	perEmbryo   = 64 + 8 + 24 // octets, with link and slot in the index
 )
+
+func (e *embryo) src() uint32               { return uint32(e.hosts) }
+func (e *embryo) dst() uint32               { return uint32(e.hosts >> 32) }
+func (e *embryo) srcPort() uint16           { return uint16(e.ports) }
+func (e *embryo) dstPort() uint16           { return uint16(e.ports >> 16) }
+func (e *embryo) point() packet.PointID     { return packet.PointID(e.where) }
+func (e *embryo) network() packet.NetworkID { return packet.NetworkID(e.where >> 32) }
 
 // mapped is in front of an IPv4 address in a packet.Addr, as two words.
 const mapped = 0xffff_0000
@@ -63,8 +69,8 @@ func conceives(p *packet.Packet) bool {
 func (e *embryo) set(p *packet.Packet) {
 	c := &p.TCP
 	src, dst := uint32(word(p.Src[8:])>>32), uint32(word(p.Dst[8:])>>32)
-	e.time, e.src, e.dst, e.srcPort, e.dstPort = p.Time, src, dst, p.SrcPort, p.DstPort
-	e.point, e.network, e.path, e.position, e.behind = p.Point, p.Network, p.Path, p.Position, uint32(p.Now-p.Time)
+	e.time, e.hosts, e.ports = p.Time, uint64(src)|uint64(dst)<<32, uint32(p.SrcPort)|uint32(p.DstPort)<<16
+	e.where, e.path, e.position, e.behind = uint64(p.Point)|uint64(p.Network)<<32, p.Path, p.Position, uint32(p.Now-p.Time)
 	e.seq, e.tsval, e.window, e.mss, e.ipid, e.flags = c.Seq, c.TSval, c.Window, c.MSS, p.IPID, p.Flags
 	e.tcpFlags = c.Flags | uint16(c.Has)<<synFlagBits
 	e.place = uint16(c.HeaderLen>>2)<<slotBits | upper(src, dst, p.SrcPort, p.DstPort)
@@ -75,10 +81,10 @@ func (e *embryo) set(p *packet.Packet) {
 // its hash, checksum and DF.
 func (e *embryo) syn(p *packet.Packet) {
 	*p = packet.Packet{}
-	setAddress(&p.Src, e.src)
-	setAddress(&p.Dst, e.dst)
-	p.Time, p.Now, p.SrcPort, p.DstPort, p.Proto, p.Version = e.time, e.seen(), e.srcPort, e.dstPort, packet.ProtoTCP, 4
-	p.TTL, p.TOS, p.Point, p.Network, p.Path, p.Position = e.ttl, e.trafc, e.point, e.network, e.path, e.position
+	setAddress(&p.Src, e.src())
+	setAddress(&p.Dst, e.dst())
+	p.Time, p.Now, p.SrcPort, p.DstPort, p.Proto, p.Version = e.time, e.seen(), e.srcPort(), e.dstPort(), packet.ProtoTCP, 4
+	p.TTL, p.TOS, p.Point, p.Network, p.Path, p.Position = e.ttl, e.trafc, e.point(), e.network(), e.path, e.position
 	p.IPLen, p.IPID, p.Flags = uint32(e.ipLen), e.ipid, e.flags&^(isGrown|isUnpaired|isQuiet|toldSYN)
 	c := &p.TCP
 	c.Seq, c.TSval, c.Window, c.MSS, c.WScale = e.seq, e.tsval, e.window, e.mss, e.wscale
@@ -106,8 +112,7 @@ func upper(src, dst uint32, srcPort, dstPort uint16) uint16 {
 // four is its key. There is no branch: nobody can guess who is the client.
 func (e *embryo) four() key4 {
 	turn := int(e.place >> upperBit)
-	hosts, ports := uint64(e.src)|uint64(e.dst)<<32, uint32(e.srcPort)|uint32(e.dstPort)<<16
-	return key4{bits.RotateLeft64(hosts, turn<<5), uint64(bits.RotateLeft32(ports, turn<<4)) | packet.ProtoTCP<<32, uint64(e.point) | uint64(e.network)<<32}
+	return key4{bits.RotateLeft64(e.hosts, turn<<5), uint64(bits.RotateLeft32(e.ports, turn<<4)) | packet.ProtoTCP<<32, e.where}
 }
 
 func (e *embryo) key() (k Key) {
@@ -121,16 +126,16 @@ func (e *embryo) setKey(k *Key) {
 	setAddress(&k.A, uint32(four.hosts))
 	setAddress(&k.B, uint32(four.hosts>>32))
 	k.PortA, k.PortB, k.Proto, k.Kind = uint16(four.ends), uint16(four.ends>>16), packet.ProtoTCP, 0
-	k.Point, k.Network = e.point, e.network
+	k.Point, k.Network = e.point(), e.network()
 }
 
 // has tells whether its key is k.
 func (e *embryo) has(k *Key) bool {
 	a, b := word(k.A[8:]), word(k.B[8:])
-	if word(k.A[:8])|word(k.B[:8])|uint64((uint32(a)^mapped)|(uint32(b)^mapped)) != 0 || k.Point != e.point || k.Network != e.network || k.Proto|k.Kind != packet.ProtoTCP {
+	if word(k.A[:8])|word(k.B[:8])|uint64((uint32(a)^mapped)|(uint32(b)^mapped)) != 0 || k.Point != e.point() || k.Network != e.network() || k.Proto|k.Kind != packet.ProtoTCP {
 		return false
 	}
-	src, dst := uint64(e.src)<<16|uint64(e.srcPort), uint64(e.dst)<<16|uint64(e.dstPort)
+	src, dst := uint64(e.src())<<16|uint64(e.srcPort()), uint64(e.dst())<<16|uint64(e.dstPort())
 	x, y := a>>32<<16|uint64(k.PortA), b>>32<<16|uint64(k.PortB)
 	return src == x && dst == y || src == y && dst == x
 }

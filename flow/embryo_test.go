@@ -242,16 +242,16 @@ func TestEmbryoKey(t *testing.T) {
 	for range 10_000 {
 		small := func() uint32 { return r.Uint32() >> (r.IntN(4) * 8) }
 		e := embryo{
-			src: small(), dst: small(), srcPort: uint16(r.IntN(3)), dstPort: uint16(r.IntN(3)), point: packet.PointID(small() >> 16), network: packet.NetworkID(small() >> 16),
+			hosts: uint64(small()) | uint64(small())<<32, ports: uint32(r.IntN(3)) | uint32(r.IntN(3))<<16, where: uint64(small()>>16) | uint64(small()>>16)<<32,
 		}
 		if r.IntN(4) == 0 {
-			e.dst = e.src
+			e.hosts = uint64(e.src()) | uint64(e.src())<<32
 		}
-		e.place = upper(e.src, e.dst, e.srcPort, e.dstPort) | 13<<slotBits
+		e.place = upper(e.src(), e.dst(), e.srcPort(), e.dstPort()) | 13<<slotBits
 		e.setSlot(r.IntN(wheelSlots))
-		want := Key{Proto: packet.ProtoTCP, Point: e.point, Network: e.network}
-		src, dst := address(e.src), address(e.dst)
-		dir := uint8(want.setEnds(&src, &dst, e.srcPort, e.dstPort))
+		want := Key{Proto: packet.ProtoTCP, Point: e.point(), Network: e.network()}
+		src, dst := address(e.src()), address(e.dst())
+		dir := uint8(want.setEnds(&src, &dst, e.srcPort(), e.dstPort()))
 		if key := e.key(); key != want {
 			t.Fatalf("%+v: key %+v, want %+v", e, key, want)
 		}

@@ -188,7 +188,7 @@ func (t *Table) PlanIntervals(now int64) {
 }
 
 // tell makes the interval record of a flow, or of one that has gone.
-func (t *Table) tell(d *due) {
+func (t *Table) tell(d due) {
 	r := t.out.Add()
 	switch {
 	case d.made():

@@ -32,7 +32,7 @@ type Lone struct {
 
 // lone fills in what a Lone has of an embryo.
 func (e *embryo) lone(l *Lone) {
-	l.time, l.src, l.dst, l.srcPort, l.dstPort, l.point, l.network, l.path = e.time, e.src, e.dst, e.srcPort, e.dstPort, e.point, e.network, e.path
+	l.time, l.src, l.dst, l.srcPort, l.dstPort, l.point, l.network, l.path = e.time, e.src(), e.dst(), e.srcPort(), e.dstPort(), e.point(), e.network(), e.path
 	l.flags, l.mss, l.has = e.flags, e.mss, packet.TCPOptions(e.tcpFlags>>synFlagBits)
 	l.ipLen, l.wscale, l.trafc = e.ipLen, e.wscale, e.trafc
 }

@@ -25,7 +25,7 @@ func (t *Table) sort() {
 	s.begin(list)
 	heads, ends := pool.MakeSlice[uint32](&t.plans, s.groups()), pool.MakeSlice[uint32](&t.plans, s.groups())
 	for i := range list {
-		ends[s.group(&list[i])]++
+		ends[s.group(list[i])]++
 	}
 	sum := uint32(0)
 	for g, n := range ends {
@@ -35,7 +35,7 @@ func (t *Table) sort() {
 	}
 	for g := range heads {
 		for i := heads[g]; i < ends[g]; i = heads[g] {
-			to := s.group(&list[i])
+			to := s.group(list[i])
 			list[i], list[heads[to]] = list[heads[to]], list[i]
 			heads[to]++
 		}
@@ -78,7 +78,7 @@ func (s *spread) begin(list []due) {
 
 func (s *spread) groups() int { return s.last + 1 }
 
-func (s *spread) group(d *due) int {
+func (s *spread) group(d due) int {
 	if d.byStart() != s.byStart {
 		return 0
 	}
@@ -89,16 +89,16 @@ func (s *spread) group(d *due) int {
 func (t *Table) order(a, b due) int {
 	switch {
 	case a.byStart() != b.byStart():
-		return cmp.Compare(t.release(&a), t.release(&b))
+		return cmp.Compare(t.release(a), t.release(b))
 	case a.at() != b.at():
 		return cmp.Compare(a.at(), b.at())
 	case !a.byStart():
-		if c := cmp.Compare(t.start(&a), t.start(&b)); c != 0 {
+		if c := cmp.Compare(t.start(a), t.start(b)); c != 0 {
 			return c
 		}
 	}
 	var ka, kb Key
-	if c := t.keyOf(&a, &ka).compare(t.keyOf(&b, &kb)); c != 0 {
+	if c := t.keyOf(a, &ka).compare(t.keyOf(b, &kb)); c != 0 {
 		return c
 	}
 	// Generations of a 5-tuple: those that have ended come first, in that order.

@@ -71,7 +71,8 @@ type plan struct {
 }
 
 // due is a record to be made. At the end of the input there is one for each flow,
-// so it is small: one time tells most of them apart. In plan.open, the number is left.
+// so it is small: one time tells most of them apart. In plan.open, the number is left. It is
+// passed in registers: eight octets that were written as two times four are slow to be read.
 type due struct {
 	low, high uint32 // of at
 	what      uint32 // n, and above it byStart and made
@@ -91,18 +92,18 @@ func dueAt(release int64, n uint32) due { return due{uint32(release), uint32(rel
 func dueByStartAt(start int64, n uint32) due { return dueAt(start, n|dueByStart) }
 
 // at is the release; where many have the same, the start.
-func (d *due) at() int64 { return int64(d.high)<<32 | int64(d.low) }
+func (d due) at() int64 { return int64(d.high)<<32 | int64(d.low) }
 
 // n is the number of the flow.
-func (d *due) n() uint32 { return d.what &^ (dueByStart | dueMade) }
+func (d due) n() uint32 { return d.what &^ (dueByStart | dueMade) }
 
 // byStart: at is the start.
-func (d *due) byStart() bool { return d.what&dueByStart != 0 }
+func (d due) byStart() bool { return d.what&dueByStart != 0 }
 
 // made: n is the number of a record in Table.intervals instead.
-func (d *due) made() bool { return d.what&dueMade != 0 }
+func (d due) made() bool { return d.what&dueMade != 0 }
 
-func (t *Table) release(d *due) int64 {
+func (t *Table) release(d due) int64 {
 	switch {
 	case !d.byStart():
 		return d.at()
@@ -112,7 +113,7 @@ func (t *Table) release(d *due) int64 {
 	return EndOfInput
 }
 
-func (t *Table) start(d *due) int64 {
+func (t *Table) start(d due) int64 {
 	if d.byStart() {
 		return d.at()
 	}
@@ -256,20 +257,20 @@ func (t *Table) planOut(n uint32, release int64) {
 }
 
 // keyOf gives the key of what is due, which may be in scratch.
-func (t *Table) keyOf(d *due, scratch *Key) *Key {
+func (t *Table) keyOf(d due, scratch *Key) *Key {
 	if d.made() {
 		return &t.intervals.At(int(d.n())).key
 	}
 	return t.flows.key(d.n(), scratch)
 }
 
-func (t *Table) mark(d *due) Mark {
+func (t *Table) mark(d due) Mark {
 	var scratch Key
 	return Mark{release: t.release(d), kind: t.plan.kind, start: t.start(d), key: *t.keyOf(d, &scratch)}
 }
 
 // behind tells whether a record to be made lies behind a mark.
-func (t *Table) behind(d *due, m *Mark) bool {
+func (t *Table) behind(d due, m *Mark) bool {
 	release := t.release(d)
 	if release != m.release {
 		return release > m.release
@@ -320,7 +321,7 @@ func Cut(tables []*Table, n int) (cut Mark, more bool) {
 		}
 		if listed >= k {
 			d := t.planned(t.plan.done + k - 1)
-			if m := t.mark(&d); m.compare(&cut) < 0 {
+			if m := t.mark(d); m.compare(&cut) < 0 {
 				cut = m
 			}
 		}
@@ -404,7 +405,7 @@ func (t *Table) Step(cut Mark) {
 	t.reap(&cut)
 	for ; p.done < p.len(); p.done++ {
 		d := t.planned(p.done)
-		if t.behind(&d, &cut) {
+		if t.behind(d, &cut) {
 			return
 		}
 		if p.kind == Connection {
@@ -412,7 +413,7 @@ func (t *Table) Step(cut Mark) {
 		}
 		switch {
 		case p.kind == Interval:
-			t.tell(&d)
+			t.tell(d)
 		case d.byStart():
 			t.finish(d.n(), EndOfInput, EndForced)
 		default:

@@ -393,8 +393,8 @@ func (s *seeds) embryo(n uint32, e *embryo) { s.embryoAt(s.at(n), s.seen(n), e) 
 // embryoAt is that for one that came at a time, ns.
 func (s *seeds) embryoAt(x *seed, time int64, e *embryo) {
 	w := &s.forms[x.form]
-	e.time, e.src, e.dst, e.srcPort, e.dstPort = time, x.src, x.dst, x.srcPort, x.dstPort
-	e.point, e.network, e.path, e.position, e.behind = w.point, w.network, w.path, w.position, 0
+	e.time, e.hosts, e.ports = time, uint64(x.src)|uint64(x.dst)<<32, uint32(x.srcPort)|uint32(x.dstPort)<<16
+	e.where, e.path, e.position, e.behind = uint64(w.point)|uint64(w.network)<<32, w.path, w.position, 0
 	e.seq, e.tsval, e.window, e.mss, e.ipid, e.flags = x.seq, x.tsval, x.window, w.mss, x.ipid, w.flags
 	e.tcpFlags = w.tcpFlags | w.options<<synFlagBits
 	e.place = uint16(w.header>>2)<<slotBits | upper(x.src, x.dst, x.srcPort, x.dstPort)

@@ -39,7 +39,7 @@ func (t *Table) finishShort(n uint32, release int64, reason EndReason) bool {
 	r.HasHandshake, r.Handshake = true, *b.Handshake()
 	b.Report(t.tcp, &r.TCP)
 	if t.cfg.Sums {
-		r.Samples = *b.Samples()
+		r.Samples.Set(b.Samples())
 	}
 	r.Phases = t.sessions.Steady(b.Course(), &session.Frame{Start: e.time, End: y.seen, Setup: r.Handshake.Setup, Server: b.ToServer()}, t.room())
 	t.nameEnds(r)
@@ -94,13 +94,13 @@ func (t *Table) outline(e *embryo, y *youth, x *soFar, r *Record) {
 	t.serial++
 	e.setKey(&r.key)
 	r.ID, r.Start, r.End = t.ids.of(&r.key, e.time), e.time, y.seen
-	r.Point, r.Network, r.Path, r.OuterSwapped = e.point, e.network, e.path, e.flags&packet.OuterSwapped != 0
+	r.Point, r.Network, r.Path, r.OuterSwapped = e.point(), e.network(), e.path, e.flags&packet.OuterSwapped != 0
 	r.serial = t.serial
 	r.Proto, r.Version = packet.ProtoTCP, 4
 	client, server := &r.Ends[Client], &r.Ends[Server]
-	setAddress(&client.Addr, e.src)
-	setAddress(&server.Addr, e.dst)
-	client.Port, server.Port = e.srcPort, e.dstPort
+	setAddress(&client.Addr, e.src())
+	setAddress(&server.Addr, e.dst())
+	client.Port, server.Port = e.srcPort(), e.dstPort()
 	client.HasPort, server.HasPort = true, true
 	r.Direction, r.DirectionState = DirSYN, tcp.Measured
 	for side := range x.sent {

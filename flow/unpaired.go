@@ -22,8 +22,8 @@ func (e *embryo) unpaired() bool { return e.flags&isUnpaired != 0 }
 
 // tuple is the hash of the 5-tuple, as Packet.Hash has it.
 func (e *embryo) tuple() uint64 {
-	src, dst := address(e.src), address(e.dst)
-	return packet.SymmetricHash(&src, &dst, e.srcPort, e.dstPort, packet.ProtoTCP, 0)
+	src, dst := address(e.src()), address(e.dst())
+	return packet.SymmetricHash(&src, &dst, e.srcPort(), e.dstPort(), packet.ProtoTCP, 0)
 }
 
 // tupleHash makes a place in the index of unpaired embryos of the hash of a 5-tuple,

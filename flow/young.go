@@ -310,7 +310,7 @@ func (t *Table) answer(n uint32, e *embryo, p *packet.Packet) bool {
 	since := p.Time - e.time
 	if t.ageless || p.Flags&unnoted != 0 || p.Version != 4 || p.TOS&3 == 3 || c.NumSACK != 0 || c.Window == 0 || p.IPLen != 20+uint32(c.HeaderLen) ||
 		e.behind != 0 || since >= t.wheels[halfOpen].timeout || c.Flags != packet.SYN|packet.ACK || p.PayloadLen != 0 || c.Ack != e.seq+1 || uint64(since) > 1<<32-1 ||
-		c.Has>>optionBits != 0 || c.HeaderLen&3 != 0 || p.SrcPort != e.dstPort || p.DstPort != e.srcPort || uint32(word(p.Src[8:])>>32) != e.dst || e.src == e.dst {
+		c.Has>>optionBits != 0 || c.HeaderLen&3 != 0 || p.SrcPort != e.dstPort() || p.DstPort != e.srcPort() || uint32(word(p.Src[8:])>>32) != e.dst() || e.src() == e.dst() {
 		return false
 	}
 	flags := youthFlags(0)
@@ -346,21 +346,21 @@ func (t *Table) answer(n uint32, e *embryo, p *packet.Packet) bool {
 // teachAnswered is teach for a connection whose SYN was answered.
 func (t *Table) teachAnswered(e *embryo) {
 	four := e.four()
-	both := pair4{uint32(four.hosts), uint32(four.hosts >> 32), e.point, e.network}
+	both := pair4{uint32(four.hosts), uint32(four.hosts >> 32), e.point(), e.network()}
 	says := saying(0)
-	if t.provesBoth(e.point, t.learned.pairs.four.of(both)) {
+	if t.provesBoth(e.point(), t.learned.pairs.four.of(both)) {
 		says |= seenBoth
 	}
 	switch {
-	case !t.provesListener(t.learned.listeners.four.of(endpoint4{e.dst, e.network, e.dstPort, packet.ProtoTCP})):
-	case e.dst == both.a:
+	case !t.provesListener(t.learned.listeners.four.of(endpoint4{e.dst(), e.network(), e.dstPort(), packet.ProtoTCP})):
+	case e.dst() == both.a:
 		says |= listensA
 	default:
 		says |= listensB
 	}
 	if says != 0 {
 		x := t.report.lessons.four.Next()
-		x.a, x.b, x.point, x.network, x.says, x.proto, x.port = both.a, both.b, both.point, both.network, says, packet.ProtoTCP, e.dstPort
+		x.a, x.b, x.point, x.network, x.says, x.proto, x.port = both.a, both.b, both.point, both.network, says, packet.ProtoTCP, e.dstPort()
 	}
 }
 

@@ -33,12 +33,16 @@ func (a *Arena) At(i uint32) unsafe.Pointer {
 	return unsafe.Add(a.chunks[i>>arenaBits], uintptr(i&(1<<arenaBits-1))*Unit)
 }
 
-// PrefetchFree begins to load the block that Get gives next, of n units, where it was put
-// back.
+// PrefetchFree begins to load the block that Get gives next, of n units, if there is memory
+// for it.
 func (a *Arena) PrefetchFree(n int) {
-	if i := a.free[n]; i != 0 {
-		Prefetch(a.At(i), (n*Unit+63)/64)
+	i := a.free[n]
+	if i == 0 {
+		if i = a.next; int(a.left) < n {
+			return
+		}
 	}
+	PrefetchWrite(a.At(i), (n*Unit+63)/64)
 }
 
 // Get hands out a block of n units. What it holds is anything.

@@ -152,11 +152,25 @@ func (f *few) thinks() (s summary) {
 	return s
 }
 
+// Set makes them those of o. It leaves what lies behind them as it is: samples have just been
+// added where they are copied, and more octets at once would have to wait for that.
+func (s *Samples) Set(o *Samples) {
+	s.tags = o.tags
+	for i := range min(o.n(), maxFew) {
+		s.ns[i] = o.ns[i]
+	}
+}
+
 // SampleCount is from which bit on the tags tell how many samples there are.
 const SampleCount = countShift
 
-// Raw gives them as they are kept: each, and what it is of.
-func (s *Samples) Raw() (ns [MaxSamples]uint32, tags uint64) { return s.ns, s.tags }
+// Raw gives them as they are kept: each, in ns, of which it sets no more, and what it is of.
+func (s *Samples) Raw(ns *[MaxSamples]uint32) (tags uint64) {
+	for i := range min(s.n(), maxFew) {
+		ns[i] = s.ns[i]
+	}
+	return s.tags
+}
 
 // SetRaw makes them those that Raw gave.
 func (s *Samples) SetRaw(ns *[MaxSamples]uint32, tags uint64) { s.ns, s.tags = *ns, tags }
