@@ -84,10 +84,9 @@ func (b *brief) of(r *flow.Record) bool {
 		m |= markTimes | bit(t.State == tcp.Bounded, markAtMost) | bit(t.State == tcp.Ambiguous, markDoubtful)
 	}
 	b.kind, b.point, b.marks, b.start = isBrief, uint16(r.Point), uint32(m), r.Start
-	b.times = [numBriefTimes]uint32{
-		uint32(span), uint32(rtt + 1), uint32(p.TCP), uint32(p.ClientIdle), uint32(p.Unknown), uint32(p.Request), uint32(p.Server),
-		uint32(p.Network), uint32(p.Transfer), uint32(p.Idle), uint32(p.Close),
-	}
+	a := &b.times
+	a[0], a[1], a[2], a[3], a[4], a[5] = uint32(span), uint32(rtt+1), uint32(p.TCP), uint32(p.ClientIdle), uint32(p.Unknown), uint32(p.Request)
+	a[6], a[7], a[8], a[9], a[10] = uint32(p.Server), uint32(p.Network), uint32(p.Transfer), uint32(p.Idle), uint32(p.Close)
 	if longest>>32 != 0 {
 		b.kind = isBrief | isLong
 		for i, ns := range [numBriefTimes]int64{span, rtt + 1, p.TCP, p.ClientIdle, p.Unknown, p.Request, p.Server, p.Network, p.Transfer, p.Idle, p.Close} {

@@ -300,7 +300,7 @@ const (
 func (t *Table) hashRecords(some []*flow.Record) {
 	s := &t.summary.conversations
 	for i, r := range some {
-		t.keys[i] = keyOf(r.Network, r.Proto, &r.Ends)
+		t.keys[i].of(r.Network, r.Proto, &r.Ends)
 		t.ahead[i] = t.keys[i].Hash(&s.index)
 		s.index.Prefetch(t.ahead[i])
 	}

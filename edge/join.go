@@ -26,15 +26,17 @@ type connection struct {
 	points     []packet.PointID
 }
 
-func keyOf(network packet.NetworkID, proto uint8, ends *[2]flow.Endpoint) Key {
-	server := &ends[flow.Server]
-	return Key{Network: network, Client: ends[flow.Client].Addr, Server: server.Addr, Port: server.Port, HasPort: server.HasPort, Proto: proto}
+// of makes it that of a connection.
+func (k *Key) of(network packet.NetworkID, proto uint8, ends *[2]flow.Endpoint) {
+	client, server := &ends[flow.Client], &ends[flow.Server]
+	k.Network, k.Client, k.Server = network, client.Addr, server.Addr
+	k.Port, k.HasPort, k.Proto = server.Port, server.HasPort, proto
 }
 
 // single makes c a connection that one point recorded. What it had before is
 // overwritten, and its memory used again.
 func (c *connection) single(r *flow.Record) {
-	c.key = keyOf(r.Network, r.Proto, &r.Ends)
+	c.key.of(r.Network, r.Proto, &r.Ends)
 	c.start, c.end, c.sent, c.outcome, c.rtt = r.Start, r.End, r.Sent, r.Outcome, tcp.Absent
 	if r.HasHandshake && r.Handshake.State == tcp.Measured {
 		c.rtt = r.Handshake.RTT
@@ -84,9 +86,8 @@ func leftover(r *flow.Record) bool {
 // joined is a connection that several points recorded: the path tells which of
 // them counts for what, and how the whole went.
 func joined(p *path.Connection, waiting map[uint64]*waiter) connection {
-	c := connection{
-		key: keyOf(p.Network, p.Proto, &p.Ends), start: p.Start, end: p.End, sent: p.Sent, outcome: p.Outcome, rtt: p.RTT,
-	}
+	c := connection{start: p.Start, end: p.End, sent: p.Sent, outcome: p.Outcome, rtt: p.RTT}
+	c.key.of(p.Network, p.Proto, &p.Ends)
 	told := false
 	ordered := p.Order.State == tcp.Measured // from the client to the server
 	for i := range p.Points {

@@ -109,7 +109,9 @@ func (s *store) add(k *Key, hash uint32) *entry {
 	s.n++
 	s.index.Insert(hash, uint32(s.n))
 	e := s.at(s.n - 1)
-	*e = entry{Key: *k, hash: hash}
+	*e = entry{}
+	e.Network, e.Client, e.Server, e.Port, e.HasPort, e.Proto = k.Network, k.Client, k.Server, k.Port, k.HasPort, k.Proto // as they were written
+	e.hash = hash
 	return e
 }
 

@@ -7,6 +7,7 @@ import (
 	"mirrorscope/packet"
 	"mirrorscope/pool"
 	"mirrorscope/session"
+	"mirrorscope/tcp"
 )
 
 // BatchLen is for how many packets tables look ahead at a time: enough to hide
@@ -24,14 +25,15 @@ type Batch struct {
 	ends    pool.Lines // likewise, of flows
 
 	sessions [BatchLen]sessionAhead
+	acked    [BatchLen]tcp.Acked
 }
 
 // sessionAhead is a packet's session that refers to something.
 type sessionAhead struct {
-	store *session.Store
-	n     uint32
-	dir   uint8
-	says  bool // it has payload, or its end comes
+	store  *session.Store
+	n      uint32
+	client bool // has sent it
+	says   bool // it has payload, or its end comes
 }
 
 // Hold makes b a batch of packets, of at most BatchLen. They must stay as they
@@ -89,8 +91,12 @@ func (a *Ahead) full() *Key {
 		setWord(k.A[8:], mapped|a.four.hosts<<32)
 		setWord(k.B[:8], 0)
 		setWord(k.B[8:], mapped|a.four.hosts>>32<<32)
-		k.PortA, k.PortB, k.Proto, k.Kind = uint16(a.four.ends), uint16(a.four.ends>>16), uint8(a.four.ends>>32), uint8(a.four.ends>>40)
-		k.Point, k.Network = packet.PointID(a.four.where), packet.NetworkID(a.four.where>>32)
+		if littleEndian { // at once, as it is compared
+			*(*uint64)(unsafe.Pointer(&k.PortA)), *(*uint64)(unsafe.Pointer(&k.Point)) = a.four.ends, a.four.where
+		} else {
+			k.PortA, k.PortB, k.Proto, k.Kind = uint16(a.four.ends), uint16(a.four.ends>>16), uint8(a.four.ends>>32), uint8(a.four.ends>>40)
+			k.Point, k.Network = packet.PointID(a.four.where), packet.NetworkID(a.four.where>>32)
+		}
 		a.marks |= keyed
 	}
 	return &a.key
@@ -113,6 +119,10 @@ func (b *Batch) Look(tables *[Partitions]*Table) {
 // anyway: nothing needs to be loaded ahead.
 const fewFlows = 48
 
+// searched is how far behind its home, octets, what a slot of the index is searched for lies
+// as a rule at most; that may be in the next line.
+const searched = 3 * 8
+
 // atOnce is for how many packets loads are begun at a time: the memory works while
 // the next ones are looked at.
 const atOnce = 8
@@ -134,13 +144,14 @@ func (b *Batch) look(tables *[Partitions]*Table) {
 			a.hash, a.print = hash, print
 			a.flow, a.marks = 0, marks(w.Head>>48)|marks(Partition(p.Hash))<<tableShift
 		}
-		n := uint(i) % (pool.Together / 2)
-		at[2*n], at[2*n+1] = t.index.address(a.hash), t.copies.address(a.print)
-		if n == pool.Together/2-1 {
+		n := uint(i) % (pool.Together / 4)
+		home := t.index.address(a.hash)
+		at[4*n], at[4*n+1], at[4*n+2], at[4*n+3] = home, home+searched, t.copies.address(a.print), t.copies.ahead(i)
+		if n == pool.Together/4-1 {
 			pool.PrefetchEach(&at)
 		}
 	}
-	if len(b.packets)%(pool.Together/2) > 0 {
+	if len(b.packets)%(pool.Together/4) > 0 {
 		pool.PrefetchEach(&at) // those of before do no harm
 	}
 }
@@ -203,14 +214,17 @@ func answers(p *packet.Packet) bool {
 // warm begins to load what the flows of the packets hold beside themselves, or,
 // where there is none, what one will be made in.
 func (b *Batch) warm(tables *[Partitions]*Table, at *[BatchLen]unsafe.Pointer) {
-	sessions := 0
+	sessions, acked := 0, 0
 	for i := range b.packets {
 		a := &b.ahead[uint(i)%BatchLen]
 		t := tables[a.table()]
 		switch n := a.flow - 1; {
 		case !asleep(n):
 			f, p := (*Flow)(at[uint(i)%BatchLen]), b.packets[i]
-			t.prefetch(f, int(a.dir()), &b.heads, &b.lines)
+			if x := t.prefetch(f, int(a.dir()), &b.heads, &b.lines); x != (tcp.Acked{}) {
+				b.acked[uint(acked)%BatchLen] = x
+				acked++
+			}
 			ends := f.class == closing || p.TCP.Flags&packet.FIN != 0
 			if ends {
 				b.heads.Add(unsafe.Pointer(&f.fins))
@@ -220,7 +234,8 @@ func (b *Batch) warm(tables *[Partitions]*Table, at *[BatchLen]unsafe.Pointer) {
 				says := p.PayloadLen > 0 || ends
 				t.sessions.Prefetch(n, says, &b.heads)
 				if session.Refers(n) {
-					b.sessions[uint(sessions)%BatchLen] = sessionAhead{t.sessions, n, a.dir(), says}
+					x := &b.sessions[uint(sessions)%BatchLen]
+					x.store, x.n, x.client, x.says = t.sessions, n, a.dir() == f.role.client, says
 					sessions++
 				}
 			}
@@ -236,7 +251,10 @@ func (b *Batch) warm(tables *[Partitions]*Table, at *[BatchLen]unsafe.Pointer) {
 			t.learned.look(b.packets[i], a, &b.lines)
 		case n&isEmbryo != 0:
 			if e := (*embryo)(at[uint(i)%BatchLen]); e.grown() {
-				if t.flows.prefetchYouth(e.behind, &b.heads); session.Greets(b.packets[i].Payload) { // it hatches
+				if t.flows.prefetchYouth(e.behind, &b.heads); e.turns(b.packets[i]) {
+					b.heads.Add(unsafe.Pointer(t.flows.link(n)))
+				}
+				if session.Greets(b.packets[i].Payload) { // it hatches
 					t.flows.store.prefetchFree(flowLines + 1)
 					t.tcp.PrefetchFree()
 					t.sessions.PrefetchFree()
@@ -256,9 +274,13 @@ func (b *Batch) warm(tables *[Partitions]*Table, at *[BatchLen]unsafe.Pointer) {
 	}
 	b.heads.Fetch(1)
 	b.lines.Fetch(2)
+	for i := range b.acked[:acked] {
+		b.heads.Add(b.acked[i].First())
+	}
 	if sessions > 0 {
 		b.warmSessions(sessions)
 	}
+	b.heads.Fetch(1)
 }
 
 // warmSessions begins to load what the first sessions of b refer to, which have
@@ -266,7 +288,7 @@ func (b *Batch) warm(tables *[Partitions]*Table, at *[BatchLen]unsafe.Pointer) {
 func (b *Batch) warmSessions(n int) {
 	for i := range b.sessions[:n] {
 		x := &b.sessions[i]
-		if x.store.PrefetchMore(x.n, x.dir, x.says, &b.heads); uint(i)%atOnce == atOnce-1 {
+		if x.store.PrefetchMore(x.n, x.client, x.says, &b.heads); uint(i)%atOnce == atOnce-1 {
 			b.heads.Fetch(1)
 		}
 	}
@@ -274,15 +296,16 @@ func (b *Batch) warmSessions(n int) {
 }
 
 // prefetch begins to load what a flow holds beside itself and its session, for a packet
-// in direction dir: one cache line of each of heads, two of each of lines.
-func (t *Table) prefetch(f *Flow, dir int, heads, lines *pool.Lines) {
+// in direction dir: one cache line of each of heads, two of each of lines. What it gives tells more
+// once that has come.
+func (t *Table) prefetch(f *Flow, dir int, heads, lines *pool.Lines) tcp.Acked {
 	if f.opening != 0 {
 		lines.Add(unsafe.Pointer(t.openings.At(f.opening)))
 	}
 	if f.rare != 0 {
 		lines.Add(unsafe.Pointer(t.rare.At(f.rare)))
 	}
-	t.tcp.Prefetch(&f.tcp, dir, heads, lines)
+	return t.tcp.Prefetch(&f.tcp, dir, heads, lines)
 }
 
 // Add has the tables take the packets that were looked at.

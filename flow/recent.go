@@ -118,6 +118,12 @@ func (c *copies) address(print uint64) uintptr {
 	return uintptr(unsafe.Pointer(unsafe.SliceData(c.index))) + uintptr(uint32(print)&uint32(len(c.index)-1))*unsafe.Sizeof(bucket{})
 }
 
+// ahead is one of the places where entries will come to lie after the next few; of which of them
+// tells i. A store that misses the caches keeps those behind it waiting.
+func (c *copies) ahead(i int) uintptr {
+	return uintptr(unsafe.Pointer(c.at(c.head + 4 + uint32(i)%8)))
+}
+
 // may tells whether it is worth to call find.
 func (c *copies) may(print uint64) bool {
 	b := c.bucket(print)

@@ -78,9 +78,7 @@ func (t *Table) AddLooked(p *packet.Packet, a *Ahead) {
 	t.unchecked++
 	point.Packets++
 	point.Bytes += uint64(p.IPLen)
-	if p.Flags&(packet.Truncated|packet.BadHeader) != 0 {
-		t.report.damaged(p.Flags)
-	}
+	t.report.damaged(p.Flags)
 
 	free := uint64(0) // slot of the index
 	n := a.flow - 1   // whatever has become of it: a flow that is not in the index is not of tcpClass
@@ -104,9 +102,7 @@ func (t *Table) AddLooked(p *packet.Packet, a *Ahead) {
 			v.packets++
 			v.bytes += p.IPLen
 			v.payload += p.PayloadLen
-			if p.Flags&packet.Truncated != 0 {
-				f.tcp.Cut++
-			}
+			f.tcp.Cut += uint32(cut(p.Flags))
 			if id := &f.ipid[dir]; p.IPID != *id {
 				*id = p.IPID
 				if change := idsChange0 << dir; f.flags&change == 0 && v.packets > 1 && p.IPID != 0 {
@@ -153,9 +149,7 @@ func (t *Table) run(n uint32, f *Flow, p *packet.Packet, dir int) {
 	f.start = min(f.start, p.Time)
 	f.last = max(f.last, p.Time)
 	f.seen = t.now
-	if p.Flags&packet.Truncated != 0 {
-		f.tcp.Cut++
-	}
+	f.tcp.Cut += uint32(cut(p.Flags))
 	t.noteID(f, p, dir)
 	t.follow(f, p, dir)
 }

@@ -36,7 +36,8 @@ func (t *Table) finishShort(n uint32, release int64, reason EndReason) bool {
 	if e.trafc&3 == 3 {
 		r.CE[Client] = 1
 	}
-	r.HasHandshake, r.Handshake = true, *b.Handshake()
+	r.HasHandshake = true
+	r.Handshake.Set(b.Handshake())
 	b.Report(t.tcp, &r.TCP)
 	if t.cfg.Sums {
 		r.Samples.Set(b.Samples())

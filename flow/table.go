@@ -253,9 +253,7 @@ func (t *Table) absorb(f *Flow, p *packet.Packet, dir int, like likeness) {
 	f.start = min(f.start, p.Time)
 	f.last = max(f.last, p.Time)
 	f.seen = t.now
-	if p.Flags&packet.Truncated != 0 {
-		f.tcp.Cut++
-	}
+	f.tcp.Cut += uint32(cut(p.Flags))
 	if p.Flags&packet.BadHeader != 0 {
 		t.rareOf(f).malformed++
 	}

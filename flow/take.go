@@ -10,9 +10,7 @@ func (t *Table) add(p *packet.Packet, a *Ahead) {
 	point := t.report.point(p.Point)
 	point.Packets++
 	point.Bytes += uint64(p.IPLen)
-	if p.Flags&(packet.Truncated|packet.BadHeader) != 0 {
-		t.report.damaged(p.Flags)
-	}
+	t.report.damaged(p.Flags)
 
 	e := t.recall(p, a.print)
 	if found && n&isEmbryo != 0 && e == nil && a.marks&tcp4 != 0 && t.lives(n, p, a) {

@@ -284,6 +284,12 @@ func (t *Table) classify(n uint32, e *embryo, y *youth, was class) {
 	}
 }
 
+// turns tells whether a packet of an embryo that has a youth is likely to make it of another class:
+// the ACK of the SYN-ACK, or a FIN.
+func (e *embryo) turns(p *packet.Packet) bool {
+	return p.TCP.Flags&packet.FIN != 0 || p.PayloadLen == 0 && p.TCP.Seq == e.seq+1
+}
+
 // unnoted are properties of a packet that cannot be written down.
 const unnoted = packet.Truncated | packet.HeaderCut | packet.BadHeader | packet.OptionsUnknown | packet.PortsUnknown
 

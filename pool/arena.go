@@ -49,7 +49,11 @@ func (a *Arena) PrefetchFree(n int) {
 func (a *Arena) Get(n int) uint32 {
 	a.held += n
 	if i := a.free[n]; i != 0 {
-		a.free[n] = *(*uint32)(a.At(i))
+		next := *(*uint32)(a.At(i))
+		a.free[n] = next
+		if next != 0 { // the one behind it is found there
+			PrefetchWrite(a.At(next), 1)
+		}
 		return i
 	}
 	if int(a.left) < n {

@@ -17,7 +17,7 @@ func Prefetch(p unsafe.Pointer, lines int)
 func PrefetchWrite(p unsafe.Pointer, lines int)
 
 // Together is how many addresses PrefetchEach takes.
-const Together = 16
+const Together = 32
 
 // PrefetchEach begins to load a cache line from each address; any will do.
 //

@@ -42,7 +42,7 @@ line:
 // func PrefetchEach(at *[Together]uintptr)
 TEXT ·PrefetchEach(SB), NOSPLIT, $0-8
 	MOVD at+0(FP), R0
-	MOVD $16, R2
+	MOVD $32, R2
 one:
 	MOVD.P 8(R0), R3
 	PRFM   (R3), PLDL1KEEP

@@ -11,7 +11,7 @@ func Prefetch(unsafe.Pointer, int) {}
 func PrefetchWrite(unsafe.Pointer, int) {}
 
 // Together is how many addresses PrefetchEach takes.
-const Together = 16
+const Together = 32
 
 // PrefetchEach does nothing here.
 func PrefetchEach(*[Together]uintptr) {}

@@ -75,9 +75,9 @@ func (st *Store) Prefetch(n uint32, says bool, lines *pool.Lines) {
 // need. It looks at no memory.
 func Refers(n uint32) bool { return n&numberMask != 0 && n&(endless|past) == 0 }
 
-// PrefetchMore adds the cache lines that a packet in direction dir that says something,
-// or an ACK, needs of what a session refers to that Refers.
-func (st *Store) PrefetchMore(n uint32, dir uint8, says bool, lines *pool.Lines) {
+// PrefetchMore adds the cache lines that a packet that says something, or an ACK, needs of what a
+// session refers to that Refers. client tells that the client sent it.
+func (st *Store) PrefetchMore(n uint32, client, says bool, lines *pool.Lines) {
 	if n&payloadOnly != 0 && !says {
 		return
 	}
@@ -96,7 +96,7 @@ func (st *Store) PrefetchMore(n uint32, dir uint8, says bool, lines *pool.Lines)
 		lines.Add(unsafe.Add(y, 64))
 	}
 	if s.of == undecided && s.part != 0 {
-		st.room.Prefetch(s.part, dir, says, lines)
+		st.room.Prefetch(s.part, client, says, lines)
 	}
 }
 

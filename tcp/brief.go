@@ -98,10 +98,13 @@ func (b *Brief) Answered(ack int64) bool {
 		d := &b.sides[s]
 		d.sent, d.una, d.fin, d.clean, d.maybe, d.longest, d.first, d.n = 0, 0, 0, 0, 0, 0, 0, 0
 	}
-	b.sides[0].rtt, b.sides[1].rtt = half{handshake: synack - syn}, half{handshake: ack - synack}
+	x, y := &b.sides[0].rtt, &b.sides[1].rtt
+	x.min, x.handshake, x.solid = 0, synack-syn, 0
+	y.min, y.handshake, y.solid = 0, ack-synack, 0
 	b.samples.tags = 0
 	b.course, b.waiting, b.noBase, b.waits, b.turns = Course{}, false, false, 0, 0
-	b.rtt = Handshake{State: Measured, RTT: ack - syn, Client: ack - synack, Server: synack - syn, Setup: ack - syn, Connect: ack - syn, SYNs: 1, SYNACKs: 1}
+	h := &b.rtt
+	h.State, h.Reasons, h.RTT, h.Client, h.Server, h.Setup, h.Connect, h.SYNs, h.SYNACKs = Measured, 0, ack-syn, ack-synack, synack-syn, ack-syn, ack-syn, 1, 1
 	b.slow, b.ack = ack-syn >= initialRTO, ack
 	return true
 }

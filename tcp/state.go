@@ -85,6 +85,11 @@ type Handshake struct {
 	SYNs, SYNACKs uint32
 }
 
+// Set makes it what o is, which may have been written a moment ago: so one by one.
+func (h *Handshake) Set(o *Handshake) {
+	h.State, h.Reasons, h.RTT, h.Client, h.Server, h.Setup, h.Connect, h.SYNs, h.SYNACKs = o.State, o.Reasons, o.RTT, o.Client, o.Server, o.Setup, o.Connect, o.SYNs, o.SYNACKs
+}
+
 // Options are those of one side's SYN or SYN-ACK.
 type Options struct {
 	Known      bool // that packet was recorded with all its options

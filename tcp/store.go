@@ -71,9 +71,16 @@ func octets[T any](p *pool.Pool[T]) int64 {
 	return int64(p.InUse()) * int64(unsafe.Sizeof(v))
 }
 
+// Acked is where a packet that acknowledges is likely to find when what it acknowledges was sent.
+// The zero value is nowhere.
+type Acked struct{ crowd *crowd }
+
+// First is where that begins. It asks what Prefetch has begun to load.
+func (a Acked) First() unsafe.Pointer { return unsafe.Pointer(&a.crowd.segs[a.crowd.first%maxSegs]) }
+
 // Prefetch begins to load what a connection keeps of data in flight, its samples, and
 // those that wait, for a packet in direction dir.
-func (st *Store) Prefetch(c *Conn, dir int, heads, lines *pool.Lines) {
+func (st *Store) Prefetch(c *Conn, dir int, heads, lines *pool.Lines) (a Acked) {
 	switch n := c.samples; {
 	case n&inDists != 0:
 		heads.Add(unsafe.Pointer(st.dists.At(n &^ inDists)))
@@ -92,9 +99,14 @@ func (st *Store) Prefetch(c *Conn, dir int, heads, lines *pool.Lines) {
 	case n != 0:
 		lines.Add(unsafe.Pointer(st.pairs.At(n)))
 	}
-	if n := r.flight; n != 0 {
-		lines.Add(unsafe.Pointer(st.flight(n)))
+	switch n := r.flight; {
+	case n&inCrowds != 0:
+		a.crowd = st.crowds.At(n &^ inCrowds)
+		lines.Add(unsafe.Pointer(a.crowd))
+	case n != 0:
+		lines.Add(unsafe.Pointer(st.pairs.At(n)))
 	}
+	return a
 }
 
 // PrefetchFree begins to load what a connection takes that ceases to be young.

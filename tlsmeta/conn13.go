@@ -24,11 +24,11 @@ type server13 struct {
 	records  uint32 // encrypted ones
 	fin      int16  // length of a record with a Finished and nothing else
 	goesOn   bool   // the latest was as long as can be: the next goes on with its message
+	answered bool   // the client's second flight has begun
 }
 
 // client13 is the client's second flight.
 type client13 struct {
-	started bool
 	goesOn  bool // as with the server
 	alert   bool // it began with what is as long as an alert
 	records uint32
@@ -58,7 +58,7 @@ func (c *Conn) server13(r *record) {
 	if r.typ != typeData {
 		return
 	}
-	if c.w.cf.started && c.w.cf.records > 0 && r.first.acked > c.w.flights[c.client].lo {
+	if s.answered && c.w.cf.records > 0 && r.first.acked > c.w.flights[c.client].lo {
 		// It answers the client's second flight, in which no Finished was told.
 		if c.guessFinished() {
 			c.behind(false, r)
@@ -106,7 +106,7 @@ func (c *Conn) client13(r *record) {
 	default:
 		return
 	}
-	if !f.started && !c.secondFlight(r) {
+	if !c.w.srv.answered && !c.secondFlight(r) {
 		return
 	}
 	s := &c.w.srv
@@ -175,7 +175,7 @@ func (c *Conn) secondFlight(r *record) bool {
 	}
 	c.beginFlight(int(c.client), first.moment)
 	c.Timing.Hidden = c.Timing.Hidden || c.w.inferred
-	f.started = true
+	c.w.srv.answered = true
 	return true
 }
 
@@ -204,7 +204,7 @@ func (c *Conn) clientFinished(end moment, ambiguous bool) {
 // the client's second flight, in which no record has the length of a Finished.
 func (c *Conn) guessFinished() bool {
 	f := &c.w.cf
-	if !f.started || f.last.at == 0 || f.alert && f.records == 1 {
+	if !c.w.srv.answered || f.last.at == 0 || f.alert && f.records == 1 {
 		return false
 	}
 	c.clientFinished(f.last, true)

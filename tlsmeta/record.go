@@ -108,7 +108,7 @@ func (c *Conn) pieces(b *Room, dir int, data []byte, pos int64, s *Segment) {
 				continue
 			}
 			if d.nhdr == 0 && len(data) >= len(d.hdr) {
-				d.hdr = [5]byte(data)
+				d.hdr, d.n = [5]byte(data), int32(binary.BigEndian.Uint16(data[3:]))
 				data, pos = data[len(d.hdr):], pos+int64(len(d.hdr))
 			} else {
 				n := copy(d.hdr[d.nhdr:], data)
@@ -117,9 +117,8 @@ func (c *Conn) pieces(b *Room, dir int, data []byte, pos int64, s *Segment) {
 				if d.nhdr < 5 {
 					return
 				}
-				d.nhdr = 0
+				d.nhdr, d.n = 0, int32(binary.BigEndian.Uint16(d.hdr[3:]))
 			}
-			d.n = int32(binary.BigEndian.Uint16(d.hdr[3:]))
 			d.left = d.n
 			if d.hdr[0] < typeCCS || d.hdr[0] > typeHeartbeat || d.hdr[1] > 3 || d.left > maxRecord {
 				c.strange(dir)

@@ -69,8 +69,8 @@ func (b *Room) Share(c *Conn, s *State, i *Info) {
 }
 
 // Prefetch adds the cache lines that Feed needs of what a Conn is lent, for data of
-// a direction, or Acked if there is none.
-func (b *Room) Prefetch(work uint32, dir uint8, data bool, lines *pool.Lines) {
+// a side, or Acked if there is none. The client's data are likely to be its second flight.
+func (b *Room) Prefetch(work uint32, client, data bool, lines *pool.Lines) {
 	w := b.works.At(work)
 	lines.Add(unsafe.Pointer(w))
 	if !data {
@@ -79,8 +79,12 @@ func (b *Room) Prefetch(work uint32, dir uint8, data bool, lines *pool.Lines) {
 	}
 	lines.Add(unsafe.Pointer(&w.flights[0]))
 	lines.Add(unsafe.Pointer(&w.flights[1]))
-	lines.Add(unsafe.Pointer(&w.dirs[dir&1]))
+	lines.Add(unsafe.Pointer(&w.dirs[0]))
+	lines.Add(unsafe.Pointer(&w.dirs[1]))
 	lines.Add(unsafe.Pointer(&w.srv))
+	if client {
+		lines.Add(unsafe.Pointer(&w.cf))
+	}
 }
 
 // PrefetchFree begins to load what the next Conn will be lent.
