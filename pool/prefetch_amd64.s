@@ -22,6 +22,9 @@ next:
 	JGT  next
 	RET
 
+// What batches of packets need is more than the first cache has room for, and that has few lines on
+// their way at a time: this goes into the second one.
+
 // func prefetchAll(at *uintptr, n, lines int)
 TEXT ·prefetchAll(SB), NOSPLIT, $0-24
 	MOVQ at+0(FP), SI
@@ -38,7 +41,7 @@ each:
 	ADDQ $8, SI
 	MOVQ DX, CX
 line:
-	PREFETCHT0 (AX)
+	PREFETCHT1 (AX)
 	ADDQ $64, AX
 	DECQ CX
 	JGT  line
@@ -50,25 +53,25 @@ single:
 	NEGQ BX
 one:
 	MOVQ (SI)(BX*8), AX
-	PREFETCHT0 (AX)
+	PREFETCHT1 (AX)
 	INCQ BX
 	JNZ  one
 	RET
 double:
 	MOVQ (SI), AX
 	ADDQ $8, SI
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
+	PREFETCHT1 (AX)
+	PREFETCHT1 64(AX)
 	DECQ BX
 	JGT  double
 	RET
 four:
 	MOVQ (SI), AX
 	ADDQ $8, SI
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	PREFETCHT0 128(AX)
-	PREFETCHT0 192(AX)
+	PREFETCHT1 (AX)
+	PREFETCHT1 64(AX)
+	PREFETCHT1 128(AX)
+	PREFETCHT1 192(AX)
 	DECQ BX
 	JGT  four
 	RET
@@ -76,8 +79,8 @@ four:
 #define EACH(at) \
 	MOVQ       at(SI), AX \
 	MOVQ       (at+8)(SI), BX \
-	PREFETCHT0 (AX) \
-	PREFETCHT0 (BX)
+	PREFETCHT1 (AX) \
+	PREFETCHT1 (BX)
 
 // func PrefetchEach(at *[Together]uintptr)
 TEXT ·PrefetchEach(SB), NOSPLIT, $0-8
