@@ -54,23 +54,28 @@ func (st *Store) took(c *Conn, x *tlsTalk, g *tcp.Segment, dir int) int64 {
 // when the Finished had arrived; or it is as long as the ticket before it.
 func (st *Store) mayBeTicket(s *Session, c *Conn, y *tlsTalk, data []byte, g *tcp.Segment, dir int) bool {
 	n := g.End - g.Pos
-	large := st.info(y).ClientCertificate
-	aside := st.asideOf(y)
-	switch t := &aside.ticket; {
-	case s.line.phase == inRequest && g.Acked < s.line.reqEnd:
+	if s.line.phase == inRequest && g.Acked < s.line.reqEnd {
 		return true
-	case n > maxTicket && !large:
+	}
+	large := st.info(y).ClientCertificate
+	if n > maxTicket && !large {
 		return false
-	case s.flags&hasTicket == 0:
+	}
+	if s.flags&hasTicket == 0 {
 		took := st.took(c, y, g, dir)
 		if took > ticketSlack && !(large && took <= certificateTime) {
 			return false
 		}
-		*t = *g
 		s.flags |= hasTicket
 		if twins(data) {
 			s.flags |= certain
 		}
+		aside := st.asideOf(y)
+		aside.ticket, aside.burst = *g, g.Time
+		return true
+	}
+	aside := st.asideOf(y)
+	switch t := &aside.ticket; {
 	case n == t.End-t.Pos && g.Time-t.Time <= ticketSlack:
 		s.flags |= certain
 	case !large || g.Time-aside.burst > ticketBurst:
