@@ -119,10 +119,6 @@ func (b *Batch) Look(tables *[Partitions]*Table) {
 // anyway: nothing needs to be loaded ahead.
 const fewFlows = 48
 
-// searched is how far behind its home, octets, what a slot of the index is searched for lies
-// as a rule at most; that may be in the next line.
-const searched = 3 * 8
-
 // atOnce is for how many packets loads are begun at a time: the memory works while
 // the next ones are looked at.
 const atOnce = 8

@@ -66,6 +66,10 @@ const (
 	maxNumbers = isResting - 1 // flows of a table, embryos, and flows at rest, each
 )
 
+// searched is how far behind its home, octets, what a slot of the index is searched for lies
+// as a rule at most; that may be in the next line.
+const searched = 3 * 8
+
 // home is where a hash, or a slot, would like to lie. The bits that tell it are
 // within those that a slot keeps, so that slots move without their flows.
 func (x *index) home(h uint64) uint64 { return h >> numberBits & uint64(len(x.slots)-1) }
@@ -123,6 +127,10 @@ func (x *index) still(h uint64, slot uint32) uint32 {
 	}
 	return noFlow
 }
+
+// prefetch begins to load where a hash is found, and what remove looks at behind it: all up to
+// the next slot that is free.
+func (x *index) prefetch(h uint64) { pool.Prefetch(x.at(h), 2) }
 
 // at is where a hash is found; nil in an empty index.
 func (x *index) at(h uint64) unsafe.Pointer {

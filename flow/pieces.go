@@ -351,10 +351,25 @@ func (t *Table) expect() {
 	if p.len()-p.done > 2*nextEnds {
 		t.flows.prefetch(p.number(p.done + 2*nextEnds))
 	}
-	if p.len()-p.done <= nextEnds {
-		return
+	if p.len()-p.done > nextEnds {
+		t.await(p.done + nextEnds)
 	}
-	n := p.number(p.done + nextEnds)
+}
+
+// expectFirst is expect for those that end first.
+func (t *Table) expectFirst() {
+	p := &t.plan
+	for i := range min(p.len(), nextEnds) {
+		t.await(i)
+	}
+	for i := nextEnds; i < min(p.len(), 2*nextEnds); i++ {
+		t.flows.prefetch(p.number(i))
+	}
+}
+
+// await is expect for the flow of one record of the plan.
+func (t *Table) await(i int) {
+	n := t.plan.number(i)
 	t.flows.prefetchMore(n)
 	if n&isEmbryo == 0 && n&isResting != 0 || t.index.gone {
 		return
@@ -364,13 +379,13 @@ func (t *Table) expect() {
 		e := t.flows.embryo(n)
 		if x.hash = e.hash(t.secret); e.unpaired() {
 			x.tuple = t.tupleHash(e.tuple())
-			pool.Prefetch(t.unpaired.at(x.tuple), 1)
+			t.unpaired.prefetch(x.tuple)
 		}
 	} else {
 		x.hash = t.secret.hash(&t.flows.at(n).key)
 	}
-	t.expected[(p.done+nextEnds)%len(t.expected)] = x
-	pool.Prefetch(t.index.at(x.hash), 1)
+	t.expected[i%len(t.expected)] = x
+	t.index.prefetch(x.hash)
 }
 
 // unlist takes a flow that ends, f, or an embryo, out of the index.
@@ -434,6 +449,6 @@ func (t *Table) Step(cut Mark) {
 		t.second = p.second
 	}
 	t.tie = p.tie
-	t.index.gone = false
+	t.index.gone, t.unpaired.gone = false, false
 	t.begin(plan{second: noSecond}, 0)
 }

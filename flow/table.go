@@ -408,6 +408,7 @@ func (t *Table) PlanCollect(now int64) {
 	}
 	t.planSeeds(t.sown(last), t.sown(last))
 	t.sort()
+	t.expectFirst()
 }
 
 // PlanFlush plans to end all flows at the end of the input, whose clock stands
@@ -418,6 +419,7 @@ func (t *Table) PlanFlush(now int64) {
 		t.watcher.Drain(now)
 	}
 	t.index.drop()
+	t.unpaired.drop()
 	t.copies.empty() // there will be no packet to compare
 	closing, room := t.Closes(EndOfInput), t.flows.all()
 	if !closing {

@@ -51,6 +51,9 @@ func (t *Table) isolate(n uint32, e *embryo, p *packet.Packet) {
 // meet takes an embryo out of those that are unpaired.
 func (t *Table) meet(n uint32, e *embryo) {
 	e.flags &^= isUnpaired
+	if t.unpaired.gone {
+		return
+	}
 	x := &t.expected[t.plan.done%len(t.expected)]
 	h := x.tuple
 	if x.n != n || h == 0 {
