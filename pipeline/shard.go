@@ -49,9 +49,10 @@ type batch struct {
 	at      []*packet.Packet // where packets are
 	kind    []itemKind
 	n       int
-	odd     bool       // some are no isPacket
-	payload []byte     // what payloads alias that the source does not keep
-	lists   [][]uint16 // by shard: its packets; nil where there is one shard, which has all
+	odd     bool                   // some are no isPacket
+	payload []byte                 // what payloads alias that the source does not keep
+	lists   [][]uint16             // by shard: its packets; nil where there is one shard, which has all
+	shard   [flow.Partitions]uint8 // whose each partition is
 	users   atomic.Int32
 }
 
@@ -63,6 +64,9 @@ func newBatch(shards int) *batch {
 	}
 	for i := range b.lists {
 		b.lists[i] = make([]uint16, 0, n)
+	}
+	for i := range b.shard {
+		b.shard[i] = uint8(i % max(shards, 1))
 	}
 	for i := range b.packets {
 		b.at = append(b.at, &b.packets[i])
@@ -114,7 +118,7 @@ func (b *batch) put(p *packet.Packet, partition int, kind itemKind, keep bool) b
 		b.odd, b.kind[b.n] = true, kind
 	}
 	if b.lists != nil {
-		to := &b.lists[partition%len(b.lists)]
+		to := &b.lists[b.shard[partition%flow.Partitions]]
 		*to = append(*to, uint16(b.n))
 	}
 	b.n++
@@ -231,7 +235,9 @@ func (s *shard) add(b *batch) {
 	s.fetch(b, b.lists[s.i])
 	for list := b.lists[s.i]; len(list) > 0; list = list[min(len(list), sharedAhead):] {
 		some := list[:min(len(list), sharedAhead)]
-		s.fetch(b, some)
+		for _, at := range some {
+			pool.Prefetch(unsafe.Pointer(b.at[at]), packetLines) // into the nearest cache
+		}
 		s.fetch(b, list[len(some):])
 		if b.odd {
 			s.addOdd(b, some, len(some))
