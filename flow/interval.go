@@ -2,8 +2,10 @@ package flow
 
 import (
 	"slices"
+	"unsafe"
 
 	"mirrorscope/packet"
+	"mirrorscope/pool"
 	"mirrorscope/session"
 	"mirrorscope/tcp"
 )
@@ -185,6 +187,36 @@ func (t *Table) PlanIntervals(now int64) {
 	t.active = t.active[:0]
 	t.planYoung()
 	t.sort()
+}
+
+// nextMade is how far ahead of a record of an interval one that was made before is loaded.
+const nextMade = 2
+
+// expectTold is expect for the records of an interval.
+func (t *Table) expectTold() {
+	p := &t.plan
+	if i := p.done + 2*nextEnds; i < len(p.list) && !p.list[i].made() {
+		t.flows.prefetch(p.list[i].n())
+	}
+	if i := p.done + nextEnds; i < len(p.list) && !p.list[i].made() {
+		if n := p.list[i].n(); asleep(n) {
+			t.flows.prefetchMore(n)
+		} else {
+			t.prefetchReport(t.flows.at(n))
+		}
+	}
+	if i := p.done + nextMade; i < len(p.list) && p.list[i].made() {
+		pool.Prefetch(unsafe.Pointer(t.intervals.At(int(p.list[i].n()))), recordLines)
+	}
+}
+
+// prefetchReport begins to load what a flow holds that its record asks for.
+func (t *Table) prefetchReport(f *Flow) {
+	if n := f.snapshot &^ unlisted; n != 0 {
+		t.snapshots.Prefetch(n, (int(unsafe.Sizeof(snapshot{}))+63)/64)
+	}
+	t.tcp.PrefetchReport(&f.tcp)
+	t.sessions.PrefetchReport(f.session)
 }
 
 // tell makes the interval record of a flow, or of one that has gone.

@@ -382,7 +382,9 @@ func (t *Table) await(i int) {
 			t.unpaired.prefetch(x.tuple)
 		}
 	} else {
-		x.hash = t.secret.hash(&t.flows.at(n).key)
+		f := t.flows.at(n)
+		t.prefetchReport(f)
+		x.hash = t.secret.hash(&f.key)
 	}
 	t.expected[i%len(t.expected)] = x
 	t.index.prefetch(x.hash)
@@ -425,6 +427,8 @@ func (t *Table) Step(cut Mark) {
 		}
 		if p.kind == Connection {
 			t.expect()
+		} else {
+			t.expectTold()
 		}
 		switch {
 		case p.kind == Interval:

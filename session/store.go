@@ -71,6 +71,13 @@ func (st *Store) Prefetch(n uint32, says bool, lines *pool.Lines) {
 	}
 }
 
+// PrefetchReport begins to load the session of a number that is reported.
+func (st *Store) PrefetchReport(n uint32) {
+	if m := n & numberMask; m != 0 {
+		st.sessions.Prefetch(m, int(unsafe.Sizeof(Session{})+63)/64)
+	}
+}
+
 // Refers tells whether the session of a number may refer to something that packets
 // need. It looks at no memory.
 func Refers(n uint32) bool { return n&numberMask != 0 && n&(endless|past) == 0 }

@@ -109,6 +109,21 @@ func (st *Store) Prefetch(c *Conn, dir int, heads, lines *pool.Lines) (a Acked) 
 	return a
 }
 
+// PrefetchReport begins to load what a connection keeps that a Report asks for.
+func (st *Store) PrefetchReport(c *Conn) {
+	switch n := c.samples; {
+	case n&inDists != 0:
+		pool.Prefetch(unsafe.Pointer(st.dists.At(n&^inDists)), 2)
+	case n != 0:
+		pool.Prefetch(unsafe.Pointer(st.fews.At(n)), 1)
+	}
+	for i := range c.Dirs {
+		if n := c.Dirs[i].rare; n != 0 {
+			st.rares.Prefetch(n, int(unsafe.Sizeof(rare{})+63)/64)
+		}
+	}
+}
+
 // PrefetchFree begins to load what a connection takes that ceases to be young.
 func (st *Store) PrefetchFree() {
 	st.fews.PrefetchFree(1)
