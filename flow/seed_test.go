@@ -240,3 +240,37 @@ func TestSeedsEmptyRow(t *testing.T) {
 		t.Errorf("%d seeds in %d rows", x.live, x.held)
 	}
 }
+
+// A form is that of a packet, by all that it has.
+func TestFormHas(t *testing.T) {
+	s := newScene(t, nil)
+	p := s.tcp(cli, srv, "S", 1, 0, "")
+	w := formOf(&p)
+	for name, change := range map[string]func(p *packet.Packet){
+		"nothing": func(*packet.Packet) {},
+		"what each has of its own": func(p *packet.Packet) {
+			p.TCP.Seq, p.TCP.TSval, p.TCP.Window, p.IPID, p.TTL, p.SrcPort = p.TCP.Seq+1, p.TCP.TSval+1, p.TCP.Window+1, p.IPID+1, p.TTL+1, p.SrcPort+1
+		},
+		"point":    func(p *packet.Packet) { p.Point++ },
+		"network":  func(p *packet.Packet) { p.Network++ },
+		"path":     func(p *packet.Packet) { p.Path++ },
+		"position": func(p *packet.Packet) { p.Position++ },
+		"flags":    func(p *packet.Packet) { p.Flags ^= packet.OuterSwapped },
+		"MSS":      func(p *packet.Packet) { p.TCP.MSS++ },
+		"TCP flag": func(p *packet.Packet) { p.TCP.Flags ^= packet.ECE },
+		"options":  func(p *packet.Packet) { p.TCP.Has ^= packet.HasTimestamps },
+		"length":   func(p *packet.Packet) { p.IPLen++ },
+		"scale":    func(p *packet.Packet) { p.TCP.WScale++ },
+		"TOS":      func(p *packet.Packet) { p.TOS++ },
+		"header":   func(p *packet.Packet) { p.TCP.HeaderLen += 4 },
+	} {
+		q := p
+		change(&q)
+		if got, want := w.has(&q), formOf(&q) == w; got != want {
+			t.Errorf("%s: has %v, want %v", name, got, want)
+		}
+		if same := name == "nothing" || name == "what each has of its own"; same != (formOf(&q) == w) {
+			t.Errorf("%s: like the form: %v", name, !same)
+		}
+	}
+}
