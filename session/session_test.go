@@ -33,8 +33,9 @@ func app(n int) []byte {
 
 // secure plays a handshake of TLS 1.3 from a time on: 5 ms at the server, 3 ms
 // at the client.
-func (s *scene) secure(at int64) (end int64) {
-	f := flights(tls13)
+func (s *scene) secure(at int64) (end int64) { return s.secureBy(at, flights(tls13)) }
+
+func (s *scene) secureBy(at int64, f [][]byte) (end int64) {
 	s.client(at, f[0])
 	at += serverHalf + 5*ms
 	s.server(at, f[1])
@@ -123,6 +124,28 @@ func TestTickets(t *testing.T) {
 				t.Errorf("%+v, want %d turns, %d ns at least", turns, tt.turns, tt.min)
 			}
 		})
+	}
+}
+
+// What may have been a ticket or the beginning of the response is doubted where the rest of the
+// response did not come right behind it, whoever had the memory before.
+func TestTicketDoubt(t *testing.T) {
+	f := flights(tls13)
+	f[0] = bytes.Replace(f[0], []byte("\x02h2"), []byte("\x02hx"), 1) // it is not HTTP/2, which is doubted always
+	s := newScene(t, 1<<20)
+	for i, tt := range []struct {
+		behind int64 // the ticket, the response comes
+		state  tcp.State
+	}{{30 * ms, tcp.Ambiguous}, {ms, tcp.Measured}, {30 * ms, tcp.Ambiguous}, {ms, tcp.Measured}} {
+		s.begin(443).shake()
+		at := s.secureBy(30*ms, f)
+		s.client(at, app(100))
+		s.server(at+serverHalf+ms, app(4+200+17))
+		s.server(at+serverHalf+ms+tt.behind, app(500))
+		turns := s.turns()
+		if s.end(); turns.State != tt.state || turns.Turns != 1 || turns.Min != ms+tt.behind {
+			t.Errorf("connection %d: %+v, want one turn of %d ns, %v", i, turns, ms+tt.behind, tt.state)
+		}
 	}
 }
 
