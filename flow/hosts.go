@@ -1,10 +1,6 @@
 package flow
 
-import (
-	"unsafe"
-
-	"mirrorscope/packet"
-)
+import "mirrorscope/packet"
 
 // pair is two hosts as one observation point sees them in one network.
 type pair struct {
@@ -24,31 +20,40 @@ type pair4 struct {
 // flow, and when a flow of theirs was seen from one side although it had two.
 type pairSeen struct{ both, oneSided int64 }
 
-// pairs are what is known of pairs of hosts: nearly all are of IPv4, and need little
-// more than half of what the others do.
-type pairs struct {
-	four known[pair4, pairSeen]
-	any  known[pair, pairSeen] // that are no pair4
+// hosts are what is known of keys with addresses. Nearly all are of IPv4: they have a short
+// form, K4, and need little more than half of what the others do.
+type hosts[K4 knowable, K inShort[K4], V any] struct {
+	four known[K4, V]
+	any  known[K, V] // that have no K4
 }
 
-func (m *pairs) len() int { return m.four.entries.Len() + m.any.entries.Len() }
+// inShort is a key that has a short form if it is of IPv4.
+type inShort[K4 knowable] interface {
+	knowable
+	four() (K4, bool)
+}
 
-// of gives what is known of a pair, or nil. It is valid until the next add.
-func (m *pairs) of(p *pair) *pairSeen {
-	if q, ok := p.four(); ok {
+// pairs are what is known of pairs of hosts; listeners are when, ns, endpoints last answered.
+type (
+	pairs     = hosts[pair4, pair, pairSeen]
+	listeners = hosts[endpoint4, endpoint, int64]
+)
+
+func (m *hosts[K4, K, V]) len() int { return m.four.entries.Len() + m.any.entries.Len() }
+
+// of gives what is known of a key, or nil. It is valid until the next add.
+func (m *hosts[K4, K, V]) of(k K) *V {
+	if q, ok := k.four(); ok {
 		return m.four.of(q)
 	}
-	return m.any.of(*p)
+	return m.any.of(k)
 }
 
 // sweep forgets what is not worth to keep.
-func (m *pairs) sweep(keep func(pairSeen) bool) {
+func (m *hosts[K4, K, V]) sweep(keep func(V) bool) {
 	m.four.sweep(keep)
 	m.any.sweep(keep)
 }
-
-// at is where the search for a pair of IPv4 begins.
-func (m *pairs) at(p pair4) unsafe.Pointer { return m.four.at(p.hash(&m.four.secret)) }
 
 // endpoint is a host's end of a transport protocol in one network.
 type endpoint struct {
@@ -66,30 +71,8 @@ type endpoint4 struct {
 	proto   uint8
 }
 
-// listeners are when, ns, endpoints last answered; nearly all are of IPv4.
-type listeners struct {
-	four known[endpoint4, int64]
-	any  known[endpoint, int64] // that are no endpoint4
-}
-
-func (m *listeners) len() int { return m.four.entries.Len() + m.any.entries.Len() }
-
-// of gives when an endpoint answered, or nil. It is valid until the next add.
-func (m *listeners) of(e *endpoint) *int64 {
-	if q, ok := e.four(); ok {
-		return m.four.of(q)
-	}
-	return m.any.of(*e)
-}
-
-// sweep forgets what is not worth to keep.
-func (m *listeners) sweep(keep func(int64) bool) {
-	m.four.sweep(keep)
-	m.any.sweep(keep)
-}
-
 // four gives the endpoint in short, if it is of IPv4.
-func (e *endpoint) four() (endpoint4, bool) {
+func (e endpoint) four() (endpoint4, bool) {
 	a := word(e.addr[8:])
 	return endpoint4{uint32(a >> 32), e.network, e.port, e.proto}, word(e.addr[:8]) == 0 && uint32(a) == mapped
 }
@@ -104,7 +87,7 @@ func (e endpoint4) hash(s *secret) uint64 {
 }
 
 // four gives the pair in short, if it is of IPv4.
-func (p *pair) four() (pair4, bool) {
+func (p pair) four() (pair4, bool) {
 	a, b, ok := fourOf(&p.a, &p.b)
 	return pair4{a, b, p.point, p.network}, ok
 }

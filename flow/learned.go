@@ -52,7 +52,7 @@ func (l *Learned) dupMirror(p packet.PointID) bool {
 }
 
 func (l *Learned) listens(e endpoint, now int64) bool {
-	at := l.listeners.of(&e)
+	at := l.listeners.of(e)
 	return at != nil && now-*at <= int64(l.cfg.ListenerMemory)
 }
 
@@ -62,7 +62,7 @@ func (l *Learned) listens(e endpoint, now int64) bool {
 // does not count, whether it was swept already or not: that depends on which seconds
 // have packets.
 func (l *Learned) recordsBoth(p pair) bool {
-	if s := l.pairs.of(&p); s != nil && (s.both != 0 || s.oneSided != 0) && max(s.both, s.oneSided) >= l.merged-int64(l.cfg.ListenerMemory) {
+	if s := l.pairs.of(p); s != nil && (s.both != 0 || s.oneSided != 0) && max(s.both, s.oneSided) >= l.merged-int64(l.cfg.ListenerMemory) {
 		return s.both >= s.oneSided
 	}
 	point := l.points[p.point]
@@ -276,14 +276,14 @@ func (t *Table) teach(f *Flow) {
 
 // teachBoth reports that both directions of a flow are recorded.
 func (t *Table) teachBoth(k *Key) {
-	if p := k.pair(); t.provesBoth(p.point, t.learned.pairs.of(&p)) {
+	if p := k.pair(); t.provesBoth(p.point, t.learned.pairs.of(p)) {
 		t.report.lessons.add(&lesson{pair: p, says: seenBoth})
 	}
 }
 
 // teachListener reports that an endpoint answers.
 func (t *Table) teachListener(e endpoint) {
-	if t.provesListener(t.learned.listeners.of(&e)) {
+	if t.provesListener(t.learned.listeners.of(e)) {
 		t.report.lessons.add(&lesson{pair: pair{a: e.addr, b: e.addr, network: e.network}, says: listensA, proto: e.proto, port: e.port})
 	}
 }

@@ -59,10 +59,10 @@ const nextTold = 8
 
 // learn takes what a table tells, whose clock is at now.
 func (l *Learned) learn(told *lessons, now int64) {
-	four, others := told.four.Items(), told.any.Items()
+	four, others, known := told.four.Items(), told.any.Items(), &l.pairs.four
 	for i := range four {
 		if i+nextTold < len(four) {
-			pool.Prefetch(l.pairs.at(four[i+nextTold].pair4), 1)
+			pool.Prefetch(known.at(four[i+nextTold].hash(&known.secret)), 1)
 		}
 		x := &four[i]
 		if x.says == 0 {

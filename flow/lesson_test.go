@@ -32,7 +32,7 @@ func TestPairsModel(t *testing.T) {
 	for i := range 60_000 {
 		p, at := somePair(rng), pairSeen{int64(i), int64(rng.IntN(i + 1))}
 		want, ok := model[p]
-		switch s := m.of(&p); {
+		switch s := m.of(p); {
 		case (s != nil) != ok || ok && *s != want:
 			t.Fatalf("step %d: %v has %v, want %v, %v", i, p, s, want, ok)
 		case ok:
@@ -117,12 +117,12 @@ func TestLessonsModel(t *testing.T) {
 			t.Fatalf("most %d: %d pairs, %d listeners, %d forgotten; want %d, %d, %d", most, l.pairs.len(), l.listeners.len(), l.Forgotten, len(known), len(listeners), forgotten)
 		}
 		for e, at := range listeners {
-			if got := l.listeners.of(&e); got == nil || *got != at {
+			if got := l.listeners.of(e); got == nil || *got != at {
 				t.Fatalf("most %d: %v has %v, want %d", most, e, got, at)
 			}
 		}
 		for p, s := range known {
-			if got := l.pairs.of(&p); got == nil || *got != s {
+			if got := l.pairs.of(p); got == nil || *got != s {
 				t.Fatalf("most %d: %v has %v, want %v", most, p, got, s)
 			}
 		}
