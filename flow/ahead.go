@@ -25,7 +25,7 @@ type Batch struct {
 	ends    pool.Lines // likewise, of flows
 
 	sessions [BatchLen]sessionAhead
-	acked    [BatchLen]tcp.Acked
+	crowds   [BatchLen]crowdAhead
 }
 
 // sessionAhead is a packet's session that refers to something.
@@ -34,6 +34,12 @@ type sessionAhead struct {
 	n      uint32
 	client bool // has sent it
 	says   bool // it has payload, or its end comes
+}
+
+// crowdAhead is much in flight that a packet may acknowledge.
+type crowdAhead struct {
+	store *tcp.Store
+	n     uint32
 }
 
 // Hold makes b a batch of packets, of at most BatchLen. They must stay as they
@@ -210,16 +216,17 @@ func answers(p *packet.Packet) bool {
 // warm begins to load what the flows of the packets hold beside themselves, or,
 // where there is none, what one will be made in.
 func (b *Batch) warm(tables *[Partitions]*Table, at *[BatchLen]unsafe.Pointer) {
-	sessions, acked := 0, 0
+	sessions, crowds := 0, 0
 	for i := range b.packets {
 		a := &b.ahead[uint(i)%BatchLen]
 		t := tables[a.table()]
 		switch n := a.flow - 1; {
 		case !asleep(n):
 			f, p := (*Flow)(at[uint(i)%BatchLen]), b.packets[i]
-			if x := t.prefetch(f, int(a.dir()), &b.heads, &b.lines); x != (tcp.Acked{}) {
-				b.acked[uint(acked)%BatchLen] = x
-				acked++
+			if n := t.prefetch(f, int(a.dir()), &b.heads, &b.lines); n != 0 {
+				x := &b.crowds[uint(crowds)%BatchLen]
+				x.store, x.n = t.tcp, n
+				crowds++
 			}
 			ends := f.class == closing || p.TCP.Flags&packet.FIN != 0
 			if ends {
@@ -270,8 +277,9 @@ func (b *Batch) warm(tables *[Partitions]*Table, at *[BatchLen]unsafe.Pointer) {
 	}
 	b.heads.Fetch(1)
 	b.lines.Fetch(2)
-	for i := range b.acked[:acked] {
-		b.heads.Add(b.acked[i].First())
+	for i := range b.crowds[:crowds] {
+		x := &b.crowds[i]
+		x.store.PrefetchMore(x.n, &b.heads)
 	}
 	if sessions > 0 {
 		b.warmSessions(sessions)
@@ -292,9 +300,9 @@ func (b *Batch) warmSessions(n int) {
 }
 
 // prefetch begins to load what a flow holds beside itself and its session, for a packet
-// in direction dir: one cache line of each of heads, two of each of lines. What it gives tells more
-// once that has come.
-func (t *Table) prefetch(f *Flow, dir int, heads, lines *pool.Lines) tcp.Acked {
+// in direction dir: one cache line of each of heads, two of each of lines. It gives what
+// tcp.Store.Prefetch does.
+func (t *Table) prefetch(f *Flow, dir int, heads, lines *pool.Lines) (crowd uint32) {
 	if f.opening != 0 {
 		lines.Add(unsafe.Pointer(t.openings.At(f.opening)))
 	}

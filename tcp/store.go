@@ -71,16 +71,10 @@ func octets[T any](p *pool.Pool[T]) int64 {
 	return int64(p.InUse()) * int64(unsafe.Sizeof(v))
 }
 
-// Acked is where a packet that acknowledges is likely to find when what it acknowledges was sent.
-// The zero value is nowhere.
-type Acked struct{ crowd *crowd }
-
-// First is where that begins. It asks what Prefetch has begun to load.
-func (a Acked) First() unsafe.Pointer { return unsafe.Pointer(&a.crowd.segs[a.crowd.first%maxSegs]) }
-
-// Prefetch begins to load what a connection keeps of data in flight, its samples, and
-// those that wait, for a packet in direction dir.
-func (st *Store) Prefetch(c *Conn, dir int, heads, lines *pool.Lines) (a Acked) {
+// Prefetch adds the cache lines of what a connection keeps of data in flight, its samples, and
+// those that wait, for a packet in direction dir. If crowd is not 0, PrefetchMore knows more once
+// they have come.
+func (st *Store) Prefetch(c *Conn, dir int, heads, lines *pool.Lines) (crowd uint32) {
 	switch n := c.samples; {
 	case n&inDists != 0:
 		heads.Add(unsafe.Pointer(st.dists.At(n &^ inDists)))
@@ -101,12 +95,19 @@ func (st *Store) Prefetch(c *Conn, dir int, heads, lines *pool.Lines) (a Acked) 
 	}
 	switch n := r.flight; {
 	case n&inCrowds != 0:
-		a.crowd = st.crowds.At(n &^ inCrowds)
-		lines.Add(unsafe.Pointer(a.crowd))
+		crowd = n &^ inCrowds
+		lines.Add(unsafe.Pointer(st.crowds.At(crowd)))
 	case n != 0:
 		lines.Add(unsafe.Pointer(st.pairs.At(n)))
 	}
-	return a
+	return crowd
+}
+
+// PrefetchMore adds the line in which a packet that acknowledges is likely to find when what it
+// acknowledges was sent.
+func (st *Store) PrefetchMore(crowd uint32, heads *pool.Lines) {
+	x := st.crowds.At(crowd)
+	heads.Add(unsafe.Pointer(&x.segs[x.first%maxSegs]))
 }
 
 // PrefetchReport begins to load what a connection keeps that a Report asks for.
