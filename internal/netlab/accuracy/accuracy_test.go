@@ -58,24 +58,30 @@ func TestAccuracy(t *testing.T) {
 	}
 	again := map[string]bool{}
 	for i, row := range Rows {
+		all, holds := score(i)
+		for _, s := range scenarios {
+			x := tables[s.Name].Score(i, 0)
+			if holds || again[s.Name] || x.Wrong == 0 && (all.Wrong > 0 || x.Withheld == 0) {
+				continue
+			}
+			again[s.Name] = true
+			t.Logf("%s: %s is run again: of %d, %d withheld, %d wrong", row.Name, s.Name, x.N, x.Withheld, x.Wrong)
+		}
+	}
+	for _, s := range scenarios {
+		if again[s.Name] {
+			t.Run("again/"+s.Name, func(t *testing.T) {
+				tables[s.Name] = NewTable(sensor)
+				measure(t, s, tables[s.Name])
+			})
+		}
+	}
+	for i, row := range Rows {
 		s, holds := score(i)
 		if s.N == 0 {
 			t.Errorf("%s: no scenario shows it", row.Name)
 		}
-		for _, sc := range scenarios {
-			x := tables[sc.Name].Score(i, 0)
-			if holds || again[sc.Name] || x.Wrong == 0 && (s.Wrong > 0 || x.Withheld == 0) {
-				continue
-			}
-			again[sc.Name] = true
-			t.Logf("%s: %s is run again: of %d, %d withheld, %d wrong", row.Name, sc.Name, x.N, x.Withheld, x.Wrong)
-			t.Run("again/"+sc.Name, func(t *testing.T) {
-				fresh := NewTable(sensor)
-				measure(t, sc, fresh)
-				tables[sc.Name] = fresh
-			})
-		}
-		if s, holds = score(i); holds {
+		if holds {
 			continue
 		}
 		t.Errorf("%s: of %d, %d exact, %d withheld, %d wrong; want %g of the claims right and %g of all", row.Name, s.N, s.Exact, s.Withheld, s.Wrong, row.Right, row.Found)
