@@ -282,9 +282,11 @@ func fastTCP(b []byte, wire int, time int64, ids *Direct, p *Packet) bool {
 		lengths |= uint32(HasTimestamps) << 16
 	}
 	t.TSval, t.TSecr = uint32(stamps), uint32(stamps>>32)
+	if t.NumSACK != 0 { // of the packet before; else they are zero, and in a cache line that need not come
+		t.SACK = [4]SACK{}
+	}
 	t.WScale, t.NumSACK, t.Has, t.HeaderLen = uint8(lengths), uint8(lengths>>8), TCPOptions(lengths>>16), uint8(lengths>>24)
 	t.FastOpenBytes = 0
-	t.SACK[0], t.SACK[1], t.SACK[2], t.SACK[3] = SACK{}, SACK{}, SACK{}, SACK{}
 	if head > tcpHeader && lengths&0xffffff == 0 && !t.options(b[fastSegment:behind]) {
 		flags |= OptionsUnknown
 	}

@@ -90,7 +90,7 @@ type TCP struct {
 	Window        uint16 // as on the wire, not scaled
 	Flags         uint16 // FIN … AE
 	WScale        uint8  // RFC 7323 section 2
-	NumSACK       uint8
+	NumSACK       uint8  // 0: SACK is zero
 	Has           TCPOptions
 	HeaderLen     uint8 // octets, from the data offset
 	FastOpenBytes uint8 // octets of the Fast Open cookie; see HasFastOpen (RFC 7413)
@@ -145,12 +145,15 @@ type Packet struct {
 
 	Payload []byte // the captured part of it; behind the 8-octet header of ICMP, the common header of SCTP
 
-	TCP TCP // only when Proto is ProtoTCP
-
 	Kind     uint8 // ICMPEcho, ICMPOther, or 0: part of the flow key, so that an identifier is never taken for a type
 	ICMPType uint8
 	ICMPCode uint8
 	DF       bool // IPv4 don't fragment
+
+	TCP TCP // only when Proto is ProtoTCP
+
+	// Packets in a row begin with cache lines. All but SACK is in the first three.
+	_ [40]byte
 }
 
 // What the ports of an ICMP packet hold (both the same), kept in Packet.Kind.

@@ -99,8 +99,8 @@ func (b *batch) own() {
 	}
 }
 
-// packetLines is how many cache lines a packet takes.
-const packetLines = (int(unsafe.Sizeof(packet.Packet{})) + 63) / 64
+// packetLines is how many cache lines of a packet are needed where it has no SACK.
+const packetLines = int(unsafe.Offsetof(packet.Packet{}.TCP)+unsafe.Offsetof(packet.TCP{}.SACK)+63) / 64
 
 // put adds a packet, which is copied unless it is at next already, with its
 // payload if keep is set. It tells whether the batch is full.
