@@ -18,23 +18,25 @@ type room struct {
 const (
 	// A piece is folded or written while it is still in the caches. More of them
 	// than one that is made and one that is written would only wait. Where shards have
-	// goroutines of their own, all wait for each other behind a piece: it has sharedLen then.
-	pieceLen, sharedLen, mostPieces = 1 << 9, 1 << 11, 2
-	mostRecords                     = 1 << 15
-	leastWait, mostWait             = 1 << 11, 1 << 15 // packets
+	// goroutines of their own, all wait for each other behind a piece: it has sharedLen then, and
+	// there are sharedPieces, so that shards have something to do while one is folded.
+	pieceLen, mostPieces    = 1 << 9, 2
+	sharedLen, sharedPieces = 1 << 11, 4
+	mostRecords             = 1 << 15
+	leastWait, mostWait     = 1 << 11, 1 << 15 // packets
 )
 
 // newRoom gives records an eighth of the tables' memory, some MiB at least, and
 // no more than helps. piece, if not 0, is that of a test.
 func newRoom(memory int64, shards, piece int) room {
-	r := room{records: int(min(memory/8/int64(unsafe.Sizeof(flow.Record{})), mostRecords)), piece: pieceLen}
+	r, most := room{records: int(min(memory/8/int64(unsafe.Sizeof(flow.Record{})), mostRecords)), piece: pieceLen}, mostPieces
 	if shards > 1 {
-		r.piece = max(pieceLen, min(sharedLen, r.records/4))
+		r.piece, most = max(pieceLen, min(sharedLen, r.records/4)), sharedPieces
 	}
 	if piece > 0 {
 		r.piece = piece
 	}
-	r.pieces = min(max(r.records/r.piece, 2), mostPieces)
+	r.pieces = min(max(r.records/r.piece, 2), most)
 	r.packets = min(max(r.records/4, leastWait), mostWait) // a packet may end a connection, which gives two records
 	r.packets = min(r.packets, collectEvery)
 	return r
