@@ -43,7 +43,8 @@ func (w *twins) compare(t *testing.T, data []byte, link uint16, iface uint32, wi
 			*(*byte)(unsafe.Add(unsafe.Pointer(&p), i)) = 0xa5
 		}
 	}
-	p.DF = true // a bool is 0 or 1
+	p.DF = true       // a bool is 0 or 1
+	p.TCP.NumSACK = 1 // as few as can be, where SACK is not zero
 	p.Payload = []byte("what was here before")
 	var took Packet
 	n := min(wireLen, maxFrame)
