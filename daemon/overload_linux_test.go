@@ -34,7 +34,7 @@ func TestOverload(t *testing.T) {
 			}
 			// However fast the sensor is, it falls behind while it may not run.
 			held := func(func() (uint64, error)) error {
-				for range 200 {
+				for range 60 {
 					for _, signal := range []os.Signal{syscall.SIGSTOP, syscall.SIGCONT} {
 						if err := s.Signal(signal); err != nil {
 							return err
@@ -45,7 +45,7 @@ func TestOverload(t *testing.T) {
 						return nil
 					}
 				}
-				return errors.New("no overload in 200 rings that ran full")
+				return errors.New("no overload in 60 rings that ran full")
 			}
 			flood(livelab.Flood{Frames: 1 << 40, Rate: 200_000, Packets: 10, Meanwhile: held})
 			for range 300 { // until it has gone all the way back
