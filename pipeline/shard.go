@@ -86,21 +86,36 @@ func (b *batch) count() bool {
 
 // ownAhead is how many packets before it is written a packet's place is asked for, and
 // ownPayload how many octets before a payload's is.
-const ownAhead, ownPayload = 10, 512
+const ownAhead, ownPayload = 16, 512
 
-// own begins to load what will be written soon. Shards have read it, so that it is in the caches
-// of other cores.
-func (b *batch) own() {
-	if i := b.n + ownAhead; i < len(b.packets) {
-		pool.PrefetchWrite(unsafe.Pointer(&b.packets[i]), packetLines)
+// keep adds n packets that were decoded to next and behind it, at most ownAhead, with copies of their
+// payload. It begins to load what will be written next: shards have read it, so that it is in the
+// caches of other cores.
+func (b *batch) keep(n int) {
+	payload := b.payload
+	for i := b.n; i < b.n+n; i++ {
+		p := &b.packets[i]
+		if next := i + ownAhead; next < len(b.packets) {
+			pool.PrefetchWrite(unsafe.Pointer(&b.packets[next]), packetLines)
+		}
+		if len(p.Payload) > 0 {
+			start := len(payload)
+			payload = append(payload, p.Payload...)
+			p.Payload = payload[start:len(payload):len(payload)]
+			if next := len(payload) + ownPayload; next < cap(payload) {
+				pool.PrefetchWrite(unsafe.Pointer(&payload[:cap(payload)][next]), 1)
+			}
+		}
+		to := &b.lists[b.shard[flow.Partition(p.Hash)%flow.Partitions]]
+		*to = append(*to, uint16(i))
 	}
-	if i := len(b.payload) + ownPayload; i < cap(b.payload) {
-		pool.PrefetchWrite(unsafe.Pointer(&b.payload[:cap(b.payload)][i]), 1)
-	}
+	b.n, b.payload = b.n+n, payload
 }
 
 // packetLines is how many cache lines of a packet are needed where it has no SACK.
 const packetLines = int(unsafe.Offsetof(packet.Packet{}.TCP)+unsafe.Offsetof(packet.TCP{}.SACK)+63) / 64
+
+const packetSize = int(unsafe.Sizeof(packet.Packet{}))
 
 // put adds a packet, which is copied unless it is at next already, with its
 // payload if keep is set. It tells whether the batch is full.
@@ -232,19 +247,19 @@ func (s *shard) add(b *batch) {
 	}
 	// Packets come from the caches of another core. When it is their turn, what was done for those
 	// before them has taken the nearest cache.
-	s.fetch(b, b.lists[s.i])
-	for list := b.lists[s.i]; len(list) > 0; list = list[min(len(list), sharedAhead):] {
+	list := b.lists[s.i]
+	pool.PrefetchItemsSoon(unsafe.Pointer(&b.packets[0]), packetSize, list[:min(len(list), sharedAhead)], packetLines)
+	for len(list) > 0 {
 		some := list[:min(len(list), sharedAhead)]
-		for _, at := range some {
-			pool.Prefetch(unsafe.Pointer(b.at[at]), packetLines) // into the nearest cache
-		}
-		s.fetch(b, list[len(some):])
+		list = list[len(some):]
+		pool.PrefetchItems(unsafe.Pointer(&b.packets[0]), packetSize, some, packetLines)
+		pool.PrefetchItemsSoon(unsafe.Pointer(&b.packets[0]), packetSize, list[:min(len(list), sharedAhead)], packetLines)
 		if b.odd {
 			s.addOdd(b, some, len(some))
 			continue
 		}
 		for i, at := range some {
-			p := b.at[at]
+			p := &b.packets[at]
 			if s.at[i] = p; len(p.Payload) > 0 {
 				s.lines.Add(unsafe.Pointer(unsafe.SliceData(p.Payload)))
 			}
@@ -252,14 +267,6 @@ func (s *shard) add(b *batch) {
 		s.lines.Fetch(1)
 		s.addAll(s.at[:len(some)])
 	}
-}
-
-// fetch begins to load the first packets of a list.
-func (s *shard) fetch(b *batch, list []uint16) {
-	for _, at := range list[:min(len(list), sharedAhead)] {
-		s.lines.Add(unsafe.Pointer(b.at[at]))
-	}
-	s.lines.Fetch(packetLines)
 }
 
 // addAll is add for packets that are such.

@@ -30,16 +30,18 @@ func (r *reader) straightOn() bool {
 }
 
 // usual takes frames from the front, and tells how many, as long as they are of
-// the running second, in order of time, and what Decoder.Usual or UsualInside reads,
-// into the batch of a lone shard. They give what frame gives; what is the same for all of
-// them is decided and counted once.
+// the running second, in order of time, and what Decoder.Usual or UsualInside reads.
+// They give what frame gives; what is the same for all of them is decided and counted once.
 func (r *reader) usual(fs []capture.Frame) int {
-	if r.keep || r.watch.waits() && (r.watch.on || r.faces > 1 || r.decoder.UsualPoint() != firstPoint) {
+	if r.watch.waits() && (r.watch.on || r.faces > 1 || r.decoder.UsualPoint() != firstPoint) {
 		return 0
 	}
 	to := r.batch.packets[r.batch.n:]
 	tunnels := !r.watch.waits() // their points may be the second
 	most := min(len(fs), len(to), r.room.packets-r.sent)
+	if r.keep {
+		most = min(most, ownAhead)
+	}
 	n, octets, now := 0, uint64(0), r.now
 	for n < most {
 		some, more := usualRun(r.decoder, fs[n:most], to[n:most], now, r.next, false)
@@ -61,7 +63,12 @@ func (r *reader) usual(fs []capture.Frame) int {
 	c.Bytes += octets
 	c.Decoded += uint64(n)
 	r.now, r.last, c.Last = now, now, now
-	if r.batch.n += n; r.batch.n == len(r.batch.packets) {
+	if r.keep {
+		r.batch.keep(n)
+	} else {
+		r.batch.n += n
+	}
+	if r.batch.n == len(r.batch.packets) {
 		r.hand()
 	}
 	if r.sent += n; r.sent >= r.room.packets {
@@ -101,13 +108,11 @@ func usualRun(d *packet.Decoder, fs []capture.Frame, to []packet.Packet, now, ne
 	return n, octets
 }
 
-// straight is usual for all kinds of frames, from interfaces that are known, and
-// for several shards.
+// straight is usual for all kinds of frames, from interfaces that are known.
 func (r *reader) straight(fs []capture.Frame) int {
 	c, d := &r.seen, r.decoder
 	faces, next, watched := r.faces, r.next, r.watch.waits()
 	loud := watched && (r.watch.on || faces > 1) // the first point's packets may be due, too
-	shared := len(r.shards) > 1
 	n, octets, decoded := 0, uint64(0), uint64(0)
 	for ; n < len(fs); n++ {
 		f := &fs[n]
@@ -117,9 +122,6 @@ func (r *reader) straight(fs []capture.Frame) int {
 		r.now = f.Time
 		octets += uint64(f.WireLen)
 		p := r.batch.next()
-		if shared {
-			r.batch.own()
-		}
 		if f.Link != capture.LinkEthernet || !d.Usual(f.Data, f.Interface, f.WireLen, f.Time, p) && (watched || !d.UsualInside(f.Data, f.Interface, f.WireLen, f.Time, p)) {
 			if skip := d.Decode(f.Data, uint16(f.Link), f.Interface, f.WireLen, f.Time, p); skip != packet.OK {
 				r.skipped(f, skip)

@@ -26,3 +26,18 @@ func (l *Lines) Fetch(lines int) {
 	}
 	l.n = 0
 }
+
+// PrefetchItems begins to load so many cache lines of each item of an array that is listed: items
+// have size octets, and item 0 is at base.
+func PrefetchItems(base unsafe.Pointer, size int, list []uint16, lines int) {
+	if len(list) > 0 {
+		prefetchItems(base, size, &list[0], len(list), lines)
+	}
+}
+
+// PrefetchItemsSoon is PrefetchItems into the second cache.
+func PrefetchItemsSoon(base unsafe.Pointer, size int, list []uint16, lines int) {
+	if len(list) > 0 {
+		prefetchItemsSoon(base, size, &list[0], len(list), lines)
+	}
+}

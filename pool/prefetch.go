@@ -26,3 +26,9 @@ func PrefetchEach(at *[Together]uintptr)
 
 //go:noescape
 func prefetchAll(at *uintptr, n, lines int)
+
+//go:noescape
+func prefetchItems(base unsafe.Pointer, size int, at *uint16, n, lines int)
+
+//go:noescape
+func prefetchItemsSoon(base unsafe.Pointer, size int, at *uint16, n, lines int)

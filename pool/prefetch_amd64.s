@@ -22,6 +22,44 @@ next:
 	JGT  next
 	RET
 
+// ITEMS begins to load the items of a list: SI is that list of uint16, BX how many, DI where item 0 is, DX
+// how many octets an item has, CX how many lines.
+#define ITEMS(PREFETCH) \
+	LEAQ    (SI)(BX*2), SI \
+	NEGQ    BX             \
+each:                     \
+	MOVWLZX (SI)(BX*2), AX \
+	IMULQ   DX, AX         \
+	ADDQ    DI, AX         \
+	MOVQ    CX, R8         \
+line:                     \
+	PREFETCH (AX)          \
+	ADDQ    $64, AX        \
+	DECQ    R8             \
+	JGT     line           \
+	INCQ    BX             \
+	JNZ     each
+
+// func prefetchItems(base unsafe.Pointer, size int, at *uint16, n, lines int)
+TEXT ·prefetchItems(SB), NOSPLIT, $0-40
+	MOVQ base+0(FP), DI
+	MOVQ size+8(FP), DX
+	MOVQ at+16(FP), SI
+	MOVQ n+24(FP), BX
+	MOVQ lines+32(FP), CX
+	ITEMS(PREFETCHT0)
+	RET
+
+// func prefetchItemsSoon(base unsafe.Pointer, size int, at *uint16, n, lines int)
+TEXT ·prefetchItemsSoon(SB), NOSPLIT, $0-40
+	MOVQ base+0(FP), DI
+	MOVQ size+8(FP), DX
+	MOVQ at+16(FP), SI
+	MOVQ n+24(FP), BX
+	MOVQ lines+32(FP), CX
+	ITEMS(PREFETCHT1)
+	RET
+
 // What batches of packets need is more than the first cache has room for, and that has few lines on
 // their way at a time: this goes into the second one.
 

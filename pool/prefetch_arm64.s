@@ -49,3 +49,43 @@ one:
 	SUBS   $1, R2, R2
 	BGT    one
 	RET
+
+// func prefetchItems(base unsafe.Pointer, size int, at *uint16, n, lines int)
+TEXT ·prefetchItems(SB), NOSPLIT, $0-40
+	MOVD base+0(FP), R0
+	MOVD size+8(FP), R1
+	MOVD at+16(FP), R2
+	MOVD n+24(FP), R3
+	MOVD lines+32(FP), R4
+each:
+	MOVHU.P 2(R2), R5
+	MADD    R1, R0, R5, R5
+	MOVD    R4, R6
+line:
+	PRFM (R5), PLDL1KEEP
+	ADD  $64, R5
+	SUBS $1, R6, R6
+	BGT  line
+	SUBS $1, R3, R3
+	BGT  each
+	RET
+
+// func prefetchItemsSoon(base unsafe.Pointer, size int, at *uint16, n, lines int)
+TEXT ·prefetchItemsSoon(SB), NOSPLIT, $0-40
+	MOVD base+0(FP), R0
+	MOVD size+8(FP), R1
+	MOVD at+16(FP), R2
+	MOVD n+24(FP), R3
+	MOVD lines+32(FP), R4
+each:
+	MOVHU.P 2(R2), R5
+	MADD    R1, R0, R5, R5
+	MOVD    R4, R6
+line:
+	PRFM (R5), PLDL2KEEP
+	ADD  $64, R5
+	SUBS $1, R6, R6
+	BGT  line
+	SUBS $1, R3, R3
+	BGT  each
+	RET

@@ -17,3 +17,7 @@ const Together = 32
 func PrefetchEach(*[Together]uintptr) {}
 
 func prefetchAll(at *uintptr, n, lines int) {}
+
+func prefetchItems(base unsafe.Pointer, size int, at *uint16, n, lines int) {}
+
+func prefetchItemsSoon(base unsafe.Pointer, size int, at *uint16, n, lines int) {}
