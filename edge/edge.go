@@ -83,6 +83,8 @@ type Conversation struct {
 	Phases           session.Phases
 	Waiting          Waiting
 	Missed, Recorded [2]int64 // octets of TCP that each side sent: acknowledged and not recorded; recorded, repeats once
+
+	spareTLS *TLS // where one is made of another: empty, for the next that has TLS
 }
 
 // Ends tells more of connections that did not end by a close.
@@ -424,7 +426,9 @@ func (v *Conversation) listen(c *connection) {
 	t := &c.talk
 	if t.handshake.spoken {
 		if v.TLS == nil {
-			v.TLS = new(TLS)
+			if v.TLS, v.spareTLS = v.spareTLS, nil; v.TLS == nil {
+				v.TLS = new(TLS)
+			}
 		}
 		v.TLS.add(&t.handshake, t.point)
 	}

@@ -39,9 +39,13 @@ func (s *Summary) expand(i int, v *Conversation) *Conversation {
 // reset empties a conversation that Summary.expand has filled. Its memory is used
 // again.
 func (v *Conversation) reset() {
-	handshake, times, points := v.Handshake, v.Times, v.Points[:0]
+	handshake, times, points, spare := v.Handshake, v.Times, v.Points[:0], v.spareTLS
 	handshake.Reset()
-	*v = Conversation{Handshake: handshake, Points: points}
+	if v.TLS != nil {
+		spare = v.TLS
+		spare.reset()
+	}
+	*v = Conversation{Handshake: handshake, Points: points, spareTLS: spare}
 	if times != nil {
 		for _, h := range times.all() {
 			h.Reset()

@@ -100,6 +100,21 @@ func (t *TLS) count(h *handshake, point packet.PointID) {
 	}
 }
 
+// reset empties it. Its memory is used again.
+func (t *TLS) reset() {
+	*t = TLS{
+		Versions: t.Versions, Names: t.Names, Alerts: t.Alerts, Points: t.Points,
+		Total: t.Total, NetworkShare: t.NetworkShare, ServerShare: t.ServerShare, ClientShare: t.ClientShare, Perceived: t.Perceived,
+	}
+	t.Versions.reset()
+	t.Names.reset()
+	t.Alerts.reset()
+	t.Points.reset()
+	for _, h := range []*histogram.Histogram{&t.Total, &t.NetworkShare, &t.ServerShare, &t.ClientShare, &t.Perceived} {
+		h.Reset()
+	}
+}
+
 func (t *TLS) merge(o *TLS) {
 	t.Connections += o.Connections
 	t.QUIC += o.QUIC

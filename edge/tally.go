@@ -34,6 +34,9 @@ func (t *Tally[T]) add(value T, n int64) {
 	t.Counts = append(t.Counts, Count[T]{value, n})
 }
 
+// reset empties it. Its memory is used again.
+func (t *Tally[T]) reset() { t.Counts, t.Other = t.Counts[:0], 0 }
+
 func (t *Tally[T]) merge(o *Tally[T]) {
 	for _, c := range o.Counts {
 		t.add(c.Value, c.N)

@@ -15,7 +15,7 @@ type Config struct {
 
 	Sums      bool // for an output that adds connections up: whole-life records of TCP carry samples, or distributions, and no quantiles …
 	Quantiles bool // … but with this, for one that writes them as well
-	Lends     bool // what a record points at belongs to its list: who is given it holds nothing of it
+	Lends     bool // what a record points at belongs to its list, unless it is Joined: who is given it holds nothing of it
 
 	DupWindow      time.Duration // a copy is looked for this long
 	DupWindowHop   time.Duration // … when its TTL differs and a changing IPv4 ID or the TSval matches

@@ -9,10 +9,9 @@ import (
 )
 
 // room is where the latest of the records that leave next may put its report; nil where
-// somebody may hold on to that: the output, or who follows its connection from point to
-// point.
+// the output may hold on to that.
 func (t *Table) room() *session.Room {
-	if !t.cfg.Lends || t.watcher != nil {
+	if !t.cfg.Lends {
 		return nil
 	}
 	return t.out.room()

@@ -1,5 +1,7 @@
 package flow
 
+import "mirrorscope/session"
+
 // end makes the record of a flow and forgets it.
 func (t *Table) end(n uint32, release int64, reason EndReason) {
 	if !seedling(n) {
@@ -44,7 +46,9 @@ func (t *Table) finish(n uint32, release int64, reason EndReason) {
 	t.record(f, r, release, reason)
 	t.said(f, r, reason)
 	if t.watcher != nil {
-		t.watcher.End(n, r)
+		if t.watcher.End(n, r); r.Joined && t.cfg.Lends {
+			new(session.Room).Move(&r.Report)
+		}
 	}
 	t.unlist(n, f)
 	if len(t.candidates)+len(t.earlier) > 0 {

@@ -499,7 +499,7 @@ func (t *Table) Take(to *Records) {
 		r := to.At(i)
 		if tie != 0 && r.Release == tie || t.cut.before(r) {
 			x := t.out.Add()
-			if *x = *r; t.cfg.Lends {
+			if *x = *r; t.cfg.Lends && !x.Joined {
 				t.out.room().Move(&x.Report)
 			}
 			continue

@@ -9,6 +9,7 @@ import (
 	"mirrorscope/histogram"
 	"mirrorscope/packet"
 	"mirrorscope/pool"
+	"mirrorscope/session"
 )
 
 // Config bounds a Matcher.
@@ -425,7 +426,7 @@ func (m *Matcher) End(n uint32, r *flow.Record) {
 		r.Joined = true
 		s.record = new(flow.Record)
 		*s.record = *r
-		s.record.Distributions = nil // lent
+		s.record.Report, s.record.Distributions = session.Report{}, nil // lent, and never asked for
 	}
 	if c.live == 0 {
 		m.resolve(s.conn)

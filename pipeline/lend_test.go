@@ -14,6 +14,7 @@ import (
 	"mirrorscope/flow"
 	"mirrorscope/internal/pcapgen"
 	"mirrorscope/packet"
+	"mirrorscope/path"
 	"mirrorscope/session"
 )
 
@@ -225,19 +226,53 @@ func TestLentReports(t *testing.T) {
 			add(s, pcapgen.TCP{Seq: next, Ack: next, Flags: pcapgen.RST | pcapgen.ACK}, "")
 		}
 	}
+	t.Run("of one point", func(t *testing.T) { lentReports(t, list, false) })
+	var twice []capture.Frame
+	for _, f := range list {
+		twice = append(twice, f)
+		f.Interface = 1
+		twice = append(twice, f)
+	}
+	t.Run("of two points", func(t *testing.T) { lentReports(t, twice, true) })
+}
+
+// twoPoints is frames of two interfaces.
+type twoPoints struct{ frames }
+
+func (*twoPoints) Interfaces() []string { return []string{"test0", "test1"} }
+
+// lentReports compares the reports that are lent with those that are not. What is Joined is read at
+// the very end.
+func lentReports(t *testing.T, list []capture.Frame, joins bool) {
+	t.Helper()
 	told := func(lends bool, shards, piece int) string {
 		defer func(n int) { collectEvery = n }(collectEvery)
 		collectEvery = 8
 		cfg := config(shards)
 		cfg.Flow.Sums, cfg.Flow.Lends, cfg.piece = true, lends, piece
+		if joins {
+			cfg.Paths = func(*path.Connection) error { return nil }
+		}
 		var text strings.Builder
-		if _, err := Run(t.Context(), &frames{list: list}, cfg, func(recs []*flow.Record) error {
+		var held []flow.Record
+		add := func(r *flow.Record) { fmt.Fprintf(&text, "%x %d %s", r.ID, r.Release, said(t, &r.Report)) }
+		if _, err := Run(t.Context(), &twoPoints{frames{list: list}}, cfg, func(recs []*flow.Record) error {
 			for _, r := range recs {
-				fmt.Fprintf(&text, "%x %d %s", r.ID, r.Release, said(t, &r.Report))
+				if r.Joined {
+					held = append(held, *r)
+				} else {
+					add(r)
+				}
 			}
 			return nil
 		}); err != nil {
 			t.Fatal(err)
+		}
+		if joins != (len(held) > 1000) {
+			t.Fatalf("%d records are joined", len(held))
+		}
+		for i := range held {
+			add(&held[i])
 		}
 		return text.String()
 	}
