@@ -144,38 +144,73 @@ func (b *brief) traits(s *tcp.Samples) (x traits) {
 	return x
 }
 
-// brief makes x.short the brief connection that p begins with, and gives what follows
-// that; there must be mostPacked octets behind all of it.
-func (x *replay) brief(p []byte) []byte {
-	var b brief
-	copy(unsafe.Slice((*byte)(unsafe.Pointer(&b)), unsafe.Sizeof(b)), p)
+// read makes it the one that p begins with, and gives what follows that; there must be mostPacked
+// octets behind all of it.
+func (b *brief) read(p []byte) []byte {
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(b)), unsafe.Sizeof(*b)), p)
 	first, more := b.packed()
 	p = p[len(first):]
-	p = p[copy(more, p):]
-	c, marks := &x.short, uint64(b.marks)
-	c.start, c.end, c.outcome, c.rtt = b.start, b.start+b.time(briefSpan), flow.Outcome(marks&0xf), b.time(briefRTT)-1
-	x.points[0] = packet.PointID(b.point)
-	c.points = x.points[:1]
-	for side := range c.sent {
-		n := &b.sent[side]
-		c.sent[side] = flow.Volume{Packets: int64(n[0]), Bytes: int64(n[1]), PayloadBytes: int64(n[2])}
-		c.recorded[side] = int64(b.recorded[side])
-		c.repeats[side] = Repeats{}
+	return p[copy(more, p):]
+}
+
+// addBrief is add for a brief connection, of which it knows what there never is.
+func (v *Conversation) addBrief(b *brief) {
+	marks, outcome := uint64(b.marks), flow.Outcome(b.marks&0xf)
+	start, end := b.start, b.start+b.time(briefSpan)
+	if v.Connections++; v.Connections == 1 {
+		v.First, v.Last = start, end
+	} else {
+		v.First, v.Last = min(v.First, start), max(v.Last, end)
+	}
+	v.Outcomes[outcome]++
+	if rtt := b.time(briefRTT) - 1; rtt != tcp.Absent {
+		v.Handshake.Add(rtt)
+	}
+	for side := range b.sent {
+		n, sent, again := &b.sent[side], &v.Sent[side], &v.Repeats[side]
+		sent.Packets += int64(n[0])
+		sent.Bytes += int64(n[1])
+		sent.PayloadBytes += int64(n[2])
+		v.Recorded[side] += int64(b.recorded[side])
 		if marks&(markRepeats<<side) != 0 {
-			c.repeats[side] = Repeats{Connections: 1, Payload: int64(n[2]), AtLeast: marks&(markAtLeast<<side) != 0}
+			again.Connections++
+			again.Payload += int64(n[2])
+			again.AtLeast = again.AtLeast || marks&(markAtLeast<<side) != 0
 		}
 	}
-	t, f := &c.talk, func(i int) int64 { return b.time(briefPhases + i) }
-	t.bare, t.turns, t.measured = marks&markBare != 0, int64(b.turns), int64(b.turns)-int64(b.unmeasured)
-	t.pace.volume, t.pace.repeats = c.sent[flow.Server].PayloadBytes, marks&markPaceRepeats != 0
-	t.Phases = &x.phases
-	x.phases = session.Phases{
+	v.locate(packet.PointID(b.point))
+	if n := min(b.tags>>tcp.SampleCount, tcp.MaxSamples); n > 0 {
+		if v.Times == nil {
+			v.Times = new(Times)
+		}
+		all, few := v.Times.all(), tcp.Samples{}
+		few.SetRaw(&b.samples, b.tags)
+		for i := range int(n) {
+			what, ns := few.At(i)
+			add(all[what], ns)
+		}
+		v.Times.AtMost = v.Times.AtMost || marks&markAtMost != 0
+		v.Times.Doubtful = v.Times.Doubtful || marks&markDoubtful != 0
+	}
+	asked := int64(b.turns)
+	v.Turns += asked
+	v.Unmeasured += int64(b.unmeasured)
+	if asked == 0 && marks&markBare != 0 && failed(outcome) {
+		v.Unasked++
+	}
+	f := func(i int) int64 { return b.time(briefPhases + i) }
+	p := session.Phases{
 		TCP: f(0), ClientIdle: f(1), Unknown: f(2), Request: f(3), Server: f(4),
 		Network: f(5), Transfer: f(6), Idle: f(7), Close: f(8), Overlap: marks&markOverlap != 0,
 	}
-	c.times.few.SetRaw(&b.samples, b.tags)
-	c.times.atMost, c.times.doubtful = marks&markAtMost != 0, marks&markDoubtful != 0
-	return p
+	addPhases(&v.Phases, &p)
+	if !attempt(outcome) { // as waitingOf has it
+		w := Waiting{Connections: 1, Server: p.Server, Network: p.TCP + p.Network, Unknown: p.Unknown, Moving: p.Request + p.Transfer}
+		if w.Known() >= slowWait*max(asked, 1) {
+			w.Slow = 1
+		}
+		v.Waiting.add(&w)
+	}
 }
 
 // addBrief adds a brief connection to its conversation, which has room for it.

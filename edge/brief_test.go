@@ -2,6 +2,7 @@ package edge
 
 import (
 	"math/rand/v2"
+	"reflect"
 	"testing"
 
 	"mirrorscope/flow"
@@ -61,12 +62,12 @@ func anyBrief(r *rand.Rand) flow.Record {
 	return x
 }
 
-// A brief connection has the words, samples and traits that it would have as any
-// other.
+// A brief connection adds what it would add as any other, and has its traits.
 func TestBrief(t *testing.T) {
 	r := rand.New(rand.NewPCG(8, 16))
 	all, long := 0, 0
-	var got replay
+	var got brief
+	var folded, model Conversation
 	for range 30_000 {
 		x := anyBrief(r)
 		var b brief
@@ -82,8 +83,6 @@ func TestBrief(t *testing.T) {
 		if !c.plain() {
 			t.Fatalf("not plain: %+v", x)
 		}
-		var want words
-		c.words(&want)
 		likes := traits(0)
 		if c.suspect() {
 			likes |= suspect
@@ -93,14 +92,14 @@ func TestBrief(t *testing.T) {
 		}
 		first, more := b.packed()
 		packed := append(append(append([]byte(nil), first...), more...), "rest"...)
-		rest := got.brief(append(packed, beyond[:mostPacked]...))
-		few, w := tcp.Samples{}, words{}
-		for i := range got.short.times.few.Len() {
-			few.Add(got.short.times.few.At(i))
+		rest := got.read(append(packed, make([]byte, mostPacked)...))
+		folded.addBrief(&got)
+		model.add(&c)
+		if !reflect.DeepEqual(&folded, &model) || b.traits(&x.Samples) != likes || string(rest[:4]) != "rest" || len(rest) != 4+mostPacked {
+			t.Fatalf("%+v\ngot  %+v, %b\nwant %+v, %b\n%q is left", x, folded, b.traits(&x.Samples), model, likes, rest)
 		}
-		got.short.words(&w)
-		if w != want || few != x.Samples || b.traits(&x.Samples) != likes || string(rest[:4]) != "rest" || len(rest) != 4+mostPacked {
-			t.Fatalf("%+v\ngot  %v, %b\nwant %v, %b\n%q is left", x, w, b.traits(&x.Samples), want, likes, rest)
+		if all%10 == 0 {
+			folded, model = Conversation{}, Conversation{}
 		}
 	}
 	if all < 10_000 || long < 2000 {

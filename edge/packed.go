@@ -192,7 +192,7 @@ var mostPacked = pool.PackedMax(numWords)
 // are used for the next.
 type replay struct {
 	c      connection
-	short  connection // a brief one: nothing else is ever set
+	short  brief
 	phases session.Phases
 	points [1 + maxPackedPoints]packet.PointID
 	w      words
@@ -203,8 +203,8 @@ type replay struct {
 // the name in the handshake, if there was one.
 func (x *replay) add(v *Conversation, b []byte, sni string) []byte {
 	if b[0]&isBrief != 0 {
-		b = x.brief(b)
-		v.add(&x.short)
+		b = x.short.read(b)
+		v.addBrief(&x.short)
 		return b
 	}
 	b = b[pool.Unpack(b, x.w[:]):]

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"math/rand/v2"
+	"slices"
 	"unsafe"
 
 	"mirrorscope/index"
@@ -237,9 +238,6 @@ func (s *store) unfold(e *entry) *Conversation {
 	return v
 }
 
-// beyond is what lies behind packed connections while they are read.
-var beyond [512]byte
-
 // sum adds the connections that an entry has packed.
 func (s *store) sum(e *entry, v *Conversation) {
 	if e.traits&lone != 0 {
@@ -251,8 +249,8 @@ func (s *store) sum(e *entry, v *Conversation) {
 	for n := e.first; n != 0; n = s.cells.At(n).next {
 		s.buf = append(s.buf, s.cells.At(n).data[:]...)
 	}
-	s.buf = append(s.buf, beyond[:mostPacked]...)
-	b, known := s.buf, names{}
+	b, known := slices.Grow(s.buf, mostPacked)[:len(s.buf)+mostPacked], names{}
+	s.buf = b
 	if e.names != 0 {
 		known = *s.names.At(e.names)
 	}

@@ -115,7 +115,7 @@ func TestHandshakePacked(t *testing.T) {
 		want.of(&session.Report{TLS: anyTLS(r)})
 		point, first := packet.PointID(r.IntN(300)), packet.PointID(r.IntN(300))
 		packed := want.pack([]byte("before"), point, first)[len("before"):]
-		at, rest := got.unpack(append(append(packed, "rest1234"...), beyond[:mostSecure]...), first, want.name)
+		at, rest := got.unpack(append(append(packed, "rest1234"...), make([]byte, mostSecure)...), first, want.name)
 		if got != want || at != point || string(rest[:8]) != "rest1234" || len(rest) != 8+mostSecure {
 			t.Fatalf("got %+v at %d, want %+v at %d; %q is left", got, at, want, point, rest)
 		}
@@ -278,7 +278,7 @@ func TestFew(t *testing.T) {
 		if n := x.Samples.Len(); n > 0 {
 			packed := packFew([]byte("before"), &x.Samples)[len("before"):]
 			to := got.all()
-			if rest := addFew(&to, append(append(packed, "rest1234"...), beyond[:mostFew]...)); string(rest[:8]) != "rest1234" || len(rest) != 8+mostFew {
+			if rest := addFew(&to, append(append(packed, "rest1234"...), make([]byte, mostFew)...)); string(rest[:8]) != "rest1234" || len(rest) != 8+mostFew {
 				t.Fatalf("%q is left", rest)
 			}
 			y.Distributions = new(tcp.Distributions)
