@@ -125,13 +125,13 @@ func TestPage(t *testing.T) {
 		}
 		row.Results = append(row.Results, r)
 	}
-	row.Pairs = []Pair{{3 * time.Second, 2 * time.Second}, {4 * time.Second, 2 * time.Second}, {2 * time.Second, 2 * time.Second}}
+	row.Pairs = []Pair{{3 * time.Second, 2 * time.Second, 4 * time.Second}, {4 * time.Second, 2 * time.Second, 5 * time.Second}, {2 * time.Second, 2 * time.Second, 2 * time.Second}}
 	report := Report{Config: Config{Scale: 1, Runs: 3}, Rows: []Row{row}, JSONNanos: 600, Notes: []string{"a note"}}
 	var page strings.Builder
 	report.Page(&page, "a machine", []string{"tool 1.0"})
 	for _, want := range []string{
 		"| W1 | **1.20** | 0.60 | 5 | 8 | 0.33 | 1.25 | 0.25 | 2 | 80 | true |", "| argus | | | | not installed |", "**600 ns**",
-		"| W1 | 3 | 3.00 | 2.00 | **1.50** | 1.00 | 2.00 |", "a machine", "tool 1.0", "> a note", "1,200 packets, 100 connections, 3 MiB",
+		"| W1 | 3 | 3.00 | 2.00 | **1.50** | 1.00 | 2.00 | 4.00 | 1.60 |", "a machine", "tool 1.0", "> a note", "1,200 packets, 100 connections, 3 MiB",
 	} {
 		if !strings.Contains(page.String(), want) {
 			t.Errorf("the page lacks %q", want)

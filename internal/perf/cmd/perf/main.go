@@ -66,7 +66,7 @@ func run(ctx context.Context) error {
 	var c perf.Config
 	flag.Float64Var(&c.Scale, "scale", 1, "`SHARE` of the workloads' size, e.g. 0.1")
 	flag.IntVar(&c.Runs, "runs", 5, "runs of each program; of the slow ones there is one")
-	flag.IntVar(&c.Pairs, "pairs", 5, "pairs of runs with one shard and with two, 0 for none")
+	flag.IntVar(&c.Pairs, "pairs", 5, "runs with one shard, with two, and of two with one each, 0 for none")
 	flag.DurationVar(&c.Time, "time", 20*time.Minute, "after this no further round begins; each program has run once then")
 	flag.DurationVar(&c.Limit, "limit", 2*time.Minute, "other programs are ended after this")
 	flag.StringVar(&c.Cache.Dir, "dir", cache, "`DIRECTORY` of the workloads, kept; default $"+cacheVariable+" or "+defaultCache)
