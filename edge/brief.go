@@ -215,7 +215,7 @@ func (v *Conversation) addBrief(b *brief) {
 
 // addBrief adds a brief connection to its conversation, which has room for it.
 func (s *store) addBrief(e *entry, b *brief, samples *tcp.Samples) {
-	e.bytes += int64(b.sent[0][1]) + int64(b.sent[1][1])
+	*s.bytes(int(e.number)) += int64(b.sent[0][1]) + int64(b.sent[1][1])
 	e.seen(packet.PointID(b.point))
 	e.traits |= b.traits(samples)
 	e.packed++

@@ -61,7 +61,9 @@ func (t *Table) sow(some []*flow.Lone, i int) int {
 		if place >= uint64(len(slots)) || slots[place] != 0 {
 			break
 		}
-		e := x.pages[uint(n)/pageLen].at(n)
+		p := x.pages[uint(n)/pageLen]
+		e := p.at(n)
+		p.bytes[uint(n)%pageLen], e.number = l.Bytes(), uint32(n)
 		n++
 		slots[place] = uint64(h)<<32 | uint64(n)
 		until = max(until, l.Start())
@@ -81,6 +83,7 @@ func (t *Table) addLone(l *flow.Lone, hash uint32) {
 	key.ofLone(l)
 	e := t.entry(&key, hash)
 	if e.packed == 0 && e.whole == 0 {
+		*s.bytes(int(e.number)) = l.Bytes()
 		e.setLone(l)
 		return
 	}
@@ -90,7 +93,7 @@ func (t *Table) addLone(l *flow.Lone, hash uint32) {
 		s.fold(e, &t.one)
 		return
 	}
-	e.bytes += x.bytes
+	*s.bytes(int(e.number)) += x.bytes
 	e.seen(x.point)
 	if failed(x.outcome) {
 		e.traits |= suspect
@@ -115,10 +118,10 @@ type attemptOf struct {
 	outcome flow.Outcome
 }
 
-// setLone has an entry keep one beside its key, and nothing else.
+// setLone has an entry keep one beside its key and its octets, and nothing else.
 func (e *entry) setLone(l *flow.Lone) {
 	start, outcome := l.Start(), l.Outcome()
-	e.bytes, e.point = l.Bytes(), l.Point()
+	e.point = l.Point()
 	e.first, e.last, e.whole, e.names = uint32(start), uint32(start>>32), 0, 0
 	e.fill, e.packed, e.traits = uint8(outcome), 1, lone|located|failedTraits[outcome%flow.NumOutcomes]
 }
@@ -134,8 +137,8 @@ var failedTraits = func() (t [flow.NumOutcomes]traits) {
 }()
 
 // getLone gives what setLone has kept.
-func (e *entry) getLone() attemptOf {
-	return attemptOf{int64(e.last)<<32 | int64(e.first), e.bytes, e.point, flow.Outcome(e.fill)}
+func (s *store) getLone(e *entry) attemptOf {
+	return attemptOf{int64(e.last)<<32 | int64(e.first), *s.bytes(int(e.number)), e.point, flow.Outcome(e.fill)}
 }
 
 // packLone makes an entry that keeps one as all others are that are packed.
@@ -143,7 +146,7 @@ func (s *store) packLone(e *entry) {
 	if e.traits&lone == 0 {
 		return
 	}
-	x := e.getLone()
+	x := s.getLone(e)
 	e.traits &^= lone
 	e.first, e.last, e.fill, e.packed = 0, 0, 0, 0
 	var c connection

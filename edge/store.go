@@ -18,7 +18,7 @@ type store struct {
 	pages  []*page
 	n      int // entries
 	index  index.Index
-	memory pool.Memory // of pages, index and bytes
+	memory pool.Memory // of pages, index and octets
 
 	cells  pool.Pool[cell]  // of packed connections
 	names  pool.Pool[names] // of entries that are packed
@@ -26,15 +26,15 @@ type store struct {
 	spare  []uint32 // numbers in whole that are free
 	buf    []byte   // scratch: packed connections
 	replay replay   // scratch
-	bytes  []int64  // scratch
+	octets []int64  // scratch
 }
 
 // entry is one conversation.
 type entry struct {
 	Key
-	point packet.PointID // where it was seen, one of several
-	hash  uint32         // of Key
-	bytes int64          // Conversation.Bytes
+	point  packet.PointID // where it was seen, one of several
+	hash   uint32         // of Key
+	number uint32         // from 0 on
 
 	first, last uint32 // cells with its packed connections; where it is lone, the time
 	whole       uint32 // number of its Conversation in store.whole, and 1; 0: it is packed
@@ -75,9 +75,16 @@ const maxPacked = 4
 
 const pageLen = 1 << 9
 
-type page [pageLen]entry
+// page holds entries, and beside them, close together, what orders them: shed looks at that of all.
+type page struct {
+	entries [pageLen]entry
+	bytes   [pageLen]int64 // Conversation.Bytes
+}
 
 func (s *store) at(i int) *entry { return s.pages[i/pageLen].at(i) }
+
+// bytes is what both sides of a conversation sent, in IP octets.
+func (s *store) bytes(i int) *int64 { return &s.pages[i/pageLen].bytes[uint(i)%pageLen] }
 
 // at gives entry i. Its address is reckoned: to index the array, Go first reads the page's
 // first octet, to see that the pointer is not nil, and waits for it to come.
@@ -111,6 +118,8 @@ func (s *store) add(k *Key, hash uint32) *entry {
 	s.index.Insert(hash, uint32(s.n))
 	e := s.at(s.n - 1)
 	*e = entry{}
+	*s.bytes(s.n - 1) = 0
+	e.number = uint32(s.n - 1)
 	e.Network, e.Client, e.Server, e.Port, e.HasPort, e.Proto = k.Network, k.Client, k.Server, k.Port, k.HasPort, k.Proto // as they were written
 	e.hash = hash
 	return e
@@ -132,7 +141,7 @@ func (s *store) grow() {
 // fold adds a connection to its conversation.
 func (s *store) fold(e *entry, c *connection) {
 	s.packLone(e)
-	e.bytes += c.sent[0].Bytes + c.sent[1].Bytes
+	*s.bytes(int(e.number)) += c.sent[0].Bytes + c.sent[1].Bytes
 	for _, p := range c.points {
 		e.seen(p)
 	}
@@ -241,7 +250,7 @@ func (s *store) unfold(e *entry) *Conversation {
 // sum adds the connections that an entry has packed.
 func (s *store) sum(e *entry, v *Conversation) {
 	if e.traits&lone != 0 {
-		x := e.getLone()
+		x := s.getLone(e)
 		v.addLone(&x)
 		return
 	}
@@ -286,60 +295,55 @@ func (s *store) drop(e *entry) {
 // that became known first, until so many are left. It gives the most bytes that
 // one of them had.
 func (s *store) shed(keep int, other *Conversation) (most int64) {
-	if len(s.bytes) < s.n {
-		pool.FreeSlice(&s.memory, s.bytes)
-		s.bytes = pool.MakeSlice[int64](&s.memory, s.n)
+	if len(s.octets) < s.n {
+		pool.FreeSlice(&s.memory, s.octets)
+		s.octets = pool.MakeSlice[int64](&s.memory, s.n)
 	}
-	list := s.bytes[:0]
-	for some := range s.entries {
-		for i := range some {
-			list = append(list, some[i].bytes)
-		}
+	list := s.octets[:0]
+	for i := 0; i*pageLen < s.n; i++ {
+		list = append(list, s.pages[i].bytes[:min(s.n-i*pageLen, pageLen)]...)
 	}
 	leave := s.n - keep
 	most, less := nth(list, leave-1)
 	leave -= less
-	kept, to := 0, []entry(nil)
+	all := s.n
+	s.n = 0
+	clear(s.index.Slots)
 	var small attempts
-	for some := range s.entries {
-		for i := range some {
-			e := &some[i]
-			if e.bytes <= most {
-				leaves := e.bytes < most
-				if !leaves && leave > 0 {
-					leave--
-					leaves = true
-				}
-				switch {
-				case leaves && e.traits&lone != 0: // it holds nothing beside itself
-					x := e.getLone()
-					small.add(&x, other)
-					continue
-				case leaves:
-					s.pour(e, other)
-					continue
-				}
+	for i := range all {
+		e, bytes := s.at(i), *s.bytes(i)
+		if bytes <= most {
+			leaves := bytes < most
+			if !leaves && leave > 0 {
+				leave--
+				leaves = true
 			}
-			if len(to) == 0 {
-				to = s.pages[kept/pageLen][:]
+			switch {
+			case leaves && e.traits&lone != 0: // it holds nothing beside itself
+				x := s.getLone(e)
+				small.add(&x, other)
+				continue
+			case leaves:
+				s.pour(e, other)
+				continue
 			}
-			if &to[0] != e {
-				to[0] = *e
-			}
-			to = to[1:]
-			kept++
 		}
+		if s.n != i {
+			*s.at(s.n), *s.bytes(s.n) = *e, bytes
+			e = s.at(s.n)
+			e.number = uint32(s.n)
+		}
+		s.n++
+		s.index.Insert(e.hash, uint32(s.n))
 	}
 	other.addLones(&small)
-	s.n = kept
-	s.rebuild(len(s.index.Slots))
 	return most
 }
 
 // entries lends all of them, some at a time, in order.
 func (s *store) entries(yield func([]entry) bool) {
 	for i, left := 0, s.n; left > 0; i, left = i+1, left-pageLen {
-		if !yield(s.pages[i][:min(left, pageLen)]) {
+		if !yield(s.pages[i].entries[:min(left, pageLen)]) {
 			return
 		}
 	}
@@ -348,12 +352,8 @@ func (s *store) entries(yield func([]entry) bool) {
 // rebuild puts all entries into an index of so many slots, a power of two.
 func (s *store) rebuild(slots int) {
 	x := &s.index
-	if slots == len(x.Slots) {
-		clear(x.Slots)
-	} else {
-		pool.FreeSlice(&s.memory, x.Slots)
-		x.Slots = pool.MakeSlice[uint64](&s.memory, slots)
-	}
+	pool.FreeSlice(&s.memory, x.Slots)
+	x.Slots = pool.MakeSlice[uint64](&s.memory, slots)
 	number := uint32(0)
 	for some := range s.entries {
 		for i := range some {

@@ -322,7 +322,7 @@ func TestSizes(t *testing.T) {
 		}
 	}
 	x := &tab.summary.conversations
-	each := int(unsafe.Sizeof(entry{})) + 64*x.cells.InUse()/x.n + 8*len(x.index.Slots)/x.n
+	each := int(unsafe.Sizeof(page{}))/pageLen + 64*x.cells.InUse()/x.n + 8*len(x.index.Slots)/x.n
 	if t.Logf("%d octets", each); each > 400 || len(x.whole) > 0 {
 		t.Errorf("a conversation of two connections takes %d octets", each)
 	}
@@ -353,7 +353,7 @@ func TestFirst(t *testing.T) {
 func TestStoreAt(t *testing.T) {
 	s := store{pages: []*page{new(page), new(page)}}
 	for i := range 2 * pageLen {
-		if s.at(i) != &s.pages[i/pageLen][i%pageLen] {
+		if s.at(i) != &s.pages[i/pageLen].entries[i%pageLen] {
 			t.Fatalf("entry %d lies elsewhere", i)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 func (s *Summary) Len() int { return s.conversations.n }
 
 // Bytes is what both sides of a conversation sent, in IP octets.
-func (s *Summary) Bytes(i int) int64 { return s.conversations.at(i).bytes }
+func (s *Summary) Bytes(i int) int64 { return *s.conversations.bytes(i) }
 
 // Conversation gives all of one. It is made for the caller, or shared with the
 // Summary.
@@ -107,10 +107,8 @@ func (s *store) common(e *entry, c *Common) {
 
 // Octets is the sum of Bytes.
 func (s *Summary) Octets() (n int64) {
-	for some := range s.conversations.entries {
-		for i := range some {
-			n += some[i].bytes
-		}
+	for i := range s.conversations.n {
+		n += s.Bytes(i)
 	}
 	return n
 }
@@ -140,12 +138,12 @@ func (s *Summary) Sorted(order Order, limit int) []int {
 	i := 0
 	for some := range x.entries {
 		for k := range some {
-			e := &some[k]
+			e, bytes := &some[k], s.Bytes(i)
 			switch last := rows.last(); {
 			case order != ByBytes:
-				rows.add(row{order.of(s.expand(i, &scratch)), e.bytes, i})
-			case last == nil || e.bytes > last.bytes || e.bytes == last.bytes && compareKeys(&e.Key, &x.at(last.i).Key) < 0:
-				rows.add(row{bytes: e.bytes, i: i})
+				rows.add(row{order.of(s.expand(i, &scratch)), bytes, i})
+			case last == nil || bytes > last.bytes || bytes == last.bytes && compareKeys(&e.Key, &x.at(last.i).Key) < 0:
+				rows.add(row{bytes: bytes, i: i})
 			}
 			i++
 		}
@@ -180,7 +178,7 @@ func (s *Summary) Worst(n int) (worst []Judged, more int) {
 			j.c = s.expand(i, &scratch)
 			if v := j.verdict(); v.Who != Nobody || v.Weight > 0 || len(v.Also) > 0 {
 				all++
-				rows.add(ranked{i, some[k].bytes, v.Weight, v.Who == Capture, v.Failures})
+				rows.add(ranked{i, s.Bytes(i), v.Weight, v.Who == Capture, v.Failures})
 			}
 		}
 	}

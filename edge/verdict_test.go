@@ -254,7 +254,7 @@ func summaryOf(all []Conversation) *Summary {
 	for i := range all {
 		hash := all[i].Key.Hash(&s.conversations.index)
 		e := s.conversations.add(&all[i].Key, hash)
-		e.bytes = all[i].Bytes()
+		*s.conversations.bytes(int(e.number)) = all[i].Bytes()
 		s.conversations.whole = append(s.conversations.whole, &all[i])
 		e.whole = uint32(len(s.conversations.whole))
 		e.traits = suspect
