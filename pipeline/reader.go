@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"runtime"
 
 	"mirrorscope/capture"
 	"mirrorscope/flow"
@@ -33,6 +34,7 @@ type reader struct {
 	free      chan *second  // and back
 	made      int           // seconds there are
 	room      room
+	oneCore   bool       // the Go runtime has no more
 	dueSoon   int        // connections that may end in the running second …
 	soon      *flow.Soon // … and when in it, where that is known
 	collected int64      // until when that was asked for, ns
@@ -56,7 +58,7 @@ type reader struct {
 func newReader(src capture.Source, cfg Config, tables []*flow.Table, learned *flow.Learned) *reader {
 	r := &reader{
 		src: src, cfg: cfg, decoder: packet.NewDecoder(cfg.Decode, cfg.Names), tables: tables, learned: learned,
-		load: newLoad(src, &cfg), room: newRoom(cfg.Flow.Memory, cfg.Shards, cfg.piece), next: math.MinInt64,
+		load: newLoad(src, &cfg), oneCore: runtime.GOMAXPROCS(0) == 1, room: newRoom(cfg.Flow.Memory, cfg.Shards, cfg.piece), next: math.MinInt64,
 	}
 	r.seconds, r.free = make(chan *second, r.room.pieces), make(chan *second, r.room.pieces)
 	r.decoder.Lost = r.lost
@@ -98,6 +100,11 @@ func (r *reader) run(ctx context.Context) error {
 	for left := 0; ; {
 		if left <= 0 {
 			left = lookEvery
+			if r.oneCore {
+				// Who runs for 10 ms is interrupted, and if he is in a system call by then, goes on on another
+				// thread; and the runtime's watch, which costs 20 µs a wake here, wakes 500 times a second.
+				runtime.Gosched()
+			}
 			if ctx.Err() != nil {
 				err = context.Cause(ctx)
 				break
