@@ -88,23 +88,32 @@ func (b *batch) count() bool {
 // ownPayload how many octets before a payload's is.
 const ownAhead, ownPayload = 16, 512
 
+// own begins to load what will be written ownAhead packets behind packet i: shards have read it, so
+// that it is in the caches of other cores.
+func (b *batch) own(i int) {
+	if i += ownAhead; i < len(b.packets) {
+		pool.PrefetchWrite(unsafe.Pointer(&b.packets[i]), packetLines)
+	}
+}
+
+// ownBehind is own for what will be written behind payload.
+func ownBehind(payload []byte) {
+	if i := len(payload) + ownPayload; i < cap(payload) {
+		pool.PrefetchWrite(unsafe.Pointer(&payload[:cap(payload)][i]), 1)
+	}
+}
+
 // keep adds n packets that were decoded to next and behind it, at most ownAhead, with copies of their
-// payload. It begins to load what will be written next: shards have read it, so that it is in the
-// caches of other cores.
+// payload.
 func (b *batch) keep(n int) {
 	payload := b.payload
 	for i := b.n; i < b.n+n; i++ {
 		p := &b.packets[i]
-		if next := i + ownAhead; next < len(b.packets) {
-			pool.PrefetchWrite(unsafe.Pointer(&b.packets[next]), packetLines)
-		}
-		if len(p.Payload) > 0 {
+		if b.own(i); len(p.Payload) > 0 {
 			start := len(payload)
 			payload = append(payload, p.Payload...)
 			p.Payload = payload[start:len(payload):len(payload)]
-			if next := len(payload) + ownPayload; next < cap(payload) {
-				pool.PrefetchWrite(unsafe.Pointer(&payload[:cap(payload)][next]), 1)
-			}
+			ownBehind(payload)
 		}
 		to := &b.lists[b.shard[flow.Partition(p.Hash)%flow.Partitions]]
 		*to = append(*to, uint16(i))

@@ -122,6 +122,10 @@ func (r *reader) straight(fs []capture.Frame) int {
 		r.now = f.Time
 		octets += uint64(f.WireLen)
 		p := r.batch.next()
+		if r.keep {
+			r.batch.own(r.batch.n)
+			ownBehind(r.batch.payload)
+		}
 		if f.Link != capture.LinkEthernet || !d.Usual(f.Data, f.Interface, f.WireLen, f.Time, p) && (watched || !d.UsualInside(f.Data, f.Interface, f.WireLen, f.Time, p)) {
 			if skip := d.Decode(f.Data, uint16(f.Link), f.Interface, f.WireLen, f.Time, p); skip != packet.OK {
 				r.skipped(f, skip)

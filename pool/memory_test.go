@@ -99,6 +99,10 @@ func TestPrefetch(t *testing.T) {
 	x[0], x[99] = 1, 2
 	PrefetchWrite(nil, 3)
 	PrefetchWrite(unsafe.Pointer(x), 13)
+	for _, list := range [][]uint16{nil, {0}, {7, 0, 1<<16 - 1}} {
+		PrefetchItems(unsafe.Pointer(x), 256, list, 3)
+		PrefetchItemsSoon(unsafe.Pointer(x), 256, list, 3)
+	}
 	if *x != [100]uint64{0: 1, 99: 2} {
 		t.Error("what lies there has changed")
 	}
