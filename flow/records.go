@@ -91,11 +91,14 @@ func (l *Records) room() *session.Room {
 // Forget lets go of all that a record holds beside itself. It must not be read any
 // more.
 func (r *Record) Forget() {
-	r.Report, r.Distributions = session.Report{}, nil
+	r.DropReport()
 	for i := range r.Ends {
 		r.Ends[i].Name = ""
 	}
 }
+
+// DropReport lets go of what was heard, and of distributions: what may be lent.
+func (r *Record) DropReport() { r.Report, r.Distributions = session.Report{}, nil }
 
 // truncate keeps the first n.
 func (l *Records) truncate(n int) {

@@ -9,7 +9,6 @@ import (
 	"mirrorscope/histogram"
 	"mirrorscope/packet"
 	"mirrorscope/pool"
-	"mirrorscope/session"
 )
 
 // Config bounds a Matcher.
@@ -426,7 +425,7 @@ func (m *Matcher) End(n uint32, r *flow.Record) {
 		r.Joined = true
 		s.record = new(flow.Record)
 		*s.record = *r
-		s.record.Report, s.record.Distributions = session.Report{}, nil // lent, and never asked for
+		s.record.DropReport() // it is lent, and never asked for
 	}
 	if c.live == 0 {
 		m.resolve(s.conn)
