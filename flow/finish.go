@@ -1,7 +1,5 @@
 package flow
 
-import "mirrorscope/session"
-
 // end makes the record of a flow and forgets it.
 func (t *Table) end(n uint32, release int64, reason EndReason) {
 	if !seedling(n) {
@@ -47,7 +45,7 @@ func (t *Table) finish(n uint32, release int64, reason EndReason) {
 	t.said(f, r, reason)
 	if t.watcher != nil {
 		if t.watcher.End(n, r); r.Joined && t.cfg.Lends {
-			new(session.Room).Move(&r.Report)
+			r.Own()
 		}
 	}
 	t.unlist(n, f)

@@ -98,6 +98,18 @@ type Room struct {
 	Phases Phases
 }
 
+// Own makes a report that was lent own its memory.
+func (r *Report) Own() {
+	if r.TLS != nil {
+		x := *r.TLS
+		r.TLS = &x
+	}
+	if r.Phases != nil {
+		x := *r.Phases
+		r.Phases = &x
+	}
+}
+
 // Move makes r, whose memory another Room may be, its own.
 func (m *Room) Move(r *Report) {
 	if r.TLS != nil {

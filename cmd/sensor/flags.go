@@ -133,7 +133,6 @@ func (f *replayFlags) options(files []string) (*replayOptions, error) {
 	if o.group != nil {
 		o.pipeline.Flow.Interval = o.group.config.Interval
 		o.pipeline.Flow.Sums = o.group.config.Interval == 0
-		o.pipeline.Flow.Lends = false                      // groups hold what was heard of a connection until its path is known
 		o.pipeline.Flow.Quantiles = o.format == formatJSON // which has the connections, too
 	}
 	if f.inventory == "" && f.given("inventory") {
