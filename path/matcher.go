@@ -428,7 +428,7 @@ func (m *Matcher) End(n uint32, r *flow.Record) {
 		s.record.DropReport() // it is lent, and never asked for
 	}
 	if c.live == 0 {
-		m.resolve(s.conn)
+		m.resolve(s.conn, r)
 	}
 }
 

@@ -56,7 +56,7 @@ type Quality struct {
 // that owns what it holds. Sides are those of the best proof any point had.
 type Connection struct {
 	ID      uint64 // hash of the ids of its flow records: the same in every run
-	Last    uint64 // flow.Record.ID of the record that it follows in the output
+	Last    uint64 // flow.Record.ID of the record that it follows in the output: of those that tell of the connection, or of a sight that was found to be none of it, the last
 	Network packet.NetworkID
 	Proto   uint8
 	Version uint8

@@ -24,8 +24,9 @@ func (s *placed) side(side flow.Side) flow.Side {
 	return side
 }
 
-// resolve makes the Connection of sights that have all ended, and frees them.
-func (m *Matcher) resolve(number uint32) {
+// resolve makes the Connection of sights that have all ended, and frees them. latest is the record
+// of the sight that ended last, which may be none of the Connection.
+func (m *Matcher) resolve(number uint32, latest *flow.Record) {
 	c := m.conns.At(number)
 	var all []placed
 	for i := c.sights; i != 0; {
@@ -42,12 +43,12 @@ func (m *Matcher) resolve(number uint32) {
 			p.finish()
 			i = p.next
 		}
-		m.finished = append(m.finished, m.connection(c, all))
+		m.finished = append(m.finished, m.connection(c, all, latest))
 	}
 	m.free(number)
 }
 
-func (m *Matcher) connection(c *conn, all []placed) Connection {
+func (m *Matcher) connection(c *conn, all []placed, latest *flow.Record) Connection {
 	best := all[0].r
 	for _, s := range all[1:] {
 		if s.r.Direction > best.Direction {
@@ -69,7 +70,7 @@ func (m *Matcher) connection(c *conn, all []placed) Connection {
 	fromClient := best.ClientDirection()
 	x.Order = m.sort(c, all, fromClient)
 
-	last := all[0].r
+	last := latest // the others may have left by now
 	ids := make([]uint64, 0, len(all))
 	witness := int64(0)
 	for _, s := range all {

@@ -196,7 +196,7 @@ func upToPath(records []*flow.Record, paths map[uint64]path.Connection, last *pa
 		return len(records), false
 	}
 	for i, r := range records {
-		if !r.Joined || r.Kind != flow.Connection {
+		if r.Kind != flow.Connection {
 			continue
 		}
 		if *last, found = paths[r.ID]; found {
