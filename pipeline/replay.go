@@ -53,8 +53,8 @@ type Config struct {
 	HealthEvery time.Duration
 
 	// Paths takes what several observation points recorded of one connection,
-	// right after the last of its records was given out. nil: nobody asks. The
-	// path.Connection is valid during the call only.
+	// right after path.Connection.Last was given out, the last of its records or a later
+	// one. nil: nobody asks. The path.Connection is valid during the call only.
 	Paths func(*path.Connection) error
 
 	// Lone takes what is small of the records, in their place among the others,
