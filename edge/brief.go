@@ -77,7 +77,7 @@ func (b *brief) of(r *flow.Record) bool {
 	if c.Retransmits.State == tcp.Measured && s.Retransmits.State == tcp.Measured {
 		m |= markRepeats | markRepeats<<1
 	} else {
-		m |= markPaceRepeats | repeatMarks(c.Retransmits.State) | repeatMarks(s.Retransmits.State)<<1
+		m |= repeatMarks(c.Retransmits.State) | repeatMarks(s.Retransmits.State)<<1
 	}
 	b.tags = r.Samples.Raw(&b.samples)
 	if r.Samples.Len() > 0 {

@@ -102,7 +102,7 @@ func (r *reader) run(ctx context.Context) error {
 			left = lookEvery
 			if r.oneCore {
 				// Who runs for 10 ms is interrupted, and if he is in a system call by then, goes on on another
-				// thread; and the runtime's watch, which costs 20 µs a wake here, wakes 500 times a second.
+				// thread; and the runtime's watch, each wake of which costs some 20 µs on a virtual machine, wakes 500 times a second.
 				runtime.Gosched()
 			}
 			if ctx.Err() != nil {

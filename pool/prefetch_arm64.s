@@ -50,6 +50,21 @@ one:
 	BGT    one
 	RET
 
+// ITEMS begins to load the items of a list, by what hint says: R0 is where item 0 is, R1 how many octets
+// an item has, R2 the list of uint16, R3 how many, R4 how many lines.
+#define ITEMS(hint) \
+each:                      \
+	MOVHU.P 2(R2), R5      \
+	MADD    R1, R0, R5, R5 \
+	MOVD    R4, R6         \
+line:                      \
+	PRFM (R5), hint        \
+	ADD  $64, R5           \
+	SUBS $1, R6, R6        \
+	BGT  line              \
+	SUBS $1, R3, R3        \
+	BGT  each
+
 // func prefetchItems(base unsafe.Pointer, size int, at *uint16, n, lines int)
 TEXT ·prefetchItems(SB), NOSPLIT, $0-40
 	MOVD base+0(FP), R0
@@ -57,17 +72,7 @@ TEXT ·prefetchItems(SB), NOSPLIT, $0-40
 	MOVD at+16(FP), R2
 	MOVD n+24(FP), R3
 	MOVD lines+32(FP), R4
-each:
-	MOVHU.P 2(R2), R5
-	MADD    R1, R0, R5, R5
-	MOVD    R4, R6
-line:
-	PRFM (R5), PLDL1KEEP
-	ADD  $64, R5
-	SUBS $1, R6, R6
-	BGT  line
-	SUBS $1, R3, R3
-	BGT  each
+	ITEMS(PLDL1KEEP)
 	RET
 
 // func prefetchItemsSoon(base unsafe.Pointer, size int, at *uint16, n, lines int)
@@ -77,15 +82,5 @@ TEXT ·prefetchItemsSoon(SB), NOSPLIT, $0-40
 	MOVD at+16(FP), R2
 	MOVD n+24(FP), R3
 	MOVD lines+32(FP), R4
-each:
-	MOVHU.P 2(R2), R5
-	MADD    R1, R0, R5, R5
-	MOVD    R4, R6
-line:
-	PRFM (R5), PLDL2KEEP
-	ADD  $64, R5
-	SUBS $1, R6, R6
-	BGT  line
-	SUBS $1, R3, R3
-	BGT  each
+	ITEMS(PLDL2KEEP)
 	RET
